@@ -1,0 +1,107 @@
+"""Settings: frozen pydantic models, filled from defaults, a TOML file and ``--set key=value``."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dcgan_analysis.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+__all__ = ["Settings", "parse_assignments", "read_toml"]
+
+
+class Settings(BaseModel):
+    """Base class of everything that can be set.
+
+    Give each field a type, a default and ``Field(description=...)`` with its unit and range; the command line's
+    help is made from them.
+
+    Example:
+        >>> class Hello(Settings):
+        ...     times: int = 1
+        >>> Hello.build({"times": 3}).times
+        3
+    """
+
+    # Validators are built on first use: listing what is installed needs none.
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, defer_build=True)
+
+    @classmethod
+    def build(cls, settings: Mapping[str, Any]) -> Self:
+        """Validate settings.
+
+        Raises:
+            ConfigError: One line that names the key, the value and what is allowed.
+        """
+        for key in settings:
+            if key not in cls.model_fields:
+                close = difflib.get_close_matches(key, cls.model_fields, n=1)
+                guess = f" Did you mean '{close[0]}'?" if close else ""
+                allowed = ", ".join(cls.model_fields) or "none"
+                msg = f"Unknown setting '{key}'.{guess} Available: {allowed}."
+                raise ConfigError(msg)
+        try:
+            return cls.model_validate(dict(settings))
+        except ValidationError as error:
+            raise ConfigError(_one_line(error)) from None
+
+
+def _one_line(error: ValidationError) -> str:
+    parts = []
+    for item in error.errors():
+        name = ".".join(str(step) for step in item["loc"]) or "settings"
+        text = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        # A model-level check speaks of several fields: showing the whole input would say nothing.
+        shown = f", got {item['input']!r}" if item["loc"] else ""
+        parts.append(f"{name}: {text}{shown}")
+    return "; ".join(parts) + "."
+
+
+def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
+    """Read ``key=value`` strings; a value is TOML where it parses as such, otherwise a plain string.
+
+    Raises:
+        ConfigError: If a pair has no ``=`` or no key.
+
+    Example:
+        >>> parse_assignments(["C=[0.1, 1]", "labels_per_class=400", "test=last-10000"])
+        {'C': [0.1, 1], 'labels_per_class': 400, 'test': 'last-10000'}
+    """
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            msg = f"--set takes key=value, got '{pair}'. Example: --set labels_per_class=400"
+            raise ConfigError(msg)
+        try:
+            settings[key] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            settings[key] = text
+    return settings
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read settings from a TOML file.
+
+    Raises:
+        ConfigError: If the file is absent, unreadable, or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        msg = f"Configuration file '{path}' does not exist."
+        raise ConfigError(msg) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"Configuration file '{path}' is not TOML: {error}."
+        raise ConfigError(msg) from None
+    except OSError as error:
+        msg = f"Configuration file '{path}' cannot be read: {error.strerror}."
+        raise ConfigError(msg) from None

@@ -1,0 +1,91 @@
+"""Errors that are meant for the user: the command line prints them as one line, without a traceback.
+
+Every message names the thing, the value, what is allowed and the next step.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "AnalysisError",
+    "ArchitectureError",
+    "CheckpointError",
+    "ConfigError",
+    "DatasetError",
+    "DcganAnalysisError",
+    "RegistrationError",
+    "StoreError",
+    "TrainingError",
+    "UnknownNameError",
+    "unknown_name",
+]
+
+_LISTED_NAMES = 20
+
+
+class DcganAnalysisError(Exception):
+    """Base of all errors that the user can act on; its text is shown as it stands."""
+
+
+class ConfigError(DcganAnalysisError):
+    """A setting is unknown, has the wrong type, or lies outside its range."""
+
+
+class UnknownNameError(DcganAnalysisError):
+    """A name (analysis, dataset, architecture, ...) is not registered."""
+
+
+class ArchitectureError(DcganAnalysisError):
+    """An architecture cannot be built with these parameters, or does not fit the weights."""
+
+
+class DatasetError(DcganAnalysisError):
+    """A dataset is absent, unreadable, or unfit for what is asked of it."""
+
+
+class CheckpointError(DcganAnalysisError):
+    """A checkpoint is absent, damaged, or of another kind than asked for."""
+
+
+class StoreError(DcganAnalysisError):
+    """A feature store is absent, damaged, incomplete, or of a foreign format."""
+
+
+class TrainingError(DcganAnalysisError):
+    """A training cannot start, go on, or be resumed."""
+
+
+class AnalysisError(DcganAnalysisError):
+    """An analysis cannot run on what it was given."""
+
+
+class RegistrationError(DcganAnalysisError):
+    """A plugin registers something that breaks the contract, or a name that is taken."""
+
+
+def unknown_name(kind: str, name: str, available: Iterable[str]) -> UnknownNameError:
+    """Build the error for a name that is not registered, with the nearest known name.
+
+    Args:
+        kind: What was looked for, in the singular: ``"analysis"``, ``"dataset"``, ...
+        name: The name as given.
+        available: All names that would have been accepted.
+
+    Returns:
+        The error, ready to be raised.
+
+    Example:
+        >>> str(unknown_name("analysis", "svm-cifr", ["svm-cifar"]))
+        "Unknown analysis 'svm-cifr'. Did you mean 'svm-cifar'? Available: svm-cifar."
+    """
+    names = sorted(available)
+    close = difflib.get_close_matches(name, names, n=1)
+    guess = f" Did you mean '{close[0]}'?" if close else ""
+    shown = ", ".join(names[:_LISTED_NAMES]) or "none"
+    more = f" and {len(names) - _LISTED_NAMES} more" if len(names) > _LISTED_NAMES else ""
+    return UnknownNameError(f"Unknown {kind} '{name}'.{guess} Available: {shown}{more}.")
