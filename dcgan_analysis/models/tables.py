@@ -1,0 +1,249 @@
+"""The paper's architectures as layer tables (arXiv 1511.06434, and the settings in the authors' code).
+
+Rules common to all (section 3): no pooling, no biases beside those of batch normalisation, batch normalisation
+everywhere except the generator's output and the discriminator's input layer, ReLU and tanh in the generator,
+LeakyReLU 0.2 in the discriminator, whose last maps are flattened into one unit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dcgan_analysis.models.architecture import Activation, Architecture, Layer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["dcgan28_conditional", "dcgan32", "dcgan32_svhn", "dcgan64", "mlp_conditional"]
+
+_TANH_RANGE = (-1.0, 1.0)
+_SIGMOID_RANGE = (0.0, 1.0)
+
+# (channels, stride) of successive convolutions.
+_Convs = list[tuple[int, int]]
+
+
+def _make_generator(architecture: Architecture) -> nn.Module:
+    from dcgan_analysis.models.builder import Generator
+
+    return Generator(architecture)
+
+
+def _make_discriminator(architecture: Architecture) -> nn.Module:
+    from dcgan_analysis.models.builder import Discriminator
+
+    return Discriminator(architecture)
+
+
+def _generator(project: tuple[int, int, int], convs: _Convs, kernel: int) -> tuple[Layer, ...]:
+    channels, height, width = project
+    layers = [
+        Layer("project", "linear", channels * height * width, activation="relu", reshape=project),
+    ]
+    for index, (out, stride) in enumerate(convs, start=1):
+        last = index == len(convs)
+        activation: Activation = "tanh" if last else "relu"
+        layers.append(Layer(f"deconv{index}", "deconv", out, kernel, stride, not last, activation))
+    return tuple(layers)
+
+
+def _discriminator(convs: _Convs, kernel: int) -> tuple[Layer, ...]:
+    layers = [
+        Layer(f"conv{index}", "conv", out, kernel, stride, index > 1, "leaky_relu")
+        for index, (out, stride) in enumerate(convs, start=1)
+    ]
+    return (*layers, Layer("logit", "linear", 1, batchnorm=False))
+
+
+def _deep(
+    name: str,
+    parameters: dict[str, int | float],
+    size: int,
+    generator: tuple[Layer, ...],
+    discriminator: tuple[Layer, ...],
+) -> Architecture:
+    return Architecture(
+        name=name,
+        parameters=parameters,
+        image_shape=(int(parameters["image_channels"]), size, size),
+        image_range=_TANH_RANGE,
+        z_size=int(parameters["z_size"]),
+        taps=tuple(layer.name for layer in discriminator if layer.kind == "conv"),
+        make_generator=_make_generator,
+        make_discriminator=_make_discriminator,
+        generator_layers=generator,
+        discriminator_layers=discriminator,
+        batchnorm_eps=float(parameters["batchnorm_eps"]),
+    )
+
+
+def dcgan32(width: int = 128, z_size: int = 256, image_channels: int = 3, batchnorm_eps: float = 1e-5) -> Architecture:
+    """The ImageNet-1k network at 32x32 whose features gave 82.8 % on CIFAR-10 (section 5.1).
+
+    At width 128 the six discriminator layers pool to (128+128+256+256+512+512) x 4 x 4 = 28,672 features.
+    """
+    w = width
+    return _deep(
+        "dcgan32",
+        {"width": w, "z_size": z_size, "image_channels": image_channels, "batchnorm_eps": batchnorm_eps},
+        32,
+        _generator(
+            (4 * w, 4, 4),
+            [(4 * w, 2), (2 * w, 1), (2 * w, 2), (w, 1), (w, 2), (image_channels, 1)],
+            kernel=3,
+        ),
+        _discriminator([(w, 1), (w, 2), (2 * w, 1), (2 * w, 2), (4 * w, 1), (4 * w, 2)], kernel=3),
+    )
+
+
+def dcgan32_svhn(
+    width: int = 64, z_size: int = 100, image_channels: int = 3, batchnorm_eps: float = 1e-5
+) -> Architecture:
+    """The SVHN network (section 5.2); (64+128+256) x 16 = 7,168 features at width 64."""
+    w = width
+    return _deep(
+        "dcgan32-svhn",
+        {"width": w, "z_size": z_size, "image_channels": image_channels, "batchnorm_eps": batchnorm_eps},
+        32,
+        _generator((4 * w, 4, 4), [(2 * w, 2), (w, 2), (image_channels, 2)], kernel=5),
+        _discriminator([(w, 2), (2 * w, 2), (4 * w, 2)], kernel=5),
+    )
+
+
+def dcgan64(width: int = 128, z_size: int = 100, image_channels: int = 3, batchnorm_eps: float = 1e-5) -> Architecture:
+    """The 64x64 network of Figure 1, for LSUN bedrooms and faces (sections 4.1 and 6)."""
+    w = width
+    return _deep(
+        "dcgan64",
+        {"width": w, "z_size": z_size, "image_channels": image_channels, "batchnorm_eps": batchnorm_eps},
+        64,
+        _generator((8 * w, 4, 4), [(4 * w, 2), (2 * w, 2), (w, 2), (image_channels, 2)], kernel=5),
+        _discriminator([(w, 2), (2 * w, 2), (4 * w, 2), (8 * w, 2)], kernel=5),
+    )
+
+
+def dcgan28_conditional(
+    width: int = 64,
+    hidden: int = 1024,
+    z_size: int = 100,
+    image_channels: int = 1,
+    classes: int = 10,
+    batchnorm_eps: float = 1e-5,
+    batchnorm_affine: bool = False,
+) -> Architecture:
+    """The class-conditional MNIST network of the supplement (section 8.1).
+
+    The label joins every layer's input. Batch normalisation has neither scale nor shift: the paper found that
+    better for this model; ``batchnorm_affine=True`` brings them back.
+    """
+    w = width
+    generator = (
+        Layer("project1", "linear", hidden, activation="relu", conditional=True),
+        Layer(
+            "project2",
+            "linear",
+            2 * w * 7 * 7,
+            activation="relu",
+            reshape=(2 * w, 7, 7),
+            conditional=True,
+        ),
+        Layer("deconv1", "deconv", w, 5, 2, activation="relu", conditional=True),
+        Layer("deconv2", "deconv", image_channels, 5, 2, False, "sigmoid", conditional=True),
+    )
+    discriminator = (
+        Layer("conv1", "conv", w, 5, 2, False, "leaky_relu", conditional=True),
+        Layer("conv2", "conv", 2 * w, 5, 2, True, "leaky_relu", conditional=True),
+        Layer("hidden", "linear", hidden, activation="leaky_relu", conditional=True),
+        Layer("logit", "linear", 1, batchnorm=False, conditional=True),
+    )
+    return _conditional(
+        "dcgan28-conditional",
+        {
+            "width": w,
+            "hidden": hidden,
+            "z_size": z_size,
+            "image_channels": image_channels,
+            "classes": classes,
+            "batchnorm_eps": batchnorm_eps,
+            "batchnorm_affine": batchnorm_affine,
+        },
+        28,
+        generator,
+        discriminator,
+        ("conv1", "conv2"),
+    )
+
+
+def mlp_conditional(
+    width: int = 1024,
+    image_size: int = 28,
+    z_size: int = 100,
+    image_channels: int = 1,
+    classes: int = 10,
+    batchnorm_eps: float = 1e-5,
+    batchnorm_affine: bool = False,
+) -> Architecture:
+    """The permutation-invariant GAN beside it (section 8.1): fully connected, so pixel order means nothing.
+
+    The paper gives no layer sizes; two hidden layers of 1,024 units on either side are this project's choice.
+    """
+    shape = (image_channels, image_size, image_size)
+    generator = (
+        Layer("hidden1", "linear", width, activation="relu", conditional=True),
+        Layer("hidden2", "linear", width, activation="relu", conditional=True),
+        Layer(
+            "pixels",
+            "linear",
+            image_channels * image_size * image_size,
+            batchnorm=False,
+            activation="sigmoid",
+            reshape=shape,
+            conditional=True,
+        ),
+    )
+    discriminator = (
+        Layer("hidden1", "linear", width, batchnorm=False, activation="leaky_relu", conditional=True),
+        Layer("hidden2", "linear", width, activation="leaky_relu", conditional=True),
+        Layer("logit", "linear", 1, batchnorm=False, conditional=True),
+    )
+    return _conditional(
+        "mlp-conditional",
+        {
+            "width": width,
+            "image_size": image_size,
+            "z_size": z_size,
+            "image_channels": image_channels,
+            "classes": classes,
+            "batchnorm_eps": batchnorm_eps,
+            "batchnorm_affine": batchnorm_affine,
+        },
+        image_size,
+        generator,
+        discriminator,
+        ("hidden1", "hidden2"),
+    )
+
+
+def _conditional(
+    name: str,
+    parameters: dict[str, int | float | bool],
+    size: int,
+    generator: tuple[Layer, ...],
+    discriminator: tuple[Layer, ...],
+    taps: tuple[str, ...],
+) -> Architecture:
+    return Architecture(
+        name=name,
+        parameters=parameters,
+        image_shape=(int(parameters["image_channels"]), size, size),
+        image_range=_SIGMOID_RANGE,
+        z_size=int(parameters["z_size"]),
+        taps=taps,
+        make_generator=_make_generator,
+        make_discriminator=_make_discriminator,
+        classes=int(parameters["classes"]),
+        generator_layers=generator,
+        discriminator_layers=discriminator,
+        batchnorm_affine=bool(parameters["batchnorm_affine"]),
+        batchnorm_eps=float(parameters["batchnorm_eps"]),
+    )
