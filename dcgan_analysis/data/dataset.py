@@ -1,0 +1,226 @@
+"""What every analysis and trainer reads: named splits of images held as bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dcgan_analysis.errors import DatasetError
+from dcgan_analysis.hashing import hash_array, hash_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["SPLIT_NAMES", "Dataset", "DatasetSplit", "Progress", "SplitLoader"]
+
+Progress = Callable[[str, int, int], None]
+"""Called as ``progress(what, done, total)`` while something long runs."""
+
+SPLIT_NAMES = ("train", "validation", "test", "extra", "unlabeled")
+"""The only names a split can have, in the order they are listed."""
+
+_IMAGE_DIMENSIONS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetSplit:
+    """The images of one split. Treat the arrays as read-only: ``sha256`` is computed once.
+
+    Attributes:
+        images: uint8 array (N, C, H, W), values 0 to 255.
+        labels: int64 array (N,) of numbers 0 to K - 1, or None.
+        ids: N names that stay with the images: file names, or positions in the original file.
+        groups: int64 array (N,) or None; images of one group (one photo) belong on the same side
+            when images are divided.
+        classes: K class names, in the order of the labels; empty without labels.
+        source: Where the images came from, in words: ``"cifar10.zip, train/"``.
+        attributes: float32 array (N, A), several numbers per image, or None.
+        attribute_names: A names, in the order of the columns of ``attributes``.
+        extras: Further arrays of length N by name, as ``"yaw"`` in degrees with NaN where unknown.
+
+    Raises:
+        DatasetError: If images have another type or shape than said here, another array is not of
+            length N, or a label has no class.
+
+    Example:
+        >>> images = np.zeros((2, 3, 32, 32), np.uint8)
+        >>> split = DatasetSplit(images, np.array([0, 1]), ["a", "b"], classes=["cat", "dog"])
+        >>> len(split), split.image_shape, split.take([1]).ids
+        (2, (3, 32, 32), ['b'])
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None
+    ids: list[str]
+    groups: NDArray[np.int64] | None = None
+    classes: list[str] = field(default_factory=list)
+    source: str = ""
+    attributes: NDArray[np.float32] | None = None
+    attribute_names: list[str] = field(default_factory=list)
+    extras: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        where = self.source or "a split"
+        if self.images.dtype != np.uint8 or self.images.ndim != _IMAGE_DIMENSIONS:
+            msg = f"Images of {where} must be uint8 (N, C, H, W), got {self.images.dtype} {self.images.shape}."
+            raise DatasetError(msg)
+        arrays: dict[str, NDArray[Any] | list[str] | None] = {
+            "labels": self.labels,
+            "ids": self.ids,
+            "groups": self.groups,
+            "attributes": self.attributes,
+            **self.extras,
+        }
+        for name, array in arrays.items():
+            if array is not None and len(array) != len(self.images):
+                msg = (
+                    f"{where} has {len(self.images)} images but {len(array)} {name}; there must be one for each image."
+                )
+                raise DatasetError(msg)
+        if self.labels is not None and len(self.labels):
+            low, high = int(self.labels.min()), int(self.labels.max())
+            if low < 0 or high >= len(self.classes):
+                msg = (
+                    f"Labels of {where} run from {low} to {high}, but with "
+                    f"{len(self.classes)} classes they must be 0 to {len(self.classes) - 1}."
+                )
+                raise DatasetError(msg)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        _, channels, height, width = self.images.shape
+        return channels, height, width
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the content, pixels and labels; names and origin do not matter."""
+        labels = "none" if self.labels is None else hash_array(self.labels)
+        return hash_parts({"images": hash_array(self.images), "labels": labels})
+
+    def take(self, indices: ArrayLike, *, source: str | None = None) -> DatasetSplit:
+        """Return some of the images as a split of its own.
+
+        Args:
+            indices: Integers, in the order wanted, or a mask of N booleans.
+            source: What the new split says of its origin; by default the same.
+        """
+        index = np.asarray(indices)
+        if index.dtype == bool:
+            index = np.flatnonzero(index)
+        index = index.astype(np.int64)
+        return DatasetSplit(
+            images=self.images[index],
+            labels=None if self.labels is None else self.labels[index],
+            ids=[self.ids[i] for i in index],
+            groups=None if self.groups is None else self.groups[index],
+            classes=self.classes,
+            source=self.source if source is None else source,
+            attributes=None if self.attributes is None else self.attributes[index],
+            attribute_names=self.attribute_names,
+            extras={name: values[index] for name, values in self.extras.items()},
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+SplitLoader = Callable[[Progress | None], DatasetSplit]
+"""Reads one split, reporting its progress where it is given something to report to."""
+
+
+def _held(split: DatasetSplit, progress: Progress | None) -> DatasetSplit:
+    return split
+
+
+class Dataset:
+    """Named splits, each decoded when it is first asked for and then kept.
+
+    Args:
+        name: What the dataset is called in results and messages.
+        loaders: For each split, the function that reads it; names are those of ``SPLIT_NAMES``.
+        classes: K class names; empty without labels.
+        note: What a reader of a result must know: parts left out, how images were made, licence.
+        attribute_names: Names of the columns of the splits' ``attributes``.
+
+    Attributes:
+        progress: What decoding reports to, or None; ``load_dataset`` sets it.
+
+    Raises:
+        DatasetError: If there is no split, or one is called otherwise.
+
+    Example:
+        >>> from dcgan_analysis.data import load_dataset
+        >>> digits = load_dataset("digits")
+        >>> digits.split_names, digits.image_shape, len(digits.split("train"))
+        (['train', 'test'], (3, 32, 32), 1297)
+    """
+
+    def __init__(
+        self,
+        name: str,
+        loaders: Mapping[str, SplitLoader],
+        *,
+        classes: Sequence[str] = (),
+        note: str = "",
+        attribute_names: Sequence[str] = (),
+    ) -> None:
+        unknown = [split for split in loaders if split not in SPLIT_NAMES]
+        if unknown or not loaders:
+            found = ", ".join(unknown) or "none"
+            msg = f"Dataset '{name}' declares the splits: {found}. Allowed, at least one: {', '.join(SPLIT_NAMES)}."
+            raise DatasetError(msg)
+        self.name = name
+        self.classes = list(classes)
+        self.note = note
+        self.attribute_names = list(attribute_names)
+        self.progress: Progress | None = None
+        self._loaders = dict(loaders)
+        self._splits: dict[str, DatasetSplit] = {}
+
+    @classmethod
+    def from_splits(cls, name: str, splits: Mapping[str, DatasetSplit], *, note: str = "") -> Dataset:
+        """Make a dataset of splits that are in memory; the first tells classes and attributes."""
+        first = next(iter(splits.values()), None)
+        return cls(
+            name,
+            {split: partial(_held, held) for split, held in splits.items()},
+            classes=first.classes if first else (),
+            note=note,
+            attribute_names=first.attribute_names if first else (),
+        )
+
+    @property
+    def split_names(self) -> list[str]:
+        """Names of the splits there are, in the order of ``SPLIT_NAMES``."""
+        return [name for name in SPLIT_NAMES if name in self._loaders]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the first split's images, which are decoded for this."""
+        return self.split(self.split_names[0]).image_shape
+
+    def split(self, name: str) -> DatasetSplit:
+        """Return a split, decoded on first use.
+
+        Raises:
+            DatasetError: If the dataset has no such split, or its images cannot be read.
+        """
+        if name not in self._loaders:
+            msg = (
+                f"Dataset '{self.name}' has no split '{name}', only: "
+                f"{', '.join(self.split_names)}. Choose one of these, or another dataset."
+            )
+            raise DatasetError(msg)
+        if name not in self._splits:
+            self._splits[name] = self._loaders[name](self.progress)
+        return self._splits[name]
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.name!r}, splits={self.split_names}, classes={len(self.classes)})"

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dcgan_analysis.data import Dataset, DatasetSplit
+from dcgan_analysis.errors import DatasetError
+
+
+def split_of_four(**changes):
+    values = {
+        "images": np.arange(4 * 3 * 2 * 2, dtype=np.uint8).reshape(4, 3, 2, 2),
+        "labels": np.array([0, 1, 1, 0]),
+        "ids": ["a", "b", "c", "d"],
+        "groups": np.array([5, 5, 6, 7]),
+        "classes": ["cat", "dog"],
+        "source": "four.zip",
+        "attributes": np.eye(4, 2, dtype=np.float32),
+        "attribute_names": ["young", "old"],
+        "extras": {"yaw": np.array([1.0, np.nan, 3.0, 4.0])},
+    }
+    return DatasetSplit(**{**values, **changes})
+
+
+def test_take_keeps_everything_that_belongs_to_an_image_together():
+    taken = split_of_four().take([2, 0])
+    assert taken.ids == ["c", "a"]
+    assert taken.labels.tolist() == [1, 0]
+    assert taken.groups.tolist() == [6, 5]
+    assert taken.attributes.tolist() == [[0, 0], [1, 0]]
+    assert taken.extras["yaw"].tolist() == [3, 1]
+    np.testing.assert_array_equal(taken.images, split_of_four().images[[2, 0]])
+    assert (taken.classes, taken.source) == (["cat", "dog"], "four.zip")
+
+
+def test_take_accepts_a_mask():
+    assert split_of_four().take([True, False, False, True]).ids == ["a", "d"]
+
+
+def test_hash_does_not_depend_on_names_or_origin():
+    other = split_of_four(ids=["w", "x", "y", "z"], source="elsewhere", groups=None)
+    assert other.sha256 == split_of_four().sha256
+
+
+def test_hash_changes_with_one_pixel():
+    images = split_of_four().images.copy()
+    images[3, 2, 1, 1] += 1
+    assert split_of_four(images=images).sha256 != split_of_four().sha256
+
+
+@pytest.mark.parametrize("labels", [np.array([0, 1, 1, 1]), None])
+def test_hash_changes_with_a_label(labels):
+    assert split_of_four(labels=labels).sha256 != split_of_four().sha256
+
+
+def test_hash_changes_with_the_order_of_images():
+    assert split_of_four().take([1, 0, 2, 3]).sha256 != split_of_four().sha256
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": np.zeros((4, 3, 2, 2))}, "must be uint8 .* got float64"),
+        ({"images": np.zeros((4, 2, 2), np.uint8)}, r"got uint8 \(4, 2, 2\)"),
+        ({"labels": np.array([0, 1])}, "4 images but 2 labels"),
+        ({"extras": {"yaw": np.zeros(5)}}, "4 images but 5 yaw"),
+        ({"labels": np.array([0, 1, 2, 0])}, "run from 0 to 2, but with 2 classes"),
+        ({"labels": np.array([0, 1, -1, 0])}, "run from -1 to 1"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(changes, message):
+    with pytest.raises(DatasetError, match=message):
+        split_of_four(**changes)
+
+
+def test_splits_are_read_once_and_only_when_asked_for():
+    calls = []
+
+    def load(progress):
+        calls.append(progress)
+        return split_of_four()
+
+    dataset = Dataset("four", {"test": load, "train": load}, classes=["cat", "dog"])
+    dataset.progress = print
+    assert dataset.split_names == ["train", "test"]
+    assert calls == []
+    assert dataset.split("test") is dataset.split("test")
+    assert calls == [print]
+
+
+def test_splits_in_memory_make_a_dataset():
+    dataset = Dataset.from_splits("four", {"train": split_of_four()}, note="small")
+    assert len(dataset.split("train")) == 4
+    assert dataset.image_shape == (3, 2, 2)
+    assert (dataset.classes, dataset.note) == (["cat", "dog"], "small")
+    assert dataset.attribute_names == ["young", "old"]
+
+
+def test_absent_split_is_named_with_those_there_are():
+    dataset = Dataset.from_splits("four", {"train": split_of_four()})
+    with pytest.raises(DatasetError, match="'four' has no split 'test', only: train"):
+        dataset.split("test")
+
+
+@pytest.mark.parametrize("splits", [{}, {"training": split_of_four()}])
+def test_only_known_split_names_are_accepted(splits):
+    with pytest.raises(DatasetError, match="Allowed, at least one: train, validation, test"):
+        Dataset.from_splits("four", splits)
