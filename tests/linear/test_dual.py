@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.linear import dual
+from dcgan_analysis.linear.dual import fit_draws
+from dcgan_analysis.linear.svm import L2SVM
+
+GRID = [1e-4, 1e-2]
+
+
+@pytest.fixture
+def data(make_features):
+    features, labels = make_features(900, 700, 3)
+    rng = np.random.default_rng(0)
+    draws = [rng.permutation(600)[:120] for _ in range(3)]
+    return torch.from_numpy(features).bfloat16(), labels, draws
+
+
+@pytest.mark.parametrize("budget", [1 << 29, 1])
+def test_draws_equal_separate_fits(data, monkeypatch, budget):
+    monkeypatch.setattr(dual, "_GROUP_BYTES", budget)
+    stored, labels, draws = data
+    fits = fit_draws(stored, labels, draws, GRID, stored[600:])
+    assert fits.predictions.shape == (3, 2, 300)
+    for number, draw in enumerate(draws):
+        for place, c in enumerate(GRID):
+            alone = L2SVM(C=c).fit(stored[draw], labels[draw])
+            np.testing.assert_allclose(fits.objective[number, place], alone.objective_, rtol=5e-5)
+            agree = fits.predictions[number, place] == alone.predict(stored[600:])
+            assert agree.mean() >= 0.99
+
+
+def test_the_source_is_read_once_for_many_draws(data, counted):
+    stored, labels, draws = data
+    source, target = counted(stored, 100), counted(stored[600:], 100)
+    fit_draws(source, labels, draws, GRID, target)
+    assert len(source.reads) == len(set(source.reads))
+    assert len(target.reads) == len(set(target.reads))
+
+
+def test_a_draw_without_a_class_is_named(data):
+    stored, labels, draws = data
+    draws[1] = draws[1][labels[draws[1]] != 2]
+    with pytest.raises(AnalysisError, match="Draw 1 holds 2 of 3 classes"):
+        fit_draws(stored, labels, draws, GRID, stored)
+
+
+def test_no_draws_are_refused(data):
+    with pytest.raises(AnalysisError, match="0 draws"):
+        fit_draws(data[0], data[1], [], GRID, data[0])
