@@ -1,0 +1,41 @@
+"""Figures in one style, as :class:`matplotlib.figure.Figure` objects; no pyplot, no global state.
+
+    confusion_matrix   counts (K, K)                    -> shares of each true class
+    curve, Series      named series over C              -> lines with intervals and the chosen value
+    bars               one value per name               -> bars with intervals and published markers
+    image_grid         images uint8 (N, C, H, W)        -> rows of images, crisp pixels
+    save_png           figure                           -> one file, the same bytes every time
+
+Names are resolved on first use: in an analysis write ``from dcgan_analysis import figures`` and
+``figures.bars(...)``; matplotlib is then loaded with the first figure and not with the plugin.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dcgan_analysis.figures.bar_chart import bars
+    from dcgan_analysis.figures.grid import image_grid
+    from dcgan_analysis.figures.line_chart import Series, curve
+    from dcgan_analysis.figures.matrix import confusion_matrix
+    from dcgan_analysis.figures.style import save_png
+
+__all__ = ["Series", "bars", "confusion_matrix", "curve", "image_grid", "save_png"]
+
+_HOME = {
+    "Series": "line_chart",
+    "bars": "bar_chart",
+    "confusion_matrix": "matrix",
+    "curve": "line_chart",
+    "image_grid": "grid",
+    "save_png": "style",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        msg = f"module '{__name__}' has no attribute '{name}'"
+        raise AttributeError(msg)
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,144 @@
+"""Lines over a grid of settings: accuracy against C, and the value that was chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.figures.style import GRID, MUTED, PALETTE, PUBLISHED, new_figure, styled
+from dcgan_analysis.numbers import number, percent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Series", "curve"]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line.
+
+    Attributes:
+        x: Settings, numbers (M,), in any order.
+        y: One value per setting (M,); fractions where the axis is in percent.
+        low: Lower ends of the intervals (M,), or None.
+        high: Upper ends of the intervals (M,), or None.
+        chosen: The setting that was chosen, one of ``x``; it gets a ring and its value.
+    """
+
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    chosen: float | None = None
+
+
+def curve(
+    series: Mapping[str, Series],
+    *,
+    x_label: str = "C",
+    y_label: str = "validation accuracy",
+    log_x: bool = True,
+    fractions: bool = True,
+    published: Mapping[str, float] | None = None,
+) -> Figure:
+    """Draw named lines over a setting.
+
+    Args:
+        series: Name -> line; the first has the accent colour, the second is grey, as its control.
+        x_label: What the settings are, with their unit.
+        y_label: What was measured.
+        log_x: Whether the settings are spaced by factors (they must then be positive).
+        fractions: Whether the values are fractions, shown as percent.
+        published: Name -> value of dashed horizontal lines to compare with.
+
+    Raises:
+        AnalysisError: If a line's parts differ in length, or its chosen setting is none of its own.
+
+    Example:
+        >>> figure = curve({"learned": Series([0.01, 0.1, 1], [0.6, 0.7, 0.65], chosen=0.1)})
+    """
+    with styled():
+        figure = new_figure(6.6, 3.8)
+        axes = figure.add_subplot()
+        if log_x:
+            axes.set_xscale("log")
+        for position, (name, line) in enumerate(series.items()):
+            _check(name, line)
+            _draw_line(axes, name, line, PALETTE[position % len(PALETTE)], x_label, fractions=fractions)
+        for name, value in (published or {}).items():
+            axes.axhline(value, color=PUBLISHED, linewidth=1.2, linestyle=(0, (4, 3)), label=name)
+        _dress(axes, series, log_x=log_x, fractions=fractions)
+        axes.set(xlabel=x_label, ylabel=y_label)
+        entries = len(series) + len(published or {})
+        if entries > 1:
+            figure.legend(loc="outside upper left", ncols=min(entries, 4), handlelength=1.6)
+    return figure
+
+
+def _check(name: str, line: Series) -> None:
+    lengths = {len(part) for part in (line.x, line.y, line.low, line.high) if part is not None}
+    if len(lengths) != 1 or (line.low is None) != (line.high is None):
+        msg = f"Line '{name}': x, y, low and high have one length; low and high come together."
+        raise AnalysisError(msg)
+    if line.chosen is not None and line.chosen not in line.x:
+        msg = f"Line '{name}': the chosen setting {line.chosen} is not among {list(line.x)}."
+        raise AnalysisError(msg)
+
+
+def _draw_line(axes: Axes, name: str, line: Series, colour: str, x_label: str, *, fractions: bool) -> None:
+    order = np.argsort(line.x)
+    x, y = np.asarray(line.x)[order], np.asarray(line.y)[order]
+    if line.low is not None and line.high is not None:
+        low, high = np.asarray(line.low)[order], np.asarray(line.high)[order]
+        axes.fill_between(x, low, high, color=colour, alpha=0.14, linewidth=0)
+    axes.plot(x, y, color=colour, marker="o", markersize=3.6, label=name)
+    if line.chosen is None:
+        return
+    at = int(np.flatnonzero(x == line.chosen)[0])
+    axes.plot(
+        x[at],
+        y[at],
+        "o",
+        markersize=10,
+        markerfacecolor="none",
+        markeredgecolor=colour,
+        markeredgewidth=1.6,
+    )
+    value = percent(float(y[at]), 1) if fractions else number(float(y[at]))
+    text = f"{x_label} = {number(line.chosen)}: {value}"
+    # The label sits above its ring, towards the middle of the axis so that it is never cut off.
+    side = "left" if at == 0 else "right" if at == len(x) - 1 else "center"
+    shift = {"left": -6, "right": 6, "center": 0}[side]
+    axes.annotate(
+        text,
+        (x[at], y[at]),
+        (shift, 9),
+        textcoords="offset points",
+        ha=side,
+        size=8.5,
+        color=colour,
+        weight="bold",
+    )
+
+
+def _dress(axes: Axes, series: Mapping[str, Series], *, log_x: bool, fractions: bool) -> None:
+    settings = sorted({value for line in series.values() for value in line.x})
+    if log_x and 1 <= len(settings) <= 12:
+        axes.set_xticks(settings, [f"{value:g}" for value in settings])
+        axes.xaxis.set_minor_locator(NullLocator())
+    elif log_x:
+        axes.xaxis.set_major_locator(LogLocator())
+    if fractions:
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    axes.margins(x=0.05, y=0.16)
+    axes.grid(axis="y", color=GRID)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(colors=MUTED)
