@@ -1,0 +1,3 @@
+"""What is kept on disk: checkpoints (safetensors) and feature stores (HDF5), both identified by content."""
+
+from __future__ import annotations

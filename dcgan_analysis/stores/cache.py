@@ -1,0 +1,178 @@
+"""The cache of feature stores: a folder of files named by the hash of their key.
+
+``<cache>/features/<first 16 digits of the key's SHA-256>.h5``. A store's modification time is when
+it was last used; its content never changes.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+
+from dcgan_analysis.errors import StoreError
+from dcgan_analysis.stores.spec import Difference, FeatureKey, opened, read_key, writer_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dcgan_analysis.stores.features import FeatureStore
+
+__all__ = [
+    "CacheEntry",
+    "cache_folder",
+    "collect_garbage",
+    "explain",
+    "find",
+    "list_entries",
+    "path_for",
+]
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """One store in the cache.
+
+    Attributes:
+        path: Its file.
+        size: Bytes on the disk.
+        last_used: When it was last found by its key, UTC.
+        key: Its key; None: the file cannot be read.
+        problem: Why it cannot be read; empty: it can.
+    """
+
+    path: Path
+    size: int
+    last_used: datetime
+    key: FeatureKey | None
+    problem: str = ""
+
+
+def cache_folder() -> Path:
+    """Return the cache folder: ``DCGAN_ANALYSIS_CACHE``, or the platform's own place for caches."""
+    return Path(os.environ.get("DCGAN_ANALYSIS_CACHE") or platformdirs.user_cache_dir("dcgan-analysis"))
+
+
+def path_for(key: FeatureKey, folder: Path | None = None) -> Path:
+    """Return where the store of a key stands, or would stand.
+
+    Args:
+        key: What the features are.
+        folder: The cache folder; None: :func:`cache_folder`.
+    """
+    return _stores(folder) / f"{key.sha256[:16]}.h5"
+
+
+def find(key: FeatureKey, folder: Path | None = None) -> FeatureStore | None:
+    """Return the complete store of a key and note that it was used; None if there is none.
+
+    Raises:
+        StoreError: If its file cannot be read, or holds another key.
+    """
+    from dcgan_analysis.stores.features import FeatureStore
+
+    path = path_for(key, folder)
+    if not path.exists():
+        return None
+    store = FeatureStore(path)
+    if store.key != key:
+        parts = ", ".join(item.part for item in key.difference(store.key))
+        msg = f"Feature store {path} is of another key ({parts} differ). Remove the file, run again."
+        raise StoreError(msg)
+    # A cache that others share may be read-only.
+    with suppress(OSError):
+        os.utime(path)
+    return store
+
+
+def list_entries(folder: Path | None = None) -> list[CacheEntry]:
+    """Return the complete stores of the cache, the last used first."""
+    entries = [_entry(path) for path in _stores(folder).glob("*.h5")]
+    return sorted(entries, key=lambda entry: entry.last_used, reverse=True)
+
+
+def explain(
+    key: FeatureKey, folder: Path | None = None, *, exclude: Path | None = None
+) -> tuple[CacheEntry, list[Difference]] | None:
+    """Say why a key is not in the cache: the nearest entry and the parts in which it differs.
+
+    Args:
+        key: What the features are.
+        folder: The cache folder; None: :func:`cache_folder`.
+        exclude: A store left out of account, as one is not compared with itself.
+
+    Returns:
+        The entry that differs in the fewest parts (the last used of equals) with the differences,
+        which are empty if the key is in the cache; None if the cache is empty.
+    """
+    others = [entry for entry in list_entries(folder) if exclude is None or entry.path.resolve() != exclude.resolve()]
+    candidates = [(entry, key.difference(entry.key)) for entry in others if entry.key]
+    return min(candidates, key=lambda candidate: len(candidate[1]), default=None)
+
+
+def collect_garbage(
+    *,
+    max_bytes: int | None = None,
+    older_than: timedelta | None = None,
+    folder: Path | None = None,
+) -> list[Path]:
+    """Remove what extractions left behind half-written, then stores by age and total size.
+
+    A store that a living process is writing is never touched.
+
+    Args:
+        max_bytes: Remove the stores not used for longest until the rest is no larger; None: any
+            size.
+        older_than: Remove stores not used for that long; None: any age.
+        folder: The cache folder; None: :func:`cache_folder`.
+
+    Returns:
+        The files removed.
+    """
+    removed = [path for path in _leftovers(_stores(folder)) if _remove(path)]
+    oldest = datetime.now(UTC) - older_than if older_than is not None else None
+    total = 0
+    for entry in list_entries(folder):
+        aged = oldest is not None and entry.last_used < oldest
+        large = max_bytes is not None and total + entry.size > max_bytes
+        if (aged or large) and _remove(entry.path):
+            removed.append(entry.path)
+        else:
+            total += entry.size
+    return removed
+
+
+def _stores(folder: Path | None) -> Path:
+    return (cache_folder() if folder is None else folder) / "features"
+
+
+def _entry(path: Path) -> CacheEntry:
+    status = path.stat()
+    used = datetime.fromtimestamp(status.st_mtime, UTC)
+    try:
+        with opened(path) as file:
+            return CacheEntry(path, status.st_size, used, read_key(file))
+    except StoreError as error:
+        return CacheEntry(path, status.st_size, used, None, str(error))
+
+
+def _leftovers(folder: Path) -> Iterator[Path]:
+    # Half-written, set aside as unreadable, and laid out but not yet renamed (see atomic_path).
+    for pattern in ("[!.]*.h5.part", "*.h5.unreadable", ".*.h5.part.*.part"):
+        yield from sorted(folder.glob(pattern))
+
+
+def _remove(path: Path) -> bool:
+    """Remove a file unless its store is being written; return whether it is gone."""
+    store = path.with_name(path.name.removeprefix(".").split(".h5")[0] + ".h5")
+    try:
+        with writer_lock(store):
+            path.unlink(missing_ok=True)
+    except StoreError:
+        return False
+    return True

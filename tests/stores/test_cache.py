@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+import pytest
+
+from dcgan_analysis.errors import StoreError
+from dcgan_analysis.stores.cache import (
+    cache_folder,
+    collect_garbage,
+    explain,
+    find,
+    list_entries,
+    path_for,
+)
+from dcgan_analysis.stores.spec import Difference, part_path
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("DCGAN_ANALYSIS_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def used(path, when):
+    os.utime(path, (when, when))
+    return path
+
+
+def test_folder_is_the_platforms_own_unless_the_environment_names_one(cache, monkeypatch):
+    assert cache_folder() == cache
+    monkeypatch.delenv("DCGAN_ANALYSIS_CACHE")
+    assert cache_folder().name == "dcgan-analysis"
+
+
+def test_a_written_store_is_found_by_its_key_and_no_other(write_store, make_key, cache):
+    key = make_key()
+    assert find(key) is None
+    path = write_store(path_for(key))
+    assert path == cache / "features" / f"{key.sha256[:16]}.h5"
+    assert find(key).key == key
+    assert find(make_key(weights_sha256="other")) is None
+
+
+def test_finding_a_store_makes_it_the_last_used(write_store, make_key):
+    old, new = make_key(), make_key(split="test")
+    used(write_store(path_for(old), key=old), 1000)
+    used(write_store(path_for(new), key=new), 2000)
+    assert [entry.key.split for entry in list_entries()] == ["test", "train"]
+    find(old)
+    assert [entry.key.split for entry in list_entries()] == ["train", "test"]
+
+
+def test_a_file_under_another_keys_name_is_refused(write_store, make_key):
+    write_store(path_for(make_key(split="test")))
+    with pytest.raises(StoreError, match=r"of another key \(split differ\)"):
+        find(make_key(split="test"))
+
+
+def test_explain_gives_the_nearest_entry_and_its_differences(write_store, make_key):
+    assert explain(make_key()) is None
+    near, far = make_key(code_version=2), make_key(split="test", weights_sha256="x")
+    write_store(path_for(near), key=near)
+    write_store(path_for(far), key=far)
+    entry, differences = explain(make_key())
+    assert entry.key == near
+    assert differences == [Difference("code_version", 1, 2)]
+    assert explain(near)[1] == []
+
+
+def test_an_unreadable_file_is_listed_with_its_problem(make_key):
+    path = path_for(make_key())
+    path.parent.mkdir()
+    path.write_bytes(b"not a store")
+    (entry,) = list_entries()
+    assert entry.key is None
+    assert "not an HDF5 file" in entry.problem
+    assert explain(make_key()) is None
+
+
+def test_garbage_by_size_removes_what_was_not_used_for_longest(write_store, make_key):
+    keys = [make_key(code_version=version) for version in range(3)]
+    paths = [used(write_store(path_for(key), key=key), 1000 + i) for i, key in enumerate(keys)]
+    size = paths[0].stat().st_size
+    assert collect_garbage(max_bytes=2 * size) == [paths[0]]
+    assert collect_garbage(max_bytes=0) == [paths[2], paths[1]]
+    assert list_entries() == []
+
+
+def test_garbage_by_age_keeps_what_was_used_since(write_store, make_key):
+    keys = [make_key(code_version=version) for version in range(2)]
+    old, new = [write_store(path_for(key), key=key) for key in keys]
+    used(old, 1000)
+    assert collect_garbage(older_than=timedelta(days=1)) == [old]
+    assert new.exists()
+
+
+def test_garbage_without_limits_removes_leftovers_alone(write_store, open_writer, make_key):
+    path = write_store(path_for(make_key()))
+    half = path_for(make_key(split="test"))
+    with pytest.raises(StoreError, match="half-written"), open_writer(half):
+        pass
+    aside = path.with_name("0123.h5.unreadable")
+    aside.touch()
+    layout = path.with_name(".0123.h5.part.77-abcd.part")
+    layout.touch()
+    assert set(collect_garbage()) == {part_path(half), aside, layout}
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_garbage_never_touches_a_store_that_is_being_written(start_writer, make_key):
+    path = path_for(make_key())
+    process = start_writer(path)
+    assert collect_garbage(max_bytes=0) == []
+    assert part_path(path).exists()
+    process.kill()
+    process.join()
+    assert collect_garbage() == [part_path(path)]
