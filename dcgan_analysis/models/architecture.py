@@ -24,12 +24,13 @@ class Layer:
         name: ``"conv1"``, ``"deconv2"``, ...; the tap of this name gives the output after the activation.
         kind: ``linear``, ``conv`` (strided) or ``deconv`` (fractional-strided).
         out: Output units or channels.
-        kernel: Kernel size of a convolution, odd; padding keeps or divides the size exactly.
+        kernel: Kernel size of a convolution: odd, or even with a stride of 2 or more; padding ``(kernel - 1) // 2``.
         stride: A conv divides the size by it, a deconv multiplies.
         batchnorm: Whether batch normalisation follows.
         activation: Nonlinearity; LeakyReLU has slope 0.2.
-        reshape: ``(channels, height, width)`` that a linear layer's output becomes; its batch normalisation
-            still works on every unit, as in the authors' code.
+        reshape: ``(channels, height, width)`` that a linear layer's output becomes.
+        batchnorm_maps: Whether batch normalisation of a reshaped layer works on each map, as in the widespread
+            PyTorch example, or on every unit, as in the authors' code.
         conditional: Whether the class label, one-hot, is joined to this layer's input.
     """
 
@@ -41,7 +42,13 @@ class Layer:
     batchnorm: bool = True
     activation: Activation = "none"
     reshape: tuple[int, int, int] | None = None
+    batchnorm_maps: bool = False
     conditional: bool = False
+
+    @property
+    def batchnorm_size(self) -> int:
+        """How many units or maps batch normalisation works on."""
+        return self.reshape[0] if self.reshape is not None and self.batchnorm_maps else self.out
 
 
 @dataclass(frozen=True)

@@ -37,17 +37,16 @@ def _activation(name: Activation) -> nn.Module:
 
 
 def _operation(layer: Layer, inputs: int) -> nn.Module:
-    padding = layer.kernel // 2
+    padding = (layer.kernel - 1) // 2
     match layer.kind:
         case "linear":
             return nn.Linear(inputs, layer.out, bias=False)
         case "conv":
             return nn.Conv2d(inputs, layer.out, layer.kernel, layer.stride, padding, bias=False)
         case "deconv":
-            # output_padding stride - 1 makes the output exactly `stride` times as large (odd kernels).
-            return nn.ConvTranspose2d(
-                inputs, layer.out, layer.kernel, layer.stride, padding, layer.stride - 1, bias=False
-            )
+            # The output, (size - 1) * stride - 2 * padding + kernel + rest, is exactly `stride` times as large.
+            rest = layer.stride - layer.kernel + 2 * padding
+            return nn.ConvTranspose2d(inputs, layer.out, layer.kernel, layer.stride, padding, rest, bias=False)
 
 
 class Block(nn.Module):
@@ -64,6 +63,7 @@ class Block(nn.Module):
         self.conditional = layer.conditional
         self.flatten = layer.kind == "linear" and len(shape) > 1
         self.reshape = layer.reshape
+        self.batchnorm_maps = layer.batchnorm_maps
         size = 1
         for extent in shape:
             size *= extent
@@ -75,10 +75,10 @@ class Block(nn.Module):
         self.norm: nn.Module
         if not layer.batchnorm:
             self.norm = nn.Identity()
-        elif layer.kind == "linear":
-            self.norm = nn.BatchNorm1d(layer.out, eps=eps, affine=affine)
+        elif layer.kind == "linear" and not layer.batchnorm_maps:
+            self.norm = nn.BatchNorm1d(layer.batchnorm_size, eps=eps, affine=affine)
         else:
-            self.norm = nn.BatchNorm2d(layer.out, eps=eps, affine=affine)
+            self.norm = nn.BatchNorm2d(layer.batchnorm_size, eps=eps, affine=affine)
         self.activation = _activation(layer.activation)
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
@@ -87,9 +87,13 @@ class Block(nn.Module):
             x = x.flatten(1)
         if self.conditional and y is not None:
             x = torch.cat([x, _as_maps(y, x)], dim=1)
-        x = self.norm(self.operation(x))
-        if self.reshape is not None:
-            x = x.reshape(len(x), *self.reshape)
+        x = self.operation(x)
+        if self.reshape is None:
+            x = self.norm(x)
+        elif self.batchnorm_maps:
+            x = self.norm(x.reshape(len(x), *self.reshape))
+        else:
+            x = self.norm(x).reshape(len(x), *self.reshape)
         result: Tensor = self.activation(x)
         return result
 

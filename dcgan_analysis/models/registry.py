@@ -76,13 +76,14 @@ class ArchitectureEntry:
 
 
 def builtin_architectures() -> list[ArchitectureEntry]:
-    """Return the paper's architectures."""
+    """Return the paper's architectures, and the one that most weights found elsewhere are for."""
     return [
         ArchitectureEntry("dcgan32", "32x32, six 3x3 convolutions: the paper's CIFAR-10 features", tables.dcgan32),
         ArchitectureEntry(
             "dcgan32-svhn", "32x32, three 5x5 convolutions: the paper's SVHN network", tables.dcgan32_svhn
         ),
         ArchitectureEntry("dcgan64", "64x64, Figure 1: LSUN bedrooms and faces", tables.dcgan64),
+        ArchitectureEntry("dcgan64-4x4", "64x64, 4x4 kernels: PyTorch's widespread DCGAN example", tables.dcgan64_4x4),
         ArchitectureEntry("dcgan28-conditional", "28x28, class-conditional MNIST (8.1)", tables.dcgan28_conditional),
         ArchitectureEntry(
             "mlp-conditional",

@@ -45,8 +45,9 @@ def output_shape(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
         return layer.reshape or (layer.out,)
     _, height, width = shape
     if layer.kind == "conv":
-        # Padding k // 2 with an odd kernel: ceil(size / stride).
-        return (layer.out, -(-height // layer.stride), -(-width // layer.stride))
+        # Size + 2 * padding - kernel is size - 1 with an odd kernel, size - 2 with an even one.
+        short = 1 if layer.kernel % 2 else 2
+        return (layer.out, (height - short) // layer.stride + 1, (width - short) // layer.stride + 1)
     return (layer.out, height * layer.stride, width * layer.stride)
 
 
@@ -71,7 +72,7 @@ def layer_rows(layers: tuple[Layer, ...], shape: tuple[int, ...], architecture: 
             inputs += architecture.classes
         parameters = inputs * layer.out * (layer.kernel**2 if layer.kind != "linear" else 1)
         if layer.batchnorm and architecture.batchnorm_affine:
-            parameters += 2 * layer.out
+            parameters += 2 * layer.batchnorm_size
         shape = output_shape(layer, shape)
         rows.append(LayerRow(layer.name, _operation(layer), shape, parameters, _after(layer)))
     return rows

@@ -14,7 +14,7 @@ from dcgan_analysis.models.architecture import Activation, Architecture, Layer
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["dcgan28_conditional", "dcgan32", "dcgan32_svhn", "dcgan64", "mlp_conditional"]
+__all__ = ["dcgan28_conditional", "dcgan32", "dcgan32_svhn", "dcgan64", "dcgan64_4x4", "mlp_conditional"]
 
 _TANH_RANGE = (-1.0, 1.0)
 _SIGMOID_RANGE = (0.0, 1.0)
@@ -35,10 +35,12 @@ def _make_discriminator(architecture: Architecture) -> nn.Module:
     return Discriminator(architecture)
 
 
-def _generator(project: tuple[int, int, int], convs: _Convs, kernel: int) -> tuple[Layer, ...]:
-    channels, height, width = project
+def _generator(
+    project: tuple[int, int, int], convs: _Convs, kernel: int, *, batchnorm_maps: bool = False
+) -> tuple[Layer, ...]:
+    units = project[0] * project[1] * project[2]
     layers = [
-        Layer("project", "linear", channels * height * width, activation="relu", reshape=project),
+        Layer("project", "linear", units, activation="relu", reshape=project, batchnorm_maps=batchnorm_maps),
     ]
     for index, (out, stride) in enumerate(convs, start=1):
         last = index == len(convs)
@@ -119,6 +121,42 @@ def dcgan64(width: int = 128, z_size: int = 100, image_channels: int = 3, batchn
         64,
         _generator((8 * w, 4, 4), [(4 * w, 2), (2 * w, 2), (w, 2), (image_channels, 2)], kernel=5),
         _discriminator([(w, 2), (2 * w, 2), (4 * w, 2), (8 * w, 2)], kernel=5),
+    )
+
+
+def dcgan64_4x4(
+    width: int = 64,
+    generator_width: int = 64,
+    z_size: int = 100,
+    image_channels: int = 3,
+    batchnorm_eps: float = 1e-5,
+) -> Architecture:
+    """The 64x64 network of PyTorch's widespread DCGAN example: 4x4 kernels.
+
+    That example writes the projection as a fractional-strided convolution from 1x1 and the logit as a convolution to
+    1x1; both are the same linear maps as here. What differs from ``dcgan64`` beside the kernels is the first batch
+    normalisation of the generator: on maps, not on units.
+
+    Args:
+        width: Maps of the discriminator's first layer (the example's ndf).
+        generator_width: Maps of the generator's last hidden layer (ngf).
+        z_size: Z (nz).
+        image_channels: C (nc).
+        batchnorm_eps: Torch's default, which the example uses.
+    """
+    w, g = width, generator_width
+    return _deep(
+        "dcgan64-4x4",
+        {
+            "width": w,
+            "generator_width": g,
+            "z_size": z_size,
+            "image_channels": image_channels,
+            "batchnorm_eps": batchnorm_eps,
+        },
+        64,
+        _generator((8 * g, 4, 4), [(4 * g, 2), (2 * g, 2), (g, 2), (image_channels, 2)], kernel=4, batchnorm_maps=True),
+        _discriminator([(w, 2), (2 * w, 2), (4 * w, 2), (8 * w, 2)], kernel=4),
     )
 
 

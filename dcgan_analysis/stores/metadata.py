@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError, safe_open
 
 from dcgan_analysis.errors import CheckpointError
 
@@ -17,6 +16,8 @@ __all__ = ["FORMAT", "FORMAT_VERSION", "ROLES", "CheckpointMetadata", "Role", "r
 
 FORMAT: Final = "dcgan-analysis/checkpoint"
 FORMAT_VERSION = 1
+# The limit that the safetensors format itself sets.
+_LONGEST_HEADER = 100_000_000
 
 Role = Literal["generator", "discriminator"]
 ROLES: tuple[Role, Role] = ("generator", "discriminator")
@@ -52,12 +53,7 @@ def read_metadata(path: Path) -> CheckpointMetadata:
     if not path.is_file():
         msg = f"Checkpoint file '{path}' does not exist. Known ones: dcgan-analyze list checkpoints"
         raise CheckpointError(msg)
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        msg = f"Checkpoint file '{path}' cannot be read as safetensors: {error}. Copy or convert it again."
-        raise CheckpointError(msg) from None
+    header = _safetensors_metadata(path)
     text = header.get("dcgan_analysis")
     if text is None:
         msg = f"'{path}' is a safetensors file but no checkpoint of dcgan-analysis: its header lacks the metadata."
@@ -80,4 +76,23 @@ def read_metadata(path: Path) -> CheckpointMetadata:
         item = error.errors()[0]
         where = ".".join(map(str, item["loc"]))
         msg = f"Checkpoint file '{path}' has damaged metadata: {where}: {item['msg']}."
+        raise CheckpointError(msg) from None
+
+
+def _safetensors_metadata(path: Path) -> dict[str, str]:
+    """Read the free-form metadata of a safetensors file: 8 bytes of length, little-endian, then that much JSON.
+
+    The safetensors package would do the same, but imports numpy or torch to do it; listings need neither.
+    """
+    try:
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if not 2 <= length <= _LONGEST_HEADER:
+                msg = f"its header claims {length} bytes"
+                raise ValueError(msg)
+            header = json.loads(stream.read(length))
+            metadata = header.get("__metadata__", {})
+            return {str(key): str(value) for key, value in metadata.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        msg = f"Checkpoint file '{path}' cannot be read as safetensors: {error}. Copy or convert it again."
         raise CheckpointError(msg) from None

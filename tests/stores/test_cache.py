@@ -69,6 +69,16 @@ def test_explain_gives_the_nearest_entry_and_its_differences(write_store, make_k
     assert explain(near)[1] == []
 
 
+def test_explain_can_leave_out_the_store_itself(write_store, make_key):
+    own = write_store(path_for(make_key()))
+    assert explain(make_key(), exclude=own) is None
+    other = make_key(split="test")
+    write_store(path_for(other), key=other)
+    entry, differences = explain(make_key(), exclude=own)
+    assert entry.key == other
+    assert [item.part for item in differences] == ["split"]
+
+
 def test_an_unreadable_file_is_listed_with_its_problem(make_key):
     path = path_for(make_key())
     path.parent.mkdir()

@@ -290,7 +290,7 @@ def wrong_parameter(tensors, header):
         (add, r"generator: tensor 'deconv9\.operation\.weight' belongs to no layer of this architecture\."),
         (misshape, r"'conv1\.operation\.weight' has shape \(4, 3, 5, 5\), the architecture expects \(4, 1, 5, 5\)\."),
         (stray, r"changed\.safetensors': tensor 'critic\.conv1\.weight' belongs neither to generator nor to discr"),
-        (other_architecture, r"generator: tensor 'deconv4\.operation\.weight' of shape \([\d, ]+\) is missing\."),
+        (other_architecture, r"tensor '(de)?conv4\.operation\.weight' of shape \([\d, ]+\) is missing\."),
         (
             unknown_architecture,
             r"changed\.safetensors': Unknown architecture 'dcgan32-svnh'\. Did you mean 'dcgan32-svhn'",

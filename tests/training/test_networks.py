@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from dcgan_analysis.models import tables
+from dcgan_analysis.training import TrainingConfig
+from dcgan_analysis.training.networks import AdversarialPair
+
+CPU = torch.device("cpu")
+ARCHITECTURE = tables.dcgan32_svhn(width=4, z_size=5, image_channels=1)
+
+
+def make_pair(**settings):
+    return AdversarialPair(ARCHITECTURE, TrainingConfig(**{"precision": "float32"} | settings), CPU)
+
+
+def state(network):
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def changed(before, network):
+    return {name.split(".")[0] for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+
+
+@pytest.fixture
+def batch():
+    source = torch.Generator().manual_seed(0)
+    return torch.rand(8, 1, 32, 32, generator=source) * 2 - 1, torch.rand(8, 5, generator=source) * 2 - 1
+
+
+def test_initial_weights_follow_the_seed_and_leave_the_global_random_state_alone():
+    before = torch.get_rng_state()
+
+    first, second, other = make_pair(seed=1), make_pair(seed=1), make_pair(seed=2)
+
+    assert torch.equal(torch.get_rng_state(), before)
+    assert changed(state(first.generator), second.generator) == set()
+    assert changed(state(first.discriminator), other.discriminator) == {"conv1", "conv2", "conv3", "logit"}
+
+
+def test_adam_has_the_papers_settings():
+    for optimizer in (make_pair().generator_optimizer, make_pair().discriminator_optimizer):
+        (group,) = optimizer.param_groups
+        assert (group["lr"], group["betas"], group["weight_decay"]) == (2e-4, (0.5, 0.999), 0)
+    assert make_pair(weight_decay=2.5e-5).generator_optimizer.param_groups[0]["weight_decay"] == 2.5e-5
+
+
+def test_a_generator_update_changes_no_weight_of_the_discriminator(batch):
+    pair = make_pair()
+    generator, discriminator = state(pair.generator), state(pair.discriminator)
+
+    loss = pair.update_generator(batch[1], None)
+
+    # An untrained discriminator says one half, whatever it sees.
+    assert float(loss) == pytest.approx(math.log(2), abs=0.1)
+    assert changed(generator, pair.generator) == {"project", "deconv1", "deconv2", "deconv3"}
+    weights = dict(pair.discriminator.named_parameters())
+    assert all(torch.equal(weight, discriminator[name]) for name, weight in weights.items())
+    assert all(weight.requires_grad and weight.grad is None for weight in weights.values())
+
+
+def test_a_discriminator_update_changes_no_weight_of_the_generator(batch):
+    pair = make_pair()
+    generator, discriminator = state(pair.generator), state(pair.discriminator)
+
+    loss, real, fake = pair.update_discriminator(*batch, None)
+
+    assert float(loss) == pytest.approx(2 * math.log(2), abs=0.1)
+    assert float(real) == pytest.approx(0.5, abs=0.05)
+    assert float(fake) == pytest.approx(0.5, abs=0.05)
+    assert changed(discriminator, pair.discriminator) == {"conv1", "conv2", "conv3", "logit"}
+    assert all(torch.equal(weight, generator[name]) for name, weight in pair.generator.named_parameters())
+    assert not loss.requires_grad
+
+
+def test_the_first_step_of_adam_is_the_learning_rate_for_every_weight(batch):
+    pair = make_pair(learning_rate=0.01)
+    before = pair.discriminator.logit.operation.weight.detach().clone()
+
+    pair.update_discriminator(*batch, None)
+
+    step = (pair.discriminator.logit.operation.weight.detach() - before).abs()
+    torch.testing.assert_close(step, torch.full_like(step, 0.01), rtol=1e-3, atol=0)
+
+
+def test_updates_go_in_opposite_directions(batch):
+    images, z = batch
+    pair = make_pair(learning_rate=0.002)
+
+    first = pair.update_discriminator(images, z, None)
+    for _ in range(10):
+        last = pair.update_discriminator(images, z, None)
+    assert last[0] < first[0]
+    assert last[1] > 0.6 > 0.4 > last[2]
+
+    losses = [float(pair.update_generator(z, None)) for _ in range(10)]
+    assert losses[-1] < losses[0]
+
+
+def test_real_and_generated_images_are_normalised_apart(batch):
+    images, z = batch
+    pair = make_pair()
+    with torch.no_grad():
+        alone = pair.judge(images, None).sigmoid().mean()
+
+    _, real, _ = pair.update_discriminator(images, z, None)
+
+    torch.testing.assert_close(real, alone)
+
+
+def test_bfloat16_computes_in_bfloat16_and_keeps_weights_in_float32(batch):
+    pair = make_pair(precision="bfloat16")
+
+    assert pair.generate(batch[1], None).dtype == torch.bfloat16
+    assert pair.judge(batch[0], None).dtype == torch.float32
+    pair.update_generator(batch[1], None)
+    assert {value.dtype for value in pair.generator.parameters()} == {torch.float32}
+    exact = make_pair()
+    torch.testing.assert_close(pair.judge(batch[0], None), exact.judge(batch[0], None), rtol=0.1, atol=0.01)

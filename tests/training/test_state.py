@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from dcgan_analysis.errors import TrainingError
+from dcgan_analysis.training.state import load_state, save_state
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.fixture
+def trained(make_trainer):
+    trainer = make_trainer()
+    trainer.run()
+    return trainer
+
+
+def test_all_that_the_next_step_depends_on_comes_back(trained, make_trainer, everything, tmp_path):
+    path = tmp_path / "state.safetensors"
+    save_state(path, trained.pair, trained.config, {"step": 4, "history": [{"loss": 0.1}]})
+    fresh = make_trainer()
+
+    progress = load_state(path, fresh.pair, fresh.config)
+
+    assert progress == {"step": 4, "history": [{"loss": 0.1}]}
+    assert same(everything(fresh), everything(trained))
+
+
+def test_moments_keep_the_memory_layout_of_their_weights(trained, make_trainer):
+    fresh = make_trainer()
+    fresh.resume()
+
+    for old, new in zip(trained.pair.discriminator.parameters(), fresh.pair.discriminator.parameters(), strict=True):
+        moment = fresh.pair.discriminator_optimizer.state[new]["exp_avg"]
+        assert moment.stride() == new.stride() == old.stride()
+
+
+def test_a_state_before_the_first_step_has_no_moments(make_trainer, everything, tmp_path):
+    path, trainer, fresh = tmp_path / "state.safetensors", make_trainer(), make_trainer(seed=3)
+    save_state(path, trainer.pair, trainer.config, {})
+
+    load_state(path, fresh.pair, fresh.config)
+
+    assert not fresh.pair.generator_optimizer.state
+    assert same(everything(fresh), everything(trainer))
+
+
+def test_other_settings_are_named_with_both_values(trained, make_trainer):
+    other = make_trainer(learning_rate=0.1, z_prior="normal")
+
+    with pytest.raises(
+        TrainingError,
+        match=(
+            r"^'.*run' holds a training with other settings: learning_rate \(saved 0\.0002, now 0\.1\); "
+            r"z_prior \(saved 'uniform', now 'normal'\)\. Resume with the same settings, or train into another --out\.$"
+        ),
+    ):
+        other.resume()
+
+
+def test_more_epochs_are_no_other_training(trained, make_trainer):
+    assert make_trainer(epochs=5, sample_every=2).resume()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_a_damaged_state_is_refused_in_one_line(trained, make_trainer, share):
+    path = trained.folder / "state.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+
+    with pytest.raises(
+        TrainingError, match=r"^Training state '.*' cannot be read: [^\n]*\. Start anew with another --out"
+    ):
+        make_trainer().resume()
+
+
+@pytest.mark.parametrize("with_progress", [True, False])
+def test_a_foreign_file_is_refused(trained, make_trainer, with_progress):
+    header = {"config": trained.config.model_dump_json()} | ({"progress": "{}"} if with_progress else {})
+    save_file({"x": torch.zeros(1)}, trained.folder / "state.safetensors", metadata=header)
+
+    with pytest.raises(TrainingError, match="cannot be read"):
+        make_trainer().resume()
