@@ -1,0 +1,179 @@
+"""What is checked of a plugin: its hooks, and each thing that it registers."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+import pluggy
+
+from dcgan_analysis import hookspecs
+from dcgan_analysis._plugin_loading import DISTRIBUTION, FAILURES, PluginInfo, describe_error
+from dcgan_analysis.api.analysis import Needs
+from dcgan_analysis.api.config import AnalysisConfig
+from dcgan_analysis.errors import RegistrationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dcgan_analysis.registry import Registry
+
+__all__ = ["Registrar", "build_manager", "check_entry", "check_members"]
+
+HOOKS = tuple(name for name in hookspecs.__all__ if name.startswith("dcgan_"))
+MEMBERS = ("name", "summary", "question", "reference", "config_type", "needs", "run")
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=_Named)
+
+
+class Registrar(Generic[Item]):
+    """The ``register`` that a hook is handed: checks an item, then adds it under the plugin's name.
+
+    Args:
+        registry: Where items go.
+        check: Called with the item and the owner; raises if the item is unfit.
+        owner: The plugin, as messages shall call it.
+    """
+
+    def __init__(self, registry: Registry[Item], check: Callable[[object, str], None], owner: str) -> None:
+        self._registry = registry
+        self._check = check
+        self._owner = owner
+        self._open = True
+        self.names: list[str] = []
+
+    def __call__(self, item: Item) -> None:
+        """Register one item.
+
+        Raises:
+            RegistrationError: If the item is unfit, its name is malformed or taken, or the hook has
+                returned already.
+        """
+        if not self._open:
+            msg = f"{self._owner} calls register() after its hook has returned; call it in the hook."
+            raise RegistrationError(msg)
+        self._check(item, self._owner)
+        self._registry.add(item.name, item, owner=self._owner)
+        self.names.append(item.name)
+
+    def close(self) -> None:
+        """Refuse further items: what is registered is fixed once the plugins are loaded."""
+        self._open = False
+
+
+def check_entry(entry_type: type, entry: object, owner: str) -> None:
+    """Check that an entry is of its kind's type.
+
+    Raises:
+        RegistrationError: If it is not.
+    """
+    if not isinstance(entry, entry_type):
+        wanted = f"{entry_type.__module__}.{entry_type.__qualname__}"
+        msg = f"{owner} registers {entry!r}; register takes a {wanted}."
+        raise RegistrationError(msg)
+
+
+def build_manager(plugin: object, info: PluginInfo) -> pluggy.PluginManager:
+    """Put one plugin into a pluggy manager of its own and check its hooks.
+
+    A manager for each plugin, rather than one for all, makes the isolation structural: a call
+    reaches one plugin, so one that raises cannot cut the others' short, and one that fails half-way
+    leaves nothing behind (pluggy keeps half-registered plugins and leaves misspelt hooks to
+    ``check_pending``).
+
+    Raises:
+        RegistrationError: If the plugin is a class, is of another API version, implements no hook
+            or an unknown one, takes arguments the hook does not offer, or has a hook without the
+            marker.
+    """
+    _check_api_version(plugin, info)
+    if inspect.isclass(plugin):
+        msg = (
+            f"{info.title} is the class {plugin.__name__}; "
+            "an entry point must name a module or an instance, "
+            f'like {info.name} = "{plugin.__module__}".'
+        )
+        raise RegistrationError(msg)
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(plugin, name=info.name)
+    except FAILURES as error:
+        msg = f"{info.title} does not fit the hooks: {describe_error(error)}."
+        raise RegistrationError(msg) from error
+    callers = manager.get_hookcallers(plugin) or []
+    for caller in callers:
+        optional = all(impl.optionalhook for impl in caller.get_hookimpls())
+        if not caller.has_spec() and not optional:
+            close = difflib.get_close_matches(caller.name, HOOKS, n=1)
+            guess = f"Did you mean '{close[0]}'?" if close else f"Hooks: {', '.join(HOOKS)}."
+            msg = f"Plugin '{info.name}' implements '{caller.name}', which is not a hook. {guess}"
+            raise RegistrationError(msg)
+    _check_markers(plugin, info, {caller.name for caller in callers})
+    return manager
+
+
+def _check_api_version(plugin: object, info: PluginInfo) -> None:
+    home = plugin if inspect.ismodule(plugin) else inspect.getmodule(plugin)
+    default = getattr(home, "DCGAN_ANALYSIS_API", hookspecs.API_VERSION)
+    wanted = getattr(plugin, "DCGAN_ANALYSIS_API", default)
+    if wanted == hookspecs.API_VERSION:
+        return
+    newer = isinstance(wanted, int) and wanted > hookspecs.API_VERSION
+    update = DISTRIBUTION if newer else info.distribution or "the plugin"
+    msg = f"Plugin '{info.name}' needs plugin API {wanted}, this release has {hookspecs.API_VERSION}. Update {update}."
+    raise RegistrationError(msg)
+
+
+def _check_markers(plugin: object, info: PluginInfo, implemented: set[str]) -> None:
+    for name in HOOKS:
+        if name not in implemented and callable(getattr(plugin, name, None)):
+            msg = (
+                f"Plugin '{info.name}' has a function '{name}' that would never be called. "
+                "Put @dcgan_analysis.hookimpl above it."
+            )
+            raise RegistrationError(msg)
+    if not implemented:
+        msg = (
+            f"{info.title} implements no hook. Mark its hook functions with "
+            f"@dcgan_analysis.hookimpl; hooks: {', '.join(HOOKS)}."
+        )
+        raise RegistrationError(msg)
+
+
+def check_members(analysis: object, owner: str) -> None:
+    """Check what can be checked of an analysis without running it.
+
+    Raises:
+        RegistrationError: If a class was handed over, or members are missing or of the wrong type.
+    """
+    if inspect.isclass(analysis):
+        name = analysis.__name__
+        msg = f"{owner} registers the class {name}; register an instance: register({name}())."
+        raise RegistrationError(msg)
+    thing = f"{owner} registers the analysis {getattr(analysis, 'name', analysis)!r}"
+    if missing := [member for member in MEMBERS if not hasattr(analysis, member)]:
+        msg = f"{thing} without {', '.join(missing)}; an analysis has {', '.join(MEMBERS)}."
+        raise RegistrationError(msg)
+    members = {member: getattr(analysis, member) for member in MEMBERS}
+    for member in ("summary", "question", "reference"):
+        if not isinstance(members[member], str):
+            msg = f"{thing}; its {member} must be a string, got {members[member]!r}."
+            raise RegistrationError(msg)
+    config_type = members["config_type"]
+    if not (inspect.isclass(config_type) and issubclass(config_type, AnalysisConfig)):
+        msg = f"{thing}; its config_type must be a subclass of AnalysisConfig, got {config_type!r}."
+        raise RegistrationError(msg)
+    if not isinstance(members["needs"], Needs):
+        msg = f"{thing}; its needs must be a dcgan_analysis.api.Needs, got {members['needs']!r}."
+        raise RegistrationError(msg)
+    if not callable(members["run"]):
+        msg = f"{thing}; its run must be a method run(context, config), got {members['run']!r}."
+        raise RegistrationError(msg)

@@ -1,0 +1,24 @@
+"""What a plugin sees: the analysis contract, its settings, the run context, and the result document."""
+
+from __future__ import annotations
+
+from dcgan_analysis.api.analysis import Analysis, Needs
+from dcgan_analysis.api.config import AnalysisConfig
+from dcgan_analysis.api.context import RunContext
+from dcgan_analysis.api.metrics import accuracy_metric, draws_metric
+from dcgan_analysis.api.result import Cell, Figure, Metric, Result, Stage, Table
+
+__all__ = [
+    "Analysis",
+    "AnalysisConfig",
+    "Cell",
+    "Figure",
+    "Metric",
+    "Needs",
+    "Result",
+    "RunContext",
+    "Stage",
+    "Table",
+    "accuracy_metric",
+    "draws_metric",
+]

@@ -1,0 +1,84 @@
+"""The contract of an analysis: five attributes and one method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from dcgan_analysis.api.config import AnalysisConfig
+    from dcgan_analysis.api.context import RunContext
+    from dcgan_analysis.api.result import Result
+
+__all__ = ["Analysis", "Needs"]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an analysis consumes; the runner checks it before anything long starts.
+
+    Attributes:
+        checkpoint: Name of the checkpoint used when none is given; None: the analysis needs no checkpoint.
+        dataset: Name of the dataset used when none is given; None: the analysis needs no dataset.
+        splits: Splits that the dataset must have.
+        labels: Whether the images must carry class labels, of at least two classes.
+        generator: Whether the checkpoint must hold a generator.
+        discriminator: Whether the checkpoint must hold a discriminator.
+    """
+
+    checkpoint: str | None = None
+    dataset: str | None = None
+    splits: tuple[str, ...] = ()
+    labels: bool = False
+    generator: bool = False
+    discriminator: bool = False
+
+
+@runtime_checkable
+class Analysis(Protocol):
+    """What a plugin registers; any object with these members will do, no base class is needed.
+
+    The members are read-only here so that plain class attributes of these types, or narrower ones, fit.
+    """
+
+    @property
+    def name(self) -> str:
+        """Unique; lower-case words joined by hyphens: ``"svm-cifar"``."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """One line, shown by ``dcgan-analyze list``."""
+        ...
+
+    @property
+    def question(self) -> str:
+        """The question it answers, one sentence, shown on top of the report."""
+        ...
+
+    @property
+    def reference(self) -> str:
+        """Paper section and URL."""
+        ...
+
+    @property
+    def config_type(self) -> type[AnalysisConfig]:
+        """Its settings."""
+        ...
+
+    @property
+    def needs(self) -> Needs:
+        """What it consumes."""
+        ...
+
+    def run(self, context: RunContext, config: Any) -> Result:
+        """Do the analysis.
+
+        Args:
+            context: Data, model, device, random generators, progress and the run folder.
+            config: An instance of ``config_type``.
+
+        Returns:
+            What ``context.result(...)`` builds.
+        """
+        ...

@@ -1,0 +1,199 @@
+"""What analyses that classify images share: who is on which side, results class by class, figures, predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dcgan_analysis.api.metrics import accuracy_metric
+from dcgan_analysis.api.result import Cell, Metric, Table
+from dcgan_analysis.errors import AnalysisError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+    from dcgan_analysis.api.context import RunContext
+    from dcgan_analysis.data.dataset import DatasetSplit
+
+__all__ = [
+    "LabelledImages",
+    "classes_table",
+    "confusion",
+    "labelled_images",
+    "save_class_figures",
+    "save_predictions",
+    "tail_size",
+]
+
+_SHOWN_IMAGES = 40
+_WRONG = "#d55e00"
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """The images of a classification and who is on which side.
+
+    Attributes:
+        train: N training images.
+        labels: (N,) their class numbers.
+        held_out: (N,) mask of the training images that choose settings and train nothing while they do.
+        test: N_test test images.
+        test_labels: (N_test,) their class numbers.
+    """
+
+    train: DatasetSplit
+    labels: np.ndarray
+    held_out: np.ndarray
+    test: DatasetSplit
+    test_labels: np.ndarray
+
+    @property
+    def classes(self) -> list[str]:
+        """K class names."""
+        return self.train.classes
+
+    def correct(self, predictions: np.ndarray) -> int:
+        """Return how many test images are predicted rightly."""
+        return int((predictions == self.test_labels).sum())
+
+
+def tail_size(test: str) -> int | None:
+    """Return N of ``'last-N'``, or None for anything else.
+
+    Example:
+        >>> tail_size("last-10000"), tail_size("test")
+        (10000, None)
+    """
+    word, _, number = test.partition("-")
+    return int(number) if word == "last" and number.isdecimal() and int(number) > 0 else None
+
+
+def labelled_images(context: RunContext, *, test: str = "test", validation: float = 0.2) -> LabelledImages:
+    """Take training and test images and hold some training images out.
+
+    Held-out images are drawn class by class, and photo by photo where the dataset knows photos.
+
+    Args:
+        context: The run; what is taken is recorded in its result.
+        test: Name of the test split, or ``'last-N'``: the last N training images are the test set.
+        validation: Share of the training images to hold out, in (0, 1); or, as an integer, their number, of which at
+            most half of the training images are taken.
+
+    Raises:
+        AnalysisError: If images have no labels.
+        DatasetError: If a split is missing, or one side would be empty.
+    """
+    import numpy as np
+
+    from dcgan_analysis.data import holdout, last
+
+    train, size = context.split("train"), tail_size(test)
+    if size is None:
+        tested = context.split(test)
+    else:
+        train, tested = last(train, size)
+        context.use_split("train", train)
+        context.use_split("test", tested)
+        context.note(f"Test set: the last {size:,} images of the training split; nothing was trained on them here.")
+    labels, test_labels = _labels(train, context), _labels(tested, context)
+    count = min(validation, len(train) // 2) if isinstance(validation, int) else round(validation * len(train))
+    count = max(1, count)
+    _, held = holdout(len(train), count, context.rng("validation"), labels=labels, groups=train.groups)
+    mask = np.zeros(len(train), dtype=bool)
+    mask[held] = True
+    return LabelledImages(train, labels, mask, tested, test_labels)
+
+
+def _labels(split: DatasetSplit, context: RunContext) -> np.ndarray:
+    if split.labels is None:
+        msg = f"Dataset '{context.dataset.name}': {split.source or 'a split'} has no labels. Choose a labelled dataset."
+        raise AnalysisError(msg)
+    return split.labels
+
+
+def confusion(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+    """Count pairs: (K, K), rows are true classes, columns predicted ones.
+
+    Example:
+        >>> import numpy as np
+        >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
+        [[1, 1], [0, 1]]
+    """
+    import numpy as np
+
+    return np.bincount(labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
+
+
+def _by_class(images: LabelledImages, predictions: np.ndarray) -> dict[str, Metric]:
+    result = {}
+    for number, name in enumerate(images.classes):
+        mine = images.test_labels == number
+        if mine.any():
+            right = int((predictions[mine] == number).sum())
+            result[name] = accuracy_metric(right, int(mine.sum()), name)
+    return result
+
+
+def classes_table(images: LabelledImages, predictions: Mapping[str, np.ndarray]) -> Table:
+    """Return the accuracy class by class.
+
+    Args:
+        images: The images.
+        predictions: Who -> (N_test,) class numbers; the first gets intervals, the others a column each.
+    """
+    first, *others = predictions
+    columns = ["class", "test images", first, "low", "high", *others]
+    more = [_by_class(images, predictions[who]) for who in others]
+    rows: list[list[Cell]] = [
+        [name, metric.n, metric.value, metric.low, metric.high, *(found[name].value for found in more)]
+        for name, metric in _by_class(images, predictions[first]).items()
+    ]
+    return Table(
+        name="classes",
+        title="Accuracy class by class",
+        columns=columns,
+        rows=rows,
+        percent=columns[2:],
+        note="Low and high: 95 % Wilson interval.",
+    )
+
+
+def save_class_figures(context: RunContext, images: LabelledImages, predictions: np.ndarray) -> None:
+    """Draw accuracy class by class, the confusion matrix, and test images with their predictions (N_test,)."""
+    from dcgan_analysis import figures
+
+    metrics = _by_class(images, predictions)
+    context.save_figure(
+        figures.bars(
+            list(metrics),
+            [metric.value for metric in metrics.values()],
+            low=[metric.low for metric in metrics.values()],
+            high=[metric.high for metric in metrics.values()],
+        ),
+        "classes",
+        "Accuracy class by class",
+        "With 95 % intervals.",
+    )
+    counts = confusion(images.test_labels, predictions, len(images.classes))
+    context.save_figure(figures.confusion_matrix(counts, images.classes), "confusion", "Confusion matrix")
+    guesses, labels = predictions[:_SHOWN_IMAGES], images.test_labels[:_SHOWN_IMAGES]
+    context.save_figure(
+        figures.image_grid(
+            images.test.images[: len(guesses)],
+            10,
+            titles=[images.classes[guess] for guess in guesses],
+            borders=[None if guess == label else _WRONG for guess, label in zip(guesses, labels, strict=True)],
+        ),
+        "test-images",
+        "Test images and what they are taken for",
+        "The first of the test set; framed: wrong.",
+    )
+
+
+def save_predictions(context: RunContext, images: LabelledImages, predictions: Mapping[str, np.ndarray]) -> None:
+    """Save ids, labels and predictions of the test images as predictions.npz, for paired comparisons."""
+    import numpy as np
+
+    context.save_arrays("predictions", ids=np.array(images.test.ids), labels=images.test_labels, **predictions)

@@ -1,0 +1,266 @@
+"""What an analysis works with: data, model, device, random generators, progress, and its run folder."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from dcgan_analysis.api.result import (
+    CheckpointRecord,
+    DatasetRecord,
+    Environment,
+    Figure,
+    Metric,
+    Result,
+    SplitRecord,
+    Stage,
+    Table,
+)
+from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import torch
+    from matplotlib.figure import Figure as MatplotlibFigure
+
+    from dcgan_analysis.api.analysis import Analysis
+    from dcgan_analysis.data.dataset import Dataset, DatasetSplit
+    from dcgan_analysis.extraction.extractor import FeatureSpec
+    from dcgan_analysis.stores.checkpoint import Checkpoint
+    from dcgan_analysis.stores.extraction import Extraction
+
+__all__ = ["RunContext"]
+
+
+@dataclass
+class RunContext:
+    """Everything an analysis may use; the runner makes one for each run.
+
+    Attributes:
+        output_dir: The run folder; write nowhere else.
+        device: Where to compute.
+        seed: Origin of all randomness of the run; use ``rng`` and ``torch_generator``.
+        limit: At most so many images of each split, or None.
+        progress: Call ``progress(what, done, total)`` in loops that take more than a few seconds.
+        cache_dir: Where feature stores are kept; None: the default cache.
+        environment: What the run runs on, for the result.
+    """
+
+    output_dir: Path
+    device: torch.device
+    seed: int
+    environment: Environment
+    limit: int | None = None
+    progress: Progress = silent
+    cache_dir: Path | None = None
+    _checkpoint: Checkpoint | None = None
+    _dataset: Dataset | None = None
+    _stages: list[Stage] = field(default_factory=list)
+    _figures: list[Figure] = field(default_factory=list)
+    _files: dict[str, str] = field(default_factory=dict)
+    _notes: list[str] = field(default_factory=list)
+    _warnings: list[str] = field(default_factory=list)
+    _splits: dict[str, DatasetSplit] = field(default_factory=dict)
+    _started: float = field(default_factory=time.time)
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint to analyse.
+
+        Raises:
+            AnalysisError: If the analysis runs without one; declare it in ``needs``.
+        """
+        if self._checkpoint is None:
+            msg = "This run has no checkpoint. Give one with --checkpoint, and declare it in the analysis's needs."
+            raise AnalysisError(msg)
+        return self._checkpoint
+
+    @property
+    def dataset(self) -> Dataset:
+        """The dataset to work on.
+
+        Raises:
+            AnalysisError: If the analysis runs without one; declare it in ``needs``.
+        """
+        if self._dataset is None:
+            msg = "This run has no dataset. Give one with --dataset, and declare it in the analysis's needs."
+            raise AnalysisError(msg)
+        return self._dataset
+
+    def split(self, name: str) -> DatasetSplit:
+        """Return a split of the dataset, cut to ``limit`` images evenly spread over it."""
+        import numpy as np
+
+        if name not in self._splits:
+            split = self.dataset.split(name)
+            if self.limit is not None and self.limit < len(split):
+                # Evenly spread, for the images may be sorted by class.
+                chosen = np.linspace(0, len(split) - 1, self.limit).round().astype(np.int64)
+                split = split.take(chosen, source=f"{split.source}, {self.limit} of {len(split)}")
+            self._splits[name] = split
+        return self._splits[name]
+
+    def use_split(self, name: str, split: DatasetSplit) -> None:
+        """Record that the run works on a split of its own making (a held-out part, say) under a name."""
+        self._splits[name] = split
+
+    def extraction(
+        self,
+        spec: FeatureSpec,
+        reference: DatasetSplit | None,
+        *,
+        checkpoint: Checkpoint | None = None,
+        fit: Literal["exact", "resize"] = "exact",
+    ) -> Extraction:
+        """Return the extraction of features whose ``store(name, split)`` gives a feature store, cached by content.
+
+        Args:
+            spec: Which features.
+            reference: Training images on which BatchNorm statistics are re-estimated.
+            checkpoint: Another checkpoint than the run's, its random twin say.
+            fit: What to do with images of another shape than the network takes.
+        """
+        from dcgan_analysis.stores.extraction import Extraction
+
+        return Extraction(
+            checkpoint or self.checkpoint,
+            spec,
+            reference,
+            self.device,
+            folder=self.cache_dir,
+            fit=fit,
+            progress=self.progress,
+        )
+
+    def rng(self, *names: str) -> np.random.Generator:
+        """Return a random generator that depends on the seed and ``names`` only, not on what was drawn elsewhere."""
+        import numpy as np
+
+        return np.random.default_rng([self.seed, *_digits(names)])
+
+    def torch_generator(self, *names: str) -> torch.Generator:
+        """Return the same for torch, on the CPU."""
+        import torch
+
+        return torch.Generator().manual_seed(int(self.rng(*names).integers(2**62)))
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Stage]:
+        """Time a part of the run; it appears in the result, with a ``note`` if the block sets one."""
+        started = time.perf_counter()
+        stage = Stage(name=name, seconds=0)
+        try:
+            yield stage
+        finally:
+            stage.seconds = time.perf_counter() - started
+            self._stages.append(stage)
+
+    def note(self, text: str) -> None:
+        """Add a sentence that a reader of the numbers must know."""
+        if text not in self._notes:
+            self._notes.append(text)
+
+    def warn(self, text: str) -> None:
+        """Add a warning, shown on top of the report."""
+        if text not in self._warnings:
+            self._warnings.append(text)
+
+    def save_figure(self, figure: MatplotlibFigure, name: str, title: str, caption: str = "") -> None:
+        """Save a matplotlib figure as ``figures/<name>.png`` and show it in the report."""
+        from dcgan_analysis.figures import save_png
+
+        file = f"figures/{name}.png"
+        save_png(figure, self.output_dir / file)
+        self._figures.append(Figure(name=name, file=file, title=title, caption=caption))
+
+    def save_arrays(self, name: str, **arrays: np.ndarray) -> Path:
+        """Save arrays as ``<name>.npz`` in the run folder and list it in the result."""
+        import numpy as np
+
+        path = self.output_dir / f"{name}.npz"
+        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+        self._files[name] = path.name
+        return path
+
+    def result(
+        self,
+        analysis: Analysis,
+        config: Any,
+        *,
+        title: str,
+        headline: str,
+        metrics: Mapping[str, Metric],
+        tables: Sequence[Table] = (),
+    ) -> Result:
+        """Assemble the result document from what was found and what the context knows.
+
+        Args:
+            analysis: The analysis that ran.
+            config: Its configuration.
+            title: Heading of the report.
+            headline: Name of the metric to quote.
+            metrics: All metrics by name.
+            tables: Tables of the report, in order.
+        """
+        return Result(
+            analysis=analysis.name,
+            title=title,
+            question=analysis.question,
+            reference=analysis.reference,
+            headline=headline,
+            metrics=dict(metrics),
+            tables=list(tables),
+            figures=self._figures,
+            files=self._files,
+            notes=self._notes,
+            warnings=self._warnings,
+            config=config.model_dump(mode="json"),
+            seed=self.seed,
+            limit=self.limit,
+            smoke=self.limit is not None,
+            dataset=self._dataset_record(),
+            checkpoint=self._checkpoint_record(),
+            environment=self.environment,
+            stages=self._stages,
+            started=datetime.fromtimestamp(self._started, UTC).isoformat(timespec="seconds"),
+            elapsed_seconds=time.time() - self._started,
+        )
+
+    def _dataset_record(self) -> DatasetRecord | None:
+        if self._dataset is None:
+            return None
+        return DatasetRecord(
+            name=self._dataset.name,
+            classes=self._dataset.classes,
+            image_shape=self._dataset.image_shape,
+            splits={
+                name: SplitRecord(n=len(split), sha256=split.sha256, source=split.source)
+                for name, split in self._splits.items()
+            },
+            note=self._dataset.note,
+        )
+
+    def _checkpoint_record(self) -> CheckpointRecord | None:
+        if self._checkpoint is None:
+            return None
+        metadata = self._checkpoint.metadata
+        return CheckpointRecord(
+            name=self._checkpoint.name,
+            sha256=self._checkpoint.sha256(),
+            architecture=metadata.architecture,
+            parameters=metadata.parameters,
+            training={"data": metadata.data, "epoch": metadata.epoch, "step": metadata.step, **metadata.training},
+        )
+
+
+def _digits(names: tuple[str, ...]) -> list[int]:
+    digest = hashlib.sha256("\0".join(names).encode()).digest()
+    return [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4)]

@@ -1,0 +1,79 @@
+"""Metrics that many analyses report, with the interval that belongs to each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dcgan_analysis.api.result import Metric
+from dcgan_analysis.statistics import spread_interval, wilson_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["accuracy_metric", "draws_metric"]
+
+
+def accuracy_metric(
+    right: int, n: int, description: str, *, published: float | None = None, source: str | None = None
+) -> Metric:
+    """Return the accuracy on one test set, with its 95 % Wilson interval.
+
+    Args:
+        right: Number of images classified rightly.
+        n: Number of test images.
+        description: One line for the report.
+        published: The paper's accuracy, as a fraction, where it is for the same data.
+        source: Where it stands.
+
+    Example:
+        >>> accuracy_metric(8, 10, "toy").value
+        0.8
+    """
+    low, high = wilson_interval(right, n)
+    return Metric(
+        value=right / n,
+        low=low,
+        high=high,
+        interval="95 % Wilson",
+        n=n,
+        published=published,
+        source=source,
+        description=description,
+    )
+
+
+def draws_metric(
+    values: Sequence[float],
+    description: str,
+    *,
+    over: str = "draws",
+    higher_is_better: bool = True,
+    published: float | None = None,
+    source: str | None = None,
+) -> Metric:
+    """Return the mean over random draws, with mean -+ 1.96 standard deviations as the paper gives them.
+
+    Args:
+        values: One value (a fraction) for each draw.
+        description: One line for the report.
+        over: What is drawn, in the plural.
+        higher_is_better: False for errors.
+        published: The paper's value, where it is for the same data.
+        source: Where it stands.
+
+    Example:
+        >>> draws_metric([0.7, 0.8], "toy", over="networks").interval
+        '1.96 std over networks'
+    """
+    mean, low, high = spread_interval(values)
+    return Metric(
+        value=mean,
+        low=low,
+        high=high,
+        interval=f"1.96 std over {over}",
+        n=len(values),
+        higher_is_better=higher_is_better,
+        published=published,
+        source=source,
+        description=description,
+    )

@@ -1,0 +1,222 @@
+"""The result document: everything an analysis found and everything needed to find it again.
+
+``result.json`` is this model as JSON. Fractions, never percent. The schema version grows when a field changes its
+meaning or goes away; a reader must ignore fields it does not know.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dcgan_analysis.atomic import write_text
+from dcgan_analysis.errors import AnalysisError
+
+__all__ = [
+    "RESULT_FILE",
+    "SCHEMA_VERSION",
+    "CheckpointRecord",
+    "DatasetRecord",
+    "Environment",
+    "Figure",
+    "Metric",
+    "Result",
+    "SplitRecord",
+    "Stage",
+    "Table",
+]
+
+SCHEMA_VERSION: Final = 1
+RESULT_FILE = "result.json"
+
+Cell = str | int | float | bool | None
+
+
+class _Document(BaseModel):
+    # Validators are built on first use: listing what is installed needs none.
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, validate_default=True, defer_build=True)
+
+
+class Metric(_Document):
+    """One measured number with its interval.
+
+    Example:
+        >>> Metric(value=0.8, low=0.77, high=0.83, n=1000, higher_is_better=True).value
+        0.8
+    """
+
+    value: float = Field(description="the number itself; accuracies and errors are fractions")
+    low: float | None = Field(default=None, description="lower end of the interval")
+    high: float | None = Field(default=None, description="upper end of the interval")
+    interval: str | None = Field(default=None, description="what the interval is: '95 % Wilson', '1.96 std over draws'")
+    n: int | None = Field(default=None, description="how many test images, or draws, the number rests on")
+    higher_is_better: bool | None = Field(default=True, description="None: neither, a plain quantity")
+    published: float | None = Field(default=None, description="the paper's figure, where it gives one")
+    source: str | None = Field(default=None, description="where the published figure stands")
+    description: str = Field(default="", description="one line for the report")
+    unit: Literal["fraction", "number", "seconds"] = "fraction"
+
+    @model_validator(mode="after")
+    def _ends_enclose_value(self) -> Metric:
+        if self.low is not None and self.high is not None and not self.low <= self.value <= self.high:
+            msg = f"interval [{self.low}, {self.high}] does not enclose the value {self.value}"
+            raise ValueError(msg)
+        return self
+
+
+class Table(_Document):
+    """A table of the report: ``rows`` are lists as long as ``columns``, fractions where ``percent`` names one."""
+
+    name: str
+    title: str
+    columns: list[str]
+    rows: list[list[Cell]]
+    percent: list[str] = Field(default_factory=list, description="columns that hold fractions, shown as percent")
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _rows_fit_columns(self) -> Table:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                msg = f"table '{self.name}': a row has {len(row)} cells, there are {len(self.columns)} columns"
+                raise ValueError(msg)
+        if unknown := set(self.percent) - set(self.columns):
+            msg = f"table '{self.name}': percent names no column: {sorted(unknown)}"
+            raise ValueError(msg)
+        return self
+
+
+class Figure(_Document):
+    """A picture in the run folder, shown in the report with its caption."""
+
+    name: str
+    file: str = Field(description="path relative to the run folder")
+    title: str
+    caption: str = ""
+
+
+class Stage(_Document):
+    """One timed part of a run."""
+
+    name: str
+    seconds: float
+    note: str = ""
+
+
+class SplitRecord(_Document):
+    """Size and content of one split as used."""
+
+    n: int
+    sha256: str
+    source: str = Field(default="", description="where the images came from, in words: 'cifar10.zip, train/'")
+
+
+class DatasetRecord(_Document):
+    """The dataset a run worked on."""
+
+    name: str
+    classes: list[str]
+    image_shape: tuple[int, int, int]
+    splits: dict[str, SplitRecord]
+    note: str = ""
+
+
+class CheckpointRecord(_Document):
+    """The checkpoint a run worked on."""
+
+    name: str
+    sha256: str
+    architecture: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+
+
+class Environment(_Document):
+    """Where the numbers were made."""
+
+    dcgan_analysis: str
+    code_sha256: str = Field(description="hash of the framework's and the plugin's source files")
+    python: str
+    platform: str
+    packages: dict[str, str]
+    device: str
+    device_name: str
+    threads: int
+
+
+class Result(_Document):
+    """Everything one run found.
+
+    ``metrics[headline]`` is the number to quote. ``smoke`` is true where ``--limit`` cut the data: such numbers
+    are for trying things out and are labelled so wherever they are shown.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    analysis: str
+    title: str
+    question: str = Field(default="", description="the question that the analysis answers, one sentence")
+    reference: str = Field(default="", description="paper section and URL")
+    plugin: str = Field(default="", description="plugin and distribution that own the analysis")
+    headline: str
+    metrics: dict[str, Metric]
+    tables: list[Table] = Field(default_factory=list)
+    figures: list[Figure] = Field(default_factory=list)
+    files: dict[str, str] = Field(default_factory=dict, description="name -> file in the run folder")
+    notes: list[str] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)
+    config: dict[str, Any]
+    seed: int
+    limit: int | None = None
+    smoke: bool = False
+    dataset: DatasetRecord | None = None
+    checkpoint: CheckpointRecord | None = None
+    environment: Environment
+    stages: list[Stage]
+    started: str = Field(description="UTC, ISO 8601")
+    elapsed_seconds: float
+    command: str = Field(default="", description="a command line that repeats the run")
+    folder: Path | None = Field(default=None, exclude=True, description="the run folder; not part of the document")
+
+    def save(self, folder: Path) -> None:
+        """Write it as ``result.json`` into a folder, whole or not at all."""
+        write_text(folder / RESULT_FILE, self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Result:
+        """Read the ``result.json`` of a run folder.
+
+        Raises:
+            AnalysisError: If the folder holds none, or it is damaged or of another schema version.
+        """
+        path = folder / RESULT_FILE
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            msg = f"'{folder}' is no run folder: it holds no {RESULT_FILE}."
+            raise AnalysisError(msg) from None
+        except (OSError, ValueError) as error:
+            msg = f"'{path}' cannot be read: {error}. Run the analysis again."
+            raise AnalysisError(msg) from None
+        version = document.get("schema_version") if isinstance(document, dict) else None
+        if version != SCHEMA_VERSION:
+            newer = isinstance(version, int) and version > SCHEMA_VERSION
+            step = "Update dcgan-analysis" if newer else "Run the analysis again"
+            msg = f"'{path}' has schema version {version!r}, this release reads {SCHEMA_VERSION}. {step}."
+            raise AnalysisError(msg)
+        try:
+            return cls.model_validate({**document, "folder": folder}, extra="ignore")
+        except ValidationError as error:
+            item = error.errors()[0]
+            where = ".".join(map(str, item["loc"])) or "document"
+            msg = f"'{path}' is damaged: {where}: {item['msg']}. Run the analysis again."
+            raise AnalysisError(msg) from None
+
+    @model_validator(mode="after")
+    def _headline_is_a_metric(self) -> Result:
+        if self.headline not in self.metrics:
+            msg = f"headline '{self.headline}' is not among the metrics: {', '.join(sorted(self.metrics))}"
+            raise ValueError(msg)
+        return self

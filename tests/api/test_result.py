@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from dcgan_analysis.api import Metric, Result, Table
+from dcgan_analysis.api.result import RESULT_FILE, SCHEMA_VERSION
+from dcgan_analysis.errors import AnalysisError
+
+
+def test_the_headline_must_be_among_the_metrics(make_result):
+    with pytest.raises(ValidationError, match="headline 'auc' is not among the metrics: accuracy"):
+        make_result(headline="auc")
+
+
+@pytest.mark.parametrize("ends", [(0.81, 0.83), (0.7, 0.79), (0.9, 0.7)])
+def test_an_interval_must_enclose_its_value(ends):
+    low, high = ends
+    with pytest.raises(ValidationError, match=r"interval \[.*\] does not enclose the value 0\.8"):
+        Metric(value=0.8, low=low, high=high)
+
+
+def test_an_interval_may_end_at_its_value():
+    assert Metric(value=1.0, low=0.9, high=1.0).high == 1.0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_metric_is_a_finite_number(value):
+    with pytest.raises(ValidationError, match="finite number"):
+        Metric(value=value)
+
+
+def test_rows_are_as_long_as_there_are_columns():
+    with pytest.raises(ValidationError, match="table 'sizes': a row has 1 cells, there are 2 columns"):
+        Table(name="sizes", title="Sizes", columns=["split", "n"], rows=[["train", 1], ["test"]])
+
+
+def test_percent_names_columns():
+    with pytest.raises(ValidationError, match=r"table 'sizes': percent names no column: \['share'\]"):
+        Table(name="sizes", title="Sizes", columns=["split"], rows=[], percent=["share"])
+
+
+def test_cells_keep_their_types(tmp_path, make_result):
+    cells = ["a", 1, 0.5, 1.0, True, None]
+    table = Table(name="t", title="T", columns=list("uvwxyz"), rows=[cells])
+    make_result(tables=[table]).save(tmp_path)
+    row = Result.load(tmp_path).tables[0].rows[0]
+    assert row == cells
+    assert [type(cell) for cell in row[:5]] == [str, int, float, float, bool]
+
+
+def test_unknown_fields_are_refused_when_a_result_is_made(make_result):
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        make_result(colour="red")
+
+
+def test_a_saved_result_reads_back_as_it_was(tmp_path, make_result):
+    result = make_result()
+    result.save(tmp_path)
+    again = Result.load(tmp_path)
+    assert again.folder == tmp_path
+    assert again.model_copy(update={"folder": None}) == result
+
+
+def test_the_document_holds_fractions_and_its_schema_version_and_no_folder(tmp_path, make_result):
+    make_result(folder=tmp_path).save(tmp_path)
+    document = json.loads((tmp_path / RESULT_FILE).read_text(encoding="utf-8"))
+    assert document["schema_version"] == SCHEMA_VERSION
+    assert document["metrics"]["accuracy"]["value"] == 0.8
+    assert "folder" not in document
+
+
+def test_a_folder_without_result_is_no_run(tmp_path):
+    with pytest.raises(AnalysisError, match=r"is no run folder: it holds no result\.json\."):
+        Result.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text[:100], r"cannot be read: .*\. Run the analysis again\."),
+        (lambda text: "[]", r"has schema version None, this release reads 1\. Run the analysis again\."),
+        (
+            lambda text: text.replace('"schema_version": 1', '"schema_version": 2'),
+            r"version 2, .* Update dcgan-analysis",
+        ),
+        (lambda text: text.replace('"value": 0.8', '"value": "high"'), r"is damaged: metrics\.accuracy\.value: "),
+        (lambda text: text.replace('"seed": 0,', ""), r"is damaged: seed: Field required\."),
+        (lambda text: text.replace('"headline": "accuracy"', '"headline": "x"'), r"is damaged: document: .*headline"),
+    ],
+    ids=["truncated", "no object", "newer", "wrong type", "field missing", "no headline"],
+)
+def test_a_damaged_document_is_named_in_one_line(change, message, tmp_path, make_result):
+    make_result().save(tmp_path)
+    path = tmp_path / RESULT_FILE
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(AnalysisError, match=message) as caught:
+        Result.load(tmp_path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_bytes_that_are_no_text_are_named(tmp_path):
+    (tmp_path / RESULT_FILE).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(AnalysisError, match="cannot be read"):
+        Result.load(tmp_path)
+
+
+@pytest.mark.parametrize("where", [[], ["metrics", "accuracy"], ["environment"]])
+def test_a_reader_ignores_fields_it_does_not_know(where, tmp_path, make_result):
+    make_result().save(tmp_path)
+    path = tmp_path / RESULT_FILE
+    document = json.loads(path.read_text(encoding="utf-8"))
+    inner = document
+    for key in where:
+        inner = inner[key]
+    inner["added_later"] = 1
+    path.write_text(json.dumps(document), encoding="utf-8")
+    assert Result.load(tmp_path).metrics["accuracy"].value == 0.8

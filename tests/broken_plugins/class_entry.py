@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+from dcgan_analysis.hookspecs import hookimpl
+
+
+class Plugin:
+    @hookimpl
+    def dcgan_register_analyses(self, register):
+        raise NotImplementedError

@@ -1,0 +1,8 @@
+from __future__ import annotations
+
+from dcgan_analysis.hookspecs import hookimpl
+
+
+@hookimpl
+def dcgan_register_analysis(register):
+    raise NotImplementedError

@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+from dcgan_analysis.hookspecs import hookimpl
+
+DCGAN_ANALYSIS_API = 2
+
+
+@hookimpl
+def dcgan_before_run():
+    raise NotImplementedError

@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+
+def dcgan_register_analyses(register):
+    raise NotImplementedError
