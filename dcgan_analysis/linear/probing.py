@@ -44,14 +44,22 @@ class FewLabelProbe:
     Attributes:
         c: The chosen C.
         cs: (G,) the grid, ascending.
-        validation: (G,) held-out accuracy for each C, mean over the choosing draws.
+        held_out: (choosing draws, G) held-out accuracy.
+        predictions: (tested draws, N_test) predicted labels.
         accuracies: Test accuracy of each tested draw.
     """
 
     c: float
     cs: NDArray[np.float64]
-    validation: NDArray[np.float64]
+    held_out: NDArray[np.float64]
+    predictions: NDArray[Any]
     accuracies: list[float]
+
+    @property
+    def validation(self) -> NDArray[np.float64]:
+        """(G,) held-out accuracy for each C, mean over the choosing draws."""
+        mean: NDArray[np.float64] = self.held_out.mean(axis=0)
+        return mean
 
 
 def probe(
@@ -123,8 +131,7 @@ def few_label_probe(
     judges = np.flatnonzero(held_out)
     judging = gather(as_rows(train), [judges])[0]
     fits = fit_draws(train, labels, choosing, grid.tolist(), judging, progress=progress)
-    validation = (fits.predictions == labels[judges]).mean(axis=(0, 2))
-    c = float(grid[validation.argmax()])
-    fits = fit_draws(train, labels, tested, [c], test, progress=progress)
-    accuracies = (fits.predictions[:, 0] == test_labels).mean(axis=1)
-    return FewLabelProbe(c, grid, validation, [float(accuracy) for accuracy in accuracies])
+    accuracy = (fits.predictions == labels[judges]).mean(axis=2)
+    c = float(grid[accuracy.mean(axis=0).argmax()])
+    predictions = fit_draws(train, labels, tested, [c], test, progress=progress).predictions[:, 0]
+    return FewLabelProbe(c, grid, accuracy, predictions, (predictions == test_labels).mean(axis=1).tolist())

@@ -1,0 +1,147 @@
+"""Library calls that need the installed plugins: what they registered can be used by name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dcgan_analysis.data.registry import load_dataset
+from dcgan_analysis.errors import CheckpointError, TrainingError
+from dcgan_analysis.models.importers import ImportRequest
+from dcgan_analysis.plugins import PluginHost, default_host
+from dcgan_analysis.progress import Progress, silent
+from dcgan_analysis.stores import library
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dcgan_analysis.stores.checkpoint import Checkpoint
+
+__all__ = ["import_weights", "load_checkpoint", "train"]
+
+_NAME = re.compile(r"\w[\w.-]*")
+
+
+def load_checkpoint(what: str | Path, *, host: PluginHost | None = None) -> Checkpoint:
+    """Load a checkpoint by name, path, or the beginning of its hash.
+
+    Args:
+        what: ``"cifar10-dcgan32"``; a file; a folder with ``model.safetensors``; at least six digits of a hash.
+        host: Whose architectures are known; all installed plugins' by default.
+
+    Raises:
+        CheckpointError: If the file is damaged or does not fit its architecture.
+        UnknownNameError: If nothing is found by that name.
+
+    Example:
+        >>> load_checkpoint("cifar10-dcgan32").architecture.name
+        'dcgan32'
+    """
+    return library.load_checkpoint(what, (host or default_host()).architectures)
+
+
+def import_weights(
+    format: str,
+    path: Path,
+    out: str | Path,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    host: PluginHost | None = None,
+) -> Checkpoint:
+    """Turn weights made elsewhere into a checkpoint, and return it.
+
+    Args:
+        format: Name of an importer: ``"theano"``, ``"pytorch"``, ``"safetensors"``, or a plugin's.
+        path: The file or folder to read; nothing in it is executed.
+        out: A name, under which the checkpoint can be loaded from then on; or a folder, as a ``Path`` or a text with a
+            slash. Its ``model.safetensors`` is written whole or not at all.
+        settings: What the importer cannot read from the files: ``{"z_prior": "normal"}``.
+        host: Whose importers and architectures are known; all installed plugins' by default.
+
+    Raises:
+        CheckpointError: If the files are damaged or do not fit, hide code, or ``out`` is taken.
+        ConfigError: If a setting is wrong.
+        UnknownNameError: If there is no such format.
+
+    Example:
+        >>> import_weights("theano", Path("authors-svhn"), "authors-svhn")  # doctest: +SKIP
+    """
+    host = host or default_host()
+    importer = host.importers[format]
+    folder = _new_folder(out)
+    from dcgan_analysis.importers.assemble import assemble
+
+    imported = importer.load(ImportRequest(path, settings or {}, host.architectures))
+    checkpoint = assemble(imported, folder.name, format)
+    target = folder / library.WEIGHTS
+    checkpoint.save(target)
+    return replace(checkpoint, path=target)
+
+
+def _new_folder(out: str | Path) -> Path:
+    """Return the folder of a new checkpoint from a name or a path."""
+    text = str(out)
+    if isinstance(out, str) and not set(text) & set("/\\"):
+        if not _NAME.fullmatch(text):
+            msg = f"Checkpoint name '{text}' must begin with a letter or digit and hold only those and '_', '-', '.'."
+            raise CheckpointError(msg)
+        taken = {entry.name: entry.path for entry in library.list_checkpoints()}
+        folder = library.checkpoint_folders()[0] / text
+        if text in taken:
+            msg = f"Checkpoint name '{text}' is taken by '{taken[text]}'. Choose another --out."
+            raise CheckpointError(msg)
+    else:
+        folder = Path(out)
+    if (folder / library.WEIGHTS).exists() or folder.is_file():
+        msg = f"'{folder}' is taken: a checkpoint or a file stands there. Choose another --out."
+        raise CheckpointError(msg)
+    return folder
+
+
+def train(
+    settings: Mapping[str, Any],
+    out: Path,
+    *,
+    data_root: Path | None = None,
+    resume: bool = False,
+    limit: int | None = None,
+    device: str = "auto",
+    host: PluginHost | None = None,
+    progress: Progress = silent,
+) -> Checkpoint:
+    """Train a DCGAN and return its checkpoint, which also stands in ``out/model.safetensors``.
+
+    Args:
+        settings: Fields of ``training.TrainingConfig``; what is not given has the paper's value.
+        out: Folder of the training.
+        data_root: Where data sets lie.
+        resume: Go on with the training in ``out``.
+        limit: Use the first so many images only.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        host: The plugins whose datasets and architectures are known.
+        progress: Told of steps done.
+
+    Raises:
+        ConfigError: If a setting is wrong.
+        TrainingError: If ``out`` holds a training and ``resume`` is not set, or holds another one; if a loss is no
+            longer finite.
+    """
+    from dcgan_analysis.extraction.precision import choose_device
+    from dcgan_analysis.training import Trainer, TrainingConfig
+
+    host = host or default_host()
+    config = TrainingConfig.build(settings)
+    architecture = host.architectures[config.architecture].create(**config.parameters)
+    if (out / "state.safetensors").exists() and not resume:
+        msg = f"'{out}' holds a training. Go on with it: --resume. Or train into another --out."
+        raise TrainingError(msg)
+    dataset = load_dataset(config.dataset, data_root=data_root, registry=host.datasets, progress=progress)
+    split = dataset.split(config.split)
+    if limit is not None and limit < len(split):
+        split = split.take(range(limit), source=f"{split.source}, first {limit} of {len(split)}")
+    trainer = Trainer(config, architecture, split, out, choose_device(device))
+    if resume:
+        trainer.resume()
+    return trainer.run(lambda step, steps, _: progress(f"{architecture.name} on {dataset.name} (steps)", step, steps))

@@ -1,0 +1,88 @@
+"""Runs side by side: what came out, and what was different going in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dcgan_analysis.api.result import Table
+from dcgan_analysis.errors import ConfigError
+from dcgan_analysis.numbers import short_hash
+from dcgan_analysis.report.format import metric_text, setting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dcgan_analysis.api.result import Result
+
+__all__ = ["comparison_table"]
+
+
+def comparison_table(results: Sequence[Result], names: Sequence[str] | None = None) -> Table:
+    """Put runs side by side.
+
+    Args:
+        results: Two runs or more.
+        names: What to call them, one distinct name each; None: ``run 1``, ``run 2``, ...
+
+    Returns:
+        A table with one column per run. First the metrics of all runs, then one row for each thing
+        that is not the same in all of them: settings (``config.NAME``), seed, limit, checkpoint,
+        dataset and its splits (by content), code, packages, device.
+
+    Raises:
+        ConfigError: If there are fewer than two runs, or the names do not fit.
+    """
+    columns = [f"run {position}" for position in range(1, len(results) + 1)] if names is None else list(names)
+    if len(results) < 2:
+        msg = f"A comparison takes two runs or more, got {len(results)}."
+        raise ConfigError(msg)
+    if len(set(columns)) != len(results):
+        msg = f"A comparison of {len(results)} runs takes as many distinct names, got {columns}."
+        raise ConfigError(msg)
+    metrics = _rows(results, _metrics, only_different=False)
+    differences = _rows(results, _circumstances, only_different=True)
+    note = (
+        f"The last {len(differences)} rows are what differs between the runs."
+        if differences
+        else "Settings, checkpoint, dataset, code and device are the same in all runs."
+    )
+    return Table(
+        name="comparison",
+        title="Comparison",
+        columns=["", *columns],
+        rows=[*metrics, *differences],
+        note=note,
+    )
+
+
+def _rows(
+    results: Sequence[Result], read: Callable[[Result], dict[str, str]], *, only_different: bool
+) -> list[list[str | int | float | bool | None]]:
+    read_out = [read(result) for result in results]
+    keys = dict.fromkeys(key for one in read_out for key in one)
+    rows = [(key, [one.get(key) for one in read_out]) for key in keys]
+    return [[key, *values] for key, values in rows if not only_different or len(set(values)) > 1]
+
+
+def _metrics(result: Result) -> dict[str, str]:
+    return {name: metric_text(metric) for name, metric in result.metrics.items()}
+
+
+def _circumstances(result: Result) -> dict[str, str]:
+    """List everything that a number can depend on, in words short enough for a column."""
+    facts = {"analysis": result.analysis}
+    facts |= {f"config.{key}": setting(value) for key, value in result.config.items()}
+    facts |= {"seed": str(result.seed), "limit": setting(result.limit)}
+    if result.checkpoint is not None:
+        facts["checkpoint"] = f"{result.checkpoint.name} ({short_hash(result.checkpoint.sha256)})"
+    if result.dataset is not None:
+        facts["dataset"] = result.dataset.name
+        facts |= {
+            f"dataset.{name}": f"{split.n} images ({short_hash(split.sha256)})"
+            for name, split in result.dataset.splits.items()
+        }
+    environment = result.environment
+    facts["code"] = f"{environment.dcgan_analysis} ({short_hash(environment.code_sha256)})"
+    facts["device"] = f"{environment.device} ({environment.device_name})"
+    facts |= {f"package.{name}": version for name, version in environment.packages.items()}
+    return facts
