@@ -1,0 +1,3 @@
+"""The command line: each subcommand is one file that parses, makes one library call, and prints."""
+
+from __future__ import annotations

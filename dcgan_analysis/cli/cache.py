@@ -1,0 +1,92 @@
+"""``dcgan-analyze cache``: the feature stores that were kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dcgan_analysis.cli.console import console
+
+if TYPE_CHECKING:
+    from dcgan_analysis.stores.spec import FeatureKey
+
+__all__ = ["command"]
+
+_GIB = 1 << 30
+
+
+@click.group()
+def command() -> None:
+    """List, explain or clear cached feature stores."""
+
+
+@command.command("ls")
+def list_stores() -> None:
+    """List cached feature stores with size, content and time of last use."""
+    from rich.table import Table
+
+    from dcgan_analysis.stores import cache
+
+    entries = cache.list_entries()
+    table = Table(box=None, pad_edge=False)
+    for column in ("store", "size", "content", "last used"):
+        table.add_column(column, overflow="fold", justify="right" if column == "size" else "left")
+    for entry in entries:
+        table.add_row(
+            entry.path.name,
+            f"{entry.size / 1e6:,.1f} MB",
+            _content(entry.key) if entry.key else entry.problem,
+            f"{entry.last_used:%Y-%m-%d %H:%M}",
+        )
+    out = console()
+    out.print(table)
+    total = sum(entry.size for entry in entries) / 1e9
+    out.print(f"{len(entries)} stores, {total:.2f} GB in {cache.cache_folder()}", soft_wrap=True)
+
+
+def _content(key: FeatureKey) -> str:
+    weights = key.weights_sha256[:8]
+    return f"{key.split} of {key.dataset_sha256[:8]}, {key.architecture} {weights}, {key.batchnorm}, {key.store_dtype}"
+
+
+@command.command()
+@click.argument("store", type=click.Path(path_type=Path))
+def explain(store: Path) -> None:
+    """Say what identifies STORE and in which parts the nearest other store differs."""
+    from dcgan_analysis.stores import cache
+    from dcgan_analysis.stores.features import FeatureStore
+
+    path = store if store.exists() else cache.cache_folder() / "features" / store
+    key = FeatureStore(path).key
+    out = console()
+    out.print(f"{path.name}: key {key.sha256[:16]}", style="bold", soft_wrap=True)
+    for part, value in key.model_dump(mode="json").items():
+        out.print(f"  {part}: {value}", soft_wrap=True)
+    nearest = cache.explain(key, exclude=path)
+    if nearest is None:
+        out.print("There is no other store to compare with.")
+        return
+    entry, differences = nearest
+    out.print(f"Nearest other store: {entry.path.name}; it differs in", style="bold", soft_wrap=True)
+    for part, mine, theirs in differences:
+        out.print(f"  {part}: {mine} here, {theirs} there", soft_wrap=True)
+
+
+@command.command()
+@click.option("--max-gb", type=click.FloatRange(min=0), help="Keep the most recently used stores up to this size.")
+@click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Remove stores not used for so long.")
+def gc(max_gb: float | None, older_than: float | None) -> None:
+    """Remove old stores and abandoned half-written files; never one that a living process writes."""
+    from datetime import timedelta
+
+    from dcgan_analysis.stores import cache
+
+    removed = cache.collect_garbage(
+        max_bytes=None if max_gb is None else int(max_gb * _GIB),
+        older_than=None if older_than is None else timedelta(days=older_than),
+    )
+    for path in removed:
+        console().print(f"removed {path.name}")
+    console().print(f"{len(removed)} files removed")

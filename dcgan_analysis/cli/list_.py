@@ -1,0 +1,82 @@
+"""``dcgan-analyze list``: what can be named on the command line."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from dcgan_analysis.cli import options
+from dcgan_analysis.cli.console import console, say
+
+if TYPE_CHECKING:
+    from dcgan_analysis.plugins import PluginHost
+    from dcgan_analysis.registry import Registry
+
+__all__ = ["command"]
+
+_KINDS = ("analyses", "datasets", "architectures", "checkpoints", "importers")
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(_KINDS), required=False)
+@options.json_option
+def command(kind: str | None, as_json: bool) -> None:
+    """List analyses, datasets, architectures, checkpoints or importers; all of them by default."""
+    from dcgan_analysis.plugins import default_host
+
+    host = default_host()
+    listing = {each: _rows(each, host) for each in ([kind] if kind else _KINDS)}
+    if as_json:
+        click.echo(json.dumps(listing, indent=2))
+        return
+    for each, rows in listing.items():
+        _print(each, rows)
+    for failed in host.failures:
+        say(f"Warning: {failed.error}")
+
+
+def _rows(kind: str, host: PluginHost) -> list[dict[str, str]]:
+    if kind == "checkpoints":
+        return _checkpoints()
+    registry: Registry[object] = getattr(host, kind)
+    return [
+        {"name": name, "summary": getattr(registry[name], "summary", ""), "owner": registry.owner(name)}
+        for name in registry
+    ]
+
+
+def _checkpoints() -> list[dict[str, str]]:
+    from dcgan_analysis.stores.library import list_checkpoints
+
+    rows = []
+    for entry in list_checkpoints():
+        summary = entry.error or ""
+        if entry.metadata is not None:
+            data = entry.metadata.data.get("name", "unknown data")
+            width = entry.metadata.parameters.get("width")
+            architecture = entry.metadata.architecture + (f", width {width}" if width else "")
+            summary = f"{architecture}: trained on {data}, {entry.metadata.epoch:g} epochs"
+        rows.append({"name": entry.name, "summary": summary, "owner": ""})
+    return rows
+
+
+def _print(kind: str, rows: list[dict[str, str]]) -> None:
+    from rich.table import Table
+
+    table = Table(title=kind.capitalize(), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table.add_column("name", style="bold", no_wrap=True)
+    table.add_column("summary", overflow="fold")
+    owners = any(row["owner"] for row in rows)
+    if owners:
+        table.add_column("owner", style="dim", overflow="fold")
+    for row in rows:
+        table.add_row(row["name"], row["summary"], *([row["owner"]] if owners else []))
+    out = console()
+    if rows:
+        out.print(table)
+    else:
+        out.print(kind.capitalize(), style="bold")
+        out.print("none")
+    out.print()

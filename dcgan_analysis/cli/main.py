@@ -1,0 +1,123 @@
+"""Entry point of ``dcgan-analyze``: finds the subcommand, and turns errors into one line and an exit code.
+
+Exit codes: 0 done; 1 an error that the user can act on, or an interruption; 2 wrong usage. A traceback means a bug.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from dcgan_analysis.errors import DcganAnalysisError, unknown_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+# Subcommand -> module; imported only when it is called, so that --help stays fast.
+_COMMANDS = {
+    "cache": "cache",
+    "compare": "compare",
+    "demo": "demo",
+    "extract": "extract",
+    "import": "import_",
+    "list": "list_",
+    "plugins": "plugins",
+    "run": "run",
+    "show": "show",
+    "train": "train",
+    "verify": "verify",
+}
+_SUMMARIES = {
+    "cache": "List, explain or clear cached feature stores.",
+    "compare": "Show results of several runs side by side.",
+    "demo": "Run the main analysis on data that comes with the program.",
+    "extract": "Write discriminator features of a dataset to HDF5 stores.",
+    "import": "Turn weights made elsewhere into a checkpoint.",
+    "list": "List analyses, datasets, architectures, checkpoints or importers.",
+    "plugins": "Show installed plugins, what they register, and why one failed.",
+    "run": "Run an analysis.",
+    "show": "Describe a checkpoint, a feature store or a run.",
+    "train": "Train a DCGAN by the paper's recipe.",
+    "verify": "Check a checkpoint, a feature store or a run for damage.",
+}
+# Errors of the operating system that say enough by themselves.
+_PLAIN_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"dcgan_analysis.cli.{_COMMANDS[cmd_name]}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS:
+            raise click.UsageError(str(unknown_name("command", args[0], _COMMANDS)), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_SUMMARIES.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="dcgan-analysis", prog_name="dcgan-analyze")
+def cli() -> None:
+    """Evaluate and understand pretrained DCGANs.
+
+    Start with: dcgan-analyze demo
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit.
+
+    Args:
+        argv: Words after the program's name; those of the process by default.
+    """
+    sys.exit(_run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        result = cli.main(args=None if argv is None else list(argv), prog_name="dcgan-analyze", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _complain("Interrupted. Finished feature stores and checkpoints are kept; the same command goes on from there.")
+        return 1
+    except DcganAnalysisError as error:
+        _complain(str(error))
+        return 1
+    except OSError as error:
+        if error.errno not in _PLAIN_ERRNOS:
+            raise
+        where = f" '{error.filename}'" if error.filename else ""
+        _complain(f"{error.strerror}{where}. Nothing half-written was kept as finished; free the way and run again.")
+        return 1
+    # With standalone_mode off, click returns the code of ctx.exit().
+    return result if isinstance(result, int) else 0
+
+
+def _complain(text: str) -> None:
+    click.echo(f"Error: {text}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Options that several subcommands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "checkpoint_option",
+    "collect_settings",
+    "data_root_option",
+    "dataset_option",
+    "device_option",
+    "force_option",
+    "json_option",
+    "limit_option",
+    "nested",
+    "out_option",
+    "seed_option",
+    "settings_options",
+]
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+checkpoint_option = click.option(
+    "--checkpoint", metavar="NAME", help="Checkpoint: a name (see: list checkpoints), a path, or a hash."
+)
+dataset_option = click.option(
+    "--dataset", metavar="NAME", help="Dataset: a name (see: list datasets), or the path of a zip or folder."
+)
+data_root_option = click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    help="Folder with data sets.  [env: DCGAN_ANALYSIS_DATA]",
+)
+device_option = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
+)
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Origin of all randomness."
+)
+limit_option = click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Use N images of each split; marks the result as a smoke run.",
+)
+out_option = click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder.  [default: runs/NAME-TIME]"
+)
+force_option = click.option("--force", is_flag=True, help="Replace the run in --out.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON alone on standard output.")
+
+
+def settings_options(function: F) -> F:
+    """Add ``--set key=value`` (repeatable) and ``--config FILE.toml``."""
+    function = click.option(
+        "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Settings from a TOML file."
+    )(function)
+    return click.option(
+        "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting; wins over --config. Repeatable."
+    )(function)
+
+
+def collect_settings(config_file: Path | None, assignments: tuple[str, ...]) -> dict[str, Any]:
+    """Merge the settings of both options; ``--set`` wins."""
+    # pydantic comes with it, which --help does not need.
+    from dcgan_analysis.config import parse_assignments, read_toml
+
+    settings = read_toml(config_file) if config_file is not None else {}
+    return {**settings, **parse_assignments(assignments)}
+
+
+def nested(settings: dict[str, object]) -> dict[str, object]:
+    """Turn ``parameters.width=64`` into ``parameters={"width": 64}``."""
+    result: dict[str, object] = {}
+    for key, value in settings.items():
+        outer, dot, inner = key.partition(".")
+        if dot:
+            table = result.setdefault(outer, {})
+            if isinstance(table, dict):
+                table[inner] = value
+        else:
+            result[key] = value
+    return result

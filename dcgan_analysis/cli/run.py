@@ -1,0 +1,136 @@
+"""``dcgan-analyze run NAME``: run an analysis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dcgan_analysis.cli import options
+from dcgan_analysis.cli.console import console, say
+from dcgan_analysis.cli.progress import progress_bars
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dcgan_analysis.api.analysis import Analysis
+    from dcgan_analysis.api.result import Result
+
+__all__ = ["command", "execute"]
+
+
+class _Analyses(click.Group):
+    """One subcommand for each registered analysis; its help lists the analysis's own settings."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        from dcgan_analysis.plugins import default_host
+
+        return default_host().analyses.names()
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        from dcgan_analysis.plugins import default_host
+
+        return _subcommand(default_host().analysis(cmd_name))
+
+
+def _subcommand(analysis: Analysis) -> click.Command:
+    def callback(**values: Any) -> None:
+        execute(analysis.name, **values)
+
+    command = _AnalysisCommand(
+        analysis.name,
+        callback=callback,
+        help=f"{analysis.question}\n\n{analysis.reference}",
+        short_help=analysis.summary,
+    )
+    command.analysis = analysis
+    for decorate in (
+        options.json_option,
+        options.force_option,
+        options.out_option,
+        options.device_option,
+        options.limit_option,
+        options.seed_option,
+        options.settings_options,
+        options.data_root_option,
+        options.dataset_option,
+        options.checkpoint_option,
+    ):
+        decorate(command)
+    # click options decorate from the inside out; the first option shall be shown first.
+    command.params.reverse()
+    return command
+
+
+class _AnalysisCommand(click.Command):
+    analysis: Analysis
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Add the analysis's settings and what it uses by default."""
+        super().format_options(ctx, formatter)
+        rows = []
+        for name, field in self.analysis.config_type.model_fields.items():
+            rows.append(
+                (name, f"{field.description or ''}  [default: {_shown(field.get_default(call_default_factory=True))}]")
+            )
+        with formatter.section("Settings (--set KEY=VALUE)"):
+            formatter.write_dl(rows)
+        needs = self.analysis.needs
+        defaults = [("--checkpoint", needs.checkpoint), ("--dataset", needs.dataset)]
+        with formatter.section("Used where not given"):
+            formatter.write_dl([(option, name or "none") for option, name in defaults])
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(_shown(item) for item in value) + "]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@click.command(cls=_Analyses)
+def command() -> None:
+    """Run an analysis; RUN NAME --help lists its settings."""
+    from dcgan_analysis.plugins import default_host
+
+    for failed in default_host().failures:
+        say(f"Warning: {failed.error}")
+
+
+def execute(
+    name: str,
+    *,
+    checkpoint: str | None = None,
+    dataset: str | None = None,
+    data_root: Path | None = None,
+    config_file: Path | None = None,
+    assignments: tuple[str, ...] = (),
+    seed: int = 0,
+    limit: int | None = None,
+    device: str = "auto",
+    out: Path | None = None,
+    force: bool = False,
+    as_json: bool = False,
+) -> Result:
+    """Run one analysis and print its result: a table, or the result document alone."""
+    from dcgan_analysis.report import print_result
+    from dcgan_analysis.runner import run_analysis
+
+    with progress_bars() as progress:
+        result = run_analysis(
+            name,
+            settings=options.collect_settings(config_file, assignments),
+            checkpoint=checkpoint,
+            dataset=dataset,
+            data_root=data_root,
+            out=out,
+            seed=seed,
+            limit=limit,
+            device=device,
+            force=force,
+            progress=progress,
+        )
+    if as_json:
+        click.echo(result.model_dump_json(indent=2))
+    elif result.folder is not None:
+        print_result(result, result.folder, console())
+    return result

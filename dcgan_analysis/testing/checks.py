@@ -1,0 +1,175 @@
+"""The contract of an analysis, checked by running it twice."""
+
+from __future__ import annotations
+
+from contextlib import chdir
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pydantic import ValidationError
+
+from dcgan_analysis._plugin_checks import check_members
+from dcgan_analysis.api.context import RunContext
+from dcgan_analysis.api.result import Metric, Result
+from dcgan_analysis.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from dcgan_analysis.api.analysis import Analysis
+    from dcgan_analysis.api.config import AnalysisConfig
+    from dcgan_analysis.stores.checkpoint import Checkpoint
+
+__all__ = ["check_analysis"]
+
+_OWNER = "The test"
+_NO_SETTING = "no_such_setting"
+
+
+def check_analysis(analysis: Analysis, context: RunContext, settings: Mapping[str, Any] | None = None) -> Result:
+    """Check that an analysis keeps the contract of ``dcgan_analysis.api.Analysis``.
+
+    Name and texts are well formed; settings have defaults, survive JSON, and refuse unknown keys; the run succeeds;
+    its result is valid and reads back from JSON; a second run with the same seed measures the same; the model is
+    left as it was found; nothing is written beside the run folder or into the working folder.
+
+    Args:
+        analysis: What the plugin registers.
+        context: What it works with, usually the fixture ``dcgan_context``. It is used as a pattern: both runs get
+            contexts of their own, with folders in ``context.output_dir``.
+        settings: Settings of the runs; what is not given has its default.
+
+    Returns:
+        The result of the first run.
+
+    Raises:
+        AssertionError: One line that names the rule and what breaks it.
+        DcganAnalysisError: The same, where the framework itself refuses the analysis or its settings.
+
+    Example::
+
+        def test_hello_keeps_the_contract(dcgan_context):
+            check_analysis(Hello(), dcgan_context)
+    """
+    _check_texts(analysis)
+    _check_settings(analysis)
+    config = analysis.config_type.build(settings or {})
+    first = _run(analysis, config, context, "first")
+    second = _run(analysis, config, context, "second")
+    _check_repeated(analysis, first.metrics, second.metrics)
+    return first
+
+
+def _fail(analysis: Analysis, message: str) -> NoReturn:
+    msg = f"Analysis '{analysis.name}': {message}"
+    raise AssertionError(msg)
+
+
+def _require(condition: bool, analysis: Analysis, message: str) -> None:
+    if not condition:
+        _fail(analysis, message)
+
+
+def _check_texts(analysis: Analysis) -> None:
+    check_members(analysis, _OWNER)
+    Registry[object]("analysis").add(analysis.name, analysis, owner=_OWNER)
+    for member in ("summary", "question", "reference"):
+        text: str = getattr(analysis, member)
+        well_formed = text.strip() == text != "" and len(text.splitlines()) == 1
+        _require(well_formed, analysis, f"its {member} must be one line of text, got {text!r}.")
+    question = analysis.question
+    _require(question.endswith("?"), analysis, f"its question must end with a question mark, got {question!r}.")
+
+
+def _check_settings(analysis: Analysis) -> None:
+    kind = analysis.config_type
+    required = [name for name, field in kind.model_fields.items() if field.is_required()]
+    _require(not required, analysis, f"every setting needs a default; these have none: {', '.join(required)}.")
+    config = kind.build({})
+    try:
+        again = kind.model_validate_json(config.model_dump_json())
+    except ValueError as error:  # pydantic's errors, of writing and of reading, are ValueErrors
+        _fail(analysis, f"its settings do not survive JSON: {' '.join(str(error).split())}.")
+    _require(again == config, analysis, f"its settings do not survive JSON: {config!r} became {again!r}.")
+    try:
+        kind.model_validate({_NO_SETTING: 1})
+    except ValidationError:
+        return
+    _fail(analysis, "its settings accept an unknown key; keep AnalysisConfig's extra='forbid'.")
+
+
+def _run(analysis: Analysis, config: AnalysisConfig, pattern: RunContext, name: str) -> Result:
+    folder = pattern.output_dir.resolve() / name
+    context = _fresh_context(pattern, folder / "run")
+    work = folder / "work"
+    work.mkdir()
+    with chdir(work):
+        result = analysis.run(context, config)
+    _check_written(analysis, folder, work)
+    _check_model(analysis, context)
+    _check_result(analysis, config, result, context.output_dir)
+    return result
+
+
+def _fresh_context(pattern: RunContext, output_dir: Path) -> RunContext:
+    output_dir.mkdir(parents=True)
+    return RunContext(
+        output_dir=output_dir,
+        device=pattern.device,
+        seed=pattern.seed,
+        environment=pattern.environment,
+        limit=pattern.limit,
+        progress=pattern.progress,
+        cache_dir=pattern.cache_dir and pattern.cache_dir.resolve(),
+        _checkpoint=_watched(pattern._checkpoint),
+        _dataset=pattern._dataset,
+    )
+
+
+def _watched(checkpoint: Checkpoint | None) -> Checkpoint | None:
+    if checkpoint is None:
+        return None
+    from dcgan_analysis.testing.networks import WatchedCheckpoint
+
+    return WatchedCheckpoint.watch(checkpoint)
+
+
+def _check_written(analysis: Analysis, folder: Path, work: Path) -> None:
+    stray = [path for path in folder.iterdir() if path.name not in ("run", "work")] + list(work.iterdir())
+    names = ", ".join(sorted(path.name for path in stray))
+    _require(not stray, analysis, f"it writes outside context.output_dir: {names}.")
+
+
+def _check_model(analysis: Analysis, context: RunContext) -> None:
+    from dcgan_analysis.testing.networks import WatchedCheckpoint
+
+    if isinstance(context._checkpoint, WatchedCheckpoint):
+        change = context._checkpoint.change()
+        _require(change is None, analysis, f"it changes {change}; work on a copy, and remove hooks in 'finally'.")
+
+
+def _check_result(analysis: Analysis, config: AnalysisConfig, result: object, folder: Path) -> None:
+    if not isinstance(result, Result):
+        _fail(analysis, f"run must return what context.result(...) builds, got {result!r}.")
+    named = result.analysis == analysis.name
+    _require(named, analysis, f"its result is of the analysis '{result.analysis}'; pass self to context.result().")
+    recorded = result.config == config.model_dump(mode="json")
+    _require(recorded, analysis, f"its result records other settings than it ran with: {result.config}.")
+    listed = [*result.files.values(), *(figure.file for figure in result.figures)]
+    missing = [name for name in listed if not (folder / name).is_file()]
+    _require(not missing, analysis, f"its result lists files that it did not write: {', '.join(missing)}.")
+    result.save(folder)
+    again = Result.load(folder).model_copy(update={"folder": result.folder})
+    _require(again == result, analysis, "its result does not read back from JSON as it was.")
+
+
+def _check_repeated(analysis: Analysis, first: Mapping[str, Metric], second: Mapping[str, Metric]) -> None:
+    _require(first.keys() == second.keys(), analysis, "two runs with the same seed give other metrics.")
+    for name, metric in first.items():
+        # Times differ from run to run.
+        if metric.unit != "seconds":
+            values = f"{metric.value!r} and {second[name].value!r}"
+            same = metric == second[name]
+            _require(
+                same, analysis, f"two runs with the same seed differ in metric '{name}': {values}. Use context.rng."
+            )

@@ -1,0 +1,95 @@
+"""The pytest fixtures that an installation of dcgan-analysis brings along (entry point ``pytest11``).
+
+Every pytest run of the environment imports this module: whatever is heavy is imported inside the fixtures. None of
+them acts unless a test asks for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from dcgan_analysis.api import Analysis, RunContext
+    from dcgan_analysis.data.dataset import Dataset
+    from dcgan_analysis.plugins import PluginHost
+    from dcgan_analysis.registry import Registry
+    from dcgan_analysis.stores.checkpoint import Checkpoint
+    from dcgan_analysis.testing.cli import Outcome
+
+_SEED = 0
+_WIDTH = 8
+
+
+@pytest.fixture
+def tiny_checkpoint() -> Checkpoint:
+    """Return a ``dcgan32`` of width 8 with random weights, always the same ones: generator and discriminator."""
+    from dcgan_analysis.models.tables import dcgan32
+    from dcgan_analysis.stores.checkpoint import Checkpoint
+
+    return Checkpoint.random(dcgan32(width=_WIDTH), seed=_SEED, name="tiny")
+
+
+@pytest.fixture
+def synthetic_dataset() -> Dataset:
+    """Return 60 training and 30 test images, 32x32 RGB, of three classes that are easy to tell apart."""
+    from dcgan_analysis.testing.images import make_dataset
+
+    return make_dataset(seed=_SEED)
+
+
+@pytest.fixture
+def dcgan_context(tiny_checkpoint: Checkpoint, synthetic_dataset: Dataset, tmp_path: Path) -> RunContext:
+    """Return a run context: the tiny checkpoint and dataset on the CPU, run folder and cache in ``tmp_path``."""
+    import torch
+
+    from dcgan_analysis.api import RunContext
+    from dcgan_analysis.api.environment import describe_environment
+
+    output_dir = tmp_path / "run"
+    output_dir.mkdir()
+    device = torch.device("cpu")
+    return RunContext(
+        output_dir=output_dir,
+        device=device,
+        seed=_SEED,
+        environment=describe_environment(device),
+        cache_dir=tmp_path / "cache",
+        _checkpoint=tiny_checkpoint,
+        _dataset=synthetic_dataset,
+    )
+
+
+@pytest.fixture
+def dcgan_plugins() -> PluginHost:
+    """Return a plugin host without any plugin, for ``dcgan_plugins.register(my_plugin, "mine")``."""
+    from dcgan_analysis.plugins import PluginHost
+
+    return PluginHost()
+
+
+@pytest.fixture
+def dcgan_registry() -> Registry[Analysis]:
+    """Return the analyses of all installed plugins by name, freshly loaded."""
+    from dcgan_analysis.plugins import load_plugins
+
+    return load_plugins().analyses
+
+
+@pytest.fixture
+def run_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+    """Return a function that calls ``dcgan-analyze`` in this process: ``run_cli("run", "hello").assert_success()``.
+
+    For the rest of the test ``tmp_path`` is the working folder and holds the cache.
+    """
+    from dcgan_analysis.testing.cli import invoke
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DCGAN_ANALYSIS_CACHE", str(tmp_path / "cache"))
+    # Tables are as wide wherever the tests run.
+    monkeypatch.setenv("COLUMNS", "160")
+    return invoke

@@ -1,0 +1,125 @@
+"""What all subcommands share: fast help, exit codes, one line for an error."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "torchvision", "sklearn", "matplotlib", "h5py", "captum", "numpy")
+COMMANDS = ("cache", "compare", "demo", "extract", "import", "list", "plugins", "run", "show", "train", "verify")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list"], ["run", "--help"], ["plugins"], ["list", "--json"]], ids=str)
+def test_light_commands_import_nothing_heavy(words, tmp_path):
+    code = (
+        "import sys\nfrom dcgan_analysis.cli.main import main\n"
+        f"try:\n    main({words!r})\nexcept SystemExit as stop:\n    assert not stop.code\n"
+        f"print(*sorted(set(sys.modules) & set({HEAVY!r})), file=sys.stderr)\n"
+    )
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    assert done.stderr.splitlines()[-1] == ""
+
+
+def test_help_names_every_command(cli):
+    out = cli("--help").assert_success().out
+    assert all(f"\n  {command} " in out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command, cli):
+    out = cli(command, "--help").assert_success().out
+    assert out.startswith(f"Usage: dcgan-analyze {command} ")
+
+
+def test_the_version_is_that_of_the_distribution(cli):
+    from importlib.metadata import version
+
+    assert cli("--version").assert_success().out == f"dcgan-analyze, version {version('dcgan-analysis')}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["rum"], "Error: Unknown command 'rum'. Did you mean 'run'? Available: cache, "),
+        (["list", "datasetz"], "'datasetz'"),
+        (["run", "toy", "--sead", "1"], "No such option"),
+        (["run", "toy", "--seed", "-1"], "Invalid value for '--seed'"),
+        (["run", "toy", "--limit", "0"], "Invalid value for '--limit'"),
+        (["run", "toy", "--device", "tpu"], "Invalid value for '--device'"),
+        (["extract"], "Missing option '--checkpoint'. Known ones: dcgan-analyze list checkpoints"),
+        (["train"], "Missing option '--out'"),
+        (["show"], "Missing argument 'PATH'"),
+        (["compare"], "Missing argument 'RUNS...'"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_exits_with_2(words, message, cli):
+    outcome = cli(*words)
+    assert (outcome.exit_code, outcome.out) == (2, "")
+    assert message in outcome.err.splitlines()[-1]
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "toyy"], "Unknown analysis 'toyy'. Did you mean 'toy'?"),
+        (["run", "toy", "--dataset", "toy-imags"], "Unknown dataset 'toy-imags'. Did you mean 'toy-images'?"),
+        (["run", "toy", "--dataset", "absent.zip"], "Dataset 'absent.zip' does not exist."),
+        (["run", "toy", "--checkpoint", "nowhere"], "Unknown checkpoint 'nowhere'."),
+        (["run", "toy", "--checkpoint", "a/b.safetensors"], "Checkpoint 'a/b.safetensors' does not exist"),
+        (["run", "toy", "--set", "tines=1"], "Unknown setting 'tines'. Did you mean 'times'? Available: times, label"),
+        (["run", "toy", "--set", "times=none"], "times: must be a valid integer, "),
+        (["run", "toy", "--set", "times"], "--set takes key=value, got 'times'."),
+        (["run", "toy", "--config", "absent.toml"], "Configuration file 'absent.toml' does not exist."),
+        (["extract", "--checkpoint", "nowhere", "--dataset", "toy-images"], "Unknown checkpoint 'nowhere'."),
+        (["show", "nowhere"], "Unknown path or checkpoint 'nowhere'."),
+        (["verify", "nowhere.h5"], "'nowhere.h5' does not exist."),
+        (["compare", "nowhere"], "'nowhere' is no run folder: it holds no result.json."),
+        (["train", "--out", "t", "--set", "epoch=1"], "Unknown setting 'epoch'. Did you mean 'epochs'?"),
+        (["train", "--out", "t", "--set", "architecture=dcgan23"], "Did you mean 'dcgan32'?"),
+        (["train", "--out", "t", "--set", "parameters.widht=4"], "has no parameter 'widht'. Did you mean 'width'?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_the_user_can_mend_is_one_line_and_exit_code_1(words, message, cli, complains):
+    complains(cli(*words), message)
+
+
+def failing(host, make_toy, error):
+    def run(context, config):
+        raise error
+
+    host.analyses.add("failing", make_toy(name="failing", run=run), owner="test")
+
+
+def test_an_interruption_says_what_is_kept(cli, host, make_toy, complains):
+    failing(host, make_toy, KeyboardInterrupt())
+    complains(cli("run", "failing"), "Interrupted.", "the same command goes on from there")
+
+
+@pytest.mark.parametrize(
+    ("code", "text"), [(errno.ENOSPC, "No space left on device"), (errno.EACCES, "Permission denied")]
+)
+def test_errors_of_the_system_are_one_line(code, text, cli, host, make_toy, complains):
+    failing(host, make_toy, OSError(code, text, "features.h5"))
+    complains(cli("run", "failing"), f"{text} 'features.h5'. Nothing half-written was kept")
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), OSError(errno.EBADF, "Bad file descriptor")])
+def test_a_bug_keeps_its_traceback(error, cli, host, make_toy):
+    failing(host, make_toy, error)
+    with pytest.raises(type(error), match=str(error.args[-1])):
+        cli("run", "failing")
+
+
+def test_the_module_can_be_run_with_python(tmp_path):
+    command = [sys.executable, "-m", "dcgan_analysis.cli.main", "--version"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.startswith("dcgan-analyze, version")

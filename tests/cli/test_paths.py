@@ -1,0 +1,105 @@
+"""``show``, ``verify`` and ``compare``: what a path holds, and whether it is whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from dcgan_analysis.stores.checkpoint import Checkpoint
+
+
+def test_a_checkpoint_is_shown_layer_by_layer(cli, checkpoint_file, tiny_checkpoint):
+    out = cli("show", checkpoint_file).assert_success().out
+    assert tiny_checkpoint.sha256() in out
+    assert "conv1" in out
+    assert "deconv1" in out
+    assert "Guidelines of the paper" in out
+    parameters = sum(p.numel() for p in tiny_checkpoint.generator().parameters())
+    assert f"{parameters:,}" in out
+
+
+def test_a_checkpoint_as_json(cli, checkpoint_file, tiny_checkpoint):
+    document = cli("show", checkpoint_file, "--json").assert_success().json()
+    assert document["sha256"] == tiny_checkpoint.sha256()
+    assert document["architecture"] == "dcgan32"
+
+
+def test_a_checkpoint_is_found_by_name_and_by_folder(cli, tiny_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setenv("DCGAN_ANALYSIS_CHECKPOINTS", str(tmp_path))
+    tiny_checkpoint.save(tmp_path / "mine" / "model.safetensors")
+    for what in ("mine", tmp_path / "mine"):
+        assert cli("show", what, "--json").assert_success().json()["sha256"] == tiny_checkpoint.sha256()
+
+
+def test_a_store_is_shown_with_its_key(cli, store_file):
+    out = cli("show", store_file).assert_success().out
+    assert "30 x 128" in out
+    assert "conv1 128" in out
+    document = cli("show", store_file, "--json").assert_success().json()
+    assert document["shape"] == [30, 128]
+    assert document["sha256"] in out
+    assert document["key"]["split"] == "test"
+
+
+def test_a_run_is_shown_as_it_was_printed(cli, run_folder):
+    assert "brightness" in cli("show", run_folder).assert_success().out
+    assert cli("show", run_folder / "result.json", "--json").assert_success().json()["analysis"] == "toy"
+
+
+def test_what_is_whole_is_said_to_be(cli, checkpoint_file, store_file, run_folder):
+    for path, text in (
+        (checkpoint_file, "checkpoint, dcgan32, sha256 "),
+        (store_file, "feature store, 30 x 128, key "),
+        (run_folder, "run of toy, 0 files, headline brightness"),
+    ):
+        assert cli("verify", path).assert_success().out.startswith(f"{path}: whole ({text}")
+
+
+@pytest.mark.parametrize("command", ["show", "verify"])
+def test_a_truncated_file_is_named(command, cli, checkpoint_file, store_file, complains, tmp_path):
+    for path in (str(checkpoint_file), store_file):
+        broken = tmp_path / f"broken{path[path.rindex('.') :]}"
+        with open(path, "rb") as stream:  # noqa: PTH123 - both strings and paths
+            broken.write_bytes(stream.read()[:-2000])
+        complains(cli(command, broken), str(broken))
+
+
+@pytest.mark.parametrize("command", ["show", "verify"])
+def test_a_foreign_file_or_folder_is_named(command, cli, complains, tmp_path):
+    (tmp_path / "notes.txt").write_text("hello", encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    complains(cli(command, "notes.txt"), "notes.txt")
+    complains(cli(command, "folder"), "Folder 'folder' is neither a run (result.json) nor a checkpoint")
+
+
+def test_weights_that_are_not_finite_are_found(cli, tiny_checkpoint, complains, tmp_path):
+    state = dict(tiny_checkpoint.weights["discriminator"])
+    name = next(iter(state))
+    state[name] = state[name] * float("nan")
+    spoilt = Checkpoint("bad", tiny_checkpoint.architecture, {"discriminator": state}, tiny_checkpoint.metadata)
+    spoilt.save(tmp_path / "bad.safetensors")
+    complains(cli("verify", "bad.safetensors"), f"Checkpoint 'bad': tensor 'discriminator.{name}'", "not finite")
+
+
+def test_a_flipped_byte_in_a_store_is_found(cli, store_file, complains):
+    import h5py
+
+    with h5py.File(store_file, "r+") as file:
+        features = next(each for each in (file["features"], *file.values()) if isinstance(each, h5py.Dataset))
+        features[3] = 0 * features[3]
+    complains(cli("verify", store_file), store_file)
+
+
+@pytest.mark.parametrize("name", ["report.html", "result.json"])
+def test_a_run_that_lost_a_file_is_not_whole(name, cli, run_folder, complains):
+    (run_folder / name).unlink()
+    complains(cli("verify", run_folder), name)
+
+
+def test_runs_are_compared_with_what_differs(cli, run_folder, tmp_path):
+    cli("run", "toy", "--out", "other", "--set", "label=longer", "--seed", "4").assert_success()
+    outcome = cli("compare", run_folder, "other").assert_success()
+    assert "label" in outcome.out
+    assert "longer" in outcome.out
+    table = cli("compare", run_folder, "other", "--json").assert_success().json()
+    assert len(table["columns"]) == 3
+    assert any("label" in str(row[0]) for row in table["rows"])

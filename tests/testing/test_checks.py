@@ -1,0 +1,248 @@
+"""``check_analysis`` passes a sound analysis and names the rule that a bad one breaks."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ConfigDict, Field, field_serializer
+
+from dcgan_analysis.api import AnalysisConfig, Metric, Needs
+from dcgan_analysis.errors import AnalysisError, DatasetError, RegistrationError
+from dcgan_analysis.testing import check_analysis
+
+_count = itertools.count()
+
+
+class Config(AnalysisConfig):
+    times: int = Field(default=1, description="how often")
+
+
+class Sound:
+    """Keeps the contract; each test replaces one member."""
+
+    name = "sound"
+    summary = "Draws a number"
+    question = "Which number is drawn?"
+    reference = "none"
+    config_type = Config
+    needs = Needs(checkpoint="any", dataset="any", generator=True, discriminator=True)
+
+    def __init__(self, work=None, **members):
+        self.work = work
+        vars(self).update(members)
+
+    def metrics(self, context):
+        return {"number": Metric(value=float(context.rng("number").random()))}
+
+    def run(self, context, config):
+        if self.work is not None:
+            self.work(context)
+        return context.result(self, config, title="Sound", headline="number", metrics=self.metrics(context))
+
+
+def read_everything(context):
+    """What a good analysis may do."""
+    context.checkpoint.generator()(context.checkpoint.latents(2, seed=0))
+    hook = context.checkpoint.discriminator().register_forward_hook(lambda *_: None)
+    hook.remove()
+    changed = copy.deepcopy(context.checkpoint.discriminator()).train()
+    changed.zero_grad()
+    context.save_arrays("labels", test=context.split("test").labels)
+
+
+def test_a_sound_analysis_passes_and_its_result_is_returned(dcgan_context):
+    result = check_analysis(Sound(read_everything), dcgan_context)
+    assert result.analysis == "sound"
+    assert result.checkpoint.name == "tiny"
+
+
+def test_the_context_given_stays_unused(dcgan_context):
+    check_analysis(Sound(read_everything), dcgan_context)
+    assert dcgan_context.result(Sound(), Config(), title="t", headline="m", metrics={"m": Metric(value=1)}).files == {}
+
+
+def test_an_analysis_without_checkpoint_passes(dcgan_context):
+    dcgan_context._checkpoint = None
+    check_analysis(Sound(), dcgan_context)
+
+
+def test_the_runs_use_the_settings_given(dcgan_context):
+    assert check_analysis(Sound(), dcgan_context, {"times": 3}).config == {"times": 3}
+
+
+class Required(AnalysisConfig):
+    times: int
+
+
+class Lenient(AnalysisConfig):
+    model_config = ConfigDict(extra="ignore")
+
+
+class Unserialisable(AnalysisConfig):
+    thing: Any = Field(default_factory=object)
+
+
+class Rounding(AnalysisConfig):
+    share: float = 0.125
+
+    @field_serializer("share")
+    def _rounded(self, value):
+        return round(value, 1)
+
+
+BAD_MEMBERS = {
+    "name with capitals": ({"name": "SVM"}, "registers the analysis 'SVM'; a name is lower-case"),
+    "no summary": ({"summary": ""}, r"'sound': its summary must be one line of text, got ''\."),
+    "summary of two lines": ({"summary": "a\nb"}, "its summary must be one line"),
+    "summary no string": ({"summary": 3}, "its summary must be a string, got 3"),
+    "question is a statement": ({"question": "A number."}, "must end with a question mark, got 'A number.'"),
+    "reference padded": ({"reference": " section 5 "}, "its reference must be one line"),
+    "needs of another type": ({"needs": {}}, "its needs must be a dcgan_analysis.api.Needs"),
+    "config of another type": ({"config_type": dict}, "must be a subclass of AnalysisConfig"),
+    "setting without default": ({"config_type": Required}, "every setting needs a default; .*: times"),
+    "unknown keys accepted": ({"config_type": Lenient}, "its settings accept an unknown key"),
+    "settings are not JSON": ({"config_type": Unserialisable}, "its settings do not survive JSON: .*serialize"),
+    "settings change in JSON": ({"config_type": Rounding}, "do not survive JSON: .*0.125.* became .*0.1"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_MEMBERS)
+def test_a_malformed_member_is_named(case, dcgan_context):
+    members, message = BAD_MEMBERS[case]
+    with pytest.raises((AssertionError, RegistrationError), match=message) as caught:
+        check_analysis(Sound(**members), dcgan_context)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_class_instead_of_an_instance_is_refused(dcgan_context):
+    with pytest.raises(RegistrationError, match=r"registers the class Sound; register an instance"):
+        check_analysis(Sound, dcgan_context)
+
+
+def change_weights(context):
+    next(iter(context.checkpoint.weights["generator"].values())).zero_()
+
+
+def change_parameter(context):
+    next(context.checkpoint.generator().parameters()).data.add_(1)
+
+
+def change_statistics(context):
+    network = context.checkpoint.discriminator().train()
+    network(context.checkpoint.generator()(context.checkpoint.latents(4, seed=0)))
+    network.eval()
+
+
+def change_mode(context):
+    context.checkpoint.discriminator().train()
+
+
+def leave_hook(context):
+    next(context.checkpoint.discriminator().children()).register_forward_hook(lambda *_: None)
+
+
+def convert(context):
+    context.checkpoint.discriminator().half()
+
+
+@pytest.mark.parametrize(
+    ("work", "what"),
+    [
+        (change_weights, "the weights 'generator.* of the checkpoint"),
+        (change_parameter, "the parameter or buffer '.*' of the generator"),
+        (change_statistics, "the parameter or buffer '.*(running|num_batches).*' of the discriminator"),
+        (change_mode, "the train/eval mode of 'network' in the discriminator"),
+        (leave_hook, "the hooks of '.+' in the discriminator"),
+        (convert, "the parameter or buffer '.*' of the discriminator"),
+    ],
+)
+def test_a_changed_model_is_noticed(work, what, dcgan_context):
+    with pytest.raises(AssertionError, match=rf"^Analysis 'sound': it changes {what}; work on a copy, .*$"):
+        check_analysis(Sound(work), dcgan_context)
+
+
+def write_to_working_folder(context):
+    Path("notes.txt").write_text("here", encoding="utf-8")
+
+
+def write_beside_the_run(context):
+    (context.output_dir.parent / "notes.txt").write_text("there", encoding="utf-8")
+
+
+@pytest.mark.parametrize("work", [write_to_working_folder, write_beside_the_run])
+def test_writing_outside_the_run_folder_is_noticed(work, dcgan_context):
+    with pytest.raises(AssertionError, match=r"it writes outside context\.output_dir: notes\.txt\."):
+        check_analysis(Sound(work), dcgan_context)
+
+
+def test_writing_to_the_cache_is_allowed(dcgan_context):
+    def work(context):
+        context.cache_dir.mkdir(exist_ok=True)
+        (context.cache_dir / "kept").write_text("warm", encoding="utf-8")
+
+    check_analysis(Sound(work), dcgan_context)
+
+
+def test_a_result_that_depends_on_more_than_the_seed_is_noticed(dcgan_context):
+    analysis = Sound(metrics=lambda context: {"number": Metric(value=next(_count))})
+    with pytest.raises(AssertionError, match=r"same seed differ in metric 'number': .* and .*\. Use context\.rng\."):
+        check_analysis(analysis, dcgan_context)
+
+
+def test_metrics_that_come_and_go_are_noticed(dcgan_context):
+    analysis = Sound(metrics=lambda context: {"number": Metric(value=1), f"number-{next(_count)}": Metric(value=1)})
+    with pytest.raises(AssertionError, match="same seed give other metrics"):
+        check_analysis(analysis, dcgan_context)
+
+
+def test_measured_times_may_differ(dcgan_context):
+    def metrics(context):
+        return {"number": Metric(value=1), "time": Metric(value=next(_count), unit="seconds")}
+
+    check_analysis(Sound(metrics=metrics), dcgan_context)
+
+
+def test_a_run_without_result_is_noticed(dcgan_context):
+    analysis = Sound(run=lambda context, config: None)
+    with pytest.raises(AssertionError, match=r"run must return what context\.result\(\.\.\.\) builds, got None"):
+        check_analysis(analysis, dcgan_context)
+
+
+def changed_result(**changes):
+    def run(context, config):
+        return Sound().run(context, config).model_copy(update=changes)
+
+    return Sound(run=run)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"analysis": "other"}, "its result is of the analysis 'other'; pass self"),
+        ({"config": {"times": 7}}, r"its result records other settings than it ran with: \{'times': 7\}"),
+        ({"files": {"features": "features.npz"}}, r"lists files that it did not write: features\.npz"),
+    ],
+)
+def test_a_result_that_does_not_tell_what_happened_is_noticed(changes, message, dcgan_context):
+    with pytest.raises(AssertionError, match=message):
+        check_analysis(changed_result(**changes), dcgan_context)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [Metric.model_construct(value=float("nan")), Metric.model_construct(value=1.0, low=2.0, high=3.0)],
+    ids=["not a number", "interval beside the value"],
+)
+def test_a_result_that_is_not_valid_is_noticed(metric, dcgan_context):
+    with pytest.raises(AnalysisError, match=r"result\.json' is damaged: metrics\.number"):
+        check_analysis(changed_result(metrics={"number": metric}), dcgan_context)
+
+
+def test_an_error_of_the_run_comes_through(dcgan_context):
+    analysis = Sound(lambda context: context.split("validation"))
+    with pytest.raises(DatasetError, match="Dataset 'synthetic' has no split 'validation'"):
+        check_analysis(analysis, dcgan_context)
