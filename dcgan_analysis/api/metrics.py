@@ -53,6 +53,8 @@ def draws_metric(
 ) -> Metric:
     """Return the mean over random draws, with mean -+ 1.96 standard deviations as the paper gives them.
 
+    The ends are cut to [0, 1]: near them the spread of a fraction reaches values that it cannot take.
+
     Args:
         values: One value (a fraction) for each draw.
         description: One line for the report.
@@ -68,8 +70,8 @@ def draws_metric(
     mean, low, high = spread_interval(values)
     return Metric(
         value=mean,
-        low=low,
-        high=high,
+        low=max(0.0, low),
+        high=min(1.0, high),
         interval=f"1.96 std over {over}",
         n=len(values),
         higher_is_better=higher_is_better,

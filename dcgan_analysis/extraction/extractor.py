@@ -13,7 +13,7 @@ from torch import nn
 from dcgan_analysis.config import Settings
 from dcgan_analysis.errors import ArchitectureError
 from dcgan_analysis.extraction.batchnorm import batchnorm_layers, reestimate
-from dcgan_analysis.extraction.folding import fold_batchnorm
+from dcgan_analysis.extraction.folding import activate_in_place, fold_batchnorm
 from dcgan_analysis.extraction.pooling import pool_to_grid, pooled_shape
 from dcgan_analysis.extraction.precision import Precision, choose_precision
 from dcgan_analysis.extraction.taps import capture
@@ -120,7 +120,7 @@ class FeatureExtractor:
 
     def reestimate(self, batches: Iterable[Tensor]) -> int:
         """Re-estimate the BatchNorm statistics on batches of prepared images (N, C, H, W); returns their number."""
-        network = _in_precision(copy.deepcopy(self._network), self.dtype)
+        network = _in_precision(activate_in_place(copy.deepcopy(self._network)), self.dtype)
         used = reestimate(network, (self._place(batch, self.dtype) for batch in batches))
         for name, layer in batchnorm_layers(self._network).items():
             source = batchnorm_layers(network)[name]
@@ -178,7 +178,7 @@ class FeatureExtractor:
                 layer.running_mean = layer.running_var = None
         else:
             fold_batchnorm(network, self.taps)
-        return _in_precision(network, dtype)
+        return _in_precision(activate_in_place(network, self.taps), dtype)
 
     def _place(self, images: Tensor, dtype: torch.dtype) -> Tensor:
         return images.to(self.device, dtype, non_blocking=True, memory_format=torch.channels_last)

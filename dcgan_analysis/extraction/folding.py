@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["fold_batchnorm"]
+__all__ = ["activate_in_place", "fold_batchnorm"]
 
 
 @torch.no_grad()
@@ -40,6 +40,24 @@ def fold_batchnorm(network: nn.Module, taps: Collection[str] = ()) -> nn.Module:
             scale, shift = _scale_and_shift(block.norm)
             _absorb(block.operation, scale, shift)
             block.norm = nn.Identity()
+    return network
+
+
+def activate_in_place(network: nn.Module, taps: Collection[str] = ()) -> nn.Module:
+    """Let every block's ReLU or LeakyReLU write over its input, which nothing else reads: one large buffer less.
+
+    Args:
+        network: Changed in place. Networks without ``Block``s (a plugin's) are left alone.
+        taps: Module paths that are read. A block that is read before its activation is left as it is.
+
+    Returns:
+        The network.
+    """
+    for name, block in network.named_modules():
+        if not isinstance(block, Block) or {f"{name}.operation", f"{name}.norm"} & set(taps):
+            continue
+        if isinstance(block.activation, nn.ReLU | nn.LeakyReLU):
+            block.activation.inplace = True
     return network
 
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["FewLabelProbe", "Probe", "few_label_probe", "probe"]
 
 
+# Relative error of the objective at which a fit is good enough to choose C by; refits go to the solver's own tolerance.
+_CHOOSING_TOLERANCE = 1e-4
+
+
 @dataclass(frozen=True)
 class Probe:
     """What an L2-SVM found on one set of features.
@@ -85,7 +89,7 @@ def probe(
         AnalysisError: On unfit labels, C or features.
     """
     grid = np.sort(np.asarray(cs, dtype=np.float64))
-    path = l2svm_path(train, labels, grid.tolist(), sample_weight=~held_out, progress=progress)
+    path = l2svm_path(train, labels, grid.tolist(), sample_weight=~held_out, tol=_CHOOSING_TOLERANCE, progress=progress)
     validation = (path.predict(held_out) == labels[held_out]).mean(axis=1)
     c = float(grid[validation.argmax()])
     predictions = L2SVM(C=c, progress=progress).fit(train, labels).predict(test)
@@ -130,7 +134,7 @@ def few_label_probe(
     grid = np.sort(np.asarray(cs, dtype=np.float64))
     judges = np.flatnonzero(held_out)
     judging = gather(as_rows(train), [judges])[0]
-    fits = fit_draws(train, labels, choosing, grid.tolist(), judging, progress=progress)
+    fits = fit_draws(train, labels, choosing, grid.tolist(), judging, tol=_CHOOSING_TOLERANCE, progress=progress)
     accuracy = (fits.predictions == labels[judges]).mean(axis=2)
     c = float(grid[accuracy.mean(axis=0).argmax()])
     predictions = fit_draws(train, labels, tested, [c], test, progress=progress).predictions[:, 0]

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoint", "read_checkpoint"]
 
+# Twins draw from seeds of their own, so that no twin equals a network that was begun or made at random with a small seed.
+_TWINS = 1 << 32
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -81,7 +84,7 @@ class Checkpoint:
 
     def twin(self, seed: int) -> Checkpoint:
         """Return its random-weight twin: the same architecture, freshly initialised."""
-        twin = Checkpoint.random(self.architecture, seed, name=f"{self.name} (random twin)")
+        twin = Checkpoint.random(self.architecture, seed + _TWINS, name=f"{self.name} (random twin)")
         return replace(twin, metadata=twin.metadata.model_copy(update={"z_prior": self.metadata.z_prior}))
 
     def sha256(self, role: Role | None = None) -> str:

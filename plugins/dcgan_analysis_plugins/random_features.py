@@ -1,0 +1,142 @@
+"""random-features: what is an architecture worth whose weights were never trained?
+
+1. Several random networks of the checkpoint's architecture, initialised as the paper does; nothing of the checkpoint's
+   weights is used.
+2. Each is probed as in svm-cifar: BatchNorm statistics re-estimated on the training split, a C of its own, the test
+   set once; and, on draws that all networks share, with few labels per class.
+3. Reported are mean and spread over the networks, so that a learned figure can be told from a lucky initialisation.
+
+Consumes a checkpoint, for the architecture of its discriminator, and a labelled dataset with a training split.
+Produces ``accuracy``, ``few_label_accuracy``, and predictions.npz with one array for each network.
+
+Reference: arXiv 1511.06434 has no such control. That random features can score high is known from Saxe et al.,
+"On Random Weights and Unsupervised Feature Learning", ICML 2011.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field, PositiveInt
+
+from dcgan_analysis import hookimpl
+from dcgan_analysis.api import Metric, Needs, Table, accuracy_metric, draws_metric
+from dcgan_analysis.api.classification import (
+    classes_table,
+    labelled_images,
+    save_class_figures,
+    save_predictions,
+)
+from dcgan_analysis.api.few_labels import make_draws
+from dcgan_analysis.api.probing import (
+    FeatureSettings,
+    ProbeSettings,
+    Study,
+    extract_features,
+    grid_table,
+    note_grid_ends,
+    save_grid_figure,
+    study,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dcgan_analysis.api import Analysis, Cell, Result, RunContext
+    from dcgan_analysis.api.classification import LabelledImages
+
+__all__ = ["RandomFeatures", "RandomFeaturesConfig"]
+
+
+class RandomFeaturesConfig(FeatureSettings, ProbeSettings):
+    """Settings; the probe's are those of svm-cifar."""
+
+    networks: PositiveInt = Field(default=5, description="random networks; the first is the twin of svm-cifar")
+
+
+class RandomFeatures:
+    """Linear classification on features of random networks."""
+
+    name = "random-features"
+    summary = "L2-SVM on features of several random networks: what the architecture alone is worth"
+    question = "How well do the features of a network that was never trained tell the classes of images apart?"
+    reference = "The random-weight control of Radford, Metz, Chintala 2016, section 5: https://arxiv.org/abs/1511.06434"
+    config_type = RandomFeaturesConfig
+    needs = Needs(checkpoint="cifar10-dcgan32", dataset="cifar10", splits=("train",), labels=True, discriminator=True)
+
+    def run(self, context: RunContext, config: RandomFeaturesConfig) -> Result:
+        """Probe one random network after the other."""
+        with context.stage("images and draws"):
+            images = labelled_images(context, test=config.test, validation=config.validation)
+            draws = make_draws(images, config.labels_per_class, context, choosing=config.draws, tested=config.draws)
+        studies = {}
+        for seed in range(context.seed, context.seed + config.networks):
+            who = f"seed {seed}"
+            train, test = extract_features(context, config, who, context.checkpoint.twin(seed), images)
+            studies[who] = study(context, config, who, train.rows(), test.rows(), images, draws)
+        choices = {who: found.full for who, found in studies.items()}
+        predictions = {who: choice.predictions for who, choice in choices.items()}
+        networks = _networks(images, studies)
+        with context.stage("figures"):
+            save_predictions(context, images, predictions)
+            save_grid_figure(context, choices)
+            _save_networks(context, networks)
+            save_class_figures(context, images, next(iter(predictions.values())))
+        note_grid_ends(context, choices)
+        if config.networks == 1:
+            context.note("One random network has no spread; the intervals over networks have no width.")
+        return context.result(
+            self,
+            config,
+            title=f"Random {context.checkpoint.architecture.name} features + L2-SVM on {context.dataset.name}",
+            headline="accuracy",
+            metrics=_metrics(images, studies, draws.per_class),
+            tables=[networks, classes_table(images, predictions), grid_table(choices)],
+        )
+
+
+def _metrics(images: LabelledImages, studies: Mapping[str, Study], per_class: int) -> dict[str, Metric]:
+    accuracies = [images.correct(found.full.predictions) / len(images.test) for found in studies.values()]
+    metrics = {
+        "accuracy": draws_metric(
+            accuracies, f"random weights, all layers, {len(images.test):,} test images", over="random networks"
+        )
+    }
+    few = [sum(found.few.accuracies) / len(found.few.accuracies) for found in studies.values() if found.few]
+    if few:
+        metrics["few_label_accuracy"] = draws_metric(
+            few, f"random weights, {per_class} labels per class, each network's mean over draws", over="random networks"
+        )
+    return metrics
+
+
+def _networks(images: LabelledImages, studies: Mapping[str, Study]) -> Table:
+    columns = ["network", "C", "held-out accuracy", "test accuracy", "low", "high", "few-label accuracy"]
+    rows: list[list[Cell]] = []
+    for who, found in studies.items():
+        metric = accuracy_metric(images.correct(found.full.predictions), len(images.test), who)
+        few = draws_metric(found.few.accuracies, who).value if found.few else None
+        best = float(found.full.validation.max())
+        rows.append([who, found.full.c, best, metric.value, metric.low, metric.high, few])
+    return Table(
+        name="networks",
+        title="Each random network",
+        columns=columns,
+        rows=rows,
+        percent=columns[2:],
+        note="Low and high: 95 % Wilson interval of the test accuracy.",
+    )
+
+
+def _save_networks(context: RunContext, networks: Table) -> None:
+    from dcgan_analysis import figures
+
+    names, _, _, values, low, high, _ = zip(*networks.rows, strict=True)
+    figure = figures.bars(names, values, low=low, high=high)
+    context.save_figure(figure, "networks", "Each random network", "Test accuracy with 95 % intervals.")
+
+
+@hookimpl
+def dcgan_register_analyses(register: Callable[[Analysis], None]) -> None:
+    """Register the analysis."""
+    register(RandomFeatures())

@@ -1,0 +1,246 @@
+"""svm-svhn: how far do 1,000 labels go with features that were learned without any? (section 5.2).
+
+1. Features as in svm-cifar, extracted once for each network: 7,168 for the authors' SVHN discriminator.
+2. 10,000 training images are held out, photo by photo where photos are known. For each C of the grid an L2-SVM is
+   fitted on 10 random draws of 100 labels per class from the rest; the C with the least mean held-out error is taken.
+3. With it, 100 more draws are fitted and tested: mean and 1.96 standard deviations of the test error.
+4. The random-weight twin the same way, on the same draws, with its own statistics and its own C.
+
+Consumes a checkpoint with a discriminator and a labelled dataset with a training and a test split.
+Produces ``test_error``, ``validation_error``, ``twin_test_error``, the curve over labels per class where asked for
+(``--set labels_curve=[10,20,50,100]``), and draws.npz with the predictions of every tested draw.
+
+Reference: Radford, Metz, Chintala, ICLR 2016, arXiv 1511.06434, section 5.2 and Table 2; numbers of draws and the
+grid from the authors' code. Beyond the paper: the twin, the curve, photos kept whole.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from dcgan_analysis import hookimpl
+from dcgan_analysis.api import Metric, Needs, Table, draws_metric
+from dcgan_analysis.api.classification import labelled_images
+from dcgan_analysis.api.few_labels import (
+    draws_classes_table,
+    few_label_study,
+    make_draws,
+    save_draws,
+    save_draws_figures,
+)
+from dcgan_analysis.api.probing import (
+    AUTHORS_GRID,
+    LEARNED,
+    TWIN,
+    FeatureSettings,
+    extract_features,
+    grid_table,
+    note_grid_ends,
+    save_grid_figure,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dcgan_analysis.api import Analysis, Cell, Result, RunContext
+    from dcgan_analysis.api.classification import LabelledImages
+    from dcgan_analysis.api.few_labels import Draws
+    from dcgan_analysis.linear import FewLabelProbe
+
+    # Who -> labels per class -> what was found.
+    Found = Mapping[str, Mapping[int, FewLabelProbe]]
+
+__all__ = ["SvmSvhn", "SvmSvhnConfig"]
+
+_SVHN = "svhn"
+_PUBLISHED_ERROR, _PUBLISHED_LABELS = 0.2248, 100
+_PAPER = "Radford et al. 2016, Table 2; the authors' later run gave 22.18 +-1.13 %"
+# Table 2: method, test error, ends of the interval where one was published.
+_TABLE_2: tuple[tuple[str, float, float | None, float | None], ...] = (
+    ("KNN", 0.7793, None, None),
+    ("TSVM", 0.6655, None, None),
+    ("M1 + KNN", 0.6563, None, None),
+    ("M1 + TSVM", 0.5433, None, None),
+    ("M1 + M2", 0.3602, None, None),
+    ("SWWAE without dropout", 0.2783, None, None),
+    ("SWWAE with dropout", 0.2356, None, None),
+    ("Supervised CNN, same architecture (validation error)", 0.2887, None, None),
+    ("DCGAN + L2-SVM (paper)", _PUBLISHED_ERROR, None, None),
+    ("DCGAN + L2-SVM (the authors' later run)", 0.2218, 0.2105, 0.2331),
+)
+
+
+class SvmSvhnConfig(FeatureSettings):
+    """Settings; the defaults are the protocol of the authors' code."""
+
+    C: tuple[PositiveFloat, ...] = Field(default=AUTHORS_GRID, min_length=1, description="grid of C (the authors' own)")
+    validation: PositiveInt = Field(
+        default=10_000, description="training images held out to choose C; at most half of them are"
+    )
+    labels_per_class: PositiveInt | None = Field(
+        default=None, description="labels per class of each draw; none given: 100, or fewer if the dataset is small"
+    )
+    choosing_draws: PositiveInt = Field(default=10, description="random draws that choose C")
+    draws: PositiveInt = Field(default=100, description="random draws that are tested with it")
+    labels_curve: tuple[PositiveInt, ...] = Field(
+        default=(), description="further numbers of labels per class, each by the whole protocol: [10, 20, 50]"
+    )
+    twin: bool = Field(default=True, description="whether the random-weight twin is run beside it")
+
+
+class SvmSvhn:
+    """Linear classification with few labels on discriminator features, beside the random twin."""
+
+    name = "svm-svhn"
+    summary = "L2-SVM with few labels per class, beside the random-weight twin (5.2, Table 2)"
+    question = "How well are images classified from few labels, on features that were learned without any?"
+    reference = "Radford, Metz, Chintala 2016, section 5.2: https://arxiv.org/abs/1511.06434"
+    config_type = SvmSvhnConfig
+    needs = Needs(dataset=_SVHN, splits=("train", "test"), labels=True, discriminator=True)
+
+    def run(self, context: RunContext, config: SvmSvhnConfig) -> Result:
+        """Probe the checkpoint, then its twin, on the same draws."""
+        with context.stage("images and draws"):
+            images = labelled_images(context, validation=config.validation)
+            first, *more = _all_draws(context, config, images)
+        networks = {LEARNED: context.checkpoint}
+        if config.twin:
+            networks[TWIN] = context.checkpoint.twin(context.seed)
+        found: dict[str, dict[int, FewLabelProbe]] = {}
+        for who, network in networks.items():
+            train, test = extract_features(context, config, who, network, images)
+            found[who] = {
+                draws.per_class: few_label_study(context, config.C, who, train.rows(), test.rows(), images, draws)
+                for draws in (first, *more)
+            }
+        per_class = first.per_class
+        probes = {who: sizes[per_class] for who, sizes in found.items()}
+        classes = draws_classes_table(images, probes)
+        with context.stage("figures"):
+            save_draws(context, images, probes)
+            save_grid_figure(context, probes, "error", caption="Mean over the choosing draws; the marked C is tested.")
+            save_draws_figures(context, images, classes, probes[LEARNED])
+            if more:
+                _save_curve(context, found)
+        note_grid_ends(context, probes)
+        _note_held_out(context, config, images)
+        metrics = _metrics(context, images, per_class, probes)
+        tables = [*([_curve(found)] if more else []), classes, grid_table(probes, "error")]
+        if _is_published(context, per_class):
+            tables.insert(0, _table_2(context, images, metrics))
+        return context.result(
+            self,
+            config,
+            title=f"{context.checkpoint.name} features + L2-SVM on {context.dataset.name} with few labels",
+            headline="test_error",
+            metrics=metrics,
+            tables=tables,
+        )
+
+
+def _all_draws(context: RunContext, config: SvmSvhnConfig, images: LabelledImages) -> list[Draws]:
+    """Return the draws of the protocol, then those of the other points of the curve."""
+
+    def drawn(labels: int | None) -> Draws:
+        return make_draws(
+            images, labels, context, choosing=config.choosing_draws, tested=config.draws, usual=_PUBLISHED_LABELS
+        )
+
+    first = drawn(config.labels_per_class)
+    if not first.per_class:  # too few images for any of the usual numbers
+        first = drawn(1)
+    return [first, *(drawn(labels) for labels in sorted(set(config.labels_curve) - {first.per_class}))]
+
+
+def _is_published(context: RunContext, per_class: int) -> bool:
+    """Whether the paper's figures may stand beside this run's."""
+    return context.dataset.name == _SVHN and context.limit is None and per_class == _PUBLISHED_LABELS
+
+
+def _test_error(probe: FewLabelProbe, description: str = "") -> Metric:
+    return draws_metric([1 - accuracy for accuracy in probe.accuracies], description, higher_is_better=False)
+
+
+def _metrics(
+    context: RunContext, images: LabelledImages, per_class: int, probes: Mapping[str, FewLabelProbe]
+) -> dict[str, Metric]:
+    metrics = {
+        "test_error" if who == LEARNED else "twin_test_error": _test_error(
+            probe, f"{who}, {per_class} labels per class, C = {probe.c:g}, {len(images.test):,} test images"
+        )
+        for who, probe in probes.items()
+    }
+    if _is_published(context, per_class):
+        published = {"published": _PUBLISHED_ERROR, "source": _PAPER}
+        metrics["test_error"] = metrics["test_error"].model_copy(update=published)
+    learned = probes[LEARNED]
+    metrics["validation_error"] = draws_metric(
+        (1 - learned.held_out[:, learned.cs.tolist().index(learned.c)]).tolist(),
+        f"{LEARNED}, the choosing draws at the chosen C, {int(images.held_out.sum()):,} held-out images",
+        higher_is_better=False,
+    )
+    return metrics
+
+
+def _note_held_out(context: RunContext, config: SvmSvhnConfig, images: LabelledImages) -> None:
+    held = int(images.held_out.sum())
+    whole = ", photo by photo," if images.train.groups is not None else ""
+    asked = "" if held == config.validation else f" ({config.validation:,} were asked for)"
+    context.note(f"C was chosen on {held:,} training images{asked}, held out{whole} from every draw.")
+
+
+def _table_2(context: RunContext, images: LabelledImages, metrics: Mapping[str, Metric]) -> Table:
+    columns = ["method", "test error", "low", "high"]
+    rows: list[list[Cell]] = [list(row) for row in _TABLE_2]
+    ours = {"test_error": f"{context.checkpoint.name} + L2-SVM (this run)", "twin_test_error": "random twin (this run)"}
+    for key, name in ours.items():
+        if key in metrics:
+            rows.append([name, metrics[key].value, metrics[key].low, metrics[key].high])
+    return Table(
+        name="table-2",
+        title="Beside the paper's Table 2",
+        columns=columns,
+        rows=rows,
+        percent=columns[1:],
+        note=f"1,000 labels. Low and high: 1.96 std over draws. Test images here: {len(images.test):,}.",
+    )
+
+
+def _curve(found: Found) -> Table:
+    names = ("C", "test error", "low", "high")
+    columns = ["labels per class", *(f"{who}: {name}" for who in found for name in names)]
+    rows: list[list[Cell]] = []
+    for labels in sorted(found[LEARNED]):
+        row: list[Cell] = [labels]
+        for sizes in found.values():
+            metric = _test_error(sizes[labels])
+            row += [sizes[labels].c, metric.value, metric.low, metric.high]
+        rows.append(row)
+    return Table(
+        name="labels-curve",
+        title="Test error against labels per class",
+        columns=columns,
+        rows=rows,
+        percent=[column for column in columns[1:] if not column.endswith(": C")],
+        note="C is chosen for each number of labels by itself. Low and high: 1.96 std over draws.",
+    )
+
+
+def _save_curve(context: RunContext, found: Found) -> None:
+    from dcgan_analysis import figures
+
+    series = {}
+    for who, sizes in found.items():
+        metrics = [_test_error(sizes[labels]) for labels in sorted(sizes)]
+        value, low, high = zip(*((metric.value, metric.low, metric.high) for metric in metrics), strict=True)
+        series[who] = figures.Series(sorted(sizes), value, low, high)
+    figure = figures.curve(series, x_label="labels per class", y_label="test error")
+    context.save_figure(figure, "labels-curve", "Test error against labels per class", "Bands: 1.96 std over draws.")
+
+
+@hookimpl
+def dcgan_register_analyses(register: Callable[[Analysis], None]) -> None:
+    """Register the analysis."""
+    register(SvmSvhn())

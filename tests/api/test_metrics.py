@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+
+from dcgan_analysis.api import accuracy_metric, draws_metric
+
+
+def test_an_accuracy_has_the_wilson_interval_of_its_test_set():
+    metric = accuracy_metric(8, 10, "toy", published=0.9, source="a paper")
+    assert (metric.value, metric.n, metric.interval) == (0.8, 10, "95 % Wilson")
+    assert (metric.low, metric.high) == pytest.approx((0.490, 0.943), abs=1e-3)
+    assert (metric.published, metric.source) == (0.9, "a paper")
+
+
+def test_draws_have_their_mean_and_spread():
+    metric = draws_metric([0.2, 0.3, 0.4], "toy", over="networks", higher_is_better=False)
+    assert metric.value == pytest.approx(0.3)
+    assert metric.high - metric.value == pytest.approx(1.96 * 0.1)
+    assert (metric.n, metric.interval, metric.higher_is_better) == (3, "1.96 std over networks", False)
+
+
+def test_draws_are_better_when_higher_unless_said_otherwise():
+    assert draws_metric([0.5], "toy").higher_is_better
+
+
+def test_the_spread_of_draws_stays_between_none_and_all():
+    assert draws_metric([0, 0.1], "toy").low == 0
+    assert draws_metric([1, 0.9], "toy").high == 1
+    assert draws_metric([1, 1], "toy").low == 1

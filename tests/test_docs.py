@@ -1,0 +1,78 @@
+"""What README and docs/ say is run here, so that it stays true."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import dcgan_analysis as da
+from dcgan_analysis.cli.main import cli
+from dcgan_analysis.data import load_dataset
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "checkpoints").glob("*/README.md"))]
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def commands():
+    for page in PAGES:
+        for line in page.read_text(encoding="utf-8").splitlines():
+            for part in re.findall(r"(?:^|&& |`)\s*(dcgan-analyze [^`|#]+)", line):
+                yield pytest.param(part.strip(), id=f"{page.name}: {part.strip()[:60]}")
+
+
+@pytest.mark.parametrize("command", list(commands()))
+def test_every_command_in_the_documentation_is_understood(command):
+    words = shlex.split(command.replace("...", "").replace("…", ""))[1:]
+    group, context = cli, None
+    while words and hasattr(group, "get_command"):
+        name = words.pop(0)
+        if not re.fullmatch(r"[a-z0-9-]+", name):
+            return  # a placeholder such as NAME
+        known = group.get_command(context, name)
+        if known is None:
+            pytest.fail(f"'{command}': there is no '{name}'")
+        group = known
+    options = {option for parameter in group.params for option in parameter.opts} | {"--help", "--version"}
+    unknown = [word for word in words if word.startswith("--") and word.split("=")[0] not in options]
+    assert not unknown, f"'{command}': no option {unknown}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+    missing = [t for t in targets if not t.startswith("http") and not (page.parent / t).exists()]
+    assert not missing
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "getting-started.md"], ids=lambda p: p.name)
+def test_the_library_example_runs(page, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DCGAN_ANALYSIS_CACHE", str(tmp_path / "cache"))
+    # Smaller, but the same call.
+    monkeypatch.setattr(da, "run", partial(da.run, limit=120, settings={"draws": 1, "ablation": False}), raising=False)
+    example = next(block for block in blocks(page, "python") if "import dcgan_analysis as da" in block)
+    names = {}
+    exec(compile(example, page.name, "exec"), names)
+    assert names["features"].shape[1] == 14336
+    assert names["result"].smoke
+
+
+def test_the_ten_line_plugin_of_the_readme_runs(dcgan_plugins, tmp_path):
+    from types import SimpleNamespace
+
+    source = next(block for block in blocks(ROOT / "README.md", "python") if "class Brightness" in block)
+    assert len([line for line in source.splitlines() if line.strip()]) <= 14
+    names = {}
+    exec(compile(source, "README.md", "exec"), names)
+    dcgan_plugins.register(SimpleNamespace(dcgan_register_analyses=names["dcgan_register_analyses"]), "readme")
+    result = da.run("brightness", dataset=load_dataset("digits"), out=tmp_path / "run", host=dcgan_plugins)
+    assert 0 < result.metrics["mean"].value < 1
