@@ -143,7 +143,10 @@ def _checkpoint(analysis: Analysis, given: str | Path | Checkpoint | None, host:
     given = needs.checkpoint if given is None else given
     if given is None:
         if needs.generator or needs.discriminator:
-            msg = f"Analysis '{analysis.name}' needs a checkpoint. Give one with --checkpoint; known ones: dcgan-analyze list checkpoints"
+            msg = (
+                f"Analysis '{analysis.name}' needs a checkpoint. Give one with --checkpoint; "
+                "known ones: dcgan-analyze list checkpoints"
+            )
             raise AnalysisError(msg)
         return None
     checkpoint = load_checkpoint(given, host.architectures) if isinstance(given, str | Path) else given

@@ -20,7 +20,7 @@ BUILTIN = "dcgan_analysis_plugins"
 
 # From the bottom up; a module imports from its own row and from those before it.
 LAYERS = (
-    ("errors", "hashing", "atomic", "registry", "config", "numbers", "progress", "statistics"),
+    ("errors", "hashing", "atomic", "registry", "config", "hardware", "numbers", "progress", "statistics"),
     ("models", "data", "linear", "figures"),
     ("extraction",),
     ("stores", "importers"),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import torch
 
 from dcgan_analysis.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from dcgan_analysis.hardware import has_bfloat16_units
 
 __all__ = ["PRECISIONS", "Precision", "choose_device", "choose_precision"]
 
@@ -46,8 +44,4 @@ def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
         return PRECISIONS[precision]
     if device.type == "cuda":
         return torch.float16
-    # Not in every release from 2.6 on: those without it compute in float32 unless bfloat16 is asked for by name.
-    ask: Callable[[], dict[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
-    capabilities = ask()
-    fast = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
-    return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if has_bfloat16_units(device) else torch.float32

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import torch
 
-__all__ = ["accurate_product", "residuals_are_exact"]
+__all__ = ["accurate_product", "gram_product", "residuals_are_exact"]
 
 
 def accurate_product(left: torch.Tensor, right: torch.Tensor, *, stored: str) -> torch.Tensor:
@@ -38,6 +38,17 @@ def accurate_product(left: torch.Tensor, right: torch.Tensor, *, stored: str) ->
         second = torch.addmm(first, head, right, beta=-1)
         third = tail @ right
     return first.float().add_(second).add_(third)
+
+
+def gram_product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Return ``left @ right.T`` of two blocks of rows, (m, D) and (n, D), accurate to float32 also in bfloat16.
+
+    The rounded sum of a product in bfloat16 is mended as in `accurate_product`.
+    """
+    if left.dtype != torch.bfloat16:
+        return left @ right.T
+    first = left @ right.T
+    return first.float().add_(torch.addmm(first, left, right.T, beta=-1))
 
 
 @lru_cache(maxsize=8)

@@ -146,6 +146,9 @@ def check_finite(rows: RowSource) -> None:
     """
     for start, stop in spans(rows):
         block = rows.read(start, stop)
+        # A finite sum has finite terms, and is ten times faster to look at.
+        if math.isfinite(block.sum(dtype=torch.promote_types(block.dtype, torch.float32))):
+            continue
         bad = (~torch.isfinite(block)).nonzero()
         if len(bad):
             row, column = (int(index) for index in bad[0])

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoint", "read_checkpoint"]
 
-# Twins draw from seeds of their own, so that no twin equals a network that was begun or made at random with a small seed.
+# Twins draw from seeds of their own: none equals a network that was begun, or made at random, with a small seed.
 _TWINS = 1 << 32
 
 

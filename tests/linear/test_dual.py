@@ -6,7 +6,10 @@ import torch
 
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.linear import dual
+from dcgan_analysis.linear.design import Design
 from dcgan_analysis.linear.dual import fit_draws
+from dcgan_analysis.linear.rows import ArrayRows
+from dcgan_analysis.linear.solve import gram
 from dcgan_analysis.linear.svm import L2SVM
 
 GRID = [1e-4, 1e-2]
@@ -52,3 +55,24 @@ def test_a_draw_without_a_class_is_named(data):
 def test_no_draws_are_refused(data):
     with pytest.raises(AnalysisError, match="0 draws"):
         fit_draws(data[0], data[1], [], GRID, data[0])
+
+
+def test_the_gram_matrix_is_as_accurate_in_bfloat16_as_in_float32():
+    rng = np.random.default_rng(0)
+    # A large common mean: one rounding of a sum near 700 to bfloat16 would be an error of 2.
+    features = torch.from_numpy(rng.standard_normal((1500, 700)).astype(np.float32) + 1).bfloat16()
+    exact = features.double() @ features.double().T + 4
+    used = torch.arange(1500)
+    for stored in (features, features.float()):
+        found = gram(Design(ArrayRows(stored), 2.0, "cpu"), used)
+        assert float((found - exact).abs().max()) < 2e-2
+    some = used[::2].contiguous()
+    found = gram(Design(ArrayRows(features), 2.0, "cpu"), some)
+    assert float((found - exact[::2, ::2]).abs().max()) < 2e-2
+
+
+def test_values_that_bfloat16_cannot_hold_are_multiplied_in_float32():
+    rng = np.random.default_rng(0)
+    features = torch.from_numpy(rng.standard_normal((40, 30)).astype(np.float32))
+    found = gram(Design(ArrayRows(features), 0.0, "cpu"), torch.arange(40))
+    torch.testing.assert_close(found, features @ features.T)
