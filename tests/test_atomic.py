@@ -179,3 +179,11 @@ def test_a_replacement_that_fails_half_way_puts_the_old_folder_back(finished, mo
         (temporary / "new.txt").write_text("new")
 
     assert_untouched(finished)
+
+
+def test_a_file_may_be_read_by_whom_the_umask_allows_whatever_its_writer_does(tmp_path):
+    ordinary = tmp_path / "ordinary"
+    ordinary.touch()
+    with atomic_path(tmp_path / "file") as temporary:
+        temporary.touch(mode=0o600)
+    assert (tmp_path / "file").stat().st_mode == ordinary.stat().st_mode
