@@ -11,6 +11,7 @@ import numpy as np
 
 from dcgan_analysis.errors import DatasetError
 from dcgan_analysis.hashing import hash_array, hash_parts
+from dcgan_analysis.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SPLIT_NAMES", "Dataset", "DatasetSplit", "Progress", "SplitLoader"]
 
-Progress = Callable[[str, int, int], None]
-"""Called as ``progress(what, done, total)`` while something long runs."""
 
 SPLIT_NAMES = ("train", "validation", "test", "extra", "unlabeled")
 """The only names a split can have, in the order they are listed."""
