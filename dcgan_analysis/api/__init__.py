@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dcgan_analysis.api.analysis import Analysis, Needs
+from dcgan_analysis.api.analysis import Analysis, Demo, Needs
 from dcgan_analysis.api.config import AnalysisConfig
 from dcgan_analysis.api.context import RunContext
 from dcgan_analysis.api.metrics import accuracy_metric, draws_metric
@@ -12,6 +12,7 @@ __all__ = [
     "Analysis",
     "AnalysisConfig",
     "Cell",
+    "Demo",
     "Figure",
     "Metric",
     "Needs",

@@ -1,16 +1,18 @@
-"""The contract of an analysis: five attributes and one method."""
+"""The contract of an analysis: six attributes, an optional one, and one method."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dcgan_analysis.api.config import AnalysisConfig
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.api.result import Result
 
-__all__ = ["Analysis", "Needs"]
+__all__ = ["Analysis", "Demo", "Needs"]
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,31 @@ class Needs:
     discriminator: bool = False
 
 
+@dataclass(frozen=True)
+class Demo:
+    """How an analysis is shown in seconds, offline, on data that comes with the program.
+
+    An analysis may have a class attribute ``demo`` of this type; ``dcgan-analyze demo --all`` runs those that have.
+
+    Attributes:
+        checkpoint: A shipped checkpoint; None: the analysis's own default.
+        dataset: An embedded dataset; None: the analysis's own default.
+        settings: Settings that keep it short.
+        limit: At most so many images of each split; None: all.
+    """
+
+    checkpoint: str | None = None
+    dataset: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    limit: int | None = None
+
+
 @runtime_checkable
 class Analysis(Protocol):
     """What a plugin registers; any object with these members will do, no base class is needed.
 
-    The members are read-only here so that plain class attributes of these types, or narrower ones, fit.
+    The members are read-only here so that plain class attributes of these types, or narrower ones, fit. An analysis
+    may also have an attribute ``demo``, see :class:`Demo`.
     """
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dcgan_analysis.errors import ArchitectureError
 from dcgan_analysis.models.architecture import Activation, Architecture, Layer
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ def dcgan64_4x4(
 def dcgan28_conditional(
     width: int = 64,
     hidden: int = 1024,
+    image_size: int = 28,
     z_size: int = 100,
     image_channels: int = 1,
     classes: int = 10,
@@ -173,16 +175,32 @@ def dcgan28_conditional(
 
     The label joins every layer's input. Batch normalisation has neither scale nor shift: the paper found that
     better for this model; ``batchnorm_affine=True`` brings them back.
+
+    Args:
+        width: Maps of the discriminator's first layer.
+        hidden: Units of the fully connected layers.
+        image_size: Height and width of the images, a multiple of 4; MNIST's are 28.
+        z_size: Z.
+        image_channels: C.
+        classes: Number of classes.
+        batchnorm_eps: Added to the variance in batch normalisation.
+        batchnorm_affine: Whether batch normalisation has scale and shift.
+
+    Raises:
+        ArchitectureError: If ``image_size`` is no multiple of 4.
     """
-    w = width
+    if image_size < 4 or image_size % 4:
+        msg = f"Architecture 'dcgan28-conditional': image_size {image_size} must be a positive multiple of 4."
+        raise ArchitectureError(msg)
+    w, side = width, image_size // 4
     generator = (
         Layer("project1", "linear", hidden, activation="relu", conditional=True),
         Layer(
             "project2",
             "linear",
-            2 * w * 7 * 7,
+            2 * w * side * side,
             activation="relu",
-            reshape=(2 * w, 7, 7),
+            reshape=(2 * w, side, side),
             conditional=True,
         ),
         Layer("deconv1", "deconv", w, 5, 2, activation="relu", conditional=True),
@@ -199,13 +217,14 @@ def dcgan28_conditional(
         {
             "width": w,
             "hidden": hidden,
+            "image_size": image_size,
             "z_size": z_size,
             "image_channels": image_channels,
             "classes": classes,
             "batchnorm_eps": batchnorm_eps,
             "batchnorm_affine": batchnorm_affine,
         },
-        28,
+        image_size,
         generator,
         discriminator,
         ("conv1", "conv2"),

@@ -28,6 +28,12 @@ class TrainingConfig(Settings):
     weight_decay: float = Field(
         default=0.0, ge=0, description="L2 penalty added to the gradient (MNIST models: 2.5e-5)"
     )
+    ema: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="decay of a moving average of the generator's weights, which the checkpoint then holds; 0: none",
+    )
     z_prior: Literal["uniform", "normal"] = Field(default="uniform", description="uniform in [-1, 1], or N(0, 1)")
     precision: Literal["bfloat16", "float32"] = Field(
         "bfloat16", description="arithmetic of convolutions and products (autocast); weights stay float32"

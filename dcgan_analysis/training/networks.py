@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,8 +25,11 @@ class AdversarialPair:
 
     Args:
         architecture: What to build.
-        config: Learning rate, precision, seed of the initial weights.
+        config: Learning rate, precision, moving average, seed of the initial weights.
         device: Where they live.
+
+    Attributes:
+        average: The generator with the moving average of its weights, or None.
     """
 
     def __init__(self, architecture: Architecture, config: TrainingConfig, device: torch.device) -> None:
@@ -35,6 +39,8 @@ class AdversarialPair:
         source = torch.Generator().manual_seed(config.seed)
         self.generator = self._place(build(architecture.generator, config.seed), source)
         self.discriminator = self._place(build(architecture.discriminator, config.seed), source)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
+        self._ema = config.ema
         self.generator_optimizer = self._adam(self.generator, config)
         self.discriminator_optimizer = self._adam(self.discriminator, config)
 
@@ -80,6 +86,19 @@ class AdversarialPair:
         finally:
             self.discriminator.requires_grad_(True)
         return loss.detach()
+
+    @torch.no_grad()
+    def update_average(self, step: int) -> None:
+        """Let the moving average follow the generator after its update of ``step`` (from 0).
+
+        The decay grows from 0.1 to its value, (1 + step) / (10 + step), so that the average does not drag the random
+        weights of the beginning along. Averaging a GAN's generator: Yazici et al. 2019, arXiv 1806.04498.
+        """
+        if self.average is None:
+            return
+        weight = 1 - min(self._ema, (1 + step) / (10 + step))
+        for average, latest in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+            average.lerp_(latest, weight)
 
     def update_discriminator(self, images: Tensor, z: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Let the discriminator tell real from generated.

@@ -38,6 +38,8 @@ def _tensors(pair: AdversarialPair) -> dict[str, Tensor]:
         for name, parameter in network.named_parameters():
             for key, value in optimizer.state.get(parameter, {}).items():
                 tensors[f"{role}_optimizer.{key}.{name}"] = value
+    if pair.average is not None:
+        tensors |= {f"average.{name}": tensor for name, tensor in pair.average.state_dict().items()}
     return tensors
 
 
@@ -92,6 +94,8 @@ def _same_settings(path: Path, saved: dict[str, Any], config: TrainingConfig) ->
 
 @torch.no_grad()
 def _restore(pair: AdversarialPair, tensors: dict[str, Tensor]) -> None:
+    if pair.average is not None:
+        pair.average.load_state_dict({name: tensors[f"average.{name}"] for name in pair.average.state_dict()})
     for role, network, optimizer in (
         ("generator", pair.generator, pair.generator_optimizer),
         ("discriminator", pair.discriminator, pair.discriminator_optimizer),

@@ -170,6 +170,7 @@ class Trainer:
     def _one_step(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         images, labels = self._minibatch(self.step)
         generator_loss = self.pair.update_generator(self._latents(_FOR_GENERATOR, self.step), labels)
+        self.pair.update_average(self.step)
         z = self._latents(_FOR_DISCRIMINATOR, self.step)
         return generator_loss, *self.pair.update_discriminator(images, z, labels)
 
@@ -202,9 +203,11 @@ class Trainer:
         """Return the networks as they are, with BatchNorm statistics of clean data.
 
         During training the discriminator's running statistics mix real and generated images. The checkpoint
-        gets statistics re-estimated on real images alone, the generator's on fresh latent vectors.
+        gets statistics re-estimated on real images alone, the generator's on fresh latent vectors. With ``ema`` its
+        generator is the moving average.
         """
-        generator, discriminator = copy.deepcopy(self.pair.generator), copy.deepcopy(self.pair.discriminator)
+        generator = copy.deepcopy(self.pair.average or self.pair.generator)
+        discriminator = copy.deepcopy(self.pair.discriminator)
         steps = range(min(_STATISTICS_BATCHES, self.order.steps_per_epoch))
         with self.pair.precision():
             reestimate(discriminator, map(self._minibatch, steps), lambda batch: discriminator(*batch))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dcgan_analysis.errors import ArchitectureError
 from dcgan_analysis.extraction.pooling import pooled_shape
 from dcgan_analysis.models import tables
 from dcgan_analysis.models.summary import layer_rows
@@ -109,3 +110,13 @@ def test_identity_names_every_parameter():
         "name": "dcgan32",
         "parameters": {"width": 64, "z_size": 256, "image_channels": 3, "batchnorm_eps": 1e-5},
     }
+
+
+def test_the_conditional_network_fits_other_image_sizes_by_its_fully_connected_layers_alone():
+    small, mnist = tables.dcgan28_conditional(image_size=32, image_channels=3), tables.dcgan28_conditional()
+
+    assert small.image_shape == (3, 32, 32)
+    assert small.generator_layers[1].reshape == (128, 8, 8)
+    assert mnist.generator_layers[1].reshape == (128, 7, 7)
+    with pytest.raises(ArchitectureError, match="image_size 30 must be a positive multiple of 4"):
+        tables.dcgan28_conditional(image_size=30)

@@ -120,3 +120,23 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_weights_in_float32(batch):
     assert {value.dtype for value in pair.generator.parameters()} == {torch.float32}
     exact = make_pair()
     torch.testing.assert_close(pair.judge(batch[0], None), exact.judge(batch[0], None), rtol=0.1, atol=0.01)
+
+
+def test_the_moving_average_follows_the_generator_by_hand(batch):
+    pair = make_pair(ema=0.5)
+    start = state(pair.generator)["deconv1.operation.weight"]
+    pair.update_generator(batch[1], None)
+    first = state(pair.generator)["deconv1.operation.weight"]
+
+    pair.update_average(step=0)  # decay (1 + 0) / (10 + 0)
+    averaged = state(pair.average)["deconv1.operation.weight"]
+    torch.testing.assert_close(averaged, 0.1 * start + 0.9 * first)
+
+    pair.update_average(step=1_000)
+    torch.testing.assert_close(state(pair.average)["deconv1.operation.weight"], 0.5 * averaged + 0.5 * first)
+
+
+def test_without_ema_there_is_no_average():
+    pair = make_pair()
+    pair.update_average(0)
+    assert pair.average is None

@@ -57,6 +57,19 @@ def test_a_resumed_training_equals_one_in_one_go_to_the_bit(make_trainer, everyt
     assert losses[0] == losses[1]
 
 
+def test_with_a_moving_average_resume_is_exact_too_and_the_checkpoint_holds_the_average(make_trainer):
+    whole = make_trainer("whole", epochs=2, ema=0.9)
+    final = whole.run()
+    make_trainer("parts", epochs=1, ema=0.9).run()
+    rest = make_trainer("parts", epochs=2, ema=0.9)
+    rest.resume()
+
+    assert rest.run().sha256() == final.sha256()
+    name = "deconv1.operation.weight"
+    assert torch.equal(final.weights["generator"][name], whole.pair.average.state_dict()[name])
+    assert not torch.equal(final.weights["generator"][name], whole.pair.generator.state_dict()[name])
+
+
 def test_saving_in_the_middle_of_an_epoch_changes_nothing(make_trainer, everything):
     whole = make_trainer("whole", epochs=2)
     whole.run()
