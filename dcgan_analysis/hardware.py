@@ -17,5 +17,5 @@ def has_bfloat16_units(device: torch.device) -> bool:
     if device.type != "cpu":
         return True
     # Not in older releases of torch, which then count as without.
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))

@@ -13,7 +13,7 @@ from dcgan_analysis.errors import DatasetError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Container", "FolderContainer", "ZipContainer", "natural_order", "open_container"]
+__all__ = ["Container", "FolderContainer", "ZipContainer", "is_image", "natural_order", "open_container"]
 
 _SUFFIXES = (
     ".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
@@ -27,7 +27,8 @@ def natural_order(name: str) -> list[tuple[int, str]]:
     return [(int(part), part) if part.isdecimal() else (-1, part) for part in _DIGITS.split(name)]
 
 
-def _is_image(name: str) -> bool:
+def is_image(name: str) -> bool:
+    """Say whether a name is that of an image file."""
     # Files beginning with a dot and macOS's __MACOSX folder hold no images, whatever their suffix.
     return name.lower().endswith(_SUFFIXES) and not name.startswith((".", "__MACOSX/")) and "/." not in name
 
@@ -64,7 +65,7 @@ class ZipContainer:
         except (zipfile.BadZipFile, OSError) as error:
             msg = f"'{path}' cannot be read as a zip: {error}. Give a zip or a folder of images."
             raise DatasetError(msg) from error
-        self.images = [name for name in self._zip.namelist() if _is_image(name)]
+        self.images = [name for name in self._zip.namelist() if is_image(name)]
 
     def has(self, name: str) -> bool:
         """Say whether there is a file of this name."""
@@ -93,7 +94,7 @@ class FolderContainer:
         for folder, _, files in os.walk(path, followlinks=True):
             inner = os.path.relpath(folder, path).replace(os.sep, "/")
             names += [file if inner == "." else f"{inner}/{file}" for file in files]
-        self.images = [name for name in names if _is_image(name)]
+        self.images = [name for name in names if is_image(name)]
 
     def has(self, name: str) -> bool:
         """Say whether there is a file of this name."""

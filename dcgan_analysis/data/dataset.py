@@ -42,6 +42,7 @@ class DatasetSplit:
         attributes: float32 array (N, A), several numbers per image, or None.
         attribute_names: A names, in the order of the columns of ``attributes``.
         extras: Further arrays of length N by name, as ``"yaw"`` in degrees with NaN where unknown.
+        known_sha256: Its content hash where that was computed before; None: computed when first asked for.
 
     Raises:
         DatasetError: If images have another type or shape than said here, another array is not of
@@ -63,6 +64,7 @@ class DatasetSplit:
     attributes: NDArray[np.float32] | None = None
     attribute_names: list[str] = field(default_factory=list)
     extras: dict[str, NDArray[Any]] = field(default_factory=dict)
+    known_sha256: str | None = None
 
     def __post_init__(self) -> None:
         where = self.source or "a split"
@@ -100,6 +102,8 @@ class DatasetSplit:
     @cached_property
     def sha256(self) -> str:
         """Hash of the content, pixels and labels; names and origin do not matter."""
+        if self.known_sha256 is not None:
+            return self.known_sha256
         labels = "none" if self.labels is None else hash_array(self.labels)
         return hash_parts({"images": hash_array(self.images), "labels": labels})
 
@@ -114,8 +118,10 @@ class DatasetSplit:
         if index.dtype == bool:
             index = np.flatnonzero(index)
         index = index.astype(np.int64)
+        # Neighbouring images are not copied: a memory-mapped split may be larger than the memory.
+        adjacent = len(index) > 0 and index[0] >= 0 and bool((np.diff(index) == 1).all())
         return DatasetSplit(
-            images=self.images[index],
+            images=self.images[index[0] : index[-1] + 1] if adjacent else self.images[index],
             labels=None if self.labels is None else self.labels[index],
             ids=[self.ids[i] for i in index],
             groups=None if self.groups is None else self.groups[index],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dcgan_analysis.data.containers import natural_order
+from dcgan_analysis.data.containers import FolderContainer, natural_order
 from dcgan_analysis.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.data.containers import Container
 
-__all__ = ["METADATA", "ImageIndex", "from_folders", "from_metadata", "split_of"]
+__all__ = ["METADATA", "ImageIndex", "from_folders", "from_metadata", "index_of", "split_of"]
 
 METADATA = "dataset.json"
+
+_GROUPS = "photo"
+_NOT_COLUMNS = frozenset({"name", "note", "classes", "attributes", "labels", _GROUPS})
 
 # Larger numbers are no class numbers but something else, such as years or identifiers.
 _MOST_CLASSES = 100_000
@@ -88,6 +91,29 @@ class ImageIndex:
             raise DatasetError(msg)
         return members or {"train": outside}
 
+    def columns(self, split: str, positions: list[int], where: str) -> dict[str, Any]:
+        """Return what is known of the images of a split: labels, groups, attributes, extras of ``DatasetSplit``.
+
+        Args:
+            split: The split's name.
+            positions: The positions of all its images.
+            where: What holds them, for messages.
+
+        Raises:
+            DatasetError: If some images have a photo number and others have none.
+        """
+        groups = self.column(_GROUPS, split, positions)
+        if groups is not None and np.isnan(groups).any():
+            msg = f"'{_GROUPS}' in {METADATA} of {where} must give a number for every image."
+            raise DatasetError(msg)
+        columns = {key: self.column(key, split, positions) for key in self.metadata if key not in _NOT_COLUMNS}
+        return {
+            "labels": None if self.labels is None else np.array(self.labels, np.int64)[positions],
+            "groups": None if groups is None else groups.astype(np.int64),
+            "attributes": None if self.attributes is None else np.array(self.attributes, np.float32)[positions],
+            "extras": {key: values for key, values in columns.items() if values is not None},
+        }
+
     def column(self, key: str, split: str, positions: list[int]) -> NDArray[np.float64] | None:
         """Return one number per image of a split, NaN where unknown, from a key of the metadata.
 
@@ -108,6 +134,20 @@ class ImageIndex:
         if chosen is None or not all(v is None or isinstance(v, int | float) for v in chosen):
             return None
         return np.array([np.nan if v is None else v for v in chosen], np.float64)
+
+
+def index_of(container: Container) -> ImageIndex:
+    """Say what is known of the images of a zip or folder, from ``dataset.json`` or from their names.
+
+    Raises:
+        DatasetError: If ``dataset.json`` does not fit the images.
+    """
+    if container.has(METADATA):
+        return from_metadata(container)
+    if isinstance(container, FolderContainer):
+        return from_folders(container.images)
+    # Subfolders of a zip are no classes: the StyleGAN tools number theirs by thousands.
+    return ImageIndex(sorted(container.images, key=natural_order))
 
 
 def from_metadata(container: Container) -> ImageIndex:
