@@ -20,7 +20,18 @@ BUILTIN = "dcgan_analysis_plugins"
 
 # From the bottom up; a module imports from its own row and from those before it.
 LAYERS = (
-    ("errors", "hashing", "atomic", "registry", "config", "hardware", "numbers", "progress", "statistics"),
+    (
+        "errors",
+        "hashing",
+        "atomic",
+        "registry",
+        "config",
+        "distributed",
+        "hardware",
+        "numbers",
+        "progress",
+        "statistics",
+    ),
     ("models", "data", "linear", "figures"),
     ("extraction",),
     ("stores", "importers"),
@@ -28,7 +39,7 @@ LAYERS = (
     ("api", "hookspecs"),
     ("_plugin_checks", "_plugin_loading", "plugins", "library", "inspection", "runner", "report"),
     ("cli", "testing"),
-    ("__init__",),
+    ("__init__", "__main__"),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 HEAVY = ("torch", "torchvision", "sklearn", "captum", "matplotlib", "h5py")

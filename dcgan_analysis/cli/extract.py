@@ -44,8 +44,11 @@ def command(
 
     Settings (--set): taps, grid, batchnorm, batchnorm_batch, precision, dtype. In BatchNorm mode reestimated the
     statistics come from the dataset's training split.
+
+    Under torchrun (torchrun --nproc-per-node N -m dcgan_analysis extract ...) each process computes its share.
     """
     from dcgan_analysis.data.registry import load_dataset
+    from dcgan_analysis.distributed import process_group
     from dcgan_analysis.extraction import FeatureSpec, choose_device
     from dcgan_analysis.library import load_checkpoint
     from dcgan_analysis.plugins import default_host
@@ -55,7 +58,7 @@ def command(
         msg = "Missing option '--checkpoint'. Known ones: dcgan-analyze list checkpoints"
         raise click.UsageError(msg)
     spec = FeatureSpec.build(options.collect_settings(config_file, assignments))
-    with progress_bars() as progress:
+    with process_group() as leader, progress_bars(shown=leader) as progress:
         data = load_dataset(
             dataset or "digits", data_root=data_root, registry=default_host().datasets, progress=progress
         )
@@ -70,6 +73,8 @@ def command(
             progress=progress,
         )
         stores = {name: extraction.store(name, data.split(name)) for name in splits or data.split_names}
+    if not leader:
+        return
     if as_json:
         click.echo(json.dumps({name: str(store.path) for name, store in stores.items()}, indent=2))
         return

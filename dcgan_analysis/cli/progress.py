@@ -73,10 +73,14 @@ class _Bars:
 
 
 @contextmanager
-def progress_bars() -> Iterator[Report]:
-    """Yield a progress callable that draws bars on standard error, or does nothing where that is no terminal."""
+def progress_bars(*, shown: bool = True) -> Iterator[Report]:
+    """Yield a progress callable that draws bars on standard error, or does nothing where that is no terminal.
+
+    Args:
+        shown: False: do nothing in any case, as in all processes but the first.
+    """
     terminal = Console(file=sys.stderr)
-    if not terminal.is_terminal:
+    if not shown or not terminal.is_terminal:
         yield silent
         return
     bars = Progress(

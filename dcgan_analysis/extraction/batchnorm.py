@@ -44,7 +44,12 @@ def keep_modes(network: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def reestimate(network: nn.Module, batches: Iterable[Batch], forward: Callable[[Batch], object] | None = None) -> int:
+def reestimate(
+    network: nn.Module,
+    batches: Iterable[Batch],
+    forward: Callable[[Batch], object] | None = None,
+    gather: Callable[[Tensor], Tensor] | None = None,
+) -> int:
     """Replace the running statistics by the mean of per-batch statistics over ``batches``.
 
     Args:
@@ -52,15 +57,18 @@ def reestimate(network: nn.Module, batches: Iterable[Batch], forward: Callable[[
             restored.
         batches: Inputs of equal batch size, of at least two rows each.
         forward: How a batch is run, where it is more than one tensor; ``network(batch)`` by default.
+        gather: Where several processes share the batches: given the statistics of this process's batches, one row a
+            batch, returns those of all batches in order.
 
     Returns:
-        The number of batches used.
+        The number of batches used, all processes together.
 
     Raises:
         DcganAnalysisError: If there is no batch; the statistics are then as they were.
     """
     layers = batchnorm_layers(network)
     counts: dict[str, int] = {}
+    rows: list[Tensor] = []
 
     def remember(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -68,27 +76,49 @@ def reestimate(network: nn.Module, batches: Iterable[Batch], forward: Callable[[
 
         return hook
 
-    used = 0
     with keep_modes(network), ExitStack() as stack:
         network.eval()
         for name, layer in layers.items():
             stack.callback(layer.register_forward_pre_hook(remember(name)).remove)
-            # momentum None: torch keeps the plain average over batches since the reset.
+            # With momentum 1 the running statistics are those of the last batch.
             stack.callback(setattr, layer, "momentum", layer.momentum)
-            layer.momentum = None
+            layer.momentum = 1.0
             layer.train()
         for batch in batches:
-            if used == 0:
+            if not rows:
                 for layer in layers.values():
                     layer.reset_running_stats()
             (forward or network)(batch)
-            used += 1
-    if not used:
+            rows.append(_row(layers, counts))
+    own = torch.stack(rows) if rows else torch.empty(0, len(_row(layers, counts)))
+    every = own if gather is None else gather(own)
+    if not len(every):
         msg = "BatchNorm statistics cannot be re-estimated: there is no batch of images. Give at least two images."
         raise DcganAnalysisError(msg)
-    for name, n in counts.items():
-        # torch stores the unbiased variance; the authors' code, like batch normalisation itself, uses the biased.
-        variance = layers[name].running_var
-        if variance is not None:
-            variance.mul_((n - 1) / n)
-    return used
+    # In float64: the mean of many batches must not depend on how a processor adds.
+    _write_back(layers, every.double().mean(0), len(every))
+    return len(every)
+
+
+def _statistics(layer: _BatchNorm) -> list[Tensor]:
+    return [each for each in (layer.running_mean, layer.running_var) if each is not None]
+
+
+def _row(layers: dict[str, _BatchNorm], counts: dict[str, int]) -> Tensor:
+    """Return means and biased variances of the last batch, layer after layer, on the CPU."""
+    parts = []
+    for name, layer in layers.items():
+        *mean, variance = _statistics(layer)
+        # torch keeps the unbiased variance; the authors' code, like batch normalisation itself, uses the biased.
+        n = counts.get(name, 0)
+        parts += [*mean, variance * ((n - 1) / n) if n else variance]
+    return torch.cat(parts).cpu()
+
+
+def _write_back(layers: dict[str, _BatchNorm], means: Tensor, batches: int) -> None:
+    statistics = [statistic for layer in layers.values() for statistic in _statistics(layer)]
+    for statistic, mean in zip(statistics, torch.split(means, [len(each) for each in statistics]), strict=True):
+        statistic.copy_(mean)
+    for layer in layers.values():
+        if layer.num_batches_tracked is not None:
+            layer.num_batches_tracked.fill_(batches)

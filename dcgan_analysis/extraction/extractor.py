@@ -19,7 +19,7 @@ from dcgan_analysis.extraction.precision import Precision, choose_precision
 from dcgan_analysis.extraction.taps import capture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from torch import Tensor
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EXTRACTION_VERSION", "BatchNormMode", "FeatureExtractor", "FeatureSpec", "PrecisionError"]
 
-EXTRACTION_VERSION = 1
+EXTRACTION_VERSION = 2
 """Grows whenever a change to this package changes the numbers; part of every feature store's key."""
 
 BatchNormMode = Literal["reestimated", "running", "batch"]
@@ -118,10 +118,15 @@ class FeatureExtractor:
         """D, number of features of an image."""
         return sum(c * h * w for c, h, w in self.shapes.values())
 
-    def reestimate(self, batches: Iterable[Tensor]) -> int:
-        """Re-estimate the BatchNorm statistics on batches of prepared images (N, C, H, W); returns their number."""
+    def reestimate(self, batches: Iterable[Tensor], gather: Callable[[Tensor], Tensor] | None = None) -> int:
+        """Re-estimate the BatchNorm statistics on batches of prepared images (N, C, H, W); returns their number.
+
+        Args:
+            batches: The batches, this process's share of them where ``gather`` is given.
+            gather: See ``reestimate``.
+        """
         network = _in_precision(activate_in_place(copy.deepcopy(self._network)), self.dtype)
-        used = reestimate(network, (self._place(batch, self.dtype) for batch in batches))
+        used = reestimate(network, (self._place(batch, self.dtype) for batch in batches), gather=gather)
         for name, layer in batchnorm_layers(self._network).items():
             source = batchnorm_layers(network)[name]
             layer.running_mean, layer.running_var = source.running_mean, source.running_var

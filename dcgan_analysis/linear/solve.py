@@ -215,7 +215,7 @@ def gram(design: Design, used: torch.Tensor) -> torch.Tensor:
     """
     size = len(used)
     out = torch.empty(size, size, dtype=design.dtype, device=design.device)
-    parts = used.cpu().split(_GRAM_BLOCK)
+    parts = torch.split(used.cpu(), _GRAM_BLOCK)
     halves = _in_bfloat16(design, parts)
     starts = [0, *np.cumsum([len(part) for part in parts]).tolist()]
     for row, part in enumerate(parts):
@@ -246,7 +246,7 @@ def _in_bfloat16(design: Design, parts: Sequence[torch.Tensor]) -> list[torch.Te
             continue
         half = torch.empty(rows.shape, dtype=torch.bfloat16, device=design.device)
         # Piece by piece: the way back to float32 then stays in the cache.
-        for piece, target in zip(rows.split(_PIECE), half.split(_PIECE), strict=True):
+        for piece, target in zip(torch.split(rows, _PIECE), torch.split(half, _PIECE), strict=True):
             target.copy_(piece)
             if not torch.equal(target.to(piece.dtype), piece):
                 return None

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from dcgan_analysis.data.preprocessing import Preprocessing
+from dcgan_analysis.distributed import agreed, gather_interleaved, share
 from dcgan_analysis.errors import DatasetError
 from dcgan_analysis.extraction.extractor import EXTRACTION_VERSION, FeatureExtractor
 from dcgan_analysis.extraction.precision import PRECISIONS
@@ -19,7 +20,7 @@ from dcgan_analysis.stores import cache
 from dcgan_analysis.stores.features import FeatureKey, FeatureStore, FeatureStoreWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -69,6 +70,8 @@ class Extraction:
     def store(self, name: str, split: DatasetSplit) -> FeatureStore:
         """Return the features of a split, from the cache if they are there.
 
+        Under torchrun every process must call it; each computes its share of the rows, and all return the one store.
+
         Args:
             name: What the split is called: ``"train"``.
             split: Its images.
@@ -79,9 +82,10 @@ class Extraction:
         """
         self._preprocessing.check(split.image_shape, dataset=split.source or name, checkpoint=self.checkpoint.name)
         key = self.key(name, split)
+        # The leader decides for all: another process may look a moment later.
         found = cache.find(key, self.folder)
-        if found is not None:
-            return found
+        if agreed(found is not None):
+            return found or FeatureStore(cache.path_for(key, self.folder))
         nearest = cache.explain(key, self.folder)
         if nearest is not None:
             parts = ", ".join(difference.part for difference in nearest[1])
@@ -101,7 +105,7 @@ class Extraction:
         ) as writer:
             if writer.note:
                 _log.info(writer.note)
-            self._fill(writer, name, split)
+            self._fill(writer, name, split, share(writer.missing))
         return FeatureStore(path)
 
     def summary(self) -> str:
@@ -192,27 +196,27 @@ class Extraction:
     def _extractor(self) -> FeatureExtractor:
         extractor = self._blank
         if self.spec.batchnorm == "reestimated":
-            extractor.reestimate(self._reference_batches())
+            count = len(self._reference) // self._batchnorm_batch
+            extractor.reestimate(self._reference_batches(), lambda rows: gather_interleaved(rows, count))
         return extractor
 
     def _reference_batches(self) -> Iterator[Tensor]:
         reference, size = self._reference, self._batchnorm_batch
         order = np.random.default_rng(_ORDER_SEED).permutation(len(reference))
         # Whole batches only: the mean of statistics weighs every batch alike.
-        count = len(reference) // size
+        batches = share(range(len(reference) // size))
         what = f"{self.checkpoint.name}: BatchNorm statistics (images)"
-        for batch in range(count):
+        for done, batch in enumerate(batches, start=1):
             yield self._preprocessing(reference.images[order[batch * size : (batch + 1) * size]])
             self.forward_images += size
-            self.progress(what, (batch + 1) * size, count * size)
+            self.progress(what, done * size, len(batches) * size)
 
     def _forward(self, images: np.ndarray) -> Tensor:
         self.forward_images += len(images)
         return self._extractor(self._preprocessing(images))
 
-    def _fill(self, writer: FeatureStoreWriter, name: str, split: DatasetSplit) -> None:
+    def _fill(self, writer: FeatureStoreWriter, name: str, split: DatasetSplit, missing: Sequence[range]) -> None:
         what = f"{self.checkpoint.name}: features of {name} (images)"
-        missing = writer.missing
         total = sum(map(len, missing))
         done = 0
         if missing:

@@ -14,7 +14,7 @@ import math
 import os
 import shutil
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from dcgan_analysis.atomic import atomic_path
+from dcgan_analysis.distributed import is_leader, wait_for_all
 from dcgan_analysis.errors import StoreError
 from dcgan_analysis.hashing import hash_json
 from dcgan_analysis.stores.spec import (
@@ -139,6 +140,9 @@ class FeatureStoreWriter:
         a kill, what was written stays in ``path`` + ``.part``, and the next call goes on from
         there.
 
+        Under torchrun every process enters the block with the same arguments and writes chunks of its own; all must
+        see the same file system.
+
         Args:
             path: The store's file; its folder is made if needed.
             key: What the features are; ``key.taps`` and ``key.store_dtype`` must be those given
@@ -171,16 +175,23 @@ class FeatureStoreWriter:
                 tables[name] = np.asarray(values).astype("<i8", casting="safe")
         plan = _plan(path, key, n, taps, dtype, chunk_rows, tables)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with writer_lock(path):
-            if path.exists() and not replace:
-                msg = f"Feature store {path} exists. Read it, or remove it to extract again."
-                raise StoreError(msg)
-            note = _prepare(path, plan)
+        with writer_lock(path) if is_leader() else nullcontext():
+            note = ""
+            if is_leader():
+                if path.exists() and not replace:
+                    msg = f"Feature store {path} exists. Read it, or remove it to extract again."
+                    raise StoreError(msg)
+                note = _prepare(path, plan)
+            wait_for_all()  # the file is laid out
             stream = os.open(part_path(path), os.O_RDWR)
             try:
                 writer = cls(path, plan, dtype, note, stream)
+                wait_for_all()  # everybody has seen which chunks are missing
                 yield writer
-                writer._finish()
+                wait_for_all()  # every chunk is written
+                if is_leader():
+                    writer._finish()
+                wait_for_all()  # the store stands at its path
             finally:
                 os.close(stream)
 
@@ -253,6 +264,9 @@ class FeatureStoreWriter:
         return sum(map(len, self.missing)) * self.shape[1] * self.dtype.itemsize
 
     def _finish(self) -> None:
+        # Other processes may have written chunks of their own.
+        raw = os.pread(self._stream, self._table.nbytes, self._table_at)
+        self._table = np.frombuffer(raw, self._table.dtype)
         if missing := self.missing:
             msg = (
                 f"Feature store {self.path} is half-written: {len(missing)} of {len(self._table)} "

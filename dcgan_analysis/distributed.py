@@ -1,0 +1,120 @@
+"""Several processes at one piece of work, as torchrun starts them; without torchrun every function means one process.
+
+    torchrun --nproc-per-node 2 -m dcgan_analysis extract --checkpoint ... --dataset ...
+
+The leader (rank 0) speaks to the user and lays out files; what the processes find is gathered in the order in which a
+single process would have found it, so that the outcome is the same.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
+
+__all__ = ["agreed", "gather_interleaved", "is_leader", "process_group", "rank", "share", "wait_for_all", "world_size"]
+
+T = TypeVar("T")
+
+
+@contextmanager
+def process_group() -> Iterator[bool]:
+    """Join the group that torchrun's environment describes for the time of the block.
+
+    Yields whether this process is the leader.
+
+    Without torchrun's environment (``WORLD_SIZE`` unset or 1) nothing is joined. NCCL joins GPUs, gloo everything
+    else.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield True
+        return
+    import torch
+    from torch import distributed
+
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    # Both back ends: tensors on a GPU go through NCCL, those on the CPU through gloo.
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield is_leader()
+    finally:
+        distributed.destroy_process_group()
+
+
+def _joined() -> bool:
+    from torch import distributed
+
+    return distributed.is_available() and distributed.is_initialized()
+
+
+def rank() -> int:
+    """Return the number of this process, from 0."""
+    from torch import distributed
+
+    return int(distributed.get_rank()) if _joined() else 0
+
+
+def world_size() -> int:
+    """Return how many processes there are."""
+    from torch import distributed
+
+    return int(distributed.get_world_size()) if _joined() else 1
+
+
+def is_leader() -> bool:
+    """Say whether this process is the one that speaks to the user."""
+    return rank() == 0
+
+
+def share(work: Sequence[T]) -> Sequence[T]:
+    """Return every ``world_size``-th piece of work, this process's own."""
+    return work[rank() :: world_size()]
+
+
+def wait_for_all() -> None:
+    """Wait until every process is here."""
+    if _joined():
+        from torch import distributed
+
+        distributed.barrier()
+
+
+def agreed(value: T) -> T:
+    """Return the leader's value in every process."""
+    if not _joined():
+        return value
+    from torch import distributed
+
+    values = [value]
+    distributed.broadcast_object_list(values, src=0)
+    return values[0]
+
+
+def gather_interleaved(rows: Tensor, total: int) -> Tensor:
+    """Return the rows of all processes, in every process, in the order of the whole work.
+
+    Args:
+        rows: What this process found for its ``share``, one row a piece: (n, ...), on the CPU.
+        total: Number of pieces of the whole work.
+
+    Returns:
+        Tensor of shape (total, ...).
+    """
+    size = world_size()
+    if size == 1:
+        return rows
+    import torch
+    from torch import distributed
+
+    longest = -(-total // size)
+    padded = torch.zeros((longest, *rows.shape[1:]), dtype=rows.dtype)
+    padded[: len(rows)] = rows
+    found = [torch.empty_like(padded) for _ in range(size)]
+    distributed.all_gather(found, padded)
+    return torch.stack(found, 1).flatten(0, 1)[:total]
