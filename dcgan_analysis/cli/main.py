@@ -23,6 +23,7 @@ __all__ = ["main"]
 _COMMANDS = {
     "cache": "cache",
     "compare": "compare",
+    "crop-faces": "crop_faces",
     "demo": "demo",
     "extract": "extract",
     "import": "import_",
@@ -37,6 +38,7 @@ _COMMANDS = {
 _SUMMARIES = {
     "cache": "List, explain or clear cached feature stores.",
     "compare": "Show results of several runs side by side.",
+    "crop-faces": "Cut faces out of photos.",
     "demo": "Run the main analysis on data that comes with the program.",
     "extract": "Write discriminator features of a dataset to HDF5 stores.",
     "import": "Turn weights made elsewhere into a checkpoint.",

@@ -1,0 +1,38 @@
+"""``dcgan-analyze crop-faces``: cut faces out of photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dcgan_analysis.cli.console import say
+from dcgan_analysis.cli.progress import progress_bars
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", required=True, help="Folder of the faces.")
+@click.option("--size", type=click.IntRange(min=1), default=64, show_default=True, help="Height and width of a face.")
+@click.option(
+    "--smallest", type=click.IntRange(min=1), metavar="PIXELS", help="Smallest detection kept.  [default: --size]"
+)
+@click.option(
+    "--margin", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Share added on every edge."
+)
+def command(source: Path, out: Path, size: int, smallest: int | None, margin: float) -> None:
+    """Cut the faces out of the photos in SOURCE, as the paper's face data set was made (section 4.2).
+
+    SOURCE is a folder, a zip, .tar shards or an LMDB. Faces come from OpenCV's frontal detector; detections of less
+    than --smallest pixels are counted and left out, photos that cannot be read are listed in faces.json. Killed and
+    run again, it goes on where it was.
+    """
+    from dcgan_analysis.data.face_crops import crop_faces
+
+    with progress_bars() as progress:
+        done = crop_faces(source, out, size=size, smallest=smallest, margin=margin, progress=progress)
+    if done.skipped:
+        say(f"{done.skipped:,} photos could not be read: listed in {out / 'faces.json'}")
+    click.echo(f"{done.faces:,} faces of {done.photos:,} photos in {out}; {done.small:,} detections were too small")
