@@ -13,11 +13,13 @@ from dcgan_analysis.models.importers import ImportRequest
 from dcgan_analysis.plugins import PluginHost, default_host
 from dcgan_analysis.progress import Progress, silent
 from dcgan_analysis.stores import library
+from dcgan_analysis.training.watching import Steps, Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from dcgan_analysis.stores.checkpoint import Checkpoint
+    from dcgan_analysis.training.config import TrainingConfig
 
 __all__ = ["import_weights", "load_checkpoint", "train"]
 
@@ -104,44 +106,96 @@ def train(
     settings: Mapping[str, Any],
     out: Path,
     *,
+    preset: str | None = None,
     data_root: Path | None = None,
     resume: bool = False,
     limit: int | None = None,
     device: str = "auto",
     host: PluginHost | None = None,
     progress: Progress = silent,
+    watchers: Sequence[Watcher] = (),
 ) -> Checkpoint:
     """Train a DCGAN and return its checkpoint, which also stands in ``out/model.safetensors``.
 
+    Under torchrun all processes call it alike and train one pair of networks together.
+
     Args:
-        settings: Fields of ``training.TrainingConfig``; what is not given has the paper's value.
-        out: Folder of the training.
+        settings: Fields of ``training.TrainingConfig``; what is not given has the preset's or else the paper's value,
+            on a resume that of the training in ``out``.
+        out: Folder of the training, which all processes can reach.
+        preset: Name of a preset, whose settings those given replace; see ``training.list_presets``.
         data_root: Where data sets lie.
-        resume: Go on with the training in ``out``.
-        limit: Use the first so many images only.
+        resume: Go on with the training in ``out``, where there is one.
+        limit: Use the first so many images only: the setting ``images``.
         device: ``auto``, ``cpu`` or ``cuda``.
         host: The plugins whose datasets and architectures are known.
         progress: Told of steps done.
+        watchers: Told how it goes, in the first process.
 
     Raises:
         ConfigError: If a setting is wrong.
         TrainingError: If ``out`` holds a training and ``resume`` is not set, or holds another one; if a loss is no
-            longer finite.
+            longer finite; if nothing can be written.
+        UnknownNameError: If there is no such preset, dataset or architecture.
+
+    Example:
+        >>> train({"epochs": 5}, Path("svhn"), preset="svhn")  # doctest: +SKIP
     """
     from dcgan_analysis.extraction.precision import choose_device
-    from dcgan_analysis.training import Trainer, TrainingConfig
+    from dcgan_analysis.report.training_page import TrainingPage
+    from dcgan_analysis.training import Trainer
+    from dcgan_analysis.training.distributed import process_group
 
     host = host or default_host()
-    config = TrainingConfig.build(settings)
+    config = _training_config(settings, out, preset, limit, resume=resume)
     architecture = host.architectures[config.architecture].create(**config.parameters)
-    if (out / "state.safetensors").exists() and not resume:
+    with process_group(choose_device(device)) as (processes, place):
+        progress = progress if processes.first else silent
+        dataset = load_dataset(config.dataset, data_root=data_root, registry=host.datasets, progress=progress)
+        split = dataset.split(config.split)
+        if config.images is not None and config.images < len(split):
+            source = f"{split.source}, first {config.images} of {len(split)}"
+            split = split.take(range(config.images), source=source)
+        trainer = Trainer(config, architecture, split, out, place, processes)
+        if resume:
+            trainer.resume()
+        # Nothing is written before all have read what there was.
+        processes.wait()
+        bar = _ProgressWatcher(f"{architecture.name} on {dataset.name} (steps)", progress)
+        return trainer.run([bar, *watchers, TrainingPage()])
+
+
+class _ProgressWatcher(Watcher):
+    def __init__(self, what: str, progress: Progress) -> None:
+        self._what = what
+        self._progress = progress
+
+    def steps(self, at: Steps) -> None:
+        self._progress(self._what, at.step, at.steps)
+
+
+def _training_config(
+    settings: Mapping[str, Any], out: Path, preset: str | None, limit: int | None, *, resume: bool
+) -> TrainingConfig:
+    """Put settings together: given ones, over the preset's, over those of the training that goes on."""
+    from dcgan_analysis.training.config import TrainingConfig
+    from dcgan_analysis.training.presets import with_preset
+
+    given = dict(settings) | ({"images": limit} if limit is not None else {})
+    if preset is not None:
+        given = with_preset(preset, given)
+    state = out / "state.safetensors"
+    if not state.exists():
+        return TrainingConfig.build(given)
+    if not resume:
         msg = f"'{out}' holds a training. Go on with it: --resume. Or train into another --out."
         raise TrainingError(msg)
-    dataset = load_dataset(config.dataset, data_root=data_root, registry=host.datasets, progress=progress)
-    split = dataset.split(config.split)
-    if limit is not None and limit < len(split):
-        split = split.take(range(limit), source=f"{split.source}, first {limit} of {len(split)}")
-    trainer = Trainer(config, architecture, split, out, choose_device(device))
-    if resume:
-        trainer.resume()
-    return trainer.run(lambda step, steps, _: progress(f"{architecture.name} on {dataset.name} (steps)", step, steps))
+    from dcgan_analysis.training.state import read_header
+
+    saved, _ = read_header(state)
+    known = {key: value for key, value in saved.items() if key in TrainingConfig.model_fields}
+    if isinstance(given.get("parameters"), dict) and given.get("architecture", known["architecture"]) == known.get(
+        "architecture"
+    ):
+        given["parameters"] = {**known["parameters"], **given["parameters"]}
+    return TrainingConfig.build({**known, **given})

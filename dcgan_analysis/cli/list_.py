@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_KINDS = ("analyses", "datasets", "architectures", "checkpoints", "importers")
+_KINDS = ("analyses", "datasets", "architectures", "checkpoints", "importers", "presets")
 
 
 @click.command()
 @click.argument("kind", type=click.Choice(_KINDS), required=False)
 @options.json_option
 def command(kind: str | None, as_json: bool) -> None:
-    """List analyses, datasets, architectures, checkpoints or importers; all of them by default."""
+    """List analyses, datasets, architectures, checkpoints, importers or training presets; all of them by default."""
     from dcgan_analysis.plugins import default_host
 
     host = default_host()
@@ -40,6 +40,8 @@ def command(kind: str | None, as_json: bool) -> None:
 def _rows(kind: str, host: PluginHost) -> list[dict[str, str]]:
     if kind == "checkpoints":
         return _checkpoints()
+    if kind == "presets":
+        return _presets()
     registry: Registry[object] = getattr(host, kind)
     return [
         {"name": name, "summary": getattr(registry[name], "summary", ""), "owner": registry.owner(name)}
@@ -60,6 +62,12 @@ def _checkpoints() -> list[dict[str, str]]:
             summary = f"{architecture}: trained on {data}, {entry.metadata.epoch:g} epochs"
         rows.append({"name": entry.name, "summary": summary, "owner": ""})
     return rows
+
+
+def _presets() -> list[dict[str, str]]:
+    from dcgan_analysis.training.presets import list_presets, load_preset
+
+    return [{"name": name, "summary": load_preset(name).summary, "owner": ""} for name in list_presets()]
 
 
 def _print(kind: str, rows: list[dict[str, str]]) -> None:

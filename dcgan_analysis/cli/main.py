@@ -42,7 +42,7 @@ _SUMMARIES = {
     "demo": "Run the main analysis on data that comes with the program.",
     "extract": "Write discriminator features of a dataset to HDF5 stores.",
     "import": "Turn weights made elsewhere into a checkpoint.",
-    "list": "List analyses, datasets, architectures, checkpoints or importers.",
+    "list": "List analyses, datasets, architectures, checkpoints, importers or presets.",
     "plugins": "Show installed plugins, what they register, and why one failed.",
     "prepare": "Decode images of any source once, to one size.",
     "run": "Run an analysis.",

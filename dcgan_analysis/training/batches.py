@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Generic, Literal, Self, TypeVar
 
 import numpy as np
 import torch
@@ -10,13 +12,17 @@ import torch
 from dcgan_analysis.errors import TrainingError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from dcgan_analysis.data.dataset import DatasetSplit
     from dcgan_analysis.models.architecture import Architecture
     from dcgan_analysis.training.config import TrainingConfig
 
-__all__ = ["DataOrder", "check_split", "draw_latents"]
+__all__ = ["Ahead", "DataOrder", "check_split", "draw_latents", "draw_mirrored"]
+
+T = TypeVar("T")
 
 
 class DataOrder:
@@ -33,17 +39,18 @@ class DataOrder:
         self.batch_size = batch_size
         self.seed = seed
         self.steps_per_epoch = n // batch_size
-        self._epoch = -1
-        self._order = np.empty(0, dtype=np.int64)
+        # Of one epoch: a pair that is replaced as a whole, since two threads may ask at once.
+        self._kept = (-1, np.empty(0, dtype=np.int64))
 
     def indices(self, step: int) -> np.ndarray:
         """Return the image numbers, shape (batch_size,), of the minibatch of ``step`` (from 0)."""
         epoch, position = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            self._order = np.random.default_rng([self.seed, epoch]).permutation(self.n)
-            self._epoch = epoch
+        kept, order = self._kept
+        if epoch != kept:
+            order = np.random.default_rng([self.seed, epoch]).permutation(self.n)
+            self._kept = (epoch, order)
         start = position * self.batch_size
-        return self._order[start : start + self.batch_size]
+        return order[start : start + self.batch_size]
 
 
 def draw_latents(shape: tuple[int, int], prior: Literal["uniform", "normal"], key: tuple[int, ...]) -> Tensor:
@@ -54,12 +61,52 @@ def draw_latents(shape: tuple[int, int], prior: Literal["uniform", "normal"], ke
     return torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
 
 
+def draw_mirrored(n: int, key: tuple[int, ...]) -> np.ndarray:
+    """Draw which of n images are mirrored, (n,) booleans, each with probability one half: the same for the same key."""
+    return np.random.default_rng(key).random(n) < 0.5
+
+
+class Ahead(AbstractContextManager["Ahead[T]"], Generic[T]):
+    """Makes the minibatch of the next step in a thread while the present one is computed.
+
+    Reading and decoding then cost time only where they take longer than a step.
+
+    Args:
+        make: Makes the minibatch of a step.
+        stop: No minibatch is made ahead from this step on.
+
+    Example:
+        >>> with Ahead(lambda step: step * step, stop=3) as ahead:
+        ...     [ahead(step) for step in range(3)]
+        [0, 1, 4]
+    """
+
+    def __init__(self, make: Callable[[int], T], stop: int) -> None:
+        self._make = make
+        self._stop = stop
+        self._worker = ThreadPoolExecutor(1, "minibatches")
+        self._next: tuple[int, Future[T]] | None = None
+
+    def __call__(self, step: int) -> T:
+        """Return the minibatch of a step; what its making raised is raised here."""
+        ready = self._next is not None and self._next[0] == step
+        made = self._next[1].result() if self._next is not None and ready else self._make(step)
+        self._next = (step + 1, self._worker.submit(self._make, step + 1)) if step + 1 < self._stop else None
+        return made
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._worker.shutdown(cancel_futures=True)
+
+
 def check_split(config: TrainingConfig, architecture: Architecture, split: DatasetSplit) -> None:
     """Refuse images that an architecture cannot be trained on with these settings.
 
     Raises:
-        TrainingError: If they are fewer than a minibatch, or a conditional architecture's labels are absent or of
-            more classes than it knows.
+        TrainingError: If they are fewer than a minibatch; a conditional architecture's labels are absent or of more
+            classes than it knows; or the feature accuracy cannot be measured on them.
     """
     if len(split) < config.batch_size:
         msg = (
@@ -79,3 +126,18 @@ def check_split(config: TrainingConfig, architecture: Architecture, split: Datas
             f"{architecture.classes}. Give parameters={{classes={len(split.classes)}}}."
         )
         raise TrainingError(msg)
+    if config.probe_every:
+        _check_probe(config, architecture, split)
+
+
+def _check_probe(config: TrainingConfig, architecture: Architecture, split: DatasetSplit) -> None:
+    if architecture.classes:
+        reason = f"architecture '{architecture.name}' is conditional: its features would depend on the label"
+    elif split.labels is None:
+        reason = f"dataset '{config.dataset}', split '{config.split}' has no labels"
+    elif len(np.unique(split.labels)) < 2:
+        reason = f"dataset '{config.dataset}', split '{config.split}' has images of one class only"
+    else:
+        return
+    msg = f"probe_every={config.probe_every} measures the feature accuracy, but {reason}. Use probe_every=0."
+    raise TrainingError(msg)

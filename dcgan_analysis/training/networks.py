@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils.parametrizations import spectral_norm
 
+from dcgan_analysis.extraction.batchnorm import keep_modes
 from dcgan_analysis.models.builder import build, initialise
+from dcgan_analysis.training.augment import DiffAugment
+from dcgan_analysis.training.distributed import ALONE, Processes, synchronise_batchnorm
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from dcgan_analysis.models.architecture import Architecture
+    from dcgan_analysis.stores.metadata import Role
     from dcgan_analysis.training.config import TrainingConfig
 
-__all__ = ["AdversarialPair"]
+__all__ = ["AdversarialPair", "falling"]
+
+# Streams of augmentations: of the generator's update, of real and of generated images.
+_IN_GENERATOR_UPDATE, _OF_REAL, _OF_FAKE = range(100, 103)
 
 
 class AdversarialPair:
@@ -25,31 +35,52 @@ class AdversarialPair:
 
     Args:
         architecture: What to build.
-        config: Learning rate, precision, moving average, seed of the initial weights.
+        config: Learning rate, precision, options, seed of the initial weights.
         device: Where they live.
+        processes: This process among those that train the same pair: gradients are averaged over all.
 
     Attributes:
+        generator: The generator in training.
+        discriminator: The discriminator in training, its kernels reparametrised under ``spectral_norm``.
         average: The generator with the moving average of its weights, or None.
     """
 
-    def __init__(self, architecture: Architecture, config: TrainingConfig, device: torch.device) -> None:
+    def __init__(
+        self, architecture: Architecture, config: TrainingConfig, device: torch.device, processes: Processes = ALONE
+    ) -> None:
         self.architecture = architecture
         self.device = device
+        config = config.resolved(device)
         self.autocast = config.precision == "bfloat16"
+        self._config = config
+        self._rows = processes.rows(config.batch_size)
         source = torch.Generator().manual_seed(config.seed)
         self.generator = self._place(build(architecture.generator, config.seed), source)
         self.discriminator = self._place(build(architecture.discriminator, config.seed), source)
         self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
-        self._ema = config.ema
-        self.generator_optimizer = self._adam(self.generator, config)
-        self.discriminator_optimizer = self._adam(self.discriminator, config)
+        if config.spectral_norm:
+            _normalise_spectrally(self.discriminator, config.seed)
+        if config.sync_batchnorm and processes.count > 1:
+            self.generator = synchronise_batchnorm(self.generator, device)
+            self.discriminator = synchronise_batchnorm(self.discriminator, device)
+        self.generator_optimizer = self._adam(self.generator)
+        self.discriminator_optimizer = self._adam(self.discriminator)
+        self._augment = DiffAugment(config.diff_augment, architecture.image_range)
+        # What gradients are asked of: one forward pass for each backward pass, as averaging them requires.
+        self._generator: nn.Module = self.generator
+        self._judge_both: nn.Module = _JudgeBoth(self.discriminator)
+        if processes.count > 1:
+            # Buffers stay each process's own: only re-estimated statistics ever leave the training.
+            self._generator = DistributedDataParallel(self.generator, broadcast_buffers=False)
+            self._judge_both = DistributedDataParallel(self._judge_both, broadcast_buffers=False)
 
     def _place(self, network: nn.Module, source: torch.Generator) -> nn.Module:
         initialise(network, source)
-        # channels-last: the layout in which CPU and GPU convolutions in bfloat16 are fastest.
+        # channels-last: the layout in which CPU and GPU convolutions are fastest.
         return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
-    def _adam(self, network: nn.Module, config: TrainingConfig) -> torch.optim.Adam:
+    def _adam(self, network: nn.Module) -> torch.optim.Adam:
+        config = self._config
         return torch.optim.Adam(
             network.parameters(),
             lr=config.learning_rate,
@@ -61,6 +92,15 @@ class AdversarialPair:
     def precision(self) -> torch.autocast:
         """Context in which convolutions and products run in the training's arithmetic."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast)
+
+    def set_learning_rate(self, share: float) -> float:
+        """Set the step size of both optimisers for a share of the training done, 0 to 1, and return it."""
+        rate = self._config.learning_rate * falling(self._config, share)
+        if self._config.learning_rate_decay != "none":
+            for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+        return rate
 
     def generate(self, z: Tensor, labels: Tensor | None) -> Tensor:
         """Images (N, C, H, W) from latent vectors (N, Z), in the training precision and the modules' modes."""
@@ -74,18 +114,29 @@ class AdversarialPair:
             logits: Tensor = self.discriminator(images, labels)
         return logits.float()
 
-    def update_generator(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        """Let the generator make the discriminator say real; returns its loss (a detached scalar)."""
+    def _changed(self, images: Tensor, stream: int, step: int) -> Tensor:
+        key = (self._config.seed, stream, step)
+        return self._augment(images, key, self._rows, self._config.batch_size)
+
+    def update_generator(self, z: Tensor, labels: Tensor | None, step: int = 0) -> tuple[Tensor, Tensor]:
+        """Let the generator make the discriminator say real.
+
+        Returns:
+            Loss, and the images (N, C, H, W) that it made before the update (detached).
+        """
+        # No gradients of the discriminator's weights: nobody would use them.
         self.discriminator.requires_grad_(False)
         try:
-            logits = self.judge(self.generate(z, labels), labels)
+            with self.precision():
+                images = self._generator(z, labels)
+            logits = self.judge(self._changed(images, _IN_GENERATOR_UPDATE, step), labels)
             loss = F.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
             self.generator_optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             self.generator_optimizer.step()
         finally:
             self.discriminator.requires_grad_(True)
-        return loss.detach()
+        return loss.detach(), images.detach()
 
     @torch.no_grad()
     def update_average(self, step: int) -> None:
@@ -96,27 +147,102 @@ class AdversarialPair:
         """
         if self.average is None:
             return
-        weight = 1 - min(self._ema, (1 + step) / (10 + step))
+        weight = 1 - min(self._config.ema, (1 + step) / (10 + step))
         for average, latest in zip(self.average.parameters(), self.generator.parameters(), strict=True):
             average.lerp_(latest, weight)
 
-    def update_discriminator(self, images: Tensor, z: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def update_discriminator(
+        self, images: Tensor, fake: Tensor, labels: Tensor | None, step: int = 0
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Let the discriminator tell real from generated.
 
         Real and generated minibatches pass separately: batch normalisation sees each alone.
 
+        Args:
+            images: Real images (N, C, H, W).
+            fake: Generated images (N, C, H, W), without gradients.
+            labels: Class numbers (N,) of both, or None.
+            step: Number of the step, which augmentations are drawn for.
+
         Returns:
             Loss, mean probability given to real images, mean probability given to generated ones (detached).
         """
-        with torch.no_grad():
-            fake = self.generate(z, labels)
-        real_logits = self.judge(images, labels)
-        fake_logits = self.judge(fake, labels)
+        images, fake = self._changed(images, _OF_REAL, step), self._changed(fake, _OF_FAKE, step)
+        with self.precision():
+            real_logits, fake_logits = self._judge_both(images, fake, labels)
+        real_logits, fake_logits = real_logits.float(), fake_logits.float()
         loss = F.binary_cross_entropy_with_logits(
-            real_logits, torch.ones_like(real_logits)
+            # One-sided: smoothing the target of generated images too would draw them together (Salimans et al. 2016).
+            real_logits,
+            torch.full_like(real_logits, 1 - self._config.label_smoothing),
         ) + F.binary_cross_entropy_with_logits(fake_logits, torch.zeros_like(fake_logits))
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self.discriminator_optimizer.step()
         with torch.no_grad():
             return loss.detach(), real_logits.sigmoid().mean(), fake_logits.sigmoid().mean()
+
+    def plain(self, role: Role, *, averaged: bool = True) -> nn.Module:
+        """Return a copy of a network as its architecture builds it, spectral norms folded into the kernels.
+
+        Args:
+            role: Which network.
+            averaged: Whether the generator is the moving average, where there is one.
+        """
+        if role == "generator":
+            average = self.average if averaged else None
+            make, trained = self.architecture.generator, average or self.generator
+        else:
+            make, trained = self.architecture.discriminator, self.discriminator
+        network = build(make, self._config.seed)
+        with torch.no_grad(), keep_modes(trained):
+            # In evaluation mode a reparametrised kernel is read without one more power iteration.
+            trained.eval()
+            state = {name: _tensor(trained, name).detach().clone() for name in network.state_dict()}
+        network.load_state_dict(state)
+        network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network.requires_grad_(False)
+
+
+class _JudgeBoth(nn.Module):
+    """Real and generated images through one discriminator, apart from each other, in one call."""
+
+    def __init__(self, discriminator: nn.Module) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+
+    def forward(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the logits (N,) of both."""
+        return self.discriminator(real, labels), self.discriminator(fake, labels)
+
+
+def falling(config: TrainingConfig, share: float) -> float:
+    """Return the factor of the step size after a share of the training, 1 at first.
+
+    Example:
+        >>> from dcgan_analysis.training.config import TrainingConfig
+        >>> linear = TrainingConfig(learning_rate_decay="linear", decay_start=0.5)
+        >>> falling(linear, 0.25), falling(linear, 0.75)
+        (1.0, 0.5)
+    """
+    if config.learning_rate_decay == "none":
+        return 1.0
+    fallen = min(1.0, max(0.0, (share - config.decay_start) / (1 - config.decay_start)))
+    return 1 - fallen if config.learning_rate_decay == "linear" else 0.5 * (1 + math.cos(math.pi * fallen))
+
+
+def _normalise_spectrally(network: nn.Module, seed: int) -> None:
+    """Reparametrise every kernel and matrix by its spectral norm (Miyato et al. 2018, arXiv 1802.05957)."""
+    with torch.random.fork_rng(devices=[]):
+        # The vectors of the power iteration begin at random.
+        torch.default_generator.manual_seed(seed)
+        for module in list(network.modules()):
+            if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+                spectral_norm(module)
+
+
+def _tensor(network: nn.Module, name: str) -> Tensor:
+    """Return a parameter or buffer by its name in the plain network; a reparametrised one is computed."""
+    module, _, attribute = name.rpartition(".")
+    tensor: Tensor = getattr(network.get_submodule(module), attribute)
+    return tensor

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,19 +16,23 @@ from safetensors.torch import save_file
 
 from dcgan_analysis.atomic import atomic_path
 from dcgan_analysis.errors import TrainingError
+from dcgan_analysis.training.config import free_settings
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from torch import Tensor
 
     from dcgan_analysis.training.config import TrainingConfig
     from dcgan_analysis.training.networks import AdversarialPair
 
-__all__ = ["load_state", "save_state"]
+__all__ = ["OLDER", "STATE", "StateFile", "load_state", "not_finite", "read_header", "save_state", "written_or_told"]
 
-# Settings that may change between a training and its resume without making it another training.
-_FREE = {"epochs", "sample_every"}
+STATE = "state.safetensors"
+"""Name of the newest state in the folder of a training."""
+
+OLDER = "states"
+"""Name of the folder in there with the states before it."""
 
 
 def _tensors(pair: AdversarialPair) -> dict[str, Tensor]:
@@ -43,7 +52,18 @@ def _tensors(pair: AdversarialPair) -> dict[str, Tensor]:
     return tensors
 
 
-def save_state(path: Path, pair: AdversarialPair, config: TrainingConfig, progress: dict[str, Any]) -> None:
+def not_finite(pair: AdversarialPair) -> list[str]:
+    """Return the names of tensors that hold a number that is not finite: a state with one would be no use."""
+    return [name for name, tensor in _tensors(pair).items() if not torch.isfinite(tensor).all()]
+
+
+def save_state(
+    path: Path,
+    pair: AdversarialPair,
+    config: TrainingConfig,
+    progress: dict[str, Any],
+    monitored: dict[str, Tensor] | None = None,
+) -> None:
     """Write the state, whole or not at all.
 
     Args:
@@ -51,43 +71,64 @@ def save_state(path: Path, pair: AdversarialPair, config: TrainingConfig, progre
         pair: Networks and optimisers.
         config: The settings, compared on resume.
         progress: JSON-serialisable: step, history, data hash.
+        monitored: Tensors by name that the monitors compare with next time.
     """
     header = {"config": config.model_dump_json(), "progress": json.dumps(progress)}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(pair).items()}
+    named = _tensors(pair) | {f"monitored.{name}": tensor for name, tensor in (monitored or {}).items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata=header)
 
 
-def load_state(path: Path, pair: AdversarialPair, config: TrainingConfig) -> dict[str, Any]:
-    """Put a saved state into ``pair`` and return the ``progress`` saved with it.
+def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the settings and the progress that a state was saved with.
+
+    Raises:
+        TrainingError: If the file is unreadable.
+    """
+    with _readable(path), safe_open(path, framework="pt") as file:
+        header = file.metadata()
+        return json.loads(header["config"]), json.loads(header["progress"])
+
+
+def load_state(path: Path, pair: AdversarialPair, config: TrainingConfig) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Put a saved state into ``pair`` and return the ``progress`` and ``monitored`` saved with it.
 
     Raises:
         TrainingError: If the file is unreadable, or was made with other settings: each that differs is named.
     """
-    try:
+    saved, progress = read_header(path)
+    with _readable(path):
+        _same_settings(path, saved, progress, config)
         with safe_open(path, framework="pt") as file:
-            header = file.metadata()
-            _same_settings(path, json.loads(header["config"]), config)
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-        progress: dict[str, Any] = json.loads(header["progress"])
         _restore(pair, tensors)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        msg = f"Training state '{path}' cannot be read: {error}. Start anew with another --out."
+    monitored = {name.partition(".")[2]: tensor for name, tensor in tensors.items() if name.startswith("monitored.")}
+    return progress, monitored
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        older = sorted((path.parent / OLDER).glob("*.safetensors"))
+        way = f"Copy '{older[-1]}' over it, or start anew" if older else "Start anew"
+        msg = f"Training state '{path}' cannot be read: {' '.join(str(error).split())}. {way} with another --out."
         raise TrainingError(msg) from None
-    return progress
 
 
-def _same_settings(path: Path, saved: dict[str, Any], config: TrainingConfig) -> None:
-    now = config.model_dump(mode="json")
+def _same_settings(path: Path, saved: dict[str, Any], progress: dict[str, Any], config: TrainingConfig) -> None:
+    now, free = config.model_dump(mode="json"), free_settings(config)
     differing = [
         f"{key} (saved {saved.get(key)!r}, now {now.get(key)!r})"
         for key in sorted(saved.keys() | now.keys())
-        if key not in _FREE and saved.get(key) != now.get(key)
+        if key not in free and saved.get(key) != now.get(key)
     ]
     if differing:
         msg = (
-            f"'{path.parent}' holds a training with other settings: {'; '.join(differing)}. "
-            "Resume with the same settings, or train into another --out."
+            f"'{path.parent}' holds a training with other settings, saved at step {progress['step']:,}: "
+            f"{'; '.join(differing)}. Resume with the same settings, or train into another --out."
         )
         raise TrainingError(msg)
 
@@ -108,5 +149,74 @@ def _restore(pair: AdversarialPair, tensors: dict[str, Tensor]) -> None:
                     continue  # saved before this optimiser's first step
                 # The moments keep the parameter's memory layout: a fused Adam walks both side by side.
                 optimizer.state[parameter][key] = (
-                    value.clone() if key == "step" else torch.empty_like(parameter).copy_(value)
+                    value.clone().to(parameter.device) if key == "step" else torch.empty_like(parameter).copy_(value)
                 )
+
+
+class StateFile:
+    """The newest state of a training, and those before it.
+
+    Args:
+        folder: The folder of the training.
+        keep: Number of states kept, the newest included.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.path = folder / STATE
+        self._older = folder / OLDER
+        self._keep = keep
+
+    def set_aside(self, step: int) -> None:
+        """Keep the state of ``step``, which is about to be replaced, under a name of its own, and drop the oldest."""
+        if self._keep > 1 and self.path.exists():
+            self._older.mkdir(exist_ok=True)
+            kept = self._older / f"step-{step:09d}.safetensors"
+            kept.unlink(missing_ok=True)
+            try:
+                os.link(self.path, kept)  # the same file under two names: nothing is copied
+            except OSError:  # a file system without such links
+                with atomic_path(kept) as temporary:
+                    shutil.copyfile(self.path, temporary)
+        older = sorted(self._older.glob("step-*.safetensors"))
+        for path in older[: max(0, len(older) - (self._keep - 1))]:
+            path.unlink()
+
+    def sweep(self) -> None:
+        """Remove half-written files that processes left behind which were killed while they wrote."""
+        for path in self.path.parent.rglob(".*.part"):
+            found = re.search(r"\.(\d+)-[0-9a-f]{8}\.part$", path.name)
+            if found and not _alive(int(found.group(1))):
+                path.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def written_or_told(folder: Path, saved_step: int | None) -> Iterator[None]:
+    """Turn a failure to write into one line that says what is kept.
+
+    Args:
+        folder: The folder of the training.
+        saved_step: Step of the last saved state, or None.
+
+    Raises:
+        TrainingError: If the block could not write: a full disk, a quota, a lost mount.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
+        kept = "no state was saved before" if saved_step is None else f"the state of step {saved_step:,} is whole"
+        msg = (
+            f"The training cannot be saved in '{folder}': {reason}. Nothing half-written was kept, and {kept}. "
+            "Make room and go on with --resume."
+        )
+        raise TrainingError(msg) from None

@@ -3,8 +3,9 @@
 What a training leaves in its folder:
 
     model.safetensors    the checkpoint as of the last finished interval
-    state.safetensors    everything a resume needs
-    history.json         losses, mean judgements and speed by interval
+    best.safetensors     the checkpoint with the best feature accuracy, where that is measured
+    state.safetensors    everything a resume needs; states/ holds those before it
+    history.json         losses, judgements, speed, monitors and feature accuracy by interval
     samples/             images of fixed latent vectors, one PNG an interval
 
 An epoch is one pass of the discriminator over the images. The authors' code spends a minibatch of images on each
@@ -13,49 +14,44 @@ generator update as well (without looking at it), so one of its epochs holds hal
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from dcgan_analysis.atomic import write_text
-from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.errors import TrainingError
-from dcgan_analysis.extraction.batchnorm import reestimate
-from dcgan_analysis.stores.checkpoint import Checkpoint
-from dcgan_analysis.stores.metadata import CheckpointMetadata
-from dcgan_analysis.training.batches import DataOrder, check_split, draw_latents
+from dcgan_analysis.extraction.taps import capture
+from dcgan_analysis.training.batches import Ahead, check_split
+from dcgan_analysis.training.distributed import ALONE, Processes
+from dcgan_analysis.training.feature_probe import FeatureProbe
+from dcgan_analysis.training.inputs import Inputs, Minibatch
+from dcgan_analysis.training.monitors import Monitors
 from dcgan_analysis.training.networks import AdversarialPair
+from dcgan_analysis.training.outcome import make_checkpoint
 from dcgan_analysis.training.samples import save_grid
-from dcgan_analysis.training.state import load_state, save_state
+from dcgan_analysis.training.state import StateFile, load_state, not_finite, save_state, written_or_told
+from dcgan_analysis.training.watching import Steps, TensorBoard, Watcher
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from dcgan_analysis.data.dataset import DatasetSplit
     from dcgan_analysis.models.architecture import Architecture
-    from dcgan_analysis.stores.metadata import Role
+    from dcgan_analysis.stores.checkpoint import Checkpoint
     from dcgan_analysis.training.config import TrainingConfig
 
-__all__ = ["Trainer", "Watcher"]
+__all__ = ["Trainer"]
 
-# Streams of latent vectors, kept apart so that adding one never shifts another.
-_FOR_GENERATOR, _FOR_DISCRIMINATOR, _FOR_STATISTICS = range(3)
 _SAMPLES = 64
-_STATISTICS_BATCHES = 100
-
-
-class Watcher(Protocol):
-    """Is told how a training goes."""
-
-    def __call__(self, step: int, steps: int, losses: dict[str, float]) -> None:
-        """Called every tenth step: steps done, steps in all, mean losses since the last save."""
+# Steps between two looks at the losses: reading a number waits for the device.
+_LOOK_EVERY = 10
 
 
 @dataclass
@@ -83,6 +79,7 @@ class Trainer:
         split: The images, uint8 (N, C, H, W); their labels condition a conditional architecture.
         folder: Where everything is written.
         device: Where it is computed.
+        processes: This process among those of a distributed training; the first one writes.
 
     Raises:
         TrainingError: If the images do not suffice for the settings.
@@ -95,25 +92,39 @@ class Trainer:
         split: DatasetSplit,
         folder: Path,
         device: torch.device,
+        processes: Processes = ALONE,
     ) -> None:
         check_split(config, architecture, split)
-        self.config = config
+        self.config = config.resolved(device)
         self.architecture = architecture
         self.folder = folder
         self.device = device
         self.split = split
-        self._preprocessing = Preprocessing.for_range(architecture.image_shape, architecture.image_range)
-        self._preprocessing.check(split.image_shape, dataset=config.dataset, checkpoint=architecture.name)
-        self._labels = torch.from_numpy(split.labels) if architecture.classes and split.labels is not None else None
-        self.pair = AdversarialPair(architecture, config, device)
-        self.order = DataOrder(len(split), config.batch_size, config.seed)
+        self.processes = processes
+        self._inputs = Inputs(self.config, architecture, split, processes)
+        self.pair = AdversarialPair(architecture, self.config, device, processes)
+        self.order = self._inputs.order
         self.step = 0
-        self.history: list[dict[str, float]] = []
+        self.history: list[dict[str, Any]] = []
+        self._seconds = 0.0
+        self._sums = self._no_sums()
+        self._monitors = Monitors(self._inputs.real(_SAMPLES))
+        self._probe: FeatureProbe | None = None
+        if config.probe_every and split.labels is not None:
+            self._probe = FeatureProbe(split.images, split.labels, config.probe_images, config.seed)
+        self._states = StateFile(folder, config.keep_states)
+        self._saved_step: int | None = None
+        self._finished: tuple[int, Checkpoint] | None = None
 
     @property
     def steps(self) -> int:
         """Number of steps of the whole training."""
         return max(1, round(self.config.epochs * self.order.steps_per_epoch))
+
+    @property
+    def epoch(self) -> float:
+        """Epochs done."""
+        return self.step / self.order.steps_per_epoch
 
     def resume(self) -> bool:
         """Go back to the saved state in the folder; returns whether there was one.
@@ -121,135 +132,194 @@ class Trainer:
         Raises:
             TrainingError: If it was made with other settings or other images.
         """
-        path = self.folder / "state.safetensors"
-        if not path.exists():
+        if not self._states.path.exists():
             return False
-        progress = load_state(path, self.pair, self.config)
+        progress, monitored = load_state(self._states.path, self.pair, self.config)
         if progress["data_sha256"] != self.split.sha256:
             msg = f"'{self.folder}' was trained on other images under the name '{self.config.dataset}'."
             raise TrainingError(msg)
-        self.step, self.history = progress["step"], progress["history"]
+        self.step, self.history, self._seconds = progress["step"], progress["history"], progress["seconds"]
+        self._sums = self._no_sums()
+        self._sums.values += torch.tensor(progress["sums"], device=self.device)
+        self._sums.steps = progress["summed_steps"]
+        self._monitors.pictures = monitored
+        self._saved_step = self.step
         return True
 
-    def run(self, watch: Watcher | None = None) -> Checkpoint:
+    def run(self, watchers: Sequence[Watcher] = ()) -> Checkpoint:
         """Train to the end and return the checkpoint.
 
+        Args:
+            watchers: Are told how it goes, in the first process only.
+
         Raises:
-            TrainingError: If a loss is no longer finite; the last saved state stays as it was.
+            TrainingError: If a loss is no longer finite, or nothing can be written; the last saved state stays whole.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        interval = self.order.steps_per_epoch * self.config.sample_every
-        while self.step < self.steps:
-            self._train_until(min(self.steps, (self.step // interval + 1) * interval), watch)
-            self.save()
+        told = list(watchers) if self.processes.first else []
+        if self.processes.first:
+            with written_or_told(self.folder, self._saved_step):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._states.sweep()
+        self.processes.wait()
+        if self.config.tensorboard and self.processes.first:
+            told.append(TensorBoard(self.folder, self.step))
+        try:
+            while self.step < self.steps:
+                self._train_until(self._next_stop(), told)
+                self._end_interval(told)
+        finally:
+            for watcher in told:
+                watcher.close()
         return self.checkpoint()
 
-    def _train_until(self, stop: int, watch: Watcher | None) -> None:
+    def _next_stop(self) -> int:
+        """Return the step at which the present interval ends: samples or a measurement are due, or all is done."""
+        stops = [self.steps]
+        for epochs in (self.config.sample_every, self.config.probe_every):
+            if epochs:
+                length = self.order.steps_per_epoch * epochs
+                stops.append((self.step // length + 1) * length)
+        return min(stops)
+
+    def _train_until(self, stop: int, told: Sequence[Watcher]) -> None:
         self.pair.generator.train()
         self.pair.discriminator.train()
-        sums = _Sums(torch.zeros(4, device=self.device))
-        first, started = self.step, time.perf_counter()
-        while self.step < stop:
-            sums.add(*self._one_step())
-            self.step += 1
-            if watch is not None and (self.step % 10 == 0 or self.step == stop):
-                watch(self.step, self.steps, sums.means())
-        means = sums.means()
+        first = looked = self.step
+        started = saved = time.perf_counter()
+        before = self._seconds
+        with Ahead(self._inputs, stop) as ahead:
+            while self.step < stop:
+                rate = self.pair.set_learning_rate(self.step / self.steps)
+                self._sums.add(*self._one_step(ahead(self.step)))
+                self.step += 1
+                if self.step % _LOOK_EVERY and self.step != stop:
+                    continue
+                means = self._look(looked)
+                looked, now = self.step, time.perf_counter()
+                self._seconds = before + now - started
+                self._speed = (self.step - first) * self.config.batch_size / (now - started)
+                at = Steps(self.step, self.steps, self.epoch, means, self._speed, rate)
+                for watcher in told:
+                    watcher.steps(at)
+                if self.config.save_minutes and now - saved > 60 * self.config.save_minutes and self.step < stop:
+                    self._save_state()
+                    saved = time.perf_counter()
+
+    def _look(self, looked: int) -> dict[str, float]:
+        """Return the means of the interval so far, over all processes; stop the training if one is not finite."""
+        self._sums.values = self.processes.mean(self._sums.values)
+        means = self._sums.means()
         if not all(map(math.isfinite, means.values())):
-            msg = (
-                f"Training diverged between steps {first} and {self.step}: {means}. "
-                f"The state saved before in '{self.folder}' is kept. "
-                "Train with a smaller learning_rate into another --out."
-            )
-            raise TrainingError(msg)
-        seconds = time.perf_counter() - started
-        images = (self.step - first) * self.config.batch_size
-        epoch = self.step / self.order.steps_per_epoch
-        self.history.append({"epoch": epoch, "step": self.step, **means, "images_per_second": images / seconds})
+            raise self._diverged(f"between steps {looked} and {self.step}", [k for k in means if means[k] != means[k]])
+        return means
 
-    def _one_step(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        images, labels = self._minibatch(self.step)
-        generator_loss = self.pair.update_generator(self._latents(_FOR_GENERATOR, self.step), labels)
+    def _diverged(self, when: str, what: Sequence[str]) -> TrainingError:
+        kept = (
+            "Nothing was saved before."
+            if self._saved_step is None
+            else f"The state of step {self._saved_step:,} in '{self.folder}' is kept."
+        )
+        names = ", ".join(what[:3]) or "a loss"
+        msg = (
+            f"Training diverged {when} (epoch {self.epoch:.2f}): not finite: {names}. {kept} "
+            "Train with a smaller learning_rate into another --out."
+        )
+        return TrainingError(msg)
+
+    def _one_step(self, batch: Minibatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        images, z = batch.images.to(self.device), batch.generator_z.to(self.device)
+        generator_loss, fake = self.pair.update_generator(z, batch.labels, self.step)
         self.pair.update_average(self.step)
-        z = self._latents(_FOR_DISCRIMINATOR, self.step)
-        return generator_loss, *self.pair.update_discriminator(images, z, labels)
+        if not self.config.reuse_samples:
+            with torch.no_grad():
+                fake = self.pair.generate(batch.discriminator_z.to(self.device), batch.labels)
+        return generator_loss, *self.pair.update_discriminator(images, fake, batch.labels, self.step)
 
-    def _minibatch(self, step: int) -> tuple[Tensor, Tensor | None]:
-        images = self._preprocessing(self.split.images[self.order.indices(step)])
-        return images.to(self.device, memory_format=torch.channels_last), self._minibatch_labels(step)
+    def _end_interval(self, told: Sequence[Watcher]) -> None:
+        """Write the interval's checkpoint, samples, measurements and, last, the state that a resume starts from."""
+        broken = not_finite(self.pair)
+        if broken:
+            raise self._diverged(f"at step {self.step}", broken)
+        means, self._sums = self._sums.means(), self._no_sums()
+        if not self.processes.first:
+            return
+        with written_or_told(self.folder, self._saved_step):
+            checkpoint = self.checkpoint()
+            checkpoint.save(self.folder / "model.safetensors")
+            row: dict[str, Any] = {
+                "epoch": self.epoch,
+                "step": self.step,
+                **means,
+                "learning_rate": self.pair.set_learning_rate(max(0, self.step - 1) / self.steps),
+                "images_per_second": self._speed,
+                "seconds": self._seconds,
+                "samples": self._save_samples(checkpoint),
+            }
+            row |= self._measure(checkpoint, means)
+            self.history.append(row)
+            write_text(self.folder / "history.json", json.dumps(self.history, indent=1))
+            self._save_state()
+        for watcher in told:
+            watcher.interval(self.folder, row)
 
-    def _minibatch_labels(self, step: int) -> Tensor | None:
-        return None if self._labels is None else self._labels[torch.from_numpy(self.order.indices(step))]
-
-    def _latents(self, stream: int, step: int) -> Tensor:
-        shape = (self.config.batch_size, self.architecture.z_size)
-        return draw_latents(shape, self.config.z_prior, (self.config.seed, stream, step)).to(self.device)
-
-    def save(self) -> None:
-        """Write checkpoint, samples, history and, last, the state that a resume starts from."""
-        checkpoint = self.checkpoint()
-        checkpoint.save(self.folder / "model.safetensors")
+    def _save_samples(self, checkpoint: Checkpoint) -> str:
         labels = None
         if self.architecture.classes:
             labels = torch.arange(_SAMPLES) % self.architecture.classes
         images = checkpoint.sample(_SAMPLES, seed=self.config.seed, labels=labels)
-        epoch = self.step / self.order.steps_per_epoch
-        save_grid(self._preprocessing.to_bytes(images), self.folder / "samples" / f"epoch-{epoch:07.2f}.png")
-        write_text(self.folder / "history.json", json.dumps(self.history, indent=1))
-        progress = {"step": self.step, "history": self.history, "data_sha256": self.split.sha256}
-        save_state(self.folder / "state.safetensors", self.pair, self.config, progress)
+        name = f"samples/epoch-{self.epoch:07.2f}.png"
+        save_grid(self._inputs.preprocessing.to_bytes(images), self.folder / name)
+        return name
+
+    def _measure(self, checkpoint: Checkpoint, means: Mapping[str, float]) -> dict[str, Any]:
+        """Read the monitors and, where it is due, the feature accuracy; keep the best checkpoint."""
+        generator = self.pair.plain("generator", averaged=False).train()
+        z, labels = self._inputs.fixed(_SAMPLES)
+        hidden = [layer.name for layer in self.architecture.generator_layers[:-1]]
+        with torch.no_grad(), capture(generator, hidden) as activations:
+            samples = generator(z.to(self.device), labels)
+        reading = self._monitors.read(self.epoch, means, samples, activations)
+        measured: dict[str, Any] = {**reading.numbers, "warnings": reading.warnings}
+        due = self.config.probe_every and self.step % (self.order.steps_per_epoch * self.config.probe_every) == 0
+        if self._probe is not None and (due or self.step == self.steps):
+            accuracy, n = self._probe.accuracy(checkpoint, str(self.device))
+            measured |= {"feature_accuracy": accuracy, "feature_images": n}
+            if accuracy > max((row.get("feature_accuracy", 0.0) for row in self.history), default=0.0):
+                checkpoint.save(self.folder / "best.safetensors")
+        return measured
+
+    def _save_state(self) -> None:
+        if not self.processes.first:
+            return
+        broken = not_finite(self.pair)
+        if broken:
+            raise self._diverged(f"at step {self.step}", broken)
+        progress = {
+            "step": self.step,
+            "history": self.history,
+            "seconds": self._seconds,
+            "sums": self._sums.values.tolist(),
+            "summed_steps": self._sums.steps,
+            "data_sha256": self.split.sha256,
+        }
+        with written_or_told(self.folder, self._saved_step):
+            if self._saved_step is not None and self._saved_step != self.step:
+                self._states.set_aside(self._saved_step)
+            save_state(self._states.path, self.pair, self.config, progress, self._monitors.pictures)
+        self._saved_step = self.step
 
     def checkpoint(self) -> Checkpoint:
-        """Return the networks as they are, with BatchNorm statistics of clean data.
+        """Return the networks as they are, with BatchNorm statistics of clean data; see ``make_checkpoint``."""
+        if self._finished is None or self._finished[0] != self.step:
+            progress = {
+                "step": self.step,
+                "epoch": self.epoch,
+                "seconds": self._seconds,
+                "processes": self.processes.count,
+            }
+            made = make_checkpoint(self.folder.name, self.pair, self._inputs, self.split, self.config, progress)
+            self._finished = (self.step, made)
+        return self._finished[1]
 
-        During training the discriminator's running statistics mix real and generated images. The checkpoint
-        gets statistics re-estimated on real images alone, the generator's on fresh latent vectors. With ``ema`` its
-        generator is the moving average.
-        """
-        generator = copy.deepcopy(self.pair.average or self.pair.generator)
-        discriminator = copy.deepcopy(self.pair.discriminator)
-        steps = range(min(_STATISTICS_BATCHES, self.order.steps_per_epoch))
-        with self.pair.precision():
-            reestimate(discriminator, map(self._minibatch, steps), lambda batch: discriminator(*batch))
-            latents = ((self._latents(_FOR_STATISTICS, step), self._minibatch_labels(step)) for step in steps)
-            reestimate(generator, latents, lambda batch: generator(*batch))
-        weights: dict[Role, dict[str, Tensor]] = {
-            "generator": _plain_state(generator),
-            "discriminator": _plain_state(discriminator),
-        }
-        return Checkpoint(self.folder.name, self.architecture, weights, self._metadata())
-
-    def _metadata(self) -> CheckpointMetadata:
-        return CheckpointMetadata(
-            architecture=self.architecture.name,
-            parameters=dict(self.architecture.parameters),
-            z_prior=self.config.z_prior,
-            image_range=self.architecture.image_range,
-            data={
-                "name": self.config.dataset,
-                "split": self.config.split,
-                "n": len(self.split),
-                "sha256": self.split.sha256,
-                "source": self.split.source,
-            },
-            training=self.config.model_dump(mode="json"),
-            step=self.step,
-            epoch=self.step / self.order.steps_per_epoch,
-            provenance=_provenance(),
-        )
-
-
-def _plain_state(network: nn.Module) -> dict[str, Tensor]:
-    # In the default memory layout: channels-last is a matter of speed, not of the weights.
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-
-
-def _provenance() -> dict[str, Any]:
-    from importlib.metadata import version
-
-    return {
-        "origin": "trained by dcgan-analysis",
-        "dcgan_analysis": version("dcgan-analysis"),
-        "torch": torch.__version__,
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-    }
+    def _no_sums(self) -> _Sums:
+        return _Sums(torch.zeros(4, device=self.device))

@@ -1,0 +1,86 @@
+"""What a person at the terminal sees of a training: a bar with losses, one line an interval, warnings."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from dcgan_analysis.cli.console import say
+from dcgan_analysis.numbers import percent
+from dcgan_analysis.training.watching import Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from dcgan_analysis.training.watching import Steps
+
+__all__ = ["interval_line", "training_watcher"]
+
+
+def interval_line(row: Mapping[str, Any]) -> str:
+    """Return what a log file needs of an interval.
+
+    Example:
+        >>> interval_line({"epoch": 2.0, "step": 80, "generator_loss": 1.5, "discriminator_loss": 0.9,
+        ...     "real_probability": 0.7, "fake_probability": 0.3, "images_per_second": 190.4, "feature_accuracy": 0.71})
+        'epoch 2, step 80: loss G 1.500 D 0.900, judged real 70 % / 30 %, 190 images/s, features 71.0 %'
+    """
+    text = (
+        f"epoch {row['epoch']:g}, step {row['step']:,}: loss G {row['generator_loss']:.3f} "
+        f"D {row['discriminator_loss']:.3f}, judged real {percent(row['real_probability'], 0)} / "
+        f"{percent(row['fake_probability'], 0)}, {row['images_per_second']:,.0f} images/s"
+    )
+    if "feature_accuracy" in row:
+        text += f", features {percent(row['feature_accuracy'], 1)}"
+    return text
+
+
+class _Lines(Watcher):
+    """One line an interval, and its warnings."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+
+    def interval(self, folder: Path, row: Mapping[str, Any]) -> None:
+        self._write(interval_line(row))
+        for warning in row["warnings"]:
+            self._write(f"Warning: {warning}")
+
+
+class _Bar(_Lines):
+    """A bar with losses and speed, above it the lines."""
+
+    def __init__(self, bars: Progress) -> None:
+        super().__init__(lambda text: bars.console.print(text, markup=False, highlight=False))
+        self._bars = bars
+        self._task = bars.add_task("beginning", total=None)
+
+    def steps(self, at: Steps) -> None:
+        text = (
+            f"epoch {at.epoch:.2f}  G {at.means['generator_loss']:.2f}  D {at.means['discriminator_loss']:.2f}  "
+            f"{at.images_per_second:,.0f} images/s"
+        )
+        self._bars.update(self._task, description=text, completed=at.step, total=at.steps)
+
+
+@contextmanager
+def training_watcher() -> Iterator[Watcher]:
+    """Yield a watcher that writes to standard error: with a bar where that is a terminal, lines alone elsewhere."""
+    terminal = Console(file=sys.stderr)
+    if not terminal.is_terminal:
+        yield _Lines(say)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=terminal) as bars:
+        yield _Bar(bars)
