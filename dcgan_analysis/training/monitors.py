@@ -184,8 +184,8 @@ class Monitors:
             if health.collapsed > _MOST_COLLAPSED:
                 reading.warnings.append(
                     f"Collapsing filters in the generator's '{layer}': of {health.maps} maps {health.dead} never "
-                    f"change and {health.fixed} show one picture whatever the latent vector, {health.oscillating} of them "
-                    f"another one than at the reading before (warned above {_MOST_COLLAPSED:.0%} of the maps)."
+                    f"change and {health.fixed} show one picture whatever the latent vector, {health.oscillating} of "
+                    f"them another one than at the reading before (warned above {_MOST_COLLAPSED:.0%} of the maps)."
                 )
         reading.numbers["collapsed_filters"] = worst
 

@@ -210,16 +210,17 @@ class Trainer:
         self._sums.values = self.processes.mean(self._sums.values)
         means = self._sums.means()
         if not all(map(math.isfinite, means.values())):
-            raise self._diverged(f"between steps {looked} and {self.step}", [k for k in means if means[k] != means[k]])
+            raise self._diverged(looked, [name for name, mean in means.items() if not math.isfinite(mean)])
         return means
 
-    def _diverged(self, when: str, what: Sequence[str]) -> TrainingError:
+    def _diverged(self, since: int, what: Sequence[str]) -> TrainingError:
         kept = (
             "Nothing was saved before."
             if self._saved_step is None
             else f"The state of step {self._saved_step:,} in '{self.folder}' is kept."
         )
-        names = ", ".join(what[:3]) or "a loss"
+        when = f"between steps {since} and {self.step}" if since < self.step else f"at step {self.step}"
+        names = ", ".join(what[:3]) + (f" and {len(what) - 3} more" if len(what) > 3 else "")
         msg = (
             f"Training diverged {when} (epoch {self.epoch:.2f}): not finite: {names}. {kept} "
             "Train with a smaller learning_rate into another --out."
@@ -239,7 +240,7 @@ class Trainer:
         """Write the interval's checkpoint, samples, measurements and, last, the state that a resume starts from."""
         broken = not_finite(self.pair)
         if broken:
-            raise self._diverged(f"at step {self.step}", broken)
+            raise self._diverged(self.step, broken)
         means, self._sums = self._sums.means(), self._no_sums()
         if not self.processes.first:
             return
@@ -278,7 +279,7 @@ class Trainer:
         hidden = [layer.name for layer in self.architecture.generator_layers[:-1]]
         with torch.no_grad(), capture(generator, hidden) as activations:
             samples = generator(z.to(self.device), labels)
-        reading = self._monitors.read(self.epoch, means, samples, activations)
+        reading = self._monitors.read(self.step, means, samples, activations)
         measured: dict[str, Any] = {**reading.numbers, "warnings": reading.warnings}
         due = self.config.probe_every and self.step % (self.order.steps_per_epoch * self.config.probe_every) == 0
         if self._probe is not None and (due or self.step == self.steps):
@@ -293,7 +294,7 @@ class Trainer:
             return
         broken = not_finite(self.pair)
         if broken:
-            raise self._diverged(f"at step {self.step}", broken)
+            raise self._diverged(self.step, broken)
         progress = {
             "step": self.step,
             "history": self.history,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-KINDS = ["analyses", "datasets", "architectures", "checkpoints", "importers"]
+KINDS = ["analyses", "datasets", "architectures", "checkpoints", "importers", "presets"]
 
 
 def test_everything_is_listed_by_default(cli):

@@ -28,7 +28,8 @@ def test_a_training_leaves_a_checkpoint_and_prints_its_path_alone(train, cli, tm
     outcome = train().assert_success()
     path = tmp_path / "training" / "model.safetensors"
     assert outcome.out == f"{path}\n"
-    assert outcome.err.startswith("1 epochs, 4 steps, sha256 ")
+    assert outcome.err.startswith("epoch 1, step 4: loss G ")
+    assert outcome.err.splitlines()[-1].startswith("1 epochs, 4 steps, sha256 ")
     document = cli("show", path, "--json").assert_success().json()
     assert (document["parameters"]["width"], document["step"]) == (4, 4)
     assert document["data"]["source"].endswith("first 64 of 1297")
@@ -53,4 +54,4 @@ def test_a_training_is_not_overwritten(train, tmp_path, complains):
 
 def test_a_training_is_resumed_with_the_same_settings_only(train, complains):
     train().assert_success()
-    complains(train("--resume", "--set", "seed=5"), "other settings: seed (saved 0, now 5).")
+    complains(train("--resume", "--set", "seed=5"), "other settings, saved at step 4: seed (saved 0, now 5).")

@@ -21,7 +21,7 @@ def test_defaults_are_the_papers():
         ({"epochs": 0}, r"^epochs: must be greater than 0, got 0\.$"),
         ({"beta1": 1}, r"^beta1: must be less than 1, got 1\.$"),
         ({"learning_rate": float("nan")}, r"^learning_rate: must be a finite number, got nan\.$"),
-        ({"precision": "float16"}, r"^precision: must be 'bfloat16' or 'float32', got 'float16'\.$"),
+        ({"precision": "float16"}, r"^precision: must be 'auto', 'bfloat16' or 'float32', got 'float16'\.$"),
         ({"seed": -1}, r"^seed: must be greater than or equal to 0, got -1\.$"),
     ],
 )

@@ -14,7 +14,14 @@ ARCHITECTURE = tables.dcgan32_svhn(width=4, z_size=5, image_channels=1)
 
 
 def make_pair(**settings):
-    return AdversarialPair(ARCHITECTURE, TrainingConfig(**{"precision": "float32"} | settings), CPU)
+    return AdversarialPair(ARCHITECTURE, TrainingConfig(**{"precision": "float32", "batch_size": 8} | settings), CPU)
+
+
+def update_both(pair, images, z):
+    """Show the discriminator images and what the generator makes of z."""
+    with torch.no_grad():
+        fake = pair.generate(z, None)
+    return pair.update_discriminator(images, fake, None)
 
 
 def state(network):
@@ -52,8 +59,10 @@ def test_a_generator_update_changes_no_weight_of_the_discriminator(batch):
     pair = make_pair()
     generator, discriminator = state(pair.generator), state(pair.discriminator)
 
-    loss = pair.update_generator(batch[1], None)
+    loss, images = pair.update_generator(batch[1], None)
 
+    assert images.shape == (8, 1, 32, 32)
+    assert not images.requires_grad
     # An untrained discriminator says one half, whatever it sees.
     assert float(loss) == pytest.approx(math.log(2), abs=0.1)
     assert changed(generator, pair.generator) == {"project", "deconv1", "deconv2", "deconv3"}
@@ -66,7 +75,7 @@ def test_a_discriminator_update_changes_no_weight_of_the_generator(batch):
     pair = make_pair()
     generator, discriminator = state(pair.generator), state(pair.discriminator)
 
-    loss, real, fake = pair.update_discriminator(*batch, None)
+    loss, real, fake = update_both(pair, *batch)
 
     assert float(loss) == pytest.approx(2 * math.log(2), abs=0.1)
     assert float(real) == pytest.approx(0.5, abs=0.05)
@@ -80,7 +89,7 @@ def test_the_first_step_of_adam_is_the_learning_rate_for_every_weight(batch):
     pair = make_pair(learning_rate=0.01)
     before = pair.discriminator.logit.operation.weight.detach().clone()
 
-    pair.update_discriminator(*batch, None)
+    update_both(pair, *batch)
 
     step = (pair.discriminator.logit.operation.weight.detach() - before).abs()
     torch.testing.assert_close(step, torch.full_like(step, 0.01), rtol=1e-3, atol=0)
@@ -90,13 +99,13 @@ def test_updates_go_in_opposite_directions(batch):
     images, z = batch
     pair = make_pair(learning_rate=0.002)
 
-    first = pair.update_discriminator(images, z, None)
+    first = update_both(pair, images, z)
     for _ in range(10):
-        last = pair.update_discriminator(images, z, None)
+        last = update_both(pair, images, z)
     assert last[0] < first[0]
     assert last[1] > 0.6 > 0.4 > last[2]
 
-    losses = [float(pair.update_generator(z, None)) for _ in range(10)]
+    losses = [float(pair.update_generator(z, None)[0]) for _ in range(10)]
     assert losses[-1] < losses[0]
 
 
@@ -106,7 +115,7 @@ def test_real_and_generated_images_are_normalised_apart(batch):
     with torch.no_grad():
         alone = pair.judge(images, None).sigmoid().mean()
 
-    _, real, _ = pair.update_discriminator(images, z, None)
+    _, real, _ = update_both(pair, images, z)
 
     torch.testing.assert_close(real, alone)
 

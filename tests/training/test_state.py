@@ -24,9 +24,10 @@ def test_all_that_the_next_step_depends_on_comes_back(trained, make_trainer, eve
     save_state(path, trained.pair, trained.config, {"step": 4, "history": [{"loss": 0.1}]})
     fresh = make_trainer()
 
-    progress = load_state(path, fresh.pair, fresh.config)
+    progress, monitored = load_state(path, fresh.pair, fresh.config)
 
     assert progress == {"step": 4, "history": [{"loss": 0.1}]}
+    assert monitored == {}
     assert same(everything(fresh), everything(trained))
 
 
@@ -55,7 +56,7 @@ def test_other_settings_are_named_with_both_values(trained, make_trainer):
     with pytest.raises(
         TrainingError,
         match=(
-            r"^'.*run' holds a training with other settings: learning_rate \(saved 0\.0002, now 0\.1\); "
+            r"^'.*run' holds a training with other settings, saved at step 4: learning_rate \(saved 0\.0002, now 0\.1\); "
             r"z_prior \(saved 'uniform', now 'normal'\)\. Resume with the same settings, or train into another --out\.$"
         ),
     ):

@@ -20,6 +20,7 @@ from dcgan_analysis.models import builtin_architectures
 from dcgan_analysis.models.registry import ArchitectureEntry
 from dcgan_analysis.registry import Registry
 from dcgan_analysis.stores.checkpoint import read_checkpoint
+from dcgan_analysis.training import Watcher
 
 
 @pytest.fixture
@@ -53,7 +54,8 @@ def test_a_resumed_training_equals_one_in_one_go_to_the_bit(make_trainer, everyt
     assert third.step == whole.step == 12
     assert differing(everything(third), everything(whole)) == []
     assert again.sha256() == final.sha256()
-    losses = [[{k: v for k, v in row.items() if k != "images_per_second"} for row in t.history] for t in (third, whole)]
+    speeds = ("images_per_second", "seconds")
+    losses = [[{k: v for k, v in row.items() if k not in speeds} for row in t.history] for t in (third, whole)]
     assert losses[0] == losses[1]
 
 
@@ -147,6 +149,7 @@ def test_a_training_leaves_what_it_says(make_trainer, architectures, split):
         "model.safetensors",
         "samples",
         "state.safetensors",
+        "states",
     ]
     assert sorted(path.name for path in (trainer.folder / "samples").iterdir()) == [
         "epoch-0001.00.png",
@@ -171,12 +174,22 @@ def test_samples_are_saved_every_so_many_epochs(make_trainer):
 
 
 def test_watchers_are_told_of_the_last_step(make_trainer):
-    told = []
-    make_trainer(epochs=1).run(lambda *event: told.append(event))
+    told, intervals = [], []
 
-    ((step, steps, losses),) = told
-    assert (step, steps) == (4, 4)
-    assert losses.keys() == {"generator_loss", "discriminator_loss", "real_probability", "fake_probability"}
+    class Listener(Watcher):
+        def steps(self, at):
+            told.append(at)
+
+        def interval(self, folder, row):
+            intervals.append((folder.name, row["step"]))
+
+    make_trainer(epochs=1).run([Listener()])
+
+    (at,) = told
+    assert (at.step, at.steps, at.epoch) == (4, 4, 1)
+    assert at.images_per_second > 0
+    assert intervals == [("run", 4)]
+    assert at.means.keys() == {"generator_loss", "discriminator_loss", "real_probability", "fake_probability"}
 
 
 def test_a_finished_training_resumed_is_as_it_was(make_trainer):
@@ -209,10 +222,16 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_state_intact(make_trainer
     diverging.resume()
     update = diverging.pair.update_generator
     monkeypatch.setattr(
-        diverging.pair, "update_generator", lambda *a: update(*a) * (torch.nan if diverging.step == 9 else 1)
+        diverging.pair,
+        "update_generator",
+        lambda *a: (update(*a)[0] * (torch.nan if diverging.step == 9 else 1), update(*a)[1]),
     )
 
-    with pytest.raises(TrainingError, match=r"^Training diverged between steps 8 and 12: .*nan") as caught:
+    with pytest.raises(
+        TrainingError,
+        match=r"^Training diverged between steps 8 and 10 \(epoch 2\.50\): not finite: generator_loss\. "
+        r"The state of step 8 in",
+    ) as caught:
         diverging.run()
     assert str(caught.value).endswith("is kept. Train with a smaller learning_rate into another --out.")
 
@@ -292,9 +311,9 @@ def test_labels_go_with_their_images(make_trainer, split, monkeypatch):
     seen = []
     update = trainer.pair.update_discriminator
 
-    def spy(images, z, labels):
+    def spy(images, fake, labels, step):
         seen.append((images[:, 0, 0, 0], labels))
-        return update(images, z, labels)
+        return update(images, fake, labels, step)
 
     monkeypatch.setattr(trainer.pair, "update_discriminator", spy)
     trainer.run()
@@ -345,7 +364,7 @@ def test_a_short_training_on_digits_learns(make_trainer):
         batch_size=32,
         epochs=8,
         sample_every=2,
-        precision="bfloat16",
+        precision="auto",
     )
 
     checkpoint = trainer.run()

@@ -1,7 +1,7 @@
 """Named settings of trainings: one TOML file each in this folder.
 
-A file holds ``summary``, ``paper`` (where its values come from), ``deviations`` (what differs from there, and why) and a
-table ``settings`` with fields of ``TrainingConfig``.
+A file holds ``summary``, ``paper`` (where its values come from), ``deviations`` (what differs from there, and why) and
+a table ``settings`` with fields of ``TrainingConfig``.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def load_preset(name: str) -> Preset:
     """
     names = list_presets()
     if name not in names:
-        raise unknown_name("preset", name, names)
+        error = unknown_name("preset", name, names)
+        raise error
     content = tomllib.loads((files(__name__) / f"{name}.toml").read_text(encoding="utf-8"))
     return Preset(name, content["summary"], content["paper"], content["deviations"].strip(), content["settings"])
 
