@@ -129,8 +129,8 @@ def train(
         limit: Use the first so many images only: the setting ``images``.
         device: ``auto``, ``cpu`` or ``cuda``.
         host: The plugins whose datasets and architectures are known.
-        progress: Told of steps done.
-        watchers: Told how it goes, in the first process.
+        progress: Told of reading the images and, without watchers, of steps done.
+        watchers: Told how the training goes, in the first process.
 
     Raises:
         ConfigError: If a setting is wrong.
@@ -162,7 +162,7 @@ def train(
         # Nothing is written before all have read what there was.
         processes.wait()
         bar = _ProgressWatcher(f"{architecture.name} on {dataset.name} (steps)", progress)
-        return trainer.run([bar, *watchers, TrainingPage()])
+        return trainer.run([*(watchers or [bar]), TrainingPage()])
 
 
 class _ProgressWatcher(Watcher):

@@ -64,7 +64,9 @@ def _train(preset: str | None, settings: dict[str, Any], out: Path, **arguments:
         train(settings, out, preset=preset, host=default_host(), **arguments)
         return
     with training_watcher() as watcher:
-        checkpoint = train(settings, out, preset=preset, host=default_host(), watchers=[watcher], **arguments)
+        checkpoint = train(
+            settings, out, preset=preset, host=default_host(), watchers=[watcher], progress=watcher.loading, **arguments
+        )
     said = checkpoint.metadata
     say(f"{said.epoch:g} epochs, {said.step:,} steps, sha256 {checkpoint.sha256()[:16]}")
     click.echo(out / "model.safetensors")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.training.watching import Steps
 
-__all__ = ["interval_line", "training_watcher"]
+__all__ = ["TrainingLines", "interval_line", "training_watcher"]
 
 
 def interval_line(row: Mapping[str, Any]) -> str:
@@ -40,19 +40,28 @@ def interval_line(row: Mapping[str, Any]) -> str:
     return text
 
 
-class _Lines(Watcher):
+class TrainingLines(Watcher):
     """One line an interval, and its warnings."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
 
+    def loading(self, what: str, done: int, total: int) -> None:
+        """Show how far reading the images is; a ``Progress`` callable."""
+
+    def begin(self, step: int, steps: int, epoch: float) -> None:
+        """Say where a training goes on."""
+        if step:
+            self._write(f"Going on after step {step:,} of {steps:,} (epoch {epoch:g}).")
+
     def interval(self, folder: Path, row: Mapping[str, Any]) -> None:
+        """Write the line of an interval and its warnings."""
         self._write(interval_line(row))
         for warning in row["warnings"]:
             self._write(f"Warning: {warning}")
 
 
-class _Bar(_Lines):
+class _Bar(TrainingLines):
     """A bar with losses and speed, above it the lines."""
 
     def __init__(self, bars: Progress) -> None:
@@ -60,7 +69,12 @@ class _Bar(_Lines):
         self._bars = bars
         self._task = bars.add_task("beginning", total=None)
 
+    def loading(self, what: str, done: int, total: int) -> None:
+        """Move the bar while images are read."""
+        self._bars.update(self._task, description=what, completed=done, total=total or None)
+
     def steps(self, at: Steps) -> None:
+        """Move the bar."""
         text = (
             f"epoch {at.epoch:.2f}  G {at.means['generator_loss']:.2f}  D {at.means['discriminator_loss']:.2f}  "
             f"{at.images_per_second:,.0f} images/s"
@@ -69,11 +83,11 @@ class _Bar(_Lines):
 
 
 @contextmanager
-def training_watcher() -> Iterator[Watcher]:
+def training_watcher() -> Iterator[TrainingLines]:
     """Yield a watcher that writes to standard error: with a bar where that is a terminal, lines alone elsewhere."""
     terminal = Console(file=sys.stderr)
     if not terminal.is_terminal:
-        yield _Lines(say)
+        yield TrainingLines(say)
         return
     columns = (
         TextColumn("{task.description}"),

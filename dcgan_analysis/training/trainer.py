@@ -164,6 +164,8 @@ class Trainer:
         if self.config.tensorboard and self.processes.first:
             told.append(TensorBoard(self.folder, self.step))
         try:
+            for watcher in told:
+                watcher.begin(self.step, self.steps, self.epoch)
             while self.step < self.steps:
                 self._train_until(self._next_stop(), told)
                 self._end_interval(told)

@@ -44,6 +44,9 @@ class Watcher:
         ...         print(row["epoch"], row["discriminator_loss"], row["warnings"])
     """
 
+    def begin(self, step: int, steps: int, epoch: float) -> None:
+        """Called before the first step: steps done before, where a training goes on; steps in all; epochs done."""
+
     def steps(self, at: Steps) -> None:
         """Called every ten steps and at the last."""
 

@@ -55,3 +55,52 @@ def test_a_training_is_not_overwritten(train, tmp_path, complains):
 def test_a_training_is_resumed_with_the_same_settings_only(train, complains):
     train().assert_success()
     complains(train("--resume", "--set", "seed=5"), "other settings, saved at step 4: seed (saved 0, now 5).")
+
+
+def test_a_resume_needs_no_settings_and_says_where_it_goes_on(train, cli, tmp_path, complains):
+    train().assert_success()
+    outcome = cli("train", "--resume", "--out", tmp_path / "training", "--set", "epochs=2").assert_success()
+
+    assert outcome.err.startswith("Going on after step 4 of 8 (epoch 1).\n")
+    complains(
+        cli("train", "--resume", "--out", tmp_path / "training", "--set", "parameters.width=8"),
+        "saved at step 8: parameters",
+    )
+
+
+def test_a_preset_is_trained_with_other_settings_in_its_place(cli, tmp_path):
+    out = tmp_path / "training"
+    words = ["dataset=digits", "parameters.width=4", "batch_size=16", "epochs=1", "precision=float32"]
+    cli("train", "svhn", "--out", out, "--limit", 32, *(w for s in words for w in ("--set", s))).assert_success()
+
+    training = cli("show", out, "--json").assert_success().json()["training"]
+    assert (training["preset"], training["z_prior"], training["learning_rate"]) == ("svhn", "normal", 5e-4)
+    assert (training["parameters"], training["images"]) == ({"width": 4, "z_size": 100}, 32)
+    assert "Recipe: the paper&#39;s." in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_an_unknown_preset_is_refused(cli, tmp_path, complains):
+    complains(cli("train", "svnh", "--out", tmp_path), "Unknown preset 'svnh'. Did you mean 'svhn'?")
+
+
+def test_all_settings_of_a_preset_are_shown_with_their_meaning(cli):
+    outcome = cli("train", "mnist-conditional", "--settings", "--set", "epochs=3").assert_success()
+
+    assert outcome.out.startswith("mnist-conditional: class-conditional MNIST")
+    assert "Deviations: An epoch here" in outcome.out
+    lines = {line.split()[0]: line for line in outcome.out.splitlines() if line.strip()}
+    assert lines["images"].split()[1] == "50000"
+    assert lines["epochs"].split()[1] == "3.0"
+    assert lines["learning_rate_decay"].split()[1] == "linear"
+
+
+def test_a_training_needs_a_folder(cli):
+    outcome = cli("train", "svhn")
+    assert outcome.exit_code == 2
+    assert "Give the folder of the training: --out DIR" in outcome.err
+
+
+def test_presets_are_listed(cli):
+    rows = cli("list", "presets", "--json").assert_success().json()["presets"]
+    assert {"imagenet32", "svhn", "mnist-conditional-mlp"} <= {row["name"] for row in rows}
+    assert all(row["summary"] for row in rows)

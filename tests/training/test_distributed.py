@@ -45,7 +45,9 @@ def train_together(tmp_path):
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-c", TRAINING, str(tmp_path / "runs")]
         started = [
-            subprocess.Popen(command, env=os.environ | address | {"RANK": rank, "LOCAL_RANK": rank}, stderr=-1, text=True)
+            subprocess.Popen(
+                command, env=os.environ | address | {"RANK": rank, "LOCAL_RANK": rank}, stderr=-1, text=True
+            )
             for rank in "01"
         ]
         try:

@@ -56,8 +56,9 @@ def test_other_settings_are_named_with_both_values(trained, make_trainer):
     with pytest.raises(
         TrainingError,
         match=(
-            r"^'.*run' holds a training with other settings, saved at step 4: learning_rate \(saved 0\.0002, now 0\.1\); "
-            r"z_prior \(saved 'uniform', now 'normal'\)\. Resume with the same settings, or train into another --out\.$"
+            r"^'.*run' holds a training with other settings, saved at step 4: "
+            r"learning_rate \(saved 0\.0002, now 0\.1\); z_prior \(saved 'uniform', now 'normal'\)\. "
+            r"Resume with the same settings, or train into another --out\.$"
         ),
     ):
         other.resume()
