@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.linear.path import SVMPath, l2svm_path
     from dcgan_analysis.linear.probing import FewLabelProbe, Probe, few_label_probe, probe
     from dcgan_analysis.linear.rows import ArrayRows, RowSource, as_rows, gather
+    from dcgan_analysis.linear.scaling import ScaledRows, Standardisation, learn_standardisation
     from dcgan_analysis.linear.svm import L2SVM
 
 __all__ = [
@@ -23,11 +24,14 @@ __all__ = [
     "Probe",
     "RowSource",
     "SVMPath",
+    "ScaledRows",
+    "Standardisation",
     "as_rows",
     "few_label_probe",
     "fit_draws",
     "gather",
     "l2svm_path",
+    "learn_standardisation",
     "probe",
 ]
 
@@ -39,11 +43,14 @@ _HOMES = {
     "Probe": "probing",
     "RowSource": "rows",
     "SVMPath": "path",
+    "ScaledRows": "scaling",
+    "Standardisation": "scaling",
     "as_rows": "rows",
     "few_label_probe": "probing",
     "fit_draws": "dual",
     "gather": "rows",
     "l2svm_path": "path",
+    "learn_standardisation": "scaling",
     "probe": "probing",
 }
 

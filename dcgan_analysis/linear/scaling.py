@@ -1,0 +1,101 @@
+"""Per-dimension standardisation of features that are read block by block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.linear.rows import RowSource, as_rows, spans
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["ScaledRows", "Standardisation", "learn_standardisation"]
+
+
+@dataclass(frozen=True)
+class Standardisation:
+    """Mean and deviation of each feature, learned once.
+
+    Attributes:
+        mean: (D,) float32.
+        deviation: (D,) float32, > 0.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __call__(self, features: Any) -> ScaledRows:
+        """Return features (N, D), an array, tensor or ``RowSource``, as a standardised source; nothing is copied."""
+        return ScaledRows(as_rows(features), self)
+
+
+class ScaledRows:
+    """A ``RowSource`` whose rows are standardised as they are read, in float32.
+
+    Args:
+        rows: Source (N, D).
+        scaling: What was learned, on training rows.
+
+    Raises:
+        AnalysisError: If the source has another number of columns.
+    """
+
+    def __init__(self, rows: RowSource, scaling: Standardisation) -> None:
+        if rows.shape[1] != len(scaling.mean):
+            msg = f"Features have {rows.shape[1]} columns, the standardisation was learned on {len(scaling.mean)}."
+            raise AnalysisError(msg)
+        self._rows, self._scaling = rows, scaling
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N, D)."""
+        return self._rows.shape
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """float32."""
+        return torch.float32
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows per chunk of the source."""
+        return self._rows.chunk_rows
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """Return the rows ``start <= i < stop``, (stop - start, D)."""
+        block = self._rows.read(start, stop).to(torch.float32, copy=True)
+        return block.sub_(self._scaling.mean).div_(self._scaling.deviation)
+
+
+def learn_standardisation(features: Any, added: float = 0.0) -> Standardisation:
+    """Learn mean and ``sqrt(variance + added)`` of each column, in one pass.
+
+    Args:
+        features: Training features (N, D), the only ones that take part: array, tensor or ``RowSource``.
+        added: Added to the variances, so that a feature that hardly varies is not blown up. A column that does not
+            vary at all gets deviation 1.
+
+    Example:
+        >>> learn_standardisation(torch.tensor([[1.0, 5.0], [3.0, 5.0]])).deviation
+        tensor([1., 1.])
+    """
+    rows = as_rows(features)
+    count = 0
+    mean = torch.zeros(rows.shape[1], dtype=torch.float64)
+    squares = torch.zeros_like(mean)
+    for start, stop in spans(rows):
+        # Means and squared deviations of blocks are joined (Chan, Golub, LeVeque 1979): no difference of large sums.
+        block = rows.read(start, stop).to(torch.float32)
+        n = stop - start
+        variance, centre = torch.var_mean(block, dim=0, correction=0)
+        shift = centre.double() - mean
+        squares += variance.double() * n + shift.square() * (count * n / (count + n))
+        mean += shift * (n / (count + n))
+        count += n
+    variance = squares / count + added
+    deviation = torch.where(variance > 0, variance.sqrt(), torch.ones_like(variance))
+    return Standardisation(mean.float(), deviation.float())
