@@ -30,6 +30,7 @@ from dcgan_analysis.api.few_labels import (
     save_draws,
     save_draws_figures,
 )
+from dcgan_analysis.api.label_curves import label_curve_table, label_metric, save_label_curve
 from dcgan_analysis.api.probing import (
     AUTHORS_GRID,
     LEARNED,
@@ -48,9 +49,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.classification import LabelledImages
     from dcgan_analysis.api.few_labels import Draws
     from dcgan_analysis.linear import FewLabelProbe
-
-    # Who -> labels per class -> what was found.
-    Found = Mapping[str, Mapping[int, FewLabelProbe]]
 
 __all__ = ["SvmSvhn", "SvmSvhnConfig"]
 
@@ -123,11 +121,11 @@ class SvmSvhn:
             save_grid_figure(context, probes, "error", caption="Mean over the choosing draws; the marked C is tested.")
             save_draws_figures(context, images, classes, probes[LEARNED])
             if more:
-                _save_curve(context, found)
+                save_label_curve(context, found, "error")
         note_grid_ends(context, probes)
         _note_held_out(context, config, images)
         metrics = _metrics(context, images, per_class, probes)
-        tables = [*([_curve(found)] if more else []), classes, grid_table(probes, "error")]
+        tables = [*([label_curve_table(found, "error")] if more else []), classes, grid_table(probes, "error")]
         if _is_published(context, per_class):
             tables.insert(0, _table_2(context, images, metrics))
         return context.result(
@@ -159,16 +157,12 @@ def _is_published(context: RunContext, per_class: int) -> bool:
     return context.dataset.name == _SVHN and context.limit is None and per_class == _PUBLISHED_LABELS
 
 
-def _test_error(probe: FewLabelProbe, description: str = "") -> Metric:
-    return draws_metric([1 - accuracy for accuracy in probe.accuracies], description, higher_is_better=False)
-
-
 def _metrics(
     context: RunContext, images: LabelledImages, per_class: int, probes: Mapping[str, FewLabelProbe]
 ) -> dict[str, Metric]:
     metrics = {
-        "test_error" if who == LEARNED else "twin_test_error": _test_error(
-            probe, f"{who}, {per_class} labels per class, C = {probe.c:g}, {len(images.test):,} test images"
+        "test_error" if who == LEARNED else "twin_test_error": label_metric(
+            probe, "error", f"{who}, {per_class} labels per class, C = {probe.c:g}, {len(images.test):,} test images"
         )
         for who, probe in probes.items()
     }
@@ -206,38 +200,6 @@ def _table_2(context: RunContext, images: LabelledImages, metrics: Mapping[str, 
         percent=columns[1:],
         note=f"1,000 labels. Low and high: 1.96 std over draws. Test images here: {len(images.test):,}.",
     )
-
-
-def _curve(found: Found) -> Table:
-    names = ("C", "test error", "low", "high")
-    columns = ["labels per class", *(f"{who}: {name}" for who in found for name in names)]
-    rows: list[list[Cell]] = []
-    for labels in sorted(found[LEARNED]):
-        row: list[Cell] = [labels]
-        for sizes in found.values():
-            metric = _test_error(sizes[labels])
-            row += [sizes[labels].c, metric.value, metric.low, metric.high]
-        rows.append(row)
-    return Table(
-        name="labels-curve",
-        title="Test error against labels per class",
-        columns=columns,
-        rows=rows,
-        percent=[column for column in columns[1:] if not column.endswith(": C")],
-        note="C is chosen for each number of labels by itself. Low and high: 1.96 std over draws.",
-    )
-
-
-def _save_curve(context: RunContext, found: Found) -> None:
-    from dcgan_analysis import figures
-
-    series = {}
-    for who, sizes in found.items():
-        metrics = [_test_error(sizes[labels]) for labels in sorted(sizes)]
-        value, low, high = zip(*((metric.value, metric.low, metric.high) for metric in metrics), strict=True)
-        series[who] = figures.Series(sorted(sizes), value, low, high)
-    figure = figures.curve(series, x_label="labels per class", y_label="test error")
-    context.save_figure(figure, "labels-curve", "Test error against labels per class", "Bands: 1.96 std over draws.")
 
 
 @hookimpl
