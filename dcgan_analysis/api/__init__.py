@@ -5,7 +5,7 @@ from __future__ import annotations
 from dcgan_analysis.api.analysis import Analysis, Demo, Needs
 from dcgan_analysis.api.config import AnalysisConfig
 from dcgan_analysis.api.context import RunContext
-from dcgan_analysis.api.metrics import accuracy_metric, draws_metric
+from dcgan_analysis.api.metrics import accuracy_metric, draws_metric, error_metric
 from dcgan_analysis.api.result import Cell, Figure, Metric, Result, Stage, Table
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "Table",
     "accuracy_metric",
     "draws_metric",
+    "error_metric",
 ]

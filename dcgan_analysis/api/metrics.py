@@ -10,7 +10,7 @@ from dcgan_analysis.statistics import spread_interval, wilson_interval
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["accuracy_metric", "draws_metric"]
+__all__ = ["accuracy_metric", "draws_metric", "error_metric"]
 
 
 def accuracy_metric(
@@ -40,6 +40,19 @@ def accuracy_metric(
         source=source,
         description=description,
     )
+
+
+def error_metric(
+    wrong: int, n: int, description: str, *, published: float | None = None, source: str | None = None
+) -> Metric:
+    """Return the error on one set of images, with its 95 % Wilson interval; arguments as for ``accuracy_metric``.
+
+    Example:
+        >>> error_metric(2, 10, "toy").value
+        0.2
+    """
+    metric = accuracy_metric(wrong, n, description, published=published, source=source)
+    return metric.model_copy(update={"higher_is_better": False})
 
 
 def draws_metric(

@@ -31,6 +31,7 @@ class Series:
         low: Lower ends of the intervals (M,), or None.
         high: Upper ends of the intervals (M,), or None.
         chosen: The setting that was chosen, one of ``x``; it gets a ring and its value.
+        line: Whether the points are joined.
     """
 
     x: Sequence[float]
@@ -38,6 +39,7 @@ class Series:
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
     chosen: float | None = None
+    line: bool = True
 
 
 def curve(
@@ -99,7 +101,7 @@ def _draw_line(axes: Axes, name: str, line: Series, colour: str, x_label: str, *
     if line.low is not None and line.high is not None:
         low, high = np.asarray(line.low)[order], np.asarray(line.high)[order]
         axes.fill_between(x, low, high, color=colour, alpha=0.14, linewidth=0)
-    axes.plot(x, y, color=colour, marker="o", markersize=3.6, label=name)
+    axes.plot(x, y, color=colour, linestyle="-" if line.line else "none", marker="o", markersize=3.6, label=name)
     if line.chosen is None:
         return
     at = int(np.flatnonzero(x == line.chosen)[0])

@@ -1,0 +1,140 @@
+"""Trials of a search over supervised trainings: what one is, how it runs, and what is kept of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from dcgan_analysis.hashing import hash_array
+from dcgan_analysis.progress import Progress, silent
+from dcgan_analysis.training.classifier import (
+    CLASSIFIER_VERSION,
+    ClassifierSettings,
+    Labelled,
+    TrainedClassifier,
+    predict,
+    train_classifier,
+)
+from dcgan_analysis.training.trials import run_trials
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from dcgan_analysis.models.architecture import Architecture
+    from dcgan_analysis.models.classifier import Classifier
+
+__all__ = ["ClassifierTask", "ClassifierTrial", "run_classifier_trials"]
+
+_KIND = "trials"
+_WEIGHT = "network."
+
+
+@dataclass(frozen=True)
+class ClassifierTask:
+    """One trial: everything that its outcome depends on.
+
+    Attributes:
+        architecture: Whose discriminator.
+        classes: K.
+        train: The labelled images that it learns from.
+        validation: The images that judge it.
+        stopping: Indices of those of them that decide when to stop.
+        settings: How to train.
+        seed: Origin of the trial's randomness.
+    """
+
+    architecture: Architecture
+    classes: int
+    train: Labelled
+    validation: Labelled
+    stopping: NDArray[np.int64]
+    settings: ClassifierSettings
+    seed: int
+
+    def key(self) -> dict[str, Any]:
+        """Return the identity of its outcome, as JSON values."""
+        arrays = (self.train.images, self.train.labels, self.validation.images, self.validation.labels, self.stopping)
+        return {
+            "architecture": self.architecture.identity(),
+            "classes": self.classes,
+            "images_sha256": [hash_array(array) for array in arrays],
+            "settings": asdict(self.settings),
+            "seed": self.seed,
+            "version": CLASSIFIER_VERSION,
+        }
+
+
+@dataclass(frozen=True)
+class ClassifierTrial:
+    """What a trial gave.
+
+    Attributes:
+        task: What was asked.
+        trained: The network's weights, and the error on the stopping images epoch by epoch.
+        wrong: How many of all validation images are taken for another class.
+    """
+
+    task: ClassifierTask
+    trained: TrainedClassifier
+    wrong: int
+
+    @property
+    def error(self) -> float:
+        """Share of the validation images that are taken for another class."""
+        return self.wrong / len(self.task.validation.labels)
+
+    def network(self) -> Classifier:
+        """Return the trained network in evaluation mode."""
+        return self.trained.network(self.task.architecture, self.task.classes)
+
+
+def run_classifier_trials(
+    tasks: Sequence[ClassifierTask],
+    *,
+    folder: Path | None = None,
+    n_jobs: int | None = None,
+    progress: Progress = silent,
+) -> tuple[list[ClassifierTrial], int]:
+    """Run the trials that are not in the cache.
+
+    Args:
+        tasks: What to run.
+        folder: The cache folder; None: the default cache.
+        n_jobs: Trials at the same time; None: what the active joblib back end says, one by default.
+        progress: Told of trials done.
+
+    Returns:
+        All trials in the order of the tasks, and how many were computed now.
+    """
+    keys = [task.key() for task in tasks]
+    outcomes, computed = run_trials(_KIND, keys, _run, tasks, folder=folder, n_jobs=n_jobs, progress=progress)
+    return [_read(task, outcome) for task, outcome in zip(tasks, outcomes, strict=True)], computed
+
+
+def _run(task: ClassifierTask) -> dict[str, NDArray[Any]]:
+    judge = task.validation
+    stopping = Labelled(judge.images[task.stopping], judge.labels[task.stopping])
+    trained = train_classifier(task.architecture, task.classes, task.train, stopping, task.settings, task.seed)
+    guesses = predict(trained.network(task.architecture, task.classes), judge.images)
+    return {
+        "losses": np.array(trained.losses),
+        "errors": np.array(trained.errors),
+        "wrong": np.array([(guesses != judge.labels).sum()]),
+        **{f"{_WEIGHT}{name}": tensor.numpy() for name, tensor in trained.state.items()},
+    }
+
+
+def _read(task: ClassifierTask, outcome: dict[str, NDArray[Any]]) -> ClassifierTrial:
+    state = {
+        name.removeprefix(_WEIGHT): torch.from_numpy(array)
+        for name, array in outcome.items()
+        if name.startswith(_WEIGHT)
+    }
+    trained = TrainedClassifier(outcome["losses"].tolist(), outcome["errors"].tolist(), state)
+    return ClassifierTrial(task, trained, int(outcome["wrong"][0]))
