@@ -180,8 +180,9 @@ def augment(images: NDArray[np.uint8], shift: int, mirror: bool, rng: np.random.
         top, left = rng.integers(2 * shift + 1, size=(2, n))
         images = windows[np.arange(n), :, top, left]
     if mirror:
-        turned = rng.random(n) < 0.5
-        images = np.where(turned[:, None, None, None], images[..., ::-1], images)
+        turned = np.flatnonzero(rng.random(n) < 0.5)
+        images = images.copy()
+        images[turned] = images[turned, ..., ::-1]
     return np.ascontiguousarray(images)
 
 

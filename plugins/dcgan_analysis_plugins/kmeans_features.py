@@ -86,9 +86,8 @@ def centroid_images(centroids: np.ndarray, channels: int) -> np.ndarray:
 
     side = round((centroids.shape[1] / channels) ** 0.5)
     largest = np.abs(centroids).max(axis=1, keepdims=True).clip(1e-12)
-    return (
-        np.rint(127.5 + 127.5 * (centroids / largest)).clip(0, 255).astype(np.uint8).reshape(-1, channels, side, side)
-    )
+    shown: np.ndarray = np.rint(127.5 + 127.5 * (centroids / largest)).clip(0, 255).astype(np.uint8)
+    return shown.reshape(-1, channels, side, side)
 
 
 class KmeansFeatures:

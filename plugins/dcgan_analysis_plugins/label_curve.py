@@ -133,7 +133,7 @@ def _numbers(config: LabelCurveConfig, images: LabelledImages) -> list[int]:
 def _metrics(images: LabelledImages, found: Mapping[str, Mapping[int, FewLabelProbe]]) -> dict[str, Metric]:
     metrics = {}
     for who, sizes in found.items():
-        for labels, one in reversed(sizes.items()):
+        for labels, one in sorted(sizes.items(), reverse=True):
             text = f"{who}, {labels} labels per class, C = {one.c:g}, {len(images.test):,} test images"
             metrics[f"{'' if who == LEARNED else 'twin_'}accuracy_{labels}"] = label_metric(one, "accuracy", text)
     return metrics
