@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.figures.style import GRID, MUTED, PALETTE, PUBLISHED, new_figure, styled
@@ -133,11 +133,18 @@ def _draw_line(axes: Axes, name: str, line: Series, colour: str, x_label: str, *
 
 def _dress(axes: Axes, series: Mapping[str, Series], *, log_x: bool, fractions: bool) -> None:
     settings = sorted({value for line in series.values() for value in line.x})
-    if log_x and 1 <= len(settings) <= 12:
+    if log_x and not all(line.line for line in series.values()):
+        # Points lie anywhere: round numbers between them, not each one's own.
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+    elif log_x and 1 <= len(settings) <= 12:
         axes.set_xticks(settings, [f"{value:g}" for value in settings])
         axes.xaxis.set_minor_locator(NullLocator())
     elif log_x:
         axes.xaxis.set_major_locator(LogLocator())
+    elif all(float(value).is_integer() for value in settings):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if fractions:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     axes.margins(x=0.05, y=0.16)

@@ -85,6 +85,19 @@ def test_a_curve_marks_the_chosen_setting_with_its_value():
     assert _texts(figure) == ["C = 0.1: 71.2 %"]
 
 
+def test_points_are_not_joined_and_their_axis_has_round_numbers():
+    figure = figures.curve({"trials": figures.Series([3.3e-4, 1.72e-3, 9e-3], [0.3, 0.2, 0.4], line=False)})
+    (axes,) = figure.axes
+    assert axes.lines[0].get_linestyle() == "None"
+    ticks = [tick for tick in axes.get_xticks() if 3e-4 < tick < 1e-2]
+    np.testing.assert_allclose(ticks, [5e-4, 1e-3, 2e-3, 5e-3])
+
+
+def test_an_axis_of_whole_numbers_has_whole_ticks():
+    figure = figures.curve({"epochs": figures.Series([1, 2, 3, 4], [0.3, 0.2, 0.4, 0.1])}, log_x=False)
+    assert all(float(tick).is_integer() for tick in figure.axes[0].get_xticks())
+
+
 def test_bars_run_from_top_to_bottom_in_the_order_given():
     figure = figures.bars(["all", "conv1"], [0.75, 0.5], low=[0.7, 0.4], high=[0.8, 0.6])
     (axes,) = figure.axes
