@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.linear.rows import RowSource, as_rows, spans
+from dcgan_analysis.linear.rows import ArrayRows, RowSource, as_rows, spans
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["ScaledRows", "Standardisation", "learn_standardisation"]
+
+_MEMORY = 2 << 30
+_ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,22 @@ class Standardisation:
     mean: Tensor
     deviation: Tensor
 
-    def __call__(self, features: Any) -> ScaledRows:
-        """Return features (N, D), an array, tensor or ``RowSource``, as a standardised source; nothing is copied."""
-        return ScaledRows(as_rows(features), self)
+    def __call__(self, features: Any, *, memory: int = _MEMORY) -> RowSource:
+        """Return features as a standardised source, in float32.
+
+        Args:
+            features: (N, D), array, tensor or ``RowSource``.
+            memory: Where all rows take at most so many bytes, they are standardised once and kept; else each time they
+                are read, which a solver of many passes does again and again.
+        """
+        scaled = ScaledRows(as_rows(features), self)
+        rows, columns = scaled.shape
+        if rows * columns * scaled.dtype.itemsize > memory:
+            return scaled
+        kept = torch.empty(rows, columns)
+        for start, stop in spans(scaled):
+            scaled.read_into(kept[start:stop], start)
+        return ArrayRows(kept)
 
 
 class ScaledRows:
@@ -49,6 +65,7 @@ class ScaledRows:
             msg = f"Features have {rows.shape[1]} columns, the standardisation was learned on {len(scaling.mean)}."
             raise AnalysisError(msg)
         self._rows, self._scaling = rows, scaling
+        self._factor = 1 / scaling.deviation
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -67,8 +84,16 @@ class ScaledRows:
 
     def read(self, start: int, stop: int) -> Tensor:
         """Return the rows ``start <= i < stop``, (stop - start, D)."""
-        block = self._rows.read(start, stop).to(torch.float32, copy=True)
-        return block.sub_(self._scaling.mean).div_(self._scaling.deviation)
+        block = torch.empty(stop - start, self.shape[1])
+        self.read_into(block, start)
+        return block
+
+    def read_into(self, block: Tensor, start: int) -> None:
+        """Read the rows from ``start`` on into a float32 tensor (n, D)."""
+        source = self._rows.read(start, start + len(block))
+        # A few rows at a time, which stay in the processor's cache from one operation to the next.
+        for target, rows in zip(block.split(_ROWS), source.split(_ROWS), strict=True):
+            target.copy_(rows).sub_(self._scaling.mean).mul_(self._factor)
 
 
 def learn_standardisation(features: Any, added: float = 0.0) -> Standardisation:

@@ -7,6 +7,7 @@ neither used nor changed, so that several trainings may run in the threads of on
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from torch.nn import functional as F
 
 from dcgan_analysis.data.preprocessing import Preprocessing
+from dcgan_analysis.hashing import hash_array, hash_parts
 from dcgan_analysis.models.classifier import Classifier
 from dcgan_analysis.progress import Progress, silent
 
@@ -43,6 +45,11 @@ class Labelled:
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the content."""
+        return hash_parts({"images": hash_array(self.images), "labels": hash_array(self.labels)})
 
 
 @dataclass(frozen=True)

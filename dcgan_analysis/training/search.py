@@ -59,11 +59,12 @@ class ClassifierTask:
 
     def key(self) -> dict[str, Any]:
         """Return the identity of its outcome, as JSON values."""
-        arrays = (self.train.images, self.train.labels, self.validation.images, self.validation.labels, self.stopping)
         return {
             "architecture": self.architecture.identity(),
             "classes": self.classes,
-            "images_sha256": [hash_array(array) for array in arrays],
+            "train_sha256": self.train.sha256,
+            "validation_sha256": self.validation.sha256,
+            "stopping_sha256": hash_array(self.stopping),
             "settings": asdict(self.settings),
             "seed": self.seed,
             "version": CLASSIFIER_VERSION,

@@ -11,7 +11,7 @@
 4. The control: the same with centroids of random directions, so that what K-means adds to the encoding shows.
 
 Consumes a labelled dataset with a training and a test split; no checkpoint. Dictionary and features are kept in the
-cache by content. Features are read block by block: memory does not grow with the number of images.
+cache by content. Features beyond 2 GiB are read block by block: memory does not grow with the number of images.
 Produces ``accuracy``, ``few_label_accuracy``, ``random_accuracy``, ``random_few_label_accuracy``, and predictions.npz.
 
 Reference: Coates, Lee, Ng, "An Analysis of Single-Layer Networks in Unsupervised Feature Learning", AISTATS 2011; the

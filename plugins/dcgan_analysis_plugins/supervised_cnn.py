@@ -26,7 +26,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, field_validator
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table, error_metric
@@ -74,6 +74,14 @@ class SupervisedCnnConfig(AnalysisConfig):
         default=None, description="trials at the same time, -1: one a core; none given: as joblib's back end says, or 1"
     )
     control: bool = Field(default=True, description="whether a random trunk with a trained last layer is run beside it")
+
+    @field_validator("n_jobs")
+    @classmethod
+    def _some_trials_run(cls, value: int | None) -> int | None:
+        if value == 0:
+            msg = "must be 1 or more, or -1 for one trial a core"
+            raise ValueError(msg)
+        return value
 
 
 def draw_settings(rng: np.random.Generator, config: SupervisedCnnConfig) -> ClassifierSettings:

@@ -28,7 +28,7 @@ def test_mean_and_deviation_are_those_of_numpy_however_rows_are_read(features):
 
 def test_training_rows_get_mean_0_and_deviation_1_and_others_are_moved_alike(features):
     scaling = learn_standardisation(Blocks(features))
-    scaled = scaling(Blocks(features))
+    scaled = scaling(Blocks(features), memory=0)
     assert isinstance(scaled, RowSource)
     assert (scaled.shape, scaled.dtype, scaled.chunk_rows) == ((10, 4), torch.float32, 3)
     block = scaled.read(0, 10)
@@ -36,6 +36,15 @@ def test_training_rows_get_mean_0_and_deviation_1_and_others_are_moved_alike(fea
     torch.testing.assert_close(block.std(0, correction=0), torch.ones(4), atol=1e-4, rtol=0)
     other = scaling(features[:1] + scaling.deviation).read(0, 1)
     torch.testing.assert_close(other, block[:1] + 1, atol=1e-3, rtol=0)
+
+
+def test_rows_are_the_same_whether_they_are_kept_or_standardised_when_read():
+    features = torch.randn(100, 3, generator=torch.Generator().manual_seed(1))
+    scaling = learn_standardisation(features)
+    kept, streamed = scaling(features, memory=1200), scaling(features, memory=1199)
+    assert isinstance(kept, ArrayRows)
+    assert not isinstance(streamed, ArrayRows)
+    torch.testing.assert_close(kept.read(10, 90), streamed.read(10, 90), rtol=0, atol=0)
 
 
 def test_the_source_is_left_as_it_was(features):
@@ -51,13 +60,13 @@ def test_a_constant_column_becomes_0_and_what_is_added_damps_one_that_hardly_var
 
 
 def test_half_precision_is_standardised_in_float32(features):
-    scaled = learn_standardisation(features.half())(features.half())
+    scaled = learn_standardisation(features.half())(features.half(), memory=0)
     assert scaled.read(0, 3).dtype == torch.float32
 
 
 def test_the_svm_and_gather_read_standardised_rows(features):
     labels = np.arange(10) % 2
-    scaled = learn_standardisation(features)(Blocks(features))
+    scaled = learn_standardisation(features)(Blocks(features), memory=0)
     plain = scaled.read(0, 10)
     torch.testing.assert_close(gather(scaled, [np.array([7, 1])])[0], plain[[7, 1]])
     paths = [l2svm_path(rows, labels, [0.1], solver="primal") for rows in (scaled, plain)]

@@ -142,6 +142,7 @@ def test_more_labels_than_a_class_has_are_refused_with_its_name(run, make_images
         run(SupervisedCnn(), make_images(), **(BARE | {"labels_per_class": 11}))
 
 
-def test_no_trial_is_no_search():
-    with pytest.raises(ConfigError, match="trials"):
-        SupervisedCnnConfig.build({"trials": 0})
+@pytest.mark.parametrize("settings", [{"trials": 0}, {"n_jobs": 0}])
+def test_no_trial_is_no_search(settings):
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        SupervisedCnnConfig.build(settings)
