@@ -92,7 +92,7 @@ class ScaledRows:
         """Read the rows from ``start`` on into a float32 tensor (n, D)."""
         source = self._rows.read(start, start + len(block))
         # A few rows at a time, which stay in the processor's cache from one operation to the next.
-        for target, rows in zip(block.split(_ROWS), source.split(_ROWS), strict=True):
+        for target, rows in zip(torch.split(block, _ROWS), torch.split(source, _ROWS), strict=True):
             target.copy_(rows).sub_(self._scaling.mean).mul_(self._factor)
 
 
