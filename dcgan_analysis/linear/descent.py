@@ -195,7 +195,13 @@ class _Run:
         """
         state, problems = self.state, self.problems
         change = self.design.scores(self.direction)
-        length = line_search(problems, state, self.direction, change)
+        length = line_search(
+            problems,
+            state.scores,
+            change,
+            along=(state.coef * self.direction).sum(1),
+            square=self.direction.square().sum(1),
+        )
         old = state.gradient
         state.coef += length * self.direction
         if renew:
@@ -243,27 +249,28 @@ class _Run:
         state.error = torch.minimum(estimate, gap) / state.objective.clamp_min(1e-300)
 
 
-def line_search(problems: Problems, state: State, direction: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
-    """Minimise the objective along a direction.
+def line_search(
+    problems: Problems, scores: torch.Tensor, change: torch.Tensor, *, along: torch.Tensor, square: torch.Tensor
+) -> torch.Tensor:
+    """Minimise the objective along a direction d, downhill.
 
     Newton's method on the derivative, which is increasing and piecewise linear in the length; a
     bracket keeps it from cycling.
 
     Args:
         problems: M problems.
-        state: Where they stand.
-        direction: (M, D + 1), downhill.
-        change: (M, N), the scores of ``direction``.
+        scores: (M, N), where they stand.
+        change: (M, N), the scores of d.
+        along: (M,), the inner product of the coefficients with d.
+        square: (M,), the squared norm of d.
 
     Returns:
         (M, 1), step lengths >= 0.
     """
-    along = (state.coef * direction).sum(1)
-    square = direction.square().sum(1)
     length = torch.zeros_like(along)
     low, high = torch.zeros_like(along), torch.full_like(along, torch.inf)
     for _ in range(_LINE_STEPS):
-        dual = problems.dual(torch.addcmul(state.scores, change, length[:, None]))
+        dual = problems.dual(torch.addcmul(scores, change, length[:, None]))
         slope = along + length * square - (dual * change).sum(1)
         low = torch.where(slope < 0, length, low)
         high = torch.where(slope < 0, high, length)

@@ -10,6 +10,7 @@ import torch
 
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.linear.design import Design
+from dcgan_analysis.linear.gram import solve_gram
 from dcgan_analysis.linear.path import (
     MAX_ITER,
     TOLERANCE,
@@ -18,7 +19,7 @@ from dcgan_analysis.linear.path import (
     predict_classes,
 )
 from dcgan_analysis.linear.rows import ArrayRows, RowSource, as_rows, gather
-from dcgan_analysis.linear.solve import solve_gram_of
+from dcgan_analysis.linear.solve import warn_if_short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -108,10 +109,11 @@ def fit_draws(
                 raise AnalysisError(msg)
             design = Design(ArrayRows(features), scaling, device)
             problems = as_problems(design, codes, np.ones(len(codes)), Cs, len(classes))
-            coef, state = solve_gram_of(design, problems, tol=tol, max_iter=max_iter)
-            coefs.append(coef)
-            objective.append(state.objective.reshape(len(Cs), -1).cpu().numpy())
-            error.append(state.error.reshape(len(Cs), -1).cpu().numpy())
+            fit = solve_gram(design, problems, tol=tol, max_iter=max_iter)
+            warn_if_short(fit.error, tol)
+            coefs.append(design.exact_adjoint(fit.dual))
+            objective.append(fit.objective.reshape(len(Cs), -1).cpu().numpy())
+            error.append(fit.error.reshape(len(Cs), -1).cpu().numpy())
             if progress is not None:
                 progress(f"L2-SVM: draw {number + 1} of {len(draws)} solved")
         scores = Design(target, scaling, device).exact_scores(torch.cat(coefs)).cpu().numpy()

@@ -67,8 +67,13 @@ def _solve_one(matrix: torch.Tensor, problem: Problems, max_iter: int) -> State:
         second.diagonal().add_(1)
         factor = torch.linalg.cholesky(second)
         direction = -torch.cholesky_solve(gradient.T, factor).T
-        state = State(coef, scores, gradient, *([problem.objective(coef, scores)] * 3))
-        length = line_search(problem, state, direction, direction @ matrix.T)
+        length = line_search(
+            problem,
+            scores,
+            direction @ matrix.T,
+            along=(coef * direction).sum(1),
+            square=direction.square().sum(1),
+        )
         coef = coef + length * direction
         scores = coef @ matrix.T
         step += 1

@@ -5,30 +5,25 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from dcgan_analysis.hardware import has_bfloat16_units
 from dcgan_analysis.linear.descent import Problems, State, descend
-from dcgan_analysis.linear.design import Design
+from dcgan_analysis.linear.gram import solve_gram
 from dcgan_analysis.linear.newton import fits_newton, solve_newton
 from dcgan_analysis.linear.precondition import Preconditioner
-from dcgan_analysis.linear.products import gram_product, residuals_are_exact
-from dcgan_analysis.linear.rows import ArrayRows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-__all__ = ["gram", "prefers_gram", "solve", "solve_gram_of", "solve_primal"]
+    from dcgan_analysis.linear.design import Design
+
+__all__ = ["prefers_gram", "solve", "solve_primal", "warn_if_short"]
 
 # Sample (at most half of the rows) and rank of the preconditioner: larger ones save passes at high C but cost memory
 # (rank x D float32 numbers) and time before the first step.
 _SAMPLE, _RANK = 2048, 512
 # Beyond this size the Gram matrix (and its factor) costs more than the passes it saves.
 _GRAM_ROWS = 8192
-# Rows per block of the Gram matrix: products of this size ran fastest in bfloat16, three times as fast as halves of it.
-_GRAM_BLOCK = 1280
-_PIECE = 64
 
 
 def prefers_gram(rows: int, columns: int) -> bool:
@@ -92,7 +87,7 @@ def solve_primal(
     """
     if fits_newton(*design.shape):
         state = solve_newton(design, problems, max_iter=max_iter)
-        _warn(state, tol)
+        warn_if_short(state.error, tol)
         return state
     state = _evaluate(design, problems, coef)
     if expected is not None:
@@ -117,7 +112,7 @@ def solve_primal(
             progress=progress,
         )
         state.put(left, part)
-    _warn(state, tol)
+    warn_if_short(state.error, tol)
     return state
 
 
@@ -154,13 +149,13 @@ def _solve_dual(
     progress: Callable[[str], None] | None,
 ) -> State:
     half = tol / 2
-    coef, found = solve_gram_of(design, problems, tol=half, max_iter=max_iter, progress=progress)
+    found = solve_gram(design, problems, tol=half, max_iter=max_iter, progress=progress)
     # In exact arithmetic the objective on all rows is the one found through the Gram matrix; if
     # rounding says otherwise, the primal iteration finishes the job.
     state = solve_primal(
         design,
         problems,
-        coef,
+        design.exact_adjoint(found.dual),
         tol=half,
         max_iter=max_iter,
         expected=found.objective,
@@ -171,110 +166,14 @@ def _solve_dual(
     return state
 
 
-def solve_gram_of(
-    design: Design,
-    problems: Problems,
-    *,
-    tol: float,
-    max_iter: int,
-    progress: Callable[[str], None] | None = None,
-) -> tuple[torch.Tensor, State]:
-    """Solve M problems through the Gram matrix of the rows with a weight above 0.
-
-    With ``G = X X.T = L L.T`` the rows of L have the same inner products as the rows of X, so the
-    same iteration runs on L (n x n) in place of X (n x D). A solution v there is ``L.T @ dual``,
-    and ``dual @ X`` the solution here.
-
-    Args:
-        design: The data.
-        problems: M problems.
-        tol: Relative error of the objective.
-        max_iter: Largest number of steps per problem.
-        progress: Called with one line per step.
-
-    Returns:
-        Coefficients (M, D + 1), and the state in terms of L.
-    """
-    used = problems.weights.nonzero().squeeze(1)
-    inner = Problems(problems.labels[used], problems.weights[used], problems.positive, problems.c)
-    factor = _factor(gram(design, used))
-    compact = Design(ArrayRows(factor), 0.0, factor.device)
-    start = factor.new_zeros(len(problems), len(factor) + 1)
-    state = solve_primal(compact, inner, start, tol=tol, max_iter=max_iter, progress=progress)
-    dual = start.new_zeros(len(problems), design.shape[0])
-    dual[:, used] = torch.linalg.solve_triangular(factor.T, state.coef[:, :-1].T, upper=True).T
-    return design.exact_adjoint(dual), state
-
-
-def gram(design: Design, used: torch.Tensor) -> torch.Tensor:
-    """Return ``X X.T`` of the rows ``used`` (ascending), (n, n), intercept included.
-
-    Only the lower triangle of blocks is multiplied. Values that bfloat16 can hold, as those of most stores, are
-    multiplied in it without losing accuracy; otherwise a block of float32 rows is read once for each block that
-    precedes it, so that no float32 copy of the whole matrix is made.
-    """
-    size = len(used)
-    out = torch.empty(size, size, dtype=design.dtype, device=design.device)
-    parts = torch.split(used.cpu(), _GRAM_BLOCK)
-    halves = _in_bfloat16(design, parts)
-    starts = [0, *np.cumsum([len(part) for part in parts]).tolist()]
-    for row, part in enumerate(parts):
-        rows, below = design.sample(part) if halves is None else halves[row], slice(starts[row], starts[row + 1])
-        for column in range(row + 1):
-            others = design.sample(parts[column]) if halves is None else halves[column]
-            beside = slice(starts[column], starts[column + 1])
-            block = gram_product(rows, others)
-            out[below, beside] = block
-            out[beside, below] = block.T
-    if halves is not None:
-        out += design.intercept**2
-    return design.checked(out)
-
-
-def _in_bfloat16(design: Design, parts: Sequence[torch.Tensor]) -> list[torch.Tensor] | None:
-    """Return rows without the intercept column in bfloat16, or None where that would lose or cost something."""
-    if not (has_bfloat16_units(design.device) and residuals_are_exact(design.device)):
-        return None
-    halves = []
-    for part in parts:
-        first, stop = int(part[0]), int(part[-1]) + 1
-        # Neighbouring rows are read as they lie, without a copy.
-        together = stop - first == len(part)
-        rows = design.rows.read(first, stop).to(design.device) if together else design.sample(part)[:, :-1]
-        if rows.dtype == torch.bfloat16:
-            halves.append(rows)
-            continue
-        half = torch.empty(rows.shape, dtype=torch.bfloat16, device=design.device)
-        # Piece by piece: the way back to float32 then stays in the cache.
-        for piece, target in zip(torch.split(rows, _PIECE), torch.split(half, _PIECE), strict=True):
-            target.copy_(piece)
-            if not torch.equal(target.to(piece.dtype), piece):
-                return None
-        halves.append(half)
-    return halves
-
-
-def _factor(product: torch.Tensor) -> torch.Tensor:
-    """Return the Cholesky factor, of G plus as little of the identity as rounding demands."""
-    scale = float(product.diagonal().mean()) or 1.0
-    ridge = torch.finfo(product.dtype).eps * scale
-    while True:
-        shifted = product.clone()
-        shifted.diagonal().add_(ridge)
-        factor: torch.Tensor
-        factor, info = torch.linalg.cholesky_ex(shifted)
-        if not int(info):
-            return factor
-        ridge *= 8
-
-
-def _warn(state: State, tol: float) -> None:
+def warn_if_short(error: torch.Tensor, tol: float) -> None:
+    """Warn if any of the relative errors (M,) exceeds ``tol``."""
     from sklearn.exceptions import ConvergenceWarning
 
-    short = state.error > tol
+    short = error > tol
     if short.any():
         msg = (
             f"{int(short.sum())} of {len(short)} L2-SVM problems stopped at a relative error of "
-            f"{float(state.error.max()):.1e} instead of {tol:.1e}; raise max_iter or lower C."
+            f"{float(error.max()):.1e} instead of {tol:.1e}; raise max_iter or lower C."
         )
         warnings.warn(msg, ConvergenceWarning, stacklevel=4)

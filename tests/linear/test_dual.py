@@ -8,8 +8,8 @@ from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.linear import dual
 from dcgan_analysis.linear.design import Design
 from dcgan_analysis.linear.dual import fit_draws
+from dcgan_analysis.linear.gram import gram
 from dcgan_analysis.linear.rows import ArrayRows
-from dcgan_analysis.linear.solve import gram
 from dcgan_analysis.linear.svm import L2SVM
 
 GRID = [1e-4, 1e-2]

@@ -1,0 +1,220 @@
+"""Fewer rows than columns: the Gram matrix, and the squared hinge solved through it.
+
+A solution is a combination of the rows, ``w = a @ X``, and its scores are ``a @ G`` with ``G = X X.T`` (n, n). In terms
+of ``a`` the gradient is ``a - dual(scores)``, and with every row inside the margin the matrix of second derivatives,
+``I + 2 C X.T X``, acts as ``I + 2 C G``. One Cholesky factor of that serves all classes as an exact preconditioner of
+that case, so that the conjugate gradients of `descent` need some twenty steps of one solve and one product each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from dcgan_analysis.hardware import has_bfloat16_units
+from dcgan_analysis.linear.descent import Problems, line_search
+from dcgan_analysis.linear.products import gram_product, residuals_are_exact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dcgan_analysis.linear.design import Design
+
+__all__ = ["GramFit", "gram", "solve_gram"]
+
+# Rows per block of the Gram matrix in bfloat16: products of this size ran fastest, three times as fast as halves of it.
+_GRAM_BLOCK = 1280
+_PIECE = 64
+# In float32 small blocks waste less above the diagonal. So many elements of float32 are held at once (512 MB).
+_FLOAT_BLOCK = 200
+_HELD_ELEMENTS = 1 << 27
+# Steps whose gain, beside the gain of as many before, tells how much is left.
+_WINDOW = 4
+
+
+@dataclass(frozen=True)
+class GramFit:
+    """Solutions of M problems as combinations of rows.
+
+    Attributes:
+        dual: (M, N) factors of the rows: the coefficients are ``dual @ X``.
+        objective: (M,) float64.
+        error: (M,) estimated distance of the objective to the optimum, relative.
+        steps: (M,) int64.
+    """
+
+    dual: torch.Tensor
+    objective: torch.Tensor
+    error: torch.Tensor
+    steps: torch.Tensor
+
+
+def solve_gram(
+    design: Design,
+    problems: Problems,
+    *,
+    tol: float,
+    max_iter: int,
+    progress: Callable[[str], None] | None = None,
+) -> GramFit:
+    """Solve M problems through the Gram matrix of the rows with a weight above 0.
+
+    Problems of one C are solved together, and each C starts where the one before has ended.
+
+    Args:
+        design: The data.
+        problems: M problems.
+        tol: Relative error of the objective.
+        max_iter: Largest number of steps per problem.
+        progress: Called with one line per C.
+    """
+    used = problems.weights.nonzero().squeeze(1)
+    product = gram(design, used)
+    inner = Problems(problems.labels[used], problems.weights[used], problems.positive, problems.c)
+    count = len(problems)
+    dual = product.new_zeros(count, design.shape[0])
+    objective, error = torch.empty(2, count, dtype=torch.float64, device=product.device)
+    steps = torch.zeros(count, dtype=torch.int64, device=product.device)
+    start: dict[int, torch.Tensor] = {}
+    for c in problems.c.unique():
+        index = (problems.c == c).nonzero().squeeze(1)
+        own = inner.take(index)
+        classes = own.positive.tolist()
+        begin = torch.stack([start.get(k, product.new_zeros(len(product))) for k in classes])
+        found, objective[index], error[index], steps[index] = _solve_one_c(product, own, begin, tol, max_iter)
+        start = dict(zip(classes, found, strict=True))
+        dual[index[:, None], used[None]] = found
+        if progress is not None:
+            worst, most = float(error[index].max()), int(steps[index].max())
+            progress(f"L2-SVM, C = {float(c):g}: {most} steps on the Gram matrix, error {worst:.1e}")
+    return GramFit(dual, objective, error, steps)
+
+
+def _solve_one_c(
+    product: torch.Tensor, problems: Problems, dual: torch.Tensor, tol: float, max_iter: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return dual (M, n), objective, error and steps (M,) of problems with the same C, started at ``dual``."""
+    scale = float(2 * problems.c[0] * problems.weights.max())
+    factor, shift = _factor(product, scale)
+    scores = dual @ product
+    gradient = dual - problems.dual(scores)
+    solved = torch.cholesky_solve(gradient.T, factor).T
+    # The product with G without multiplying, for (shift + scale G) solved = gradient.
+    image = (gradient - shift * solved) / scale
+    direction, slope = -solved, (gradient * image).sum(1, keepdim=True)
+    history = [_objective(problems, dual, scores)]
+    steps = torch.zeros(len(problems), dtype=torch.int64, device=dual.device)
+    error = torch.full_like(history[0], torch.inf)
+    while int(steps[0]) < max_iter:
+        change = direction @ product
+        uphill = (change * gradient).sum(1, keepdim=True) >= 0
+        direction, change = torch.where(uphill, -solved, direction), torch.where(uphill, -image, change)
+        length = line_search(
+            problems, scores, change, along=(dual * change).sum(1), square=(direction * change).sum(1).clamp_min(0)
+        )
+        dual, scores, old = dual + length * direction, scores + length * change, gradient
+        gradient = dual - problems.dual(scores)
+        solved = torch.cholesky_solve(gradient.T, factor).T
+        image = (gradient - shift * solved) / scale
+        before, slope = slope, (gradient * image).sum(1, keepdim=True)
+        beta = (slope - (old * image).sum(1, keepdim=True)) / before.clamp_min(torch.finfo(slope.dtype).tiny)
+        direction = direction * beta.clamp_min(0) - solved
+        steps += 1
+        history = [*history[-2 * _WINDOW :], _objective(problems, dual, scores)]
+        error = _left(history, 0.5 * slope.squeeze(1).double()) / history[-1].clamp_min(1e-300)
+        if (error <= tol).all():
+            break
+    # Scores drift while they are updated; what is reported is computed anew.
+    objective = _objective(problems, dual, dual @ product)
+    drift = (objective - history[-1]).abs() / objective.clamp_min(1e-300)
+    return dual, objective, torch.maximum(error, drift), steps
+
+
+def _objective(problems: Problems, dual: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    loss = problems.hinge(scores).double().square() @ problems.weights.double()
+    return 0.5 * (dual.double() * scores.double()).sum(1) + problems.c.double() * loss
+
+
+def _left(history: list[torch.Tensor], promised: torch.Tensor) -> torch.Tensor:
+    """Estimate how far objectives (M,) are from their optimum.
+
+    The gain of the last steps, continued as a geometric series with the ratio to the gain of as many steps before; and
+    at least what the quadratic model promises. Until there are so many steps nothing is known.
+    """
+    if len(history) <= 2 * _WINDOW:
+        return torch.full_like(promised, torch.inf)
+    first, middle, last = history[-1 - 2 * _WINDOW], history[-1 - _WINDOW], history[-1]
+    recent, earlier = (middle - last).clamp_min(0), (first - middle).clamp_min(1e-300)
+    ratio = (recent / earlier).clamp(0.1, 0.99)
+    return torch.maximum(promised, recent * ratio / (1 - ratio))
+
+
+def _factor(product: torch.Tensor, scale: float) -> tuple[torch.Tensor, float]:
+    """Return the Cholesky factor of ``shift I + scale G`` and the shift: 1, or as much as rounding demands."""
+    shift = 1.0
+    while True:
+        shifted = product * scale
+        shifted.diagonal().add_(shift)
+        factor: torch.Tensor
+        factor, info = torch.linalg.cholesky_ex(shifted)
+        if not int(info):
+            return factor, shift
+        shift = max(2 * shift, torch.finfo(product.dtype).eps * scale * float(product.diagonal().mean()))
+
+
+def gram(design: Design, used: torch.Tensor) -> torch.Tensor:
+    """Return ``X X.T`` of the rows ``used`` (ascending), (n, n), intercept included.
+
+    Only the lower triangle of blocks is multiplied. Where the device is fast at it, values that bfloat16 can hold, as
+    those of most stores, are multiplied in it without losing accuracy. A matrix too large to be held in float32 is read
+    block by block, each once for each block that precedes it.
+    """
+    size = len(used)
+    out = torch.empty(size, size, dtype=design.dtype, device=design.device)
+    halves = _in_bfloat16(design, used.cpu().split(_GRAM_BLOCK))
+    if halves is None and size * design.shape[1] <= _HELD_ELEMENTS:
+        rows = design.sample(used.cpu())
+        for start in range(0, size, _FLOAT_BLOCK):
+            stop = min(start + _FLOAT_BLOCK, size)
+            out[start:stop, :stop] = rows[start:stop] @ rows[:stop].T
+            out[:start, start:stop] = out[start:stop, :start].T
+        return design.checked(out)
+    parts = used.cpu().split(_GRAM_BLOCK)
+    starts = [0, *np.cumsum([len(part) for part in parts]).tolist()]
+    for row, part in enumerate(parts):
+        rows, below = design.sample(part) if halves is None else halves[row], slice(starts[row], starts[row + 1])
+        for column in range(row + 1):
+            others = design.sample(parts[column]) if halves is None else halves[column]
+            beside = slice(starts[column], starts[column + 1])
+            block = gram_product(rows, others)
+            out[below, beside] = block
+            out[beside, below] = block.T
+    if halves is not None:
+        out += design.intercept**2
+    return design.checked(out)
+
+
+def _in_bfloat16(design: Design, parts: Sequence[torch.Tensor]) -> list[torch.Tensor] | None:
+    """Return rows without the intercept column in bfloat16, or None where that would lose or cost something."""
+    if not (has_bfloat16_units(design.device) and residuals_are_exact(design.device)):
+        return None
+    halves = []
+    for part in parts:
+        first, stop = int(part[0]), int(part[-1]) + 1
+        # Neighbouring rows are read as they lie, without a copy.
+        together = stop - first == len(part)
+        rows = design.rows.read(first, stop).to(design.device) if together else design.sample(part)[:, :-1]
+        if rows.dtype == torch.bfloat16:
+            halves.append(rows)
+            continue
+        half = torch.empty(rows.shape, dtype=torch.bfloat16, device=design.device)
+        # Piece by piece: the way back to float32 then stays in the cache.
+        for piece, target in zip(rows.split(_PIECE), half.split(_PIECE), strict=True):
+            target.copy_(piece)
+            if not torch.equal(target.to(piece.dtype), piece):
+                return None
+        halves.append(half)
+    return halves
