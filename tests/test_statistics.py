@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
-from dcgan_analysis.statistics import Z_95, spread_interval, wilson_interval
+from dcgan_analysis.statistics import Z_95, mcnemar, paired_draws, spread_interval, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -64,3 +65,56 @@ def test_draws_are_reported_as_mean_and_196_standard_deviations():
 def test_equal_draws_and_a_single_one_have_no_spread():
     assert spread_interval([0.5, 0.5, 0.5]) == (0.5, 0.5, 0.5)
     assert spread_interval([0.7]) == (0.7, 0.7, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("only_a", "only_b", "p"),
+    # By hand: twice the binomial tail of 1/2. 5 of 5: 2/32; 8 of 10: 2 (45 + 10 + 1) / 1024; 3 of 6 and 0 of 0: 1.
+    [(5, 0, 2 / 32), (0, 5, 2 / 32), (8, 2, 112 / 1024), (3, 3, 1), (0, 0, 1)],
+)
+def test_mcnemars_test_is_exact(only_a, only_b, p):
+    found = mcnemar(only_a, only_b, 100)
+    assert found.p == pytest.approx(p)
+    assert found.value == (only_a - only_b) / 100
+    assert found.low <= found.value <= found.high
+    assert found.low < found.high
+
+
+def test_swapping_two_classifiers_mirrors_their_difference():
+    one, other = mcnemar(30, 12, 200), mcnemar(12, 30, 200)
+    assert (one.value, one.low, one.high, one.p) == pytest.approx((-other.value, -other.high, -other.low, other.p))
+
+
+def test_an_interval_without_zero_goes_with_a_small_p():
+    assert mcnemar(40, 10, 1000).low > 0
+    assert mcnemar(40, 10, 1000).p < 0.05
+    assert mcnemar(12, 10, 1000).low < 0
+
+
+@pytest.mark.parametrize("wrong", [(1, 1, 1), (-1, 0, 5), (0, 0, 0)])
+def test_impossible_counts_of_disagreement_are_refused(wrong):
+    with pytest.raises(ValueError, match="add up"):
+        mcnemar(*wrong)
+
+
+def test_draws_and_images_both_widen_a_paired_interval():
+    a = np.array([[1, 1, 1, 0], [1, 1, 1, 1]])
+    b = np.array([[1, 0, 1, 0], [0, 1, 1, 1]])
+    # By hand: differences by draw 1/4, 1/4 (variance 0); by image 1/2, 1/2, 0, 0 (variance 1/12, over 4 images 1/48).
+    found = paired_draws(a, b, same_draws=True)
+    assert found.high - found.value == pytest.approx(1.96 / math.sqrt(48), rel=1e-4)
+    assert found.p == pytest.approx(math.erfc(0.25 * math.sqrt(48) / math.sqrt(2)))
+    # With other draws the variances over draws add: A's means 3/4, 1 have 1/32, B's 1/2, 3/4 have 1/32; over 2 draws.
+    apart = paired_draws(a, b, same_draws=False)
+    assert apart.high - apart.value == pytest.approx(1.96 * math.sqrt(1 / 48 + 1 / 32), rel=1e-4)
+
+
+def test_identical_predictions_have_no_difference():
+    a = np.ones((3, 5))
+    assert paired_draws(a, a, same_draws=True) == paired_draws(a, a, same_draws=False)
+    assert paired_draws(a, a, same_draws=True).p == 1
+
+
+def test_draws_on_other_images_are_refused():
+    with pytest.raises(ValueError, match="same N images"):
+        paired_draws(np.ones((2, 4)), np.ones((2, 5)), same_draws=False)

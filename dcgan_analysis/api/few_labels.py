@@ -184,10 +184,24 @@ def save_draws_figures(context: RunContext, images: LabelledImages, classes: Tab
     context.save_figure(figures.confusion_matrix(counts, images.classes), "confusion", "Confusion matrix, all draws")
 
 
-def save_draws(context: RunContext, images: LabelledImages, probes: Mapping[str, FewLabelProbe]) -> None:
-    """Save what every tested draw predicts, (draws, N_test), as draws.npz, for paired comparisons."""
+def save_draws(
+    context: RunContext, images: LabelledImages, probes: Mapping[str, FewLabelProbe], draws: Draws | None = None
+) -> None:
+    """Save what every tested draw predicts, (draws, N_test), as draws.npz, for paired comparisons.
+
+    Args:
+        context: The run.
+        images: The images.
+        probes: Who -> what was found; comparisons take the first.
+        draws: The draws, of which a hash of the ids is saved: comparisons then know which draws two runs share.
+    """
     import numpy as np
 
+    from dcgan_analysis.hashing import hash_json
+
     small = np.min_scalar_type(len(images.classes) - 1)
-    predictions = {who: probe.predictions.astype(small) for who, probe in probes.items()}
-    context.save_arrays("draws", ids=np.array(images.test.ids), labels=images.test_labels, **predictions)
+    arrays = {who: probe.predictions.astype(small) for who, probe in probes.items()}
+    if draws is not None:
+        ids = images.train.ids
+        arrays["drawn"] = np.array([hash_json(sorted(ids[row] for row in draw)) for draw in draws.tested])
+    context.save_arrays("draws", ids=np.array(images.test.ids), labels=images.test_labels, **arrays)

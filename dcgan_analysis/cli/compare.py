@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -16,12 +17,19 @@ __all__ = ["command"]
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @options.json_option
 def command(runs: tuple[Path, ...], as_json: bool) -> None:
-    """Show results of several run folders side by side, with what differs between them."""
-    from dcgan_analysis.api.result import Result
-    from dcgan_analysis.report import comparison_table, print_table
+    """Show results of several run folders side by side, with what differs between them.
 
-    table = comparison_table([Result.load(run) for run in runs])
+    Then says whether the first run beats each other one on the same test images: McNemar's exact test on what they
+    predict for each image; where the test images are not the same, why they cannot be paired.
+    """
+    from dcgan_analysis.api.result import Result
+    from dcgan_analysis.report import comparison_table, paired_table, print_table
+
+    results = [Result.load(run) for run in runs]
+    table = comparison_table(results)
+    paired = paired_table(results, table.columns[1:])
     if as_json:
-        click.echo(table.model_dump_json(indent=2))
-    else:
-        print_table(table, console())
+        click.echo(json.dumps({**table.model_dump(mode="json"), "paired": paired.model_dump(mode="json")}, indent=2))
+        return
+    print_table(table, console())
+    print_table(paired, console())

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from dcgan_analysis.report.compare import comparison_table
     from dcgan_analysis.report.console import print_result, print_table
     from dcgan_analysis.report.html import render_report, write_report
+    from dcgan_analysis.report.paired import paired_table
 
 __all__ = [
     "REPORT_NAME",
     "comparison_table",
+    "paired_table",
     "print_result",
     "print_table",
     "render_report",
@@ -27,6 +29,7 @@ REPORT_NAME = "report.html"
 
 _HOME = {
     "comparison_table": "compare",
+    "paired_table": "paired",
     "print_result": "console",
     "print_table": "console",
     "render_report": "html",

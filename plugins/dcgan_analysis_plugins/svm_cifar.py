@@ -7,7 +7,8 @@
 4. The same for each layer alone, and for few labels per class over several random draws.
 
 Consumes a checkpoint with a discriminator and a labelled dataset with a training and a test split.
-Produces ``accuracy``, ``twin_accuracy``, ``few_label_accuracy``, ``twin_few_label_accuracy``, and predictions.npz.
+Produces ``accuracy``, ``twin_accuracy``, ``few_label_accuracy``, ``twin_few_label_accuracy``, predictions.npz
+and draws.npz.
 
 Reference: Radford, Metz, Chintala, ICLR 2016, arXiv 1511.06434, section 5.1 and Table 1.
 Beyond the paper: intervals, the twin, the layers alone. The size of the held-out part, a fifth of the training images,
@@ -29,7 +30,7 @@ from dcgan_analysis.api.classification import (
     save_class_figures,
     save_predictions,
 )
-from dcgan_analysis.api.few_labels import make_draws
+from dcgan_analysis.api.few_labels import make_draws, save_draws
 from dcgan_analysis.api.probing import (
     LEARNED,
     TWIN,
@@ -144,6 +145,8 @@ class SvmCifar:
         with context.stage("figures"):
             predictions = {who: choice.predictions for who, choice in choices.items()}
             save_predictions(context, images, predictions)
+            if draws.per_class:
+                save_draws(context, images, {who: one.few for who, one in studies.items() if one.few}, draws)
             save_grid_figure(context, choices)
             _save_layers(context, layers)
             save_class_figures(context, images, predictions[LEARNED])

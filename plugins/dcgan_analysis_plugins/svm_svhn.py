@@ -117,7 +117,7 @@ class SvmSvhn:
         probes = {who: sizes[per_class] for who, sizes in found.items()}
         classes = draws_classes_table(images, probes)
         with context.stage("figures"):
-            save_draws(context, images, probes)
+            save_draws(context, images, probes, first)
             save_grid_figure(context, probes, "error", caption="Mean over the choosing draws; the marked C is tested.")
             save_draws_figures(context, images, classes, probes[LEARNED])
             if more:
