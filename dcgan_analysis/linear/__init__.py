@@ -15,23 +15,29 @@ if TYPE_CHECKING:
     from dcgan_analysis.linear.rows import ArrayRows, RowSource, as_rows, gather
     from dcgan_analysis.linear.scaling import ScaledRows, Standardisation, learn_standardisation
     from dcgan_analysis.linear.svm import L2SVM
+    from dcgan_analysis.linear.transforms import JoinedRows, MeanRows, RootRows, ScaledRows, Scaler, learn_scaler
 
 __all__ = [
     "L2SVM",
     "ArrayRows",
     "DrawFits",
     "FewLabelProbe",
+    "JoinedRows",
+    "MeanRows",
     "Probe",
+    "RootRows",
     "RowSource",
     "SVMPath",
     "ScaledRows",
     "Standardisation",
+    "Scaler",
     "as_rows",
     "few_label_probe",
     "fit_draws",
     "gather",
     "l2svm_path",
     "learn_standardisation",
+    "learn_scaler",
     "probe",
 ]
 
@@ -51,6 +57,12 @@ _HOMES = {
     "gather": "rows",
     "l2svm_path": "path",
     "learn_standardisation": "scaling",
+    "JoinedRows": "transforms",
+    "MeanRows": "transforms",
+    "RootRows": "transforms",
+    "ScaledRows": "transforms",
+    "Scaler": "transforms",
+    "learn_scaler": "transforms",
     "probe": "probing",
 }
 

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from dcgan_analysis_plugins.svm_best import Recipe, SvmBest, cook, mirror
+from dcgan_analysis_plugins.svm_cifar import SvmCifar
+
+from dcgan_analysis import linear
+from dcgan_analysis.data.dataset import Dataset, DatasetSplit
+from dcgan_analysis.testing import check_analysis
+
+SHORT = {"C": (1e-3, 1e-2), "best_C": (1e-4, 1e-3), "grids": (2,), "layers": False}
+
+
+def steps(result):
+    table = next(table for table in result.tables if table.name == "steps")
+    return {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+
+
+def test_svm_best_keeps_the_contract(dcgan_context):
+    settings = {"C": (1e-3,), "best_C": (1e-3,), "grids": (2,), "mirror": False}
+    result = check_analysis(SvmBest(), dcgan_context, settings)
+    assert list(result.metrics) == ["accuracy", "paper_accuracy", "gain"]
+    assert any(name.startswith("without ") for name in steps(result))
+
+
+def test_the_paper_preset_is_that_of_svm_cifar(run, make_images, saved):
+    images = make_images()
+    best = run(SvmBest(), images, **SHORT)
+    cifar = run(SvmCifar(), images, C=(1e-3, 1e-2), labels_per_class=0, twin=False, ablation=False)
+    assert best.metrics["paper_accuracy"].value == cifar.metrics["accuracy"].value
+    ours, theirs = saved(best, "predictions"), saved(cifar, "predictions")
+    assert ours["paper"].tolist() == theirs["learned features"].tolist()
+
+
+def test_the_gain_is_that_of_the_saved_predictions(run, make_images, saved):
+    result = run(SvmBest(), make_images(), **SHORT)
+    arrays = saved(result, "predictions")
+    right = {name: float((arrays[name] == arrays["labels"]).mean()) for name in ("best", "paper")}
+    assert result.metrics["gain"].value == pytest.approx(right["best"] - right["paper"])
+    assert result.metrics["gain"].low <= result.metrics["gain"].value <= result.metrics["gain"].high
+
+
+def test_only_steps_that_help_are_kept(run, make_images):
+    for step in list(steps(run(SvmBest(), make_images(), **SHORT)).values())[1:]:
+        assert step["kept"] == (step["gain"] > 0)
+        assert (step["best without it"] is not None) == step["kept"]
+
+
+def test_test_images_take_no_part_in_any_choice(run, make_images, shuffle_test_labels, saved):
+    images = make_images()
+    first = run(SvmBest(), images, **SHORT)
+    shuffled = run(SvmBest(), shuffle_test_labels(images), **SHORT)
+    assert steps(first) == steps(shuffled)
+    assert saved(first, "predictions")["best"].tolist() == saved(shuffled, "predictions")["best"].tolist()
+    test = images.split("test")
+    blank = DatasetSplit(np.zeros_like(test.images), test.labels, test.ids, classes=test.classes)
+    other = run(SvmBest(), Dataset.from_splits("shapes", {"train": images.split("train"), "test": blank}), **SHORT)
+    assert steps(other) == steps(first)
+
+
+def test_the_scaler_sees_no_held_out_row_while_choosing_and_no_test_row_ever(run, make_images, monkeypatch):
+    seen = []
+    real = linear.learn_scaler
+
+    def watched(rows, used):
+        seen.append((rows.shape[0], int(used.sum())))
+        return real(rows, used)
+
+    monkeypatch.setattr(linear, "learn_scaler", watched, raising=False)
+    images = make_images()
+    result = run(SvmBest(), images, **{**SHORT, "root": False, "mirror": False})
+    n, held = len(images.split("train")), round(0.2 * len(images.split("train")))
+    assert {rows for rows, _ in seen} == {n}
+    assert seen[0] == (n, n - held)
+    # Only the refit of a preset that kept the step learns from all training rows.
+    assert [used for _, used in seen].count(n) == int(steps(result)["standardised"]["kept"])
+
+
+def test_changes_add_up_and_mirrored_images_come_back():
+    recipe = cook(Recipe(4), [{"root": True}, {"without": ("a",)}, {"grid": 2}, {"without": ("b",)}])
+    assert recipe == Recipe(2, root=True, without=("a", "b"))
+    images = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 1, 3, 4)
+    split = DatasetSplit(images, None, ["a", "b"])
+    assert mirror(split).images[0, 0, 0].tolist() == [3, 2, 1, 0]
+    assert (mirror(mirror(split)).images == images).all()
+    assert mirror(split).sha256 != split.sha256
