@@ -37,7 +37,7 @@ LAYERS = (
     ("stores", "importers"),
     ("training",),
     ("api", "hookspecs"),
-    ("_plugin_checks", "_plugin_loading", "plugins", "library", "inspection", "runner", "report"),
+    ("_plugin_checks", "_plugin_loading", "plugins", "library", "inspection", "runner", "report", "tables"),
     ("cli", "testing"),
     ("__init__", "__main__"),
 )

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.stores.checkpoint import Checkpoint
     from dcgan_analysis.stores.extraction import Extraction
 
-__all__ = ["RunContext"]
+__all__ = ["RunContext", "cut_split"]
 
 
 @dataclass
@@ -69,6 +69,7 @@ class RunContext:
     _notes: list[str] = field(default_factory=list)
     _warnings: list[str] = field(default_factory=list)
     _splits: dict[str, DatasetSplit] = field(default_factory=dict)
+    _taken: dict[str, DatasetSplit] = field(default_factory=dict)
     _started: float = field(default_factory=time.time)
 
     @property
@@ -97,15 +98,8 @@ class RunContext:
 
     def split(self, name: str) -> DatasetSplit:
         """Return a split of the dataset, cut to ``limit`` images evenly spread over it."""
-        import numpy as np
-
         if name not in self._splits:
-            split = self.dataset.split(name)
-            if self.limit is not None and self.limit < len(split):
-                # Evenly spread, for the images may be sorted by class.
-                chosen = np.linspace(0, len(split) - 1, self.limit).round().astype(np.int64)
-                split = split.take(chosen, source=f"{split.source}, {self.limit} of {len(split)}")
-            self._splits[name] = split
+            self._splits[name] = self._taken[name] = cut_split(self.dataset.split(name), self.limit)
         return self._splits[name]
 
     def use_split(self, name: str, split: DatasetSplit) -> None:
@@ -245,6 +239,7 @@ class RunContext:
                 name: SplitRecord(n=len(split), sha256=split.sha256, source=split.source)
                 for name, split in self._splits.items()
             },
+            taken={name: split.sha256 for name, split in self._taken.items()},
             note=self._dataset.note,
         )
 
@@ -259,6 +254,17 @@ class RunContext:
             parameters=metadata.parameters,
             training={"data": metadata.data, "epoch": metadata.epoch, "step": metadata.step, **metadata.training},
         )
+
+
+def cut_split(split: DatasetSplit, limit: int | None) -> DatasetSplit:
+    """Return ``limit`` images evenly spread over a split; the split itself if it has no more, or limit is None."""
+    import numpy as np
+
+    if limit is None or limit >= len(split):
+        return split
+    # Evenly spread, for the images may be sorted by class.
+    chosen = np.linspace(0, len(split) - 1, limit).round().astype(np.int64)
+    return split.take(chosen, source=f"{split.source}, {limit} of {len(split)}")
 
 
 def _digits(names: tuple[str, ...]) -> list[int]:

@@ -121,6 +121,9 @@ class DatasetRecord(_Document):
     classes: list[str]
     image_shape: tuple[int, int, int]
     splits: dict[str, SplitRecord]
+    taken: dict[str, str] = Field(
+        default_factory=dict, description="hash of each split as taken from the dataset, before the analysis divided it"
+    )
     note: str = ""
 
 

@@ -32,6 +32,7 @@ _COMMANDS = {
     "prepare": "prepare",
     "run": "run",
     "show": "show",
+    "table": "table",
     "train": "train",
     "verify": "verify",
 }
@@ -47,6 +48,7 @@ _SUMMARIES = {
     "prepare": "Decode images of any source once, to one size.",
     "run": "Run an analysis.",
     "show": "Describe a checkpoint, a feature store or a run.",
+    "table": "Print a table of the paper with this program's rows beside it.",
     "train": "Train a DCGAN by the paper's recipe.",
     "verify": "Check a checkpoint, a feature store or a run for damage.",
 }
