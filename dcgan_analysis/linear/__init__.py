@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.linear.rows import ArrayRows, RowSource, as_rows, gather
     from dcgan_analysis.linear.scaling import ScaledRows, Standardisation, learn_standardisation
     from dcgan_analysis.linear.svm import L2SVM
-    from dcgan_analysis.linear.transforms import JoinedRows, MeanRows, RootRows, ScaledRows, Scaler, learn_scaler
+    from dcgan_analysis.linear.transforms import JoinedRows, MeanRows, RootRows
 
 __all__ = [
     "L2SVM",
@@ -30,14 +30,12 @@ __all__ = [
     "SVMPath",
     "ScaledRows",
     "Standardisation",
-    "Scaler",
     "as_rows",
     "few_label_probe",
     "fit_draws",
     "gather",
     "l2svm_path",
     "learn_standardisation",
-    "learn_scaler",
     "probe",
 ]
 
@@ -60,9 +58,6 @@ _HOMES = {
     "JoinedRows": "transforms",
     "MeanRows": "transforms",
     "RootRows": "transforms",
-    "ScaledRows": "transforms",
-    "Scaler": "transforms",
-    "learn_scaler": "transforms",
     "probe": "probing",
 }
 

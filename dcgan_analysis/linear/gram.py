@@ -174,7 +174,7 @@ def gram(design: Design, used: torch.Tensor) -> torch.Tensor:
     """
     size = len(used)
     out = torch.empty(size, size, dtype=design.dtype, device=design.device)
-    halves = _in_bfloat16(design, used.cpu().split(_GRAM_BLOCK))
+    halves = _in_bfloat16(design, torch.split(used.cpu(), _GRAM_BLOCK))
     if halves is None and size * design.shape[1] <= _HELD_ELEMENTS:
         rows = design.sample(used.cpu())
         for start in range(0, size, _FLOAT_BLOCK):
@@ -182,7 +182,7 @@ def gram(design: Design, used: torch.Tensor) -> torch.Tensor:
             out[start:stop, :stop] = rows[start:stop] @ rows[:stop].T
             out[:start, start:stop] = out[start:stop, :start].T
         return design.checked(out)
-    parts = used.cpu().split(_GRAM_BLOCK)
+    parts = torch.split(used.cpu(), _GRAM_BLOCK)
     starts = [0, *np.cumsum([len(part) for part in parts]).tolist()]
     for row, part in enumerate(parts):
         rows, below = design.sample(part) if halves is None else halves[row], slice(starts[row], starts[row + 1])
@@ -212,7 +212,7 @@ def _in_bfloat16(design: Design, parts: Sequence[torch.Tensor]) -> list[torch.Te
             continue
         half = torch.empty(rows.shape, dtype=torch.bfloat16, device=design.device)
         # Piece by piece: the way back to float32 then stays in the cache.
-        for piece, target in zip(rows.split(_PIECE), half.split(_PIECE), strict=True):
+        for piece, target in zip(torch.split(rows, _PIECE), torch.split(half, _PIECE), strict=True):
             target.copy_(piece)
             if not torch.equal(target.to(piece.dtype), piece):
                 return None

@@ -11,6 +11,8 @@ from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.linear.rows import ArrayRows, RowSource, as_rows, spans
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 __all__ = ["ScaledRows", "Standardisation", "learn_standardisation"]
@@ -96,31 +98,46 @@ class ScaledRows:
             target.copy_(rows).sub_(self._scaling.mean).mul_(self._factor)
 
 
-def learn_standardisation(features: Any, added: float = 0.0) -> Standardisation:
+def learn_standardisation(
+    features: Any, added: float = 0.0, *, used: NDArray[np.bool_] | None = None
+) -> Standardisation:
     """Learn mean and ``sqrt(variance + added)`` of each column, in one pass.
+
+    A column that hardly varies (below a thousandth of the median deviation) is divided by that bound, not blown up.
 
     Args:
         features: Training features (N, D), the only ones that take part: array, tensor or ``RowSource``.
-        added: Added to the variances, so that a feature that hardly varies is not blown up. A column that does not
-            vary at all gets deviation 1.
+        added: Added to the variances.
+        used: (N,) mask of the rows that take part, of which the others are not looked at; None: all.
+
+    Raises:
+        AnalysisError: If fewer than two rows take part.
 
     Example:
         >>> learn_standardisation(torch.tensor([[1.0, 5.0], [3.0, 5.0]])).deviation
         tensor([1., 1.])
     """
     rows = as_rows(features)
+    mask = torch.ones(rows.shape[0], dtype=torch.bool) if used is None else torch.from_numpy(used)
+    if int(mask.sum()) < 2:
+        msg = f"Standardisation is learned on {int(mask.sum())} rows; at least 2 are needed."
+        raise AnalysisError(msg)
     count = 0
     mean = torch.zeros(rows.shape[1], dtype=torch.float64)
     squares = torch.zeros_like(mean)
     for start, stop in spans(rows):
         # Means and squared deviations of blocks are joined (Chan, Golub, LeVeque 1979): no difference of large sums.
         block = rows.read(start, stop).to(torch.float32)
-        n = stop - start
+        if used is not None:
+            block = block[mask[start:stop]]
+        n = len(block)
+        if not n:
+            continue
         variance, centre = torch.var_mean(block, dim=0, correction=0)
         shift = centre.double() - mean
         squares += variance.double() * n + shift.square() * (count * n / (count + n))
         mean += shift * (n / (count + n))
         count += n
-    variance = squares / count + added
-    deviation = torch.where(variance > 0, variance.sqrt(), torch.ones_like(variance))
-    return Standardisation(mean.float(), deviation.float())
+    deviation = (squares / count + added).sqrt()
+    floor = float(deviation.median()) / 1000 or 1.0
+    return Standardisation(mean.float(), deviation.clamp_min(floor).float())

@@ -170,13 +170,13 @@ class Kitchen:
 
     def choose(self, recipe: Recipe) -> Choice:
         """Choose C on held-out images; a scaler is learned on the training images that are not held out."""
-        from dcgan_analysis.linear import ScaledRows, l2svm_path, learn_scaler
+        from dcgan_analysis.linear import l2svm_path, learn_standardisation
 
         if recipe not in self._choices:
             held, labels = self.images.held_out, self.images.labels
             rows = self.rows(recipe, "train")
             if recipe.standardise:
-                rows = ScaledRows(rows, learn_scaler(rows, ~held))
+                rows = learn_standardisation(rows, used=~held)(rows)
             grid = sorted(self.config.C if recipe == self.paper else self.config.best_C)
             step = steps(self.context.progress, "held-out accuracy of one recipe (steps)")
             path = l2svm_path(rows, labels, grid, sample_weight=~held, tol=_TOLERANCE, progress=step)
@@ -186,13 +186,13 @@ class Kitchen:
 
     def predict(self, recipe: Recipe) -> NDArray[np.int64]:
         """Refit on all training images, by which a scaler is learned anew, and predict the test images."""
-        from dcgan_analysis.linear import L2SVM, ScaledRows, learn_scaler
+        from dcgan_analysis.linear import L2SVM, learn_standardisation
 
         labels = self.images.labels
         train, test = self.rows(recipe, "train"), self.rows(recipe, "test")
         if recipe.standardise:
-            scaler = learn_scaler(train, labels == labels)
-            train, test = ScaledRows(train, scaler), ScaledRows(test, scaler)
+            standardise = learn_standardisation(train)
+            train, test = standardise(train), standardise(test)
         step = steps(self.context.progress, "refit (steps)")
         predicted: NDArray[np.int64] = L2SVM(C=self.choose(recipe).c, progress=step).fit(train, labels).predict(test)
         return predicted

@@ -76,3 +76,26 @@ def test_the_svm_and_gather_read_standardised_rows(features):
 def test_another_number_of_columns_is_refused(features):
     with pytest.raises(AnalysisError, match=r"Features have 3 columns, the standardisation was learned on 4\."):
         learn_standardisation(features)(features[:, :3])
+
+
+def test_rows_that_do_not_take_part_are_not_looked_at():
+    values = torch.randn(40, 5, generator=torch.Generator().manual_seed(0))
+    used = np.arange(40) % 3 != 0
+    found = learn_standardisation(Blocks(values), used=used)
+    poisoned = values.clone()
+    poisoned[torch.from_numpy(~used)] = 1e6
+    again = learn_standardisation(Blocks(poisoned), used=used)
+    assert torch.equal(found.mean, again.mean)
+    assert torch.equal(found.deviation, again.deviation)
+    torch.testing.assert_close(found.mean, values[torch.from_numpy(used)].mean(0))
+
+
+def test_a_column_that_hardly_varies_is_not_blown_up():
+    values = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+    values[:, 1] = 2 + 1e-7 * values[:, 0]
+    assert learn_standardisation(values)(values).read(0, 50)[:, 1].abs().max() < 1e-3
+
+
+def test_standardisation_on_one_row_is_refused():
+    with pytest.raises(AnalysisError, match="learned on 1 rows"):
+        learn_standardisation(torch.tensor([[1.0], [2.0]]), used=np.array([True, False]))

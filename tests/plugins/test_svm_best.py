@@ -61,13 +61,13 @@ def test_test_images_take_no_part_in_any_choice(run, make_images, shuffle_test_l
 
 def test_the_scaler_sees_no_held_out_row_while_choosing_and_no_test_row_ever(run, make_images, monkeypatch):
     seen = []
-    real = linear.learn_scaler
+    real = linear.learn_standardisation
 
-    def watched(rows, used):
-        seen.append((rows.shape[0], int(used.sum())))
-        return real(rows, used)
+    def watched(rows, used=None):
+        seen.append((rows.shape[0], rows.shape[0] if used is None else int(used.sum())))
+        return real(rows, used=used)
 
-    monkeypatch.setattr(linear, "learn_scaler", watched, raising=False)
+    monkeypatch.setattr(linear, "learn_standardisation", watched, raising=False)
     images = make_images()
     result = run(SvmBest(), images, **{**SHORT, "root": False, "mirror": False})
     n, held = len(images.split("train")), round(0.2 * len(images.split("train")))
