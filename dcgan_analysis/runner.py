@@ -5,16 +5,20 @@ from __future__ import annotations
 import inspect
 import json
 import shlex
+import tempfile
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dcgan_analysis.api.analysis import needs_of
 from dcgan_analysis.api.context import RunContext
 from dcgan_analysis.api.environment import describe_environment
 from dcgan_analysis.api.result import RESULT_FILE, Result
 from dcgan_analysis.atomic import atomic_folder
 from dcgan_analysis.data.dataset import Dataset
 from dcgan_analysis.data.registry import load_dataset
+from dcgan_analysis.distributed import is_leader
 from dcgan_analysis.errors import AnalysisError, ConfigError
 from dcgan_analysis.plugins import PluginHost, default_host
 from dcgan_analysis.progress import Progress, silent
@@ -22,9 +26,9 @@ from dcgan_analysis.stores.library import load_checkpoint
 from dcgan_analysis.stores.metadata import ROLES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from dcgan_analysis.api.analysis import Analysis
+    from dcgan_analysis.api.analysis import Analysis, Needs
     from dcgan_analysis.api.config import AnalysisConfig
     from dcgan_analysis.stores.checkpoint import Checkpoint
 
@@ -85,20 +89,21 @@ def run_analysis(
         msg = f"seed must be >= 0 and limit >= 1, got seed {seed} and limit {limit}."
         raise ConfigError(msg)
     folder = _run_folder(chosen.name, out, force)
-    used_checkpoint = _checkpoint(chosen, checkpoint, host)
-    used_dataset = _dataset(chosen, dataset, data_root, host, progress)
+    needs = needs_of(chosen, config)
+    used_checkpoint = _checkpoint(chosen.name, needs, checkpoint, host)
+    used_dataset = _dataset(chosen.name, needs, dataset, data_root, host, progress)
     place = choose_device(device)
     command = _command(
         chosen.name,
         config,
         {
-            "--checkpoint": _word(chosen.needs.checkpoint if checkpoint is None else checkpoint),
-            "--dataset": _word(chosen.needs.dataset if dataset is None else dataset),
+            "--checkpoint": _word(needs.checkpoint if checkpoint is None else checkpoint),
+            "--dataset": _word(needs.dataset if dataset is None else dataset),
             "--seed": str(seed),
             "--limit": None if limit is None else str(limit),
         },
     )
-    with atomic_folder(folder, replace=force) as temporary:
+    with _new_folder(folder, force) as temporary:
         context = RunContext(
             output_dir=temporary,
             device=place,
@@ -120,8 +125,20 @@ def run_analysis(
         result.save(temporary)
         write_report(result, temporary)
     context.output_dir = folder
-    result.warnings.extend(host.after_run(chosen, context, result))
+    if is_leader():
+        result.warnings.extend(host.after_run(chosen, context, result))
     return result
+
+
+@contextmanager
+def _new_folder(folder: Path, force: bool) -> Iterator[Path]:
+    """Yield a temporary folder that becomes ``folder``; under torchrun what other processes write is dropped."""
+    if is_leader():
+        with atomic_folder(folder, replace=force) as temporary:
+            yield temporary
+    else:
+        with tempfile.TemporaryDirectory(prefix="dcgan-analysis-") as scratch:
+            yield Path(scratch)
 
 
 def _run_folder(name: str, out: Path | None, force: bool) -> Path:
@@ -138,13 +155,12 @@ def _run_folder(name: str, out: Path | None, force: bool) -> Path:
     return out
 
 
-def _checkpoint(analysis: Analysis, given: str | Path | Checkpoint | None, host: PluginHost) -> Checkpoint | None:
-    needs = analysis.needs
+def _checkpoint(name: str, needs: Needs, given: str | Path | Checkpoint | None, host: PluginHost) -> Checkpoint | None:
     given = needs.checkpoint if given is None else given
     if given is None:
         if needs.generator or needs.discriminator:
             msg = (
-                f"Analysis '{analysis.name}' needs a checkpoint. Give one with --checkpoint; "
+                f"Analysis '{name}' needs a checkpoint. Give one with --checkpoint; "
                 "known ones: dcgan-analyze list checkpoints"
             )
             raise AnalysisError(msg)
@@ -152,19 +168,19 @@ def _checkpoint(analysis: Analysis, given: str | Path | Checkpoint | None, host:
     checkpoint = load_checkpoint(given, host.architectures) if isinstance(given, str | Path) else given
     for role in ROLES:
         if getattr(needs, role) and not checkpoint.has(role):
-            msg = f"Analysis '{analysis.name}' needs a {role}; checkpoint '{checkpoint.name}' holds none."
+            msg = f"Analysis '{name}' needs a {role}; checkpoint '{checkpoint.name}' holds none."
             raise AnalysisError(msg)
     return checkpoint
 
 
 def _dataset(
-    analysis: Analysis,
+    name: str,
+    needs: Needs,
     given: str | Path | Dataset | None,
     data_root: Path | None,
     host: PluginHost,
     progress: Progress,
 ) -> Dataset | None:
-    needs = analysis.needs
     given = needs.dataset if given is None else given
     if given is None:
         return None
@@ -176,21 +192,21 @@ def _dataset(
     missing = [split for split in needs.splits if split not in dataset.split_names]
     if missing:
         msg = (
-            f"Analysis '{analysis.name}' needs a split '{missing[0]}'; dataset '{dataset.name}' has: "
+            f"Analysis '{name}' needs a split '{missing[0]}'; dataset '{dataset.name}' has: "
             f"{', '.join(dataset.split_names)}."
         )
         raise AnalysisError(msg)
     if needs.labels and len(dataset.classes) < 2:
         found = ", ".join(dataset.classes) or "none"
         msg = (
-            f"Analysis '{analysis.name}' needs labels of at least two classes; dataset '{dataset.name}' has "
+            f"Analysis '{name}' needs labels of at least two classes; dataset '{dataset.name}' has "
             f"the classes: {found}. Choose a labelled dataset."
         )
         raise AnalysisError(msg)
     bare = [split for split in needs.splits if needs.labels and dataset.split(split).labels is None]
     if bare:
         msg = (
-            f"Analysis '{analysis.name}' needs labels; split '{bare[0]}' of dataset '{dataset.name}' has none. "
+            f"Analysis '{name}' needs labels; split '{bare[0]}' of dataset '{dataset.name}' has none. "
             "Choose a labelled dataset."
         )
         raise AnalysisError(msg)

@@ -1,4 +1,4 @@
-"""The contract of an analysis: six attributes, an optional one, and one method."""
+"""The contract of an analysis: six attributes and one method; an attribute and a method more where they help."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.api.result import Result
 
-__all__ = ["Analysis", "Demo", "Needs"]
+__all__ = ["Analysis", "Demo", "Needs", "needs_of"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,10 @@ class Analysis(Protocol):
     """What a plugin registers; any object with these members will do, no base class is needed.
 
     The members are read-only here so that plain class attributes of these types, or narrower ones, fit. An analysis
-    may also have an attribute ``demo``, see :class:`Demo`.
+    may also have
+
+    - an attribute ``demo``, see :class:`Demo`;
+    - a method ``requires(config) -> Needs``: what it consumes under these settings, where that is not always ``needs``.
     """
 
     @property
@@ -104,3 +107,12 @@ class Analysis(Protocol):
             What ``context.result(...)`` builds.
         """
         ...
+
+
+def needs_of(analysis: Analysis, config: AnalysisConfig) -> Needs:
+    """Return what an analysis consumes under these settings: what its ``requires`` says, else its ``needs``."""
+    requires = getattr(analysis, "requires", None)
+    if requires is None:
+        return analysis.needs
+    found: Needs = requires(config)
+    return found

@@ -111,11 +111,13 @@ def execute(
     force: bool = False,
     as_json: bool = False,
 ) -> Result:
-    """Run one analysis and print its result: a table, or the result document alone."""
+    """Run one analysis and print its result: a table, or the document alone. Under torchrun one process prints."""
+    from dcgan_analysis.distributed import process_group
+    from dcgan_analysis.progress import silent
     from dcgan_analysis.report import print_result
     from dcgan_analysis.runner import run_analysis
 
-    with progress_bars() as progress:
+    with process_group() as leader, progress_bars() as bars:
         result = run_analysis(
             name,
             settings=options.collect_settings(config_file, assignments),
@@ -127,8 +129,10 @@ def execute(
             limit=limit,
             device=device,
             force=force,
-            progress=progress,
+            progress=bars if leader else silent,
         )
+    if not leader:
+        return result
     if as_json:
         click.echo(result.model_dump_json(indent=2))
     elif result.folder is not None:

@@ -1,0 +1,198 @@
+"""The nearest of a stream of rows, exactly.
+
+Of a block of rows b and all queries q, ``|b|^2 - 2 q.b`` is one matrix product and an addition; it differs from the
+squared distance by ``|q|^2``, which does not change who is nearest. The product is fast and rounded, so it only names
+candidates: every row whose value lies within the rounding error of the best is measured again, and the distances that
+decide are exact. A query whose best value in a block cannot beat what it has needs nothing more; after the first
+blocks that is nearly every query, and the product is nearly all of the work.
+
+Bytes are shifted by 128, which changes no distance. Rows of up to 1,024 bytes then have products and partial sums that
+are integers below 2^24 in size: float32 holds them without rounding, in whatever order they are added, and the product
+itself is exact. Where the processor has bfloat16 units the product uses them: shifted bytes are exact in bfloat16, and
+the rounding of its sums is part of the bound.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.hardware import has_bfloat16_units
+from dcgan_analysis.linear.products import gram_product, residuals_are_exact
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["NearestNeighbours"]
+
+# Queries and rows of one product: its result (4 MB) stays in the cache until it has been looked at.
+_TILE, _ROWS = 1000, 1000
+# Candidates measured at a time: bounds the memory of differences in float64.
+_PAIRS = 4096
+_SHIFT = 128
+# The largest integer up to which float32 holds all of them.
+_WHOLE = float(1 << 24)
+# Unit roundoff of float32; what is left of a sum in bfloat16 after its mending (see gram_product).
+_UNIT, _MENDED = 2.0**-24, 2.0**-16
+# Room for the rounding of the bounds themselves.
+_SLACK = 1.01
+
+
+class NearestNeighbours:
+    """The nearest row of each query among all rows seen so far.
+
+    Rows come in blocks, in any order, each with its place in the whole. The answer does not depend on how the rows are
+    cut into blocks: least distance, of equals the lowest index. Distances are squared Euclidean ones in float64: of
+    bytes they are integers and exact; of float32 values the differences, squares and sums are those of float64.
+
+    Args:
+        queries: (Q, D), uint8 or float32.
+        device: Where products are computed; by default that of ``queries``.
+        product: Arithmetic of the products: float32 or bfloat16 (bytes only). None: bfloat16 for bytes where the
+            device has units for it.
+
+    Attributes:
+        distance: (Q,) float64, squared, on the CPU; infinite before the first row.
+        index: (Q,) int64, on the CPU; -1 before the first row.
+
+    Raises:
+        AnalysisError: If queries are of another shape or type, or not finite.
+
+    Example:
+        >>> nearest = NearestNeighbours(torch.tensor([[0, 0], [9, 9]], dtype=torch.uint8))
+        >>> nearest.update(torch.tensor([[3, 4], [9, 8], [9, 8]], dtype=torch.uint8), start=0)
+        >>> nearest.index.tolist(), nearest.distance.tolist()
+        ([0, 1], [25.0, 1.0])
+    """
+
+    def __init__(
+        self, queries: Tensor, *, device: torch.device | None = None, product: torch.dtype | None = None
+    ) -> None:
+        self._check(queries, "queries")
+        self._bytes = queries.dtype == torch.uint8
+        self._device = device or queries.device
+        if product is None:
+            fast = self._bytes and has_bfloat16_units(self._device) and residuals_are_exact(self._device)
+            product = torch.bfloat16 if fast else torch.float32
+        if product == torch.bfloat16 and not self._bytes:
+            msg = (
+                "Products in bfloat16 are for rows of bytes; float32 rows would be rounded. Use product=torch.float32."
+            )
+            raise AnalysisError(msg)
+        self._exact = self._bytes and product == torch.float32 and queries.shape[1] * _SHIFT**2 <= _WHOLE
+        self._queries = self._shifted(queries)
+        self._operand = self._queries.to(product)
+        self._norms = self._queries.double().square().sum(1)
+        self._require_finite(self._norms, "queries")
+        count = len(queries)
+        self.distance = torch.full((count,), torch.inf, dtype=torch.float64)
+        self.index = torch.full((count,), -1, dtype=torch.int64)
+
+    def update(self, rows: Tensor, start: int) -> None:
+        """Look at some more rows.
+
+        Args:
+            rows: (n, D) of the queries' type.
+            start: Index of the first of them; the others follow.
+
+        Raises:
+            AnalysisError: If rows do not fit the queries, or are not finite.
+        """
+        self._check(rows, "rows")
+        if rows.shape[1] != self._queries.shape[1] or (rows.dtype == torch.uint8) != self._bytes:
+            kind = "uint8" if self._bytes else "float32"
+            msg = f"Rows must be {kind} (n, {self._queries.shape[1]}), got {rows.dtype} {tuple(rows.shape)}."
+            raise AnalysisError(msg)
+        for first in range(0, len(rows), _ROWS):
+            self._block(self._shifted(rows[first : first + _ROWS]), start + first)
+
+    def merge(self, distance: Tensor, index: Tensor) -> None:
+        """Take what others found in other rows: distances (Q,) float64 and indices (Q,) int64, -1 where nothing."""
+        nearer = (distance < self.distance) | ((distance == self.distance) & (index < self.index))
+        self.distance = torch.where(nearer, distance, self.distance)
+        self.index = torch.where(nearer, index, self.index)
+
+    def _block(self, rows: Tensor, start: int) -> None:
+        exact_norms = rows.double().square().sum(1)
+        self._require_finite(exact_norms, "rows")
+        norms, operand = exact_norms.float(), rows.to(self._operand.dtype)
+        longest = float(exact_norms.max().sqrt())
+        for first in range(0, len(self._queries), _TILE):
+            tile = slice(first, min(first + _TILE, len(self._queries)))
+            product = gram_product(self._operand[tile], operand)
+            values = torch.add(norms, product, alpha=-2, out=product)
+            least = values.amin(1).double()
+            error = self._error(self._norms[tile], least, longest)
+            best = self.distance[tile].to(self._device) - self._norms[tile]
+            # A tie matters only to a query whose nearest row so far comes later than this block begins.
+            later = self.index[tile].to(self._device) > start
+            reachable = least - error
+            open_ = torch.nonzero((reachable < best) | (later & (reachable == best)))[:, 0]
+            if len(open_):
+                limit = torch.minimum(least + error, best)[open_] + error[open_]
+                self._measure(values[open_], limit, open_ + first, rows, start, single=self._exact)
+
+    def _error(self, norms: Tensor, least: Tensor, longest: float) -> Tensor:
+        """Bound how far ``|b|^2 - 2 q.b`` may be off: (Q,) float64.
+
+        The sum of D products in any order is off by at most D u / (1 - D u) of the sum of their sizes (Higham,
+        "Accuracy and Stability of Numerical Algorithms", section 3.1), which is at most |q| |b|.
+        """
+        if self._exact:
+            # Integers, rounded once, in the last addition, and only above 2^24; rounding keeps their order.
+            return torch.where(least < _WHOLE, 0.0, 4.0)
+        size = self._queries.shape[1]
+        gamma = size * _UNIT / (1 - size * _UNIT)
+        if self._operand.dtype == torch.bfloat16:
+            gamma += _MENDED
+        lengths = norms.sqrt()
+        added = 2 * lengths * longest
+        return _SLACK * (gamma * added + 2 * _UNIT * (longest**2 + added))
+
+    def _measure(
+        self, values: Tensor, limit: Tensor, queries: Tensor, rows: Tensor, start: int, *, single: bool
+    ) -> None:
+        """Measure the candidates (values <= limit, row by row) of some queries and keep the nearest."""
+        if single and bool((limit < _WHOLE).all()):
+            # Exact values: the nearest is known, and of equals argmin names the first.
+            at = values.argmin(1)
+            which = torch.arange(len(queries), device=values.device)
+        else:
+            which, at = torch.nonzero(values <= limit[:, None], as_tuple=True)
+        distance = torch.full((len(queries),), torch.inf, dtype=torch.float64, device=values.device)
+        index = torch.full_like(distance, torch.iinfo(torch.int64).max, dtype=torch.int64)
+        for first in range(0, len(which), _PAIRS):
+            mine, row = which[first : first + _PAIRS], at[first : first + _PAIRS]
+            measured = (self._queries[queries[mine]].double() - rows[row].double()).square_().sum(1)
+            before = distance.clone()
+            distance.scatter_reduce_(0, mine, measured, "amin")
+            index = torch.where(distance < before, torch.iinfo(torch.int64).max, index)
+            hit = measured == distance[mine]
+            index.scatter_reduce_(0, mine[hit], row[hit] + start, "amin")
+        self._keep(queries.cpu(), distance.cpu(), index.cpu())
+
+    def _keep(self, queries: Tensor, distance: Tensor, index: Tensor) -> None:
+        old, old_index = self.distance[queries], self.index[queries]
+        nearer = (distance < old) | ((distance == old) & (index < old_index))
+        self.distance[queries[nearer]] = distance[nearer]
+        self.index[queries[nearer]] = index[nearer]
+
+    def _shifted(self, values: Tensor) -> Tensor:
+        values = values.to(self._device, torch.float32)
+        return values - _SHIFT if self._bytes else values
+
+    @staticmethod
+    def _check(values: Tensor, what: str) -> None:
+        if values.dim() != 2 or values.dtype not in (torch.uint8, torch.float32) or not values.numel():
+            msg = (
+                f"Nearest {what} must be uint8 or float32 (n, D), not empty; got {values.dtype} {tuple(values.shape)}."
+            )
+            raise AnalysisError(msg)
+
+    @staticmethod
+    def _require_finite(norms: Tensor, what: str) -> None:
+        if not bool((norms < torch.finfo(torch.float32).max / 8).all()):
+            msg = f"Nearest neighbours: the {what} hold numbers that are not finite, or too large for float32."
+            raise AnalysisError(msg)
