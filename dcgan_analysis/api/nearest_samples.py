@@ -96,7 +96,7 @@ def nearest_classes_table(study: NearestStudy, covered: ClassCoverage | None) ->
         rows.append(row)
     note = "Low and high: 95 % Wilson interval of the error."
     if covered is not None:
-        columns += ["coverage", "coverage by real images"]
+        columns += ["coverage", "by real images"]
         note += f" Coverage: of {covered.images} real images of the class, those with a sample in their neighbourhood."
     return Table(name="classes", title="Class by class", columns=columns, rows=rows, percent=columns[2:], note=note)
 

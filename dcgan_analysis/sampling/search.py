@@ -2,7 +2,7 @@
 
 The running minimum is known after every sample, so one pass answers for all counts. From time to time it is written to
 a file whose name is the hash of everything the answer depends on except how many samples are asked for: a stopped
-search goes on from there, and a longer one goes on from a shorter one. Several processes (``dcgan_analysis.distributed``)
+search goes on from there, and a longer one from a shorter one. Several processes (see ``dcgan_analysis.distributed``)
 take blocks in turn and put their minima together; the answer is the same, and a resume may have another number of them.
 """
 
@@ -173,7 +173,8 @@ def _load(path: Path, nearest: NearestNeighbours, asked: tuple[int, ...]) -> _St
 
 def _read(path: Path, asked: tuple[int, ...]) -> dict[str, NDArray[np.generic]] | None:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: numpy leaves what it cannot read open.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             kept = dict(file)
         # A count that was passed without being asked for cannot be answered from here.
         serves = all(count in kept["counts"] for count in asked if count <= int(kept["done"]))

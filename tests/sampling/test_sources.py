@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.models.tables import dcgan28_conditional, dcgan32
+from dcgan_analysis.sampling import BLOCK, ElasticSamples, GeneratedSamples, ImageSamples, Remembered, take
+from dcgan_analysis.sampling.elastic import deform
+from dcgan_analysis.sampling.generated import faster_copy
+from dcgan_analysis.stores.checkpoint import Checkpoint
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def sources(conditional, split):
+    def make(seed=0):
+        return {
+            "generator": GeneratedSamples(conditional, seed, CPU),
+            "elastic": ElasticSamples(split, seed, alpha=8.0, sigma=2.0),
+            "images": ImageSamples(split, seed),
+        }
+
+    return make
+
+
+@pytest.mark.parametrize("kind", ["generator", "elastic", "images"])
+def test_a_sample_is_the_same_whoever_asks_and_when(sources, kind):
+    first, again, other = sources()[kind], sources()[kind], sources(seed=1)[kind]
+    if first.size is None:
+        first.images(7)  # what was made before does not matter
+    wanted = [3, 0, 9] if first.size else [BLOCK + 3, 2, 5 * BLOCK]
+    np.testing.assert_array_equal(take(first, wanted), take(again, wanted))
+    assert (take(other, wanted) != take(again, wanted)).any()
+    assert again.identity == first.identity != other.identity
+
+
+@pytest.mark.parametrize("kind", ["generator", "elastic"])
+def test_the_classes_take_turns_so_that_they_are_balanced(sources, kind):
+    source = sources()[kind]
+    assert source.labels(np.arange(7)).tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert np.bincount(source.labels(np.arange(999))).tolist() == [333, 333, 333]
+
+
+def test_samples_are_those_of_the_network_for_their_class_rounded_to_bytes(conditional):
+    source = GeneratedSamples(conditional, 0, CPU)
+    z = []
+    source._generator.register_forward_pre_hook(lambda _, inputs: z.append(inputs))
+    images = source.images(2)
+    (latents, labels) = z[0]
+    assert labels.tolist() == [(2 * BLOCK + k) % 3 for k in range(BLOCK)]
+    assert -1 <= latents.min() < -0.9 < 0.9 < latents.max() <= 1
+    with torch.no_grad():
+        expected = conditional.generator()(latents, labels) * 255
+    assert np.abs(images - expected.numpy()).max() <= 0.501
+
+
+def test_the_faster_copy_gives_the_same_images_and_leaves_the_network_alone():
+    network = Checkpoint.random(dcgan28_conditional(width=12, hidden=8), 3).generator()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    copied = faster_copy(network)
+    assert sum(isinstance(module, nn.ConvTranspose2d) for module in copied.modules()) == 1  # that to 12 maps
+    z, labels = torch.rand(5, 100, generator=torch.Generator().manual_seed(0)), torch.arange(5)
+    with torch.no_grad():
+        torch.testing.assert_close(copied(z, labels), network(z, labels), atol=1e-6, rtol=1e-5)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+@pytest.mark.parametrize("options", [{}, {"bias": False}, {"output_padding": 0}, {"kernel_size": (4, 3)}])
+def test_a_deconvolution_to_few_maps_is_the_one_of_torch(options):
+    settings = {"kernel_size": 5, "stride": 2, "padding": 2, "output_padding": 1} | options
+    layer = nn.ConvTranspose2d(6, 2, **settings)
+    x = torch.rand(3, 6, 5, 4, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(faster_copy(nn.Sequential(layer))(x), layer(x), atol=1e-6, rtol=1e-5)
+
+
+def test_an_unconditional_generator_is_refused():
+    checkpoint = Checkpoint.random(dcgan32(width=4), 0, "plain")
+    with pytest.raises(AnalysisError, match=r"'plain' has an unconditional generator \(architecture 'dcgan32'\)"):
+        GeneratedSamples(checkpoint, 0, CPU)
+
+
+def test_images_of_a_split_come_once_each_and_classes_take_turns_as_long_as_they_last(split):
+    source = ImageSamples(split, seed=0)
+    assert source.labels(np.arange(11)).tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 0, 1, 0]
+    images = take(source, np.arange(11))
+    assert sorted(images[:, 0, 0, 0].tolist()) == list(range(10, 120, 10))
+    for image, label in zip(images, source.labels(np.arange(11)), strict=True):
+        assert split.labels[image[0, 0, 0] // 10 - 1] == label
+
+
+def test_deformed_samples_without_deformation_are_images_of_their_class(split):
+    source = ElasticSamples(split, 0, shift=0, alpha=0.0)
+    levels = source.images(0)[:, 0]
+    assert (levels == levels[:, :1, :1]).all()
+    assert (split.labels[levels[:, 0, 0] // 10 - 1] == source.labels(np.arange(BLOCK))).all()
+
+
+def test_every_deformed_sample_is_bent_in_its_own_way():
+    from dcgan_analysis.data.dataset import DatasetSplit
+
+    disc = (np.hypot(*np.mgrid[-8:8, -8:8]) < 5).astype(np.uint8)[None, None] * 255
+    split = DatasetSplit(disc, np.zeros(1, np.int64), ["disc"], classes=["disc"])
+    images = ElasticSamples(split, 0, shift=1, alpha=8.0, sigma=2.0).images(0)
+    assert len(np.unique(images.reshape(BLOCK, -1), axis=0)) == BLOCK
+    # Bent, but discs still: as much ink as before, give or take, and the centre is always covered.
+    assert np.abs(images.mean((1, 2, 3)) / disc.mean() - 1).max() < 0.6
+    assert images[:, 0, 8, 8].min() == 255
+
+
+def test_a_field_says_where_a_pixel_is_taken_from():
+    image = torch.arange(12, dtype=torch.uint8).view(1, 1, 3, 4)
+    down = torch.tensor([0.0, 1.0]).view(1, 2, 1, 1).expand(1, 2, 3, 4)
+    assert deform(image, down)[0, 0].tolist() == [[4, 5, 6, 7], [8, 9, 10, 11], [0, 0, 0, 0]]
+    assert torch.equal(deform(image, torch.zeros(1, 2, 3, 4)), image)
+
+
+def test_first_blocks_are_made_once(sources):
+    made = []
+    source = sources()["generator"]
+
+    class Counting:
+        size, identity = None, source.identity
+
+        def images(self, number):
+            made.append(number)
+            return source.images(number)
+
+        def labels(self, indices):
+            return source.labels(indices)
+
+    remembered = Remembered(Counting(), BLOCK + 1)
+    for number in (0, 1, 2, 0, 1, 2):
+        np.testing.assert_array_equal(remembered.images(number), source.images(number))
+    assert made == [0, 1, 2, 2]
+    assert remembered.labels(np.array([4])).tolist() == [1]
+
+
+def test_a_class_without_images_is_refused_by_its_name(split):
+    with pytest.raises(AnalysisError, match="Class 'c' has no image in grays"):
+        ImageSamples(split.take(split.labels != 2), 0)
