@@ -1,7 +1,8 @@
 """The cache of feature stores: a folder of files named by the hash of their key.
 
 ``<cache>/features/<first 16 digits of the key's SHA-256>.h5``. A store's modification time is when
-it was last used; its content never changes.
+it was last used; its content never changes. Beside them, in ``neighbours/``, lie small files by which long searches go
+on (``sampling.search``).
 """
 
 from __future__ import annotations
@@ -121,14 +122,14 @@ def collect_garbage(
     older_than: timedelta | None = None,
     folder: Path | None = None,
 ) -> list[Path]:
-    """Remove what extractions left behind half-written, then stores by age and total size.
+    """Remove what extractions left behind half-written, then stores by age and total size, searches by age.
 
     A store that a living process is writing is never touched.
 
     Args:
         max_bytes: Remove the stores not used for longest until the rest is no larger; None: any
             size.
-        older_than: Remove stores not used for that long; None: any age.
+        older_than: Remove stores not used, and searches not gone on with, for that long; None: any age.
         folder: The cache folder; None: :func:`cache_folder`.
 
     Returns:
@@ -144,7 +145,7 @@ def collect_garbage(
             removed.append(entry.path)
         else:
             total += entry.size
-    return removed
+    return removed + ([] if oldest is None else _old_searches(folder, oldest))
 
 
 def _stores(folder: Path | None) -> Path:
@@ -165,6 +166,15 @@ def _leftovers(folder: Path) -> Iterator[Path]:
     # Half-written, set aside as unreadable, and laid out but not yet renamed (see atomic_path).
     for pattern in ("[!.]*.h5.part", "*.h5.unreadable", ".*.h5.part.*.part"):
         yield from sorted(folder.glob(pattern))
+
+
+def _old_searches(folder: Path | None, oldest: datetime) -> list[Path]:
+    """Remove the saved searches not written since ``oldest``, and what was being written; return them."""
+    kept = (cache_folder() if folder is None else folder) / "neighbours"
+    found = [path for path in kept.glob("*") if path.stat().st_mtime < oldest.timestamp()]
+    for path in found:
+        path.unlink(missing_ok=True)
+    return found
 
 
 def _remove(path: Path) -> bool:

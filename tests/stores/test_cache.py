@@ -128,3 +128,15 @@ def test_garbage_never_touches_a_store_that_is_being_written(start_writer, make_
     process.kill()
     process.join()
     assert collect_garbage() == [part_path(path)]
+
+
+def test_searches_not_gone_on_with_for_long_are_removed_by_age_alone(cache):
+    (cache / "neighbours").mkdir()
+    for name in ("old.npz", ".old.npz.7-0.part", "new.npz"):
+        (cache / "neighbours" / name).write_bytes(b"")
+    for name in ("old.npz", ".old.npz.7-0.part"):
+        used(cache / "neighbours" / name, 1000)
+    assert collect_garbage(max_bytes=0) == []
+    removed = collect_garbage(older_than=timedelta(days=1))
+    assert sorted(path.name for path in removed) == [".old.npz.7-0.part", "old.npz"]
+    assert [path.name for path in (cache / "neighbours").iterdir()] == ["new.npz"]
