@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -18,9 +19,13 @@ from dcgan_analysis.errors import DcganAnalysisError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["batchnorm_layers", "keep_modes", "reestimate"]
+__all__ = ["REFERENCE_SEED", "batchnorm_layers", "keep_modes", "reestimate", "reference_batches"]
+
+REFERENCE_SEED = 0
+"""Decides the order in which images meet in re-estimation batches: fixed, not the file's, which may go by class."""
 
 Batch = TypeVar("Batch")
 
@@ -41,6 +46,17 @@ def keep_modes(network: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def reference_batches(n: int, size: int) -> list[NDArray[np.int64]]:
+    """Return which of ``n`` images make up each re-estimation batch of ``size`` images.
+
+    Whole batches only: the mean of statistics weighs every batch alike. With fewer images than ``size`` there is one
+    batch of all of them.
+    """
+    size = min(size, n)
+    order = np.random.default_rng(REFERENCE_SEED).permutation(n)
+    return [order[start : start + size] for start in range(0, n - size + 1, max(size, 1))]
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@
     curve, Series      named series over C              -> lines with intervals and the chosen value
     bars               one value per name               -> bars with intervals and published markers
     image_grid         images uint8 (N, C, H, W)        -> rows of images, crisp pixels
+    image_panels, Tile rows of tiles by panel           -> pictures of any size beside their control
     save_png           figure                           -> one file, the same bytes every time
 
 Names are resolved on first use: in an analysis write ``from dcgan_analysis import figures`` and
@@ -20,16 +21,19 @@ if TYPE_CHECKING:
     from dcgan_analysis.figures.grid import image_grid
     from dcgan_analysis.figures.line_chart import Series, curve
     from dcgan_analysis.figures.matrix import confusion_matrix
+    from dcgan_analysis.figures.panels import Tile, image_panels
     from dcgan_analysis.figures.style import save_png
 
-__all__ = ["Series", "bars", "confusion_matrix", "curve", "image_grid", "save_png"]
+__all__ = ["Series", "Tile", "bars", "confusion_matrix", "curve", "image_grid", "image_panels", "save_png"]
 
 _HOME = {
     "Series": "line_chart",
+    "Tile": "panels",
     "bars": "bar_chart",
     "confusion_matrix": "matrix",
     "curve": "line_chart",
     "image_grid": "grid",
+    "image_panels": "panels",
     "save_png": "style",
 }
 

@@ -13,6 +13,7 @@ import torch
 from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.distributed import agreed, gather_interleaved, share
 from dcgan_analysis.errors import DatasetError
+from dcgan_analysis.extraction.batchnorm import REFERENCE_SEED, reference_batches
 from dcgan_analysis.extraction.extractor import EXTRACTION_VERSION, FeatureExtractor
 from dcgan_analysis.extraction.precision import PRECISIONS
 from dcgan_analysis.progress import Progress, silent
@@ -35,8 +36,6 @@ _log = logging.getLogger(__name__)
 
 # Images per forward pass: small enough that a layer's maps stay in the cache (measured: benchmarks/extraction.py).
 FORWARD_BATCH = 64
-# The order in which images meet in re-estimation batches: fixed, but not the file's, which may be sorted by class.
-_ORDER_SEED = 0
 _COMPARED_IMAGES = 64
 
 
@@ -133,7 +132,7 @@ class Extraction:
             batchnorm=spec.batchnorm,
             batchnorm_split_sha256=self._reference.sha256 if reestimated else None,
             batchnorm_batch_size=None if spec.batchnorm == "running" else self._batchnorm_batch,
-            batchnorm_seed=_ORDER_SEED if reestimated else None,
+            batchnorm_seed=REFERENCE_SEED if reestimated else None,
             dataset_sha256=split.sha256,
             split=name,
             compute_dtype=f"{str(self._blank.dtype).removeprefix('torch.')} on {self.device.type}",
@@ -202,12 +201,10 @@ class Extraction:
 
     def _reference_batches(self) -> Iterator[Tensor]:
         reference, size = self._reference, self._batchnorm_batch
-        order = np.random.default_rng(_ORDER_SEED).permutation(len(reference))
-        # Whole batches only: the mean of statistics weighs every batch alike.
-        batches = share(range(len(reference) // size))
+        batches = share(reference_batches(len(reference), size))
         what = f"{self.checkpoint.name}: BatchNorm statistics (images)"
-        for done, batch in enumerate(batches, start=1):
-            yield self._preprocessing(reference.images[order[batch * size : (batch + 1) * size]])
+        for done, chosen in enumerate(batches, start=1):
+            yield self._preprocessing(reference.images[chosen])
             self.forward_images += size
             self.progress(what, done * size, len(batches) * size)
 

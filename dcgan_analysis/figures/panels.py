@@ -1,0 +1,144 @@
+"""Rows of small pictures in panels side by side: what one network shows beside its control."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.colors import to_rgb
+
+from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.figures.style import DPI, INK, MUTED, PUBLISHED, new_figure, styled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.figure import Figure
+
+__all__ = ["Tile", "image_panels"]
+
+_GAP, _GROUP_GAP, _PANEL_GAP, _MARGIN, _TITLE = 4, 16, 44, 8, 34  # dots
+_FULL_WIDTH = 1700  # dots
+_SMALLEST, _LARGEST = 64, 128  # dots, side of a tile
+_LETTER = 10  # dots, mean width of a letter of the labels
+_LINE = 3  # dots, thickness of an outline
+_PAPER = 0xEE  # behind tiles that do not fill their place
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One picture.
+
+    Attributes:
+        image: uint8 (C, H, W), C of 1 or 3, of any size.
+        box: Rows and columns (top, left, bottom, right) to outline, or None.
+    """
+
+    image: np.ndarray
+    box: tuple[int, int, int, int] | None = None
+
+
+def image_panels(
+    panels: Mapping[str, Sequence[Sequence[Tile]]],
+    *,
+    labels: Sequence[str] = (),
+    group: int = 1,
+) -> Figure:
+    """Lay pictures out in rows, one panel beside the other, each picture enlarged by a whole factor without smoothing.
+
+    Args:
+        panels: Title -> rows of tiles; each panel has R rows. Small pictures are enlarged to the size of large ones.
+        labels: One for each group of rows, written to their left; or none.
+        group: How many successive rows belong together.
+
+    Raises:
+        AnalysisError: If panels differ in their number of rows, there is no tile, or one is no image.
+
+    Example:
+        >>> image = np.zeros((3, 32, 32), np.uint8)
+        >>> rows = [[Tile(image)] * 4, [Tile(image, box=(0, 0, 8, 8))] * 4]
+        >>> figure = image_panels({"learned": rows, "random": rows}, labels=["filter 0"], group=2)
+    """
+    rows = _check(panels, labels, group)
+    widths = [max(map(len, panel)) for panel in panels.values()]
+    side = _tile_side(panels, sum(widths))
+    left = _MARGIN + (max(map(len, labels)) * _LETTER + _MARGIN if labels else 0)
+    tops = [_MARGIN + _TITLE + row * (side + _GAP) + row // group * _GROUP_GAP for row in range(rows)]
+    starts = []
+    for width in widths:
+        starts.append(left)
+        left += width * (side + _GAP) + _PANEL_GAP
+    page = np.full((tops[-1] + side + _MARGIN, left - _PANEL_GAP + _MARGIN, 3), 255, np.uint8)
+    for start, panel in zip(starts, panels.values(), strict=True):
+        for top, row in zip(tops, panel, strict=True):
+            for column, tile in enumerate(row):
+                x = start + column * (side + _GAP)
+                page[top : top + side, x : x + side] = _enlarged(tile, side)
+    titles = list(zip(panels, starts, strict=True))
+    heights = [(label, tops[i * group]) for i, label in enumerate(labels)]
+    return _draw(page, titles, heights, group * side + (group - 1) * _GAP)
+
+
+def _check(panels: Mapping[str, Sequence[Sequence[Tile]]], labels: Sequence[str], group: int) -> int:
+    counts = {len(panel) for panel in panels.values()}
+    if len(counts) != 1 or not all(any(panel) for panel in panels.values()):
+        msg = f"Panels must have the same number of rows, at least one, and a tile each, got {sorted(counts)} rows."
+        raise AnalysisError(msg)
+    rows = counts.pop()
+    if rows % group or (labels and len(labels) != rows // group):
+        msg = f"{rows} rows in groups of {group} got {len(labels)} labels."
+        raise AnalysisError(msg)
+    for panel in panels.values():
+        for tile in (tile for row in panel for tile in row):
+            if tile.image.ndim != 3 or tile.image.dtype != np.uint8 or tile.image.shape[0] not in (1, 3):
+                msg = f"A tile takes a uint8 image (1 or 3, H, W), got {tile.image.dtype} {tile.image.shape}."
+                raise AnalysisError(msg)
+    return rows
+
+
+def _tile_side(panels: Mapping[str, Sequence[Sequence[Tile]]], columns: int) -> int:
+    tiles = [tile for panel in panels.values() for row in panel for tile in row]
+    largest = int(max(max(tile.image.shape[1:]) for tile in tiles))
+    wanted = int(np.clip(_FULL_WIDTH // columns - _GAP, _SMALLEST, _LARGEST))
+    # A whole multiple of the largest picture, so that this one fills its place.
+    return max(wanted // largest, 1) * largest
+
+
+def _enlarged(tile: Tile, side: int) -> np.ndarray:
+    place = np.full((side, side, 3), _PAPER, np.uint8)
+    height, width = tile.image.shape[1:]
+    scale = max(side // max(height, width), 1)
+    large = tile.image.transpose(1, 2, 0).repeat(scale, axis=0).repeat(scale, axis=1)
+    if tile.box is not None:
+        large = np.broadcast_to(large, (*large.shape[:2], 3)).copy()
+        _outline(large, tuple(scale * edge for edge in tile.box))
+    top, left = (side - height * scale) // 2, (side - width * scale) // 2
+    place[top : top + height * scale, left : left + width * scale] = large
+    return place
+
+
+def _outline(picture: np.ndarray, box: tuple[int, ...]) -> None:
+    top, left, bottom, right = box
+    ink = np.round(255 * np.asarray(to_rgb(PUBLISHED)))
+    # A copy of the inside is put back: boxes smaller than two lines stay visible as a filled square.
+    inside = picture[top + _LINE : bottom - _LINE, left + _LINE : right - _LINE].copy()
+    picture[top:bottom, left:right] = ink
+    if inside.size:
+        picture[top + _LINE : bottom - _LINE, left + _LINE : right - _LINE] = inside
+
+
+def _draw(page: np.ndarray, titles: list[tuple[str, int]], labels: list[tuple[str, int]], group_height: int) -> Figure:
+    with styled():
+        # A hundredth of a dot more: matplotlib rounds the size in dots down.
+        figure = new_figure((page.shape[1] + 0.01) / DPI, (page.shape[0] + 0.01) / DPI)
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_axis_off()
+        # One dot of the page is one dot of the file: nothing is resampled.
+        axes.imshow(page, interpolation="none", aspect="auto", extent=(0, page.shape[1], page.shape[0], 0))
+        for title, x in titles:
+            axes.text(x, _MARGIN + _TITLE - 12, title, ha="left", va="baseline", size=9.5, weight="bold", color=INK)
+        for label, top in labels:
+            axes.text(_MARGIN, top + group_height / 2, label, ha="left", va="center", size=8, color=MUTED)
+    return figure
