@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dcgan_analysis.attribution.ascent import Ascent, ascend
     from dcgan_analysis.attribution.guided import BackwardRule, RuleBackprop, backward_rule
     from dcgan_analysis.attribution.measures import MapMeasures, correlations, measure_maps
     from dcgan_analysis.attribution.methods import METHODS, attribute, check_method
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METHODS",
+    "Ascent",
     "BackwardRule",
     "MapMeasures",
     "RuleBackprop",
     "UnitResponse",
     "Units",
+    "ascend",
     "attribute",
     "backward_rule",
     "check_method",
@@ -30,11 +33,13 @@ __all__ = [
 
 _HOMES = {
     "METHODS": "methods",
+    "Ascent": "ascent",
     "BackwardRule": "guided",
     "MapMeasures": "measures",
     "RuleBackprop": "guided",
     "UnitResponse": "units",
     "Units": "units",
+    "ascend": "ascent",
     "attribute": "methods",
     "backward_rule": "guided",
     "check_method": "methods",

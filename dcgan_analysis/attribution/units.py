@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.extraction.responses import as_maps
-from dcgan_analysis.extraction.taps import capture
+from dcgan_analysis.extraction.taps import run_to
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,9 +70,7 @@ class UnitResponse(nn.Module):
         Raises:
             AnalysisError: If a feature's number is larger than the layer.
         """
-        with capture(self.network, [self.tap]) as outputs:
-            self.network(*((images,) if labels is None else (images, labels)))
-            maps = as_maps(outputs[self.tap])
+        maps = as_maps(run_to(self.network, self.tap, *((images,) if labels is None else (images, labels))))
         if int(features.max()) >= maps.shape[1]:
             msg = f"Tap '{self.tap}' has features 0 to {maps.shape[1] - 1}, got {int(features.max())}."
             raise AnalysisError(msg)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["capture"]
+__all__ = ["capture", "run_to"]
 
 
 @contextmanager
@@ -37,7 +37,6 @@ def capture(network: nn.Module, taps: Sequence[str]) -> Iterator[dict[str, Tenso
         >>> outputs["0"]
         tensor([0., 2.])
     """
-    modules = dict(network.named_modules())
     outputs: dict[str, Tensor] = {}
 
     def keep(tap: str) -> Callable[[nn.Module, object, Tensor], None]:
@@ -46,10 +45,7 @@ def capture(network: nn.Module, taps: Sequence[str]) -> Iterator[dict[str, Tenso
 
         return hook
 
-    for tap in taps:
-        if tap not in modules or not tap:
-            error = unknown_name("tap", tap, [name for name in modules if name and "." not in name])
-            raise error
+    modules = {tap: _module(network, tap) for tap in taps}
     if len(set(taps)) != len(taps):
         msg = f"Taps must differ, got {', '.join(taps)}."
         raise ArchitectureError(msg)
@@ -57,3 +53,52 @@ def capture(network: nn.Module, taps: Sequence[str]) -> Iterator[dict[str, Tenso
         for tap in taps:
             stack.callback(modules[tap].register_forward_hook(keep(tap)).remove)
         yield outputs
+
+
+class _ReachedError(Exception):
+    """Carries a tap's output out of the forward pass, whose rest nobody needs."""
+
+    def __init__(self, output: Tensor) -> None:
+        super().__init__()
+        self.output = output
+
+
+def run_to(network: nn.Module, tap: str, *arguments: Tensor) -> Tensor:
+    """Run a network up to a tap and return the output there; what comes after is not computed.
+
+    Args:
+        network: Any module; its hooks are as before afterwards, also after an error.
+        tap: Module path.
+        arguments: The network's arguments.
+
+    Raises:
+        UnknownNameError: If the tap is no module of the network.
+        ArchitectureError: If the forward pass does not come by it.
+
+    Example:
+        >>> import torch
+        >>> network = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Softplus())
+        >>> run_to(network, "0", torch.tensor([-1.0, 2.0]))
+        tensor([0., 2.])
+    """
+
+    def stop(_: nn.Module, __: object, output: Tensor) -> None:
+        raise _ReachedError(output)
+
+    handle = _module(network, tap).register_forward_hook(stop)
+    try:
+        network(*arguments)
+    except _ReachedError as reached:
+        return reached.output
+    finally:
+        handle.remove()
+    msg = f"The forward pass does not come by tap '{tap}'. Choose another."
+    raise ArchitectureError(msg)
+
+
+def _module(network: nn.Module, tap: str) -> nn.Module:
+    modules = dict(network.named_modules())
+    if tap not in modules or not tap:
+        error = unknown_name("tap", tap, [name for name in modules if name and "." not in name])
+        raise error
+    return modules[tap]

@@ -48,7 +48,7 @@ def image_panels(
     """Lay pictures out in rows, one panel beside the other, each picture enlarged by a whole factor without smoothing.
 
     Args:
-        panels: Title -> rows of tiles; each panel has R rows. Small pictures are enlarged to the size of large ones.
+        panels: Title -> rows of tiles; each panel has R rows. The largest picture of a row fills its place.
         labels: One for each group of rows, written to their left; or none.
         group: How many successive rows belong together.
 
@@ -70,11 +70,14 @@ def image_panels(
         starts.append(left)
         left += width * (side + _GAP) + _PANEL_GAP
     page = np.full((tops[-1] + side + _MARGIN, left - _PANEL_GAP + _MARGIN, 3), 255, np.uint8)
-    for start, panel in zip(starts, panels.values(), strict=True):
-        for top, row in zip(tops, panel, strict=True):
+    for position, top in enumerate(tops):
+        abreast = [panel[position] for panel in panels.values()]
+        # One scale for a row: a part cut off by the image's edge looks smaller than its neighbours, as it is.
+        scale = max(side // max((max(tile.image.shape[1:]) for row in abreast for tile in row), default=side), 1)
+        for start, row in zip(starts, abreast, strict=True):
             for column, tile in enumerate(row):
                 x = start + column * (side + _GAP)
-                page[top : top + side, x : x + side] = _enlarged(tile, side)
+                page[top : top + side, x : x + side] = _enlarged(tile, side, scale)
     titles = list(zip(panels, starts, strict=True))
     heights = [(label, tops[i * group]) for i, label in enumerate(labels)]
     return _draw(page, titles, heights, group * side + (group - 1) * _GAP)
@@ -105,10 +108,9 @@ def _tile_side(panels: Mapping[str, Sequence[Sequence[Tile]]], columns: int) -> 
     return max(wanted // largest, 1) * largest
 
 
-def _enlarged(tile: Tile, side: int) -> np.ndarray:
+def _enlarged(tile: Tile, side: int, scale: int) -> np.ndarray:
     place = np.full((side, side, 3), _PAPER, np.uint8)
     height, width = tile.image.shape[1:]
-    scale = max(side // max(height, width), 1)
     large = tile.image.transpose(1, 2, 0).repeat(scale, axis=0).repeat(scale, axis=1)
     if tile.box is not None:
         large = np.broadcast_to(large, (*large.shape[:2], 3)).copy()

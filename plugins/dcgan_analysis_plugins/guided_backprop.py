@@ -6,11 +6,14 @@
    where it occurred, and shown cut to what that unit sees.
 3. The same for the random-weight twin. BatchNorm statistics are re-estimated for both.
 4. In numbers: how concentrated the attributions are within the receptive field; how well they keep when noise is added
-   to the image, and when it is shifted by a pixel; how far the strongest responses stand out from the others.
+   to the image, and when it is shifted by a pixel; how far the strongest responses stand out from the others. A map
+   that hardly depends on the image keeps for no good reason, so the agreement of the same unit's maps on different
+   images stands beside stability, and ``stability_margin`` is what stability is above it.
 
 Consumes a checkpoint with a discriminator and a dataset with a training split; labels only if conditional.
-Produces ``concentration``, ``stability``, ``shift_stability``, ``margin``, each with ``twin_...`` and ``..._gain``;
-``gradient_agreement``, 1 where the method does nothing that the plain gradient does not; and responses.npz.
+Produces ``concentration``, ``stability_margin``, ``stability``, ``shift_stability``, ``margin``,
+``other_image_agreement`` and ``gradient_agreement`` (1 where the method does nothing that the plain gradient does not),
+each with ``twin_...`` and ``..._gain``; and responses.npz.
 
 Reference: arXiv 1511.06434, section 6.2; Springenberg et al. 2014, arXiv 1412.6806, section 3.4. The rule for
 LeakyReLU, the numbers and their definitions are this project's: ``dcgan_analysis.attribution.guided`` and ``measures``.
@@ -177,10 +180,10 @@ def _measure(
     low, high = context.checkpoint.metadata.image_range
     source = context.torch_generator("noise")
     noise = [torch.randn(pixels.shape, generator=source).to(pixels.device) for _ in range(config.noise_draws)]
-    todo = 2 + len(noise) + len(_SHIFTS)
+    todo = 3 + len(noise) + len(_SHIFTS)
     done = 0
 
-    def maps_of(images: Tensor, method: str = config.method) -> NDArray[np.float32]:
+    def maps_of(images: Tensor, method: str = config.method, classes: list[Tensor] = labels) -> NDArray[np.float32]:
         nonlocal done
         found = attribute(
             method,
@@ -188,7 +191,7 @@ def _measure(
             images,
             explained.units,
             image_range=(low, high),
-            labels=labels[0] if labels else None,
+            labels=classes[0] if classes else None,
         )
         done += 1
         context.progress(f"{who}: attributions (versions of the images)", done, todo)
@@ -208,12 +211,17 @@ def _measure(
     measures = measure_maps([cut(one, box) for one, box in zip(maps, explained.boxes, strict=True)], _TOP_SHARE)
     noisy = [agreement(maps_of((pixels + config.noise * (high - low) * one).clamp(low, high))) for one in noise]
     moved = [agreement(maps_of(shifted(pixels, *shift)), *shift) for shift in _SHIFTS]
+    # The same units on other images: mostly the feature's next strongest, of which each unit's neighbour has one.
+    others = [torch.roll(one, 1, dims=0) for one in (pixels, *labels)]
+    other = agreement(maps_of(others[0], classes=others[1:]))
     columns = {
         "concentration": measures.top_share,
         "gini": measures.gini,
         "entropy": measures.entropy,
         "stability": np.mean(noisy, axis=0),
         "shift_stability": np.mean(moved, axis=0),
+        "other_image_agreement": other,
+        "stability_margin": np.mean(noisy, axis=0) - other,
         "gradient_agreement": agreement(maps_of(pixels, "saliency")),
     }
     silent = np.isnan(measures.top_share)
@@ -288,6 +296,7 @@ def _metrics(context: RunContext, config: GuidedBackpropConfig, found: Mapping[s
         unit="fraction",
     )
     for name, what in {
+        "stability_margin": "correlation under noise, less that between different images",
         "stability": f"correlation with the attribution after noise of std {config.noise:g} of the image range",
         "shift_stability": "correlation with the attribution after a shift of one pixel, shifted back",
     }.items():
@@ -299,14 +308,14 @@ def _metrics(context: RunContext, config: GuidedBackpropConfig, found: Mapping[s
         f"mean of {top} above the mean over all images, in standard deviations",
         groups="features",
     )
-    return metrics | compared_metrics(
-        context,
-        "gradient_agreement",
-        column("gradient_agreement"),
-        "correlation with the plain gradient; 1: the method adds nothing to it",
-        groups="features and images",
-        higher_is_better=None,
-    )
+    for name, what in {
+        "other_image_agreement": "correlation with the attribution of the same unit on another image",
+        "gradient_agreement": "correlation with the plain gradient; 1: the method adds nothing to it",
+    }.items():
+        metrics |= compared_metrics(
+            context, name, column(name), what, groups="features and images", higher_is_better=None
+        )
+    return metrics
 
 
 def _features_table(config: GuidedBackpropConfig, found: Mapping[str, Attributions]) -> Table:
@@ -318,6 +327,7 @@ def _features_table(config: GuidedBackpropConfig, found: Mapping[str, Attributio
         "entropy": "entropy",
         "stability": "kept under noise",
         "shift_stability": "kept under shift",
+        "other_image_agreement": "same on another image",
     }
     rows: list[list[Cell]] = []
     for row, feature in enumerate(config.features):
@@ -392,7 +402,12 @@ def _save_features(
 def _save_bars(context: RunContext, metrics: Mapping[str, Metric]) -> None:
     from dcgan_analysis import figures
 
-    names = {"concentration": "in the top 5 %", "stability": "kept under noise", "shift_stability": "kept under shift"}
+    names = {
+        "concentration": f"in the top {100 * _TOP_SHARE:g} % of pixels",
+        "stability": "kept under noise",
+        "shift_stability": "kept under shift",
+        "other_image_agreement": "same on another image",
+    }
     shown = {f"{text}, {who}": f"{prefix}{name}" for name, text in names.items() for prefix, who in _SIDES}
     chosen = [metrics[name] for name in shown.values()]
     figure = figures.bars(

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from dcgan_analysis.errors import DcganAnalysisError
-from dcgan_analysis.extraction import reestimate
+from dcgan_analysis.extraction import reestimate, reference_batches
 from dcgan_analysis.extraction.batchnorm import keep_modes
 
 
@@ -131,3 +132,15 @@ def test_modes_are_kept_over_an_error(network):
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert not any(module.training for module in network.modules())
+
+
+def test_reference_batches_are_whole_disjoint_and_always_the_same():
+    first, second = reference_batches(10, 4), reference_batches(10, 4)
+    assert [len(batch) for batch in first] == [4, 4]
+    assert len(set(np.concatenate(first).tolist())) == 8
+    assert [batch.tolist() for batch in first] == [batch.tolist() for batch in second]
+
+
+def test_fewer_images_than_a_reference_batch_make_one_batch():
+    (batch,) = reference_batches(3, 128)
+    assert sorted(batch.tolist()) == [0, 1, 2]

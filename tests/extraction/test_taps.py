@@ -6,6 +6,7 @@ from torch import nn
 
 from dcgan_analysis.errors import ArchitectureError, UnknownNameError
 from dcgan_analysis.extraction import capture
+from dcgan_analysis.extraction.taps import run_to
 
 
 class Failing(nn.Module):
@@ -87,3 +88,23 @@ def test_the_same_tap_twice_is_refused(network):
         capture(network, ["conv1"] * 2),
     ):
         pass
+
+
+def test_running_to_a_tap_computes_nothing_behind_it():
+    network = nn.Sequential(nn.ReLU(), Failing())
+    assert run_to(network, "0", torch.tensor([-1.0, 2.0])).tolist() == [0, 2]
+    assert hooks(network) == 0
+
+
+def test_running_to_a_tap_leaves_no_hook_when_the_model_raises():
+    network = nn.Sequential(Failing(), nn.ReLU())
+    with pytest.raises(RuntimeError, match="the model failed"):
+        run_to(network, "1", torch.ones(1))
+    assert hooks(network) == 0
+
+
+def test_a_tap_that_the_forward_pass_does_not_come_by_is_refused():
+    network = nn.Sequential(nn.ReLU())
+    network[0].unused = nn.Identity()
+    with pytest.raises(ArchitectureError, match=r"does not come by tap '0\.unused'"):
+        run_to(network, "0.unused", torch.ones(1))

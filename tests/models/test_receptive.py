@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dcgan_analysis.errors import ArchitectureError
+from dcgan_analysis.extraction import capture
+from dcgan_analysis.models.architecture import Architecture, Layer
+from dcgan_analysis.models.receptive import Box, ReceptiveField, receptive_field
+from dcgan_analysis.models.tables import dcgan28_conditional, dcgan32, dcgan64, dcgan64_4x4, mlp_conditional
+
+
+@pytest.mark.parametrize(
+    ("architecture", "sizes"),
+    [(dcgan32(8), [3, 5, 9, 13, 21, 29]), (dcgan64(8), [5, 13, 29, 61]), (dcgan64_4x4(8), [4, 10, 22, 46])],
+)
+def test_sizes_follow_from_kernels_and_strides(architecture, sizes):
+    assert [receptive_field(architecture, tap).size for tap in architecture.taps] == sizes
+
+
+@pytest.mark.parametrize("architecture", [dcgan32(4), dcgan64_4x4(4, 4)], ids=lambda a: a.name)
+def test_the_box_is_where_the_gradient_of_a_unit_is_not_zero(architecture):
+    network = architecture.discriminator().eval()
+    for parameter in network.parameters():
+        torch.nn.init.constant_(parameter, 0.01)
+    images = torch.ones(1, *architecture.image_shape, requires_grad=True)
+    for tap in architecture.taps:
+        with capture(network, [tap]) as outputs:
+            network(images)
+        height, width = outputs[tap].shape[2:]
+        for row, column in ((0, 0), (height // 2, width - 1), (height - 1, 0)):
+            (gradient,) = torch.autograd.grad(outputs[tap][0, 0, row, column], images, retain_graph=True)
+            rows, columns = gradient[0, 0].nonzero(as_tuple=True)
+            seen = Box(int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1)
+            assert receptive_field(architecture, tap).box(row, column) == seen
+
+
+def test_a_box_is_clipped_at_the_border():
+    field = ReceptiveField(size=5, step=2, start=-2, height=8, width=8)
+    assert field.box(0, 3) == Box(0, 4, 3, 8)
+    assert (field.box(0, 3).height, field.box(0, 3).width) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "tap"),
+    [(dcgan32(8), "logit"), (mlp_conditional(8), "hidden2"), (dcgan28_conditional(4), "hidden")],
+)
+def test_units_after_a_linear_layer_see_the_whole_image(architecture, tap):
+    height, width = architecture.image_shape[1:]
+    field = receptive_field(architecture, tap)
+    assert field.box(0, 0) == Box(0, 0, height, width)
+    assert field.extent == (height, width)
+
+
+def test_a_module_within_a_layer_has_the_field_of_the_layer():
+    assert receptive_field(dcgan32(8), "conv3.operation") == receptive_field(dcgan32(8), "conv3")
+
+
+def test_without_a_layer_table_units_are_taken_to_see_everything():
+    bare = Architecture("bare", {}, (1, 6, 7), (-1, 1), 4, ("x",), torch.nn.Identity, torch.nn.Identity)
+    assert receptive_field(bare, "x").box(1, 1) == Box(0, 0, 6, 7)
+
+
+def test_a_fractional_strided_layer_is_refused():
+    layers = (Layer("up", "deconv", 2, 4, 2),)
+    odd = Architecture(
+        "odd", {}, (1, 6, 6), (-1, 1), 4, ("up",), torch.nn.Identity, torch.nn.Identity, discriminator_layers=layers
+    )
+    with pytest.raises(ArchitectureError, match="Layer 'up' is fractional-strided"):
+        receptive_field(odd, "up")
