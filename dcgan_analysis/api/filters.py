@@ -100,8 +100,9 @@ class ImageStream:
 
     def shown(self, index: int) -> NDArray[np.uint8]:
         """Return one image (C, H, W) as bytes, as the network sees it."""
-        seen: NDArray[np.uint8] = self.prepare.to_bytes(self.prepare(self.split.images[index : index + 1]))
-        return seen[0]
+        seen = self.prepare.to_bytes(self.prepare(self.split.images[index : index + 1]))
+        image: NDArray[np.uint8] = seen[0]
+        return image
 
 
 def open_images(context: RunContext, settings: FilterSettings, name: str, limit: int) -> ImageStream:

@@ -129,7 +129,7 @@ def ascend(
         activation = response(gray + half * moved, features, positions, labels)
         penalty = ascent.l2 * pixels.square().flatten(1).mean(1) + ascent.tv * total_variation(pixels)
         optimizer.zero_grad()
-        (penalty - weights * activation).sum().backward()  # type: ignore[no-untyped-call]
+        (penalty - weights * activation).sum().backward()
         optimizer.step()
         with torch.no_grad():
             if ascent.blur and done % ascent.blur_every == 0 and done < ascent.steps:

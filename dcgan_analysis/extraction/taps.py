@@ -97,7 +97,7 @@ def run_to(network: nn.Module, tap: str, *arguments: Tensor) -> Tensor:
 
 
 def _module(network: nn.Module, tap: str) -> nn.Module:
-    modules = dict(network.named_modules())
+    modules: dict[str, nn.Module] = dict(network.named_modules())
     if tap not in modules or not tap:
         error = unknown_name("tap", tap, [name for name in modules if name and "." not in name])
         raise error

@@ -9,7 +9,7 @@ from torch import nn
 from dcgan_analysis.attribution import Ascent, UnitResponse, Units, ascend
 from dcgan_analysis.attribution.ascent import smooth, total_variation
 
-PLAIN = Ascent(steps=60, rate=0.1, l2=0, tv=0, jitter=0, blur=0)
+PLAIN = Ascent(steps=20, rate=0.2, l2=0, tv=0, jitter=0, blur=0)
 
 
 def template_net(template):

@@ -15,7 +15,7 @@ FAST = {"features": (0, 3), "top": 2, "measured": 3, "noise_draws": 1}
 
 
 def test_guided_backprop_keeps_the_contract(dcgan_context):
-    result = check_analysis(GuidedBackprop(), dcgan_context, FAST)
+    result = check_analysis(GuidedBackprop(), dcgan_context, FAST | {"features": (2,)})
     assert result.headline == "concentration"
     assert {"twin_concentration", "stability_gain", "shift_stability", "margin_gain"} <= set(result.metrics)
     assert [figure.name for figure in result.figures] == ["features", "numbers"]
