@@ -32,6 +32,8 @@ class Ascent:
         rate: Its learning rate.
         l2: Weight of the mean square of the pixels: the distance from gray.
         tv: Weight of the total variation: the mean absolute difference of neighbours.
+        seen: Pixels that a unit sees; both means are over so many, though all pixels count, so that a weight means the
+            same for a unit of 3x3 pixels and for one that sees everything. 0: all pixels of the image.
         jitter: Pixels that the image is shifted by at most, at random, in each step.
         blur: Standard deviation in pixels of the Gaussian that smooths the image every ``blur_every`` steps; 0: none.
         blur_every: Steps between.
@@ -40,8 +42,9 @@ class Ascent:
 
     steps: int = 96
     rate: float = 0.05
-    l2: float = 0.5
-    tv: float = 1.0
+    l2: float = 8.0
+    tv: float = 2.0
+    seen: int = 0
     jitter: int = 2
     blur: float = 0.5
     blur_every: int = 4
@@ -123,13 +126,14 @@ def ascend(
     features, positions = units.features.to(device), units.positions.to(device)
     weights = torch.ones(len(units), device=device) if scales is None else 1 / scales.to(device)
     optimizer = torch.optim.Adam([pixels], lr=ascent.rate)
+    share = image_shape[1] * image_shape[2] / ascent.seen if ascent.seen else 1.0
     for done in range(1, ascent.steps + 1):
         moves = torch.randint(-ascent.jitter, ascent.jitter + 1, (2,), generator=generator).tolist()
         moved = torch.roll(pixels, moves, dims=(2, 3)) if any(moves) else pixels
         activation = response(gray + half * moved, features, positions, labels)
         penalty = ascent.l2 * pixels.square().flatten(1).mean(1) + ascent.tv * total_variation(pixels)
         optimizer.zero_grad()
-        (penalty - weights * activation).sum().backward()
+        (share * penalty - weights * activation).sum().backward()
         optimizer.step()
         with torch.no_grad():
             if ascent.blur and done % ascent.blur_every == 0 and done < ascent.steps:

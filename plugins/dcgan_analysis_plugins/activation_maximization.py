@@ -65,8 +65,8 @@ class ActivationMaximizationConfig(FilterSettings):
     )
     steps: PositiveInt = Field(default=96, description="steps of gradient ascent")
     rate: PositiveFloat = Field(default=0.05, description="learning rate of Adam; pixels count from -1 to 1")
-    l2: NonNegativeFloat = Field(default=0.5, description="weight of the mean square distance from gray")
-    tv: NonNegativeFloat = Field(default=1.0, description="weight of the total variation")
+    l2: NonNegativeFloat = Field(default=8.0, description="weight of the mean square distance from gray")
+    tv: NonNegativeFloat = Field(default=2.0, description="weight of the total variation")
     jitter: NonNegativeInt = Field(
         default=2, description="pixels of random shift in each step, at most an eighth of the receptive field"
     )
@@ -76,8 +76,8 @@ class ActivationMaximizationConfig(FilterSettings):
     blur_every: PositiveInt = Field(default=4, description="steps between two blurs")
     start: NonNegativeFloat = Field(default=0.05, description="std of the noise that the search starts from")
 
-    def ascent(self, field: int) -> Ascent:
-        """Return the settings of the search for units that see ``field`` pixels per side."""
+    def ascent(self, field: int, seen: int) -> Ascent:
+        """Return the settings of the search for a unit whose field has ``field`` pixels per side, ``seen`` in all."""
         from dcgan_analysis.attribution import Ascent
 
         return Ascent(
@@ -85,6 +85,7 @@ class ActivationMaximizationConfig(FilterSettings):
             rate=self.rate,
             l2=self.l2,
             tv=self.tv,
+            seen=seen,
             jitter=min(self.jitter, field // 8),
             blur=min(self.blur, field / 32),
             blur_every=self.blur_every,
@@ -178,7 +179,7 @@ def maximise_layer(
         UnitResponse(network, tap),
         Units.of(features, [height // 2 * width + width // 2] * len(features)),
         architecture.image_shape,
-        config.ascent(min(field.extent)),
+        config.ascent(min(field.extent), box.height * box.width),
         context.torch_generator("ascent", tap),
         image_range=context.checkpoint.metadata.image_range,
         scales=torch.where(stds > 0, stds, 1.0),

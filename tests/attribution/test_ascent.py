@@ -69,6 +69,16 @@ def test_scales_make_regularisers_mean_the_same_for_strong_and_weak_units(templa
     torch.testing.assert_close(usual, strong, atol=1e-3, rtol=0)
 
 
+def test_penalties_count_for_as_much_however_little_of_the_image_is_seen(template):
+    settings, corner = replace(PLAIN, l2=40.0, steps=80, rate=0.05), torch.zeros(1, 6, 6)
+    corner[:, :2, :3] = template[:, :2, :3]
+    small = ascend(
+        template_net(template[:, :2, :3]), Units.of([0], [0]), (1, 2, 3), settings, torch.Generator().manual_seed(0)
+    )
+    large = search(corner, replace(settings, seen=6))[:1]
+    torch.testing.assert_close(large[..., :2, :3], small, atol=0.05, rtol=0)
+
+
 def test_no_weight_is_changed_and_no_gradient_left(template):
     response = template_net(template)
     response.requires_grad_(False)

@@ -70,7 +70,7 @@ def test_a_filter_that_a_layer_does_not_have_is_refused(run, make_images):
 
 def test_jitter_and_blur_shrink_with_the_receptive_field():
     config = ActivationMaximizationConfig(jitter=2, blur=0.5)
-    small, large = config.ascent(3), config.ascent(29)
+    small, large = config.ascent(3, 9), config.ascent(29, 529)
     assert (small.jitter, large.jitter) == (0, 2)
     assert small.blur < 0.1 < large.blur == 0.5
 
