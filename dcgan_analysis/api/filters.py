@@ -13,11 +13,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from dcgan_analysis.api.config import AnalysisConfig
 from dcgan_analysis.api.probing import LEARNED, TWIN
-from dcgan_analysis.api.result import Metric
 from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     import torch
@@ -29,14 +28,12 @@ if TYPE_CHECKING:
     from dcgan_analysis.extraction import TapResponses
     from dcgan_analysis.models.architecture import Architecture
     from dcgan_analysis.models.receptive import Box
-    from dcgan_analysis.resampling import Estimate
     from dcgan_analysis.stores.checkpoint import Checkpoint
 
 __all__ = [
     "FilterSettings",
     "ImageStream",
     "check_features",
-    "compared_metrics",
     "cut",
     "find_responses",
     "last_conv",
@@ -220,47 +217,3 @@ def check_features(features: Sequence[int], tap: str, available: int) -> tuple[i
 def cut(image: NDArray[Any], box: Box) -> NDArray[Any]:
     """Return what lies inside a box of an image (..., H, W)."""
     return image[..., box.rows, box.columns]
-
-
-def compared_metrics(
-    context: RunContext,
-    name: str,
-    values: Mapping[str, NDArray[np.float64]],
-    description: str,
-    *,
-    groups: str = "filters",
-    unit: Literal["fraction", "number"] = "number",
-    higher_is_better: bool | None = True,
-) -> dict[str, Metric]:
-    """Return a number for the checkpoint and for its twin, and how far they are apart.
-
-    Args:
-        context: Gives the randomness of the bootstrap.
-        name: ``"stability"`` becomes ``stability``, ``twin_stability`` and ``stability_gain``.
-        values: For ``LEARNED`` and ``TWIN``: one row for each filter (F, M), NaN where there is no value.
-        description: One line for the report.
-        groups: What a row is, in the plural.
-        unit: Whether values are fractions.
-        higher_is_better: Which direction is better, if any.
-    """
-    from dcgan_analysis.resampling import bootstrap_difference, bootstrap_mean
-
-    def metric(found: Estimate, text: str) -> Metric:
-        return Metric(
-            value=found.value,
-            low=found.low,
-            high=found.high,
-            interval=f"95 % bootstrap over {groups}",
-            n=found.groups,
-            higher_is_better=higher_is_better,
-            description=text,
-            unit=unit,
-        )
-
-    ours, theirs = values[LEARNED], values[TWIN]
-    rng = context.rng("bootstrap", name)
-    return {
-        name: metric(bootstrap_mean(ours, rng), f"{LEARNED}: {description}"),
-        f"twin_{name}": metric(bootstrap_mean(theirs, rng), f"{TWIN}: {description}"),
-        f"{name}_gain": metric(bootstrap_difference(ours, theirs, rng), f"learned less random: {description}"),
-    }

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dcgan_analysis.attribution.ascent import Ascent, ascend
+    from dcgan_analysis.attribution.closeness import relative_distances
     from dcgan_analysis.attribution.guided import BackwardRule, RuleBackprop, backward_rule
     from dcgan_analysis.attribution.measures import MapMeasures, correlations, measure_maps
     from dcgan_analysis.attribution.methods import METHODS, attribute, check_method
+    from dcgan_analysis.attribution.pictures import attribution_picture
+    from dcgan_analysis.attribution.stability import agreement, shifted
     from dcgan_analysis.attribution.units import UnitResponse, Units
 
 __all__ = [
@@ -23,12 +26,16 @@ __all__ = [
     "RuleBackprop",
     "UnitResponse",
     "Units",
+    "agreement",
     "ascend",
     "attribute",
+    "attribution_picture",
     "backward_rule",
     "check_method",
     "correlations",
     "measure_maps",
+    "relative_distances",
+    "shifted",
 ]
 
 _HOMES = {
@@ -39,12 +46,16 @@ _HOMES = {
     "RuleBackprop": "guided",
     "UnitResponse": "units",
     "Units": "units",
+    "agreement": "stability",
     "ascend": "ascent",
     "attribute": "methods",
+    "attribution_picture": "pictures",
     "backward_rule": "guided",
     "check_method": "methods",
     "correlations": "measures",
     "measure_maps": "measures",
+    "relative_distances": "closeness",
+    "shifted": "stability",
 }
 
 

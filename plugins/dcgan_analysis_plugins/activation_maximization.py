@@ -25,10 +25,10 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs, Table
+from dcgan_analysis.api.comparison import compared_metrics
 from dcgan_analysis.api.filters import (
     FilterSettings,
     check_features,
-    compared_metrics,
     cut,
     find_responses,
     open_images,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.extraction import TapResponses
     from dcgan_analysis.models.receptive import Box
 
-__all__ = ["ActivationMaximization", "ActivationMaximizationConfig", "nearest_distances"]
+__all__ = ["ActivationMaximization", "ActivationMaximizationConfig"]
 
 _COMPARED = 128  # real images whose nearest others tell how far real images lie apart
 _BLOCK = 512  # real images held as floats at once
@@ -114,38 +114,6 @@ class Found:
     distances: NDArray[np.float64]
 
 
-def nearest_distances(
-    queries: NDArray[np.uint8], others: NDArray[np.uint8], own: NDArray[np.int64] | None = None
-) -> NDArray[np.float64]:
-    """Return the root mean square pixel distance of each query to the nearest of the others, in gray levels.
-
-    Args:
-        queries: uint8 (Q, ...).
-        others: uint8 (N, ...), of the same shape otherwise.
-        own: Where each query itself stands among the others (Q,), to be left out; or None.
-
-    Example:
-        >>> import numpy as np
-        >>> images = np.array([[0, 0], [0, 10], [50, 50]], np.uint8)
-        >>> nearest_distances(images[:1], images, np.array([0])).round(3).tolist()
-        [7.071]
-    """
-    import numpy as np
-
-    rows = queries.reshape(len(queries), -1).astype(np.float32)
-    squares = (rows**2).sum(1, dtype=np.float64)
-    best = np.full(len(rows), np.inf)
-    for start in range(0, len(others), _BLOCK):
-        block = others[start : start + _BLOCK].reshape(-1, rows.shape[1]).astype(np.float32)
-        distance = squares[:, None] + (block**2).sum(1, dtype=np.float64) - 2.0 * (rows @ block.T)
-        if own is not None:
-            here = np.flatnonzero((own >= start) & (own < start + len(block)))
-            distance[here, own[here] - start] = np.inf
-        best = np.minimum(best, distance.min(1))
-    result: NDArray[np.float64] = np.sqrt(np.maximum(best, 0) / rows.shape[1])
-    return result
-
-
 def maximise_layer(
     context: RunContext,
     config: ActivationMaximizationConfig,
@@ -159,7 +127,7 @@ def maximise_layer(
     import numpy as np
     import torch
 
-    from dcgan_analysis.attribution import UnitResponse, Units, ascend
+    from dcgan_analysis.attribution import UnitResponse, Units, ascend, relative_distances
     from dcgan_analysis.extraction import stream_responses
     from dcgan_analysis.models.receptive import receptive_field
 
@@ -193,24 +161,17 @@ def maximise_layer(
     reached = seen.values[np.arange(len(features)), features].astype(np.float64)
     highest = responses.top.values[features, 0].astype(np.float64)
     ratios = np.divide(reached, highest, out=np.full(len(features), np.nan), where=highest > 0)
-    return Found(shown, box, reached, responses, ratios, _relative_distances(context, images, shown, box))
+    compared = context.rng("compared").permutation(len(images))[:_COMPARED]
+    distances = relative_distances(cut(shown, box), _real_parts(images, box), compared)
+    return Found(shown, box, reached, responses, ratios, distances)
 
 
-def _relative_distances(
-    context: RunContext, images: ImageStream, found: NDArray[np.uint8], box: Box
-) -> NDArray[np.float64]:
+def _real_parts(images: ImageStream, box: Box) -> NDArray[np.uint8]:
+    """Return what the maximised units see of every image, as bytes."""
     import numpy as np
 
-    real = np.concatenate(
-        [
-            cut(images.prepare.to_bytes(images.prepare(images.split.images[start : start + _BLOCK])), box)
-            for start in range(0, len(images), _BLOCK)
-        ]
-    )
-    own = context.rng("compared").permutation(len(images))[:_COMPARED]
-    between = float(nearest_distances(real[own], real, own).mean()) if len(real) > 1 else np.nan
-    distances = nearest_distances(cut(found, box), real)
-    return distances / between if between > 0 else np.full(len(distances), np.nan)
+    blocks = (images.split.images[start : start + _BLOCK] for start in range(0, len(images), _BLOCK))
+    return np.concatenate([cut(images.prepare.to_bytes(images.prepare(block)), box) for block in blocks])
 
 
 class ActivationMaximization:

@@ -28,10 +28,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs, Table
+from dcgan_analysis.api.comparison import compared_metrics, save_pairs
 from dcgan_analysis.api.filters import (
     FilterSettings,
     check_features,
-    compared_metrics,
     cut,
     find_responses,
     last_conv,
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.extraction import TapResponses
     from dcgan_analysis.models.receptive import Box
 
-__all__ = ["GuidedBackprop", "GuidedBackpropConfig", "shifted"]
+__all__ = ["GuidedBackprop", "GuidedBackpropConfig", "measured_features"]
 
 _TOP_SHARE = 0.05
 _SHIFTS = ((0, 1), (1, 0))  # rows and columns, in pixels
@@ -106,20 +106,6 @@ class Attributions:
     maps: NDArray[np.float32]
     columns: dict[str, NDArray[np.float64]]
     margins: NDArray[np.float64]
-
-
-def shifted(images: Tensor, rows: int, columns: int) -> Tensor:
-    """Return images (N, C, H, W) moved down and right; the pixels at the edge are repeated.
-
-    Example:
-        >>> import torch
-        >>> shifted(torch.tensor([[[[1.0, 2.0, 3.0]]]]), 0, 1)
-        tensor([[[[1., 1., 2.]]]])
-    """
-    from torch.nn.functional import pad
-
-    height, width = images.shape[2:]
-    return pad(images, (columns, 0, rows, 0), mode="replicate")[:, :, :height, :width]
 
 
 def measured_features(config: GuidedBackpropConfig, tap: str, available: int) -> tuple[int, ...]:
@@ -173,7 +159,7 @@ def _measure(
     import numpy as np
     import torch
 
-    from dcgan_analysis.attribution import UnitResponse, attribute, correlations, measure_maps
+    from dcgan_analysis.attribution import UnitResponse, agreement, attribute, measure_maps, shifted
 
     response = UnitResponse(explained.network, explained.tap)
     pixels, *labels = explained.images.arguments(explained.indices)
@@ -197,23 +183,16 @@ def _measure(
         context.progress(f"{who}: attributions (versions of the images)", done, todo)
         return found.numpy()
 
-    def agreement(other: NDArray[np.float32], rows: int = 0, columns: int = 0) -> NDArray[np.float64]:
-        """Correlate within each receptive field; ``other`` is moved back first."""
-        pairs = []
-        for first, second, box in zip(maps, other, explained.boxes, strict=True):
-            height, width = box.height - rows, box.width - columns
-            a = first[:, box.top : box.top + height, box.left : box.left + width]
-            b = second[:, box.top + rows : box.bottom, box.left + columns : box.right]
-            pairs.append(float(correlations(a[None], b[None])[0]) if a.size else np.nan)
-        return np.array(pairs)
+    def kept(others: NDArray[np.float32], shift: tuple[int, int] = (0, 0)) -> NDArray[np.float64]:
+        return agreement(maps, others, explained.boxes, shift)
 
     maps = maps_of(pixels)
     measures = measure_maps([cut(one, box) for one, box in zip(maps, explained.boxes, strict=True)], _TOP_SHARE)
-    noisy = [agreement(maps_of((pixels + config.noise * (high - low) * one).clamp(low, high))) for one in noise]
-    moved = [agreement(maps_of(shifted(pixels, *shift)), *shift) for shift in _SHIFTS]
+    noisy = [kept(maps_of((pixels + config.noise * (high - low) * one).clamp(low, high))) for one in noise]
+    moved = [kept(maps_of(shifted(pixels, *shift)), shift) for shift in _SHIFTS]
     # The same units on other images: mostly the feature's next strongest, of which each unit's neighbour has one.
     others = [torch.roll(one, 1, dims=0) for one in (pixels, *labels)]
-    other = agreement(maps_of(others[0], classes=others[1:]))
+    other = kept(maps_of(others[0], classes=others[1:]))
     columns = {
         "concentration": measures.top_share,
         "gini": measures.gini,
@@ -222,7 +201,7 @@ def _measure(
         "shift_stability": np.mean(moved, axis=0),
         "other_image_agreement": other,
         "stability_margin": np.mean(noisy, axis=0) - other,
-        "gradient_agreement": agreement(maps_of(pixels, "saliency")),
+        "gradient_agreement": kept(maps_of(pixels, "saliency")),
     }
     silent = np.isnan(measures.top_share)
     return maps, {name: np.where(silent, np.nan, values) for name, values in columns.items()}
@@ -370,8 +349,7 @@ def _save_features(
     metrics: Mapping[str, Metric],
 ) -> None:
     from dcgan_analysis import figures
-    from dcgan_analysis.attribution import METHODS
-    from dcgan_analysis.attribution.pictures import attribution_picture
+    from dcgan_analysis.attribution import METHODS, attribution_picture
 
     kind = METHODS[config.method].kind
     panels = {}
@@ -400,34 +378,20 @@ def _save_features(
 
 
 def _save_bars(context: RunContext, metrics: Mapping[str, Metric]) -> None:
-    from dcgan_analysis import figures
-
     names = {
         "concentration": f"in the top {100 * _TOP_SHARE:g} % of pixels",
         "stability": "kept under noise",
         "shift_stability": "kept under shift",
         "other_image_agreement": "same on another image",
     }
-    shown = {f"{text}, {who}": f"{prefix}{name}" for name, text in names.items() for prefix, who in _SIDES}
-    chosen = [metrics[name] for name in shown.values()]
-    figure = figures.bars(
-        list(shown),
-        [one.value for one in chosen],
-        low=[one.low for one in chosen],
-        high=[one.high for one in chosen],
-        highlight=[text for text in shown if text.endswith(_SIDES[0][1])],
-        x_label="share of the attribution, or correlation",
-        fractions=False,
-    )
-    context.save_figure(
-        figure,
+    save_pairs(
+        context,
         "numbers",
         "Concentration and stability of the attributions",
-        f"Means over {chosen[0].n} features with 95 % bootstrap intervals.",
+        f"Means over {metrics['concentration'].n} features with 95 % bootstrap intervals.",
+        {text: (metrics[name], metrics[f"twin_{name}"]) for name, text in names.items()},
+        x_label="share of the attribution, or correlation",
     )
-
-
-_SIDES = (("", "learned"), ("twin_", "random"))
 
 
 @hookimpl

@@ -21,10 +21,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs, Table
+from dcgan_analysis.api.comparison import compared_metrics, save_pairs
 from dcgan_analysis.api.filters import (
     FilterSettings,
     check_features,
-    compared_metrics,
     cut,
     find_responses,
     open_images,
@@ -134,12 +134,12 @@ class MaxActivations:
             check_features(config.features, tap, found[LEARNED][tap].features)
         layers = {tap: {who: filter_numbers(one[tap], images, config) for who, one in found.items()} for tap in taps}
         per_layer = {tap: _layer_metrics(context, tap, numbers) for tap, numbers in layers.items()}
-        table = _layers_table(context, config, images, per_layer)
+        chance = _chance(context, config, images)
         with context.stage("figures"):
             _save_arrays(context, images, found)
             for tap in taps:
                 _save_grid(context, config, tap, images, found)
-            _save_layers(context, per_layer)
+            _save_layers(context, per_layer, chance)
         metrics = per_layer[taps[-1]]
         return context.result(
             self,
@@ -147,7 +147,7 @@ class MaxActivations:
             title=f"Strongest images of the filters of {context.checkpoint.name}, {context.dataset.name}",
             headline=next(iter(metrics)),
             metrics=metrics,
-            tables=[table],
+            tables=[_layers_table(config, images, per_layer, chance)],
         )
 
 
@@ -165,11 +165,18 @@ def _layer_metrics(
     return metrics
 
 
+def _chance(context: RunContext, config: MaxActivationsConfig, images: ImageStream) -> float | None:
+    labels, classes = images.split.labels, len(images.split.classes)
+    if labels is None or classes < 2:
+        return None
+    return chance_purity(labels, classes, min(config.counted, len(images)), context.rng("chance"))
+
+
 def _layers_table(
-    context: RunContext,
     config: MaxActivationsConfig,
     images: ImageStream,
     per_layer: Mapping[str, Mapping[str, Metric]],
+    chance: float | None,
 ) -> Table:
     first = next(iter(per_layer.values()))
     names = [name for name in _NUMBERS if name in first]
@@ -181,10 +188,8 @@ def _layers_table(
         cells = [metrics[f"{prefix}{name}"].value for name in names for prefix in ("", "twin_")]
         rows.append([tap, metrics[names[0]].n, *cells])
     note = f"Means over all filters of a layer. Margin: of the {config.top} strongest of {len(images):,} images."
-    labels, classes = images.split.labels, len(images.split.classes)
-    if labels is not None and "purity" in names:
+    if chance is not None:
         counted = min(config.counted, len(images))
-        chance = chance_purity(labels, classes, counted, context.rng("chance"))
         note += f" Purity: of the {counted} strongest; as many images drawn blindly have {100 * chance:.1f} %."
     percent = [column for column in columns if column.startswith(("purity", "class"))]
     return Table(name="layers", title="Layer by layer", columns=columns, rows=rows, percent=percent, note=note)
@@ -244,26 +249,19 @@ def _save_grid(
     )
 
 
-def _save_layers(context: RunContext, per_layer: Mapping[str, Mapping[str, Metric]]) -> None:
-    from dcgan_analysis import figures
-
+def _save_layers(context: RunContext, per_layer: Mapping[str, Mapping[str, Metric]], chance: float | None) -> None:
     headline = next(iter(next(iter(per_layer.values()))))
     unit, text = _NUMBERS[headline]
-    shown = {
-        f"{tap}, {who}": metrics[f"{prefix}{headline}"]
-        for tap, metrics in per_layer.items()
-        for prefix, who in (("", "learned"), ("twin_", "random"))
-    }
-    figure = figures.bars(
-        list(shown),
-        [one.value for one in shown.values()],
-        low=[one.low for one in shown.values()],
-        high=[one.high for one in shown.values()],
-        highlight=[name for name in shown if name.endswith("learned")],
+    save_pairs(
+        context,
+        "layers",
+        f"{headline.capitalize()} layer by layer",
+        f"Mean over all filters of a layer with 95 % bootstrap intervals: {text}.",
+        {tap: (metrics[headline], metrics[f"twin_{headline}"]) for tap, metrics in per_layer.items()},
         x_label=headline.replace("_", " "),
         fractions=unit == "fraction",
+        baseline=None if chance is None else ("drawn blindly", chance),
     )
-    context.save_figure(figure, "layers", f"{headline.capitalize()} layer by layer", f"Mean over filters: {text}.")
 
 
 @hookimpl

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from dcgan_analysis.api.comparison import compared_metrics
 from dcgan_analysis.api.filters import (
     FilterSettings,
     check_features,
-    compared_metrics,
     find_responses,
     last_conv,
     open_images,

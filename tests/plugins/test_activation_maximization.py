@@ -2,11 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dcgan_analysis_plugins.activation_maximization import (
-    ActivationMaximization,
-    ActivationMaximizationConfig,
-    nearest_distances,
-)
+from dcgan_analysis_plugins.activation_maximization import ActivationMaximization, ActivationMaximizationConfig
 
 from dcgan_analysis.data import Dataset, DatasetSplit
 from dcgan_analysis.errors import AnalysisError
@@ -73,12 +69,3 @@ def test_jitter_and_blur_shrink_with_the_receptive_field():
     small, large = config.ascent(3, 9), config.ascent(29, 529)
     assert (small.jitter, large.jitter) == (0, 2)
     assert small.blur < 0.1 < large.blur == 0.5
-
-
-def test_distances_are_those_to_the_nearest_and_leave_an_image_itself_out():
-    images = np.random.default_rng(0).integers(0, 256, (600, 2, 3), dtype=np.uint8)
-    own = np.array([0, 599])
-    flat = images.reshape(600, -1).astype(float)
-    expected = [np.sort(np.sqrt(((flat - flat[i]) ** 2).mean(1)))[1] for i in own]
-    np.testing.assert_allclose(nearest_distances(images[own], images, own), expected, rtol=1e-4)
-    np.testing.assert_allclose(nearest_distances(images[own], images), [0, 0], atol=0.1)

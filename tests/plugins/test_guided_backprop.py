@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-from dcgan_analysis_plugins.guided_backprop import GuidedBackprop, GuidedBackpropConfig, measured_features, shifted
+from dcgan_analysis_plugins.guided_backprop import GuidedBackprop, GuidedBackpropConfig, measured_features
 
 from dcgan_analysis.data import Dataset, DatasetSplit
 from dcgan_analysis.errors import AnalysisError, UnknownNameError
@@ -94,9 +93,3 @@ def test_numbers_rest_on_the_features_shown_and_the_first_others():
     assert measured_features(config, "x", 8) == (5, 1, 0, 2)
     assert measured_features(config, "x", 6) == (5, 1, 0, 2)
     assert measured_features(GuidedBackpropConfig(features=(5, 1), measured=1), "x", 8) == (5, 1)
-
-
-def test_a_shift_moves_pixels_down_and_right():
-    images = torch.arange(4.0).view(1, 1, 2, 2)
-    assert shifted(images, 1, 0).tolist() == [[[[0, 1], [0, 1]]]]
-    assert shifted(images, 0, 1).tolist() == [[[[0, 0], [2, 2]]]]
