@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FilterSettings",
     "ImageStream",
-    "check_features",
+    "check_filters",
     "cut",
     "find_responses",
     "last_conv",
@@ -201,17 +201,28 @@ def last_conv(architecture: Architecture) -> str:
     return (convs or list(architecture.taps))[-1]
 
 
-def check_features(features: Sequence[int], tap: str, available: int) -> tuple[int, ...]:
-    """Return the numbers of chosen filters.
+def check_filters(context: RunContext, taps: Sequence[str], features: Sequence[int], images: ImageStream) -> None:
+    """Refuse taps and filters that the discriminator does not have before anything long starts.
 
     Raises:
-        AnalysisError: If the layer has fewer.
+        AnalysisError: If a layer has fewer filters.
+        UnknownNameError: If a tap is no module of the network.
     """
-    for feature in features:
-        if feature >= available:
-            msg = f"Tap '{tap}' has features 0 to {available - 1}, got {feature}. Choose with --set features=[0,1,2]"
+    import torch
+
+    from dcgan_analysis.extraction import capture
+
+    network = context.checkpoint.discriminator().to(context.device)
+    with torch.no_grad(), capture(network, taps) as outputs:
+        network(*images.arguments(slice(0, 1)))
+    for tap in taps:
+        available = outputs[tap].shape[1]
+        if max(features) >= available:
+            msg = (
+                f"Tap '{tap}' has features 0 to {available - 1}, got {max(features)}. "
+                "Choose others with --set features=[0,1,2], or other layers."
+            )
             raise AnalysisError(msg)
-    return tuple(features)
 
 
 def cut(image: NDArray[Any], box: Box) -> NDArray[Any]:

@@ -28,7 +28,7 @@ from dcgan_analysis.api import Demo, Metric, Needs, Table
 from dcgan_analysis.api.comparison import compared_metrics
 from dcgan_analysis.api.filters import (
     FilterSettings,
-    check_features,
+    check_filters,
     cut,
     find_responses,
     open_images,
@@ -131,7 +131,7 @@ def maximise_layer(
     from dcgan_analysis.extraction import stream_responses
     from dcgan_analysis.models.receptive import receptive_field
 
-    features = list(check_features(config.features, tap, responses.features))
+    features = list(config.features)
     height, width = responses.map_size
     architecture = context.checkpoint.architecture
     field = receptive_field(architecture, tap)
@@ -192,6 +192,7 @@ class ActivationMaximization:
         taps = config.taps or context.checkpoint.architecture.taps
         images = open_images(context, config, config.split, config.images)
         context.use_split(config.split, images.split)
+        check_filters(context, taps, config.features, images)
         found: dict[str, dict[str, Found]] = {}
         for who, checkpoint in subjects(context).items():
             with context.stage(f"{who}: BatchNorm statistics"):

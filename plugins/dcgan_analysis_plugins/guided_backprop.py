@@ -31,7 +31,7 @@ from dcgan_analysis.api import Demo, Metric, Needs, Table
 from dcgan_analysis.api.comparison import compared_metrics, save_pairs
 from dcgan_analysis.api.filters import (
     FilterSettings,
-    check_features,
+    check_filters,
     cut,
     find_responses,
     last_conv,
@@ -44,7 +44,7 @@ from dcgan_analysis.attribution import check_method
 from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -108,11 +108,10 @@ class Attributions:
     margins: NDArray[np.float64]
 
 
-def measured_features(config: GuidedBackpropConfig, tap: str, available: int) -> tuple[int, ...]:
+def measured_features(shown: Sequence[int], measured: int, available: int) -> tuple[int, ...]:
     """Return the features shown, then the first others, as many as are measured."""
-    shown = check_features(config.features, tap, available)
     others = (feature for feature in range(available) if feature not in shown)
-    return (*shown, *list(others)[: max(config.measured - len(shown), 0)])
+    return (*shown, *list(others)[: max(measured - len(shown), 0)])
 
 
 def attribute_network(
@@ -124,7 +123,7 @@ def attribute_network(
 
     with context.stage(f"{who}: strongest responses"):
         responses = find_responses(context, who, network, [tap], images, config.top)[tap]
-    features = measured_features(config, tap, responses.features)
+    features = measured_features(config.features, config.measured, responses.features)
     chosen, kept = list(features), responses.top.values.shape[1]
     units = Units.of([f for f in features for _ in range(kept)], responses.top.positions[chosen].ravel().tolist())
     field = receptive_field(context.checkpoint.architecture, tap)
@@ -223,6 +222,7 @@ class GuidedBackprop:
         tap = config.tap or last_conv(context.checkpoint.architecture)
         images = open_images(context, config, config.split, config.images)
         context.use_split(config.split, images.split)
+        check_filters(context, [tap], config.features, images)
         found = {}
         for who, checkpoint in subjects(context).items():
             with context.stage(f"{who}: BatchNorm statistics"):

@@ -24,7 +24,7 @@ from dcgan_analysis.api import Demo, Metric, Needs, Table
 from dcgan_analysis.api.comparison import compared_metrics, save_pairs
 from dcgan_analysis.api.filters import (
     FilterSettings,
-    check_features,
+    check_filters,
     cut,
     find_responses,
     open_images,
@@ -123,6 +123,7 @@ class MaxActivations:
         taps = config.taps or context.checkpoint.architecture.taps
         images = open_images(context, config, config.split, config.images)
         context.use_split(config.split, images.split)
+        check_filters(context, taps, config.features, images)
         found = {}
         for who, checkpoint in subjects(context).items():
             with context.stage(f"{who}: BatchNorm statistics"):
@@ -130,8 +131,6 @@ class MaxActivations:
             with context.stage(f"{who}: responses"):
                 kept = max(config.top, config.counted)
                 found[who] = find_responses(context, who, network, taps, images, kept)
-        for tap in taps:
-            check_features(config.features, tap, found[LEARNED][tap].features)
         layers = {tap: {who: filter_numbers(one[tap], images, config) for who, one in found.items()} for tap in taps}
         per_layer = {tap: _layer_metrics(context, tap, numbers) for tap, numbers in layers.items()}
         chance = _chance(context, config, images)

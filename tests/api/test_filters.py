@@ -9,7 +9,7 @@ import torch
 from dcgan_analysis.api.comparison import compared_metrics
 from dcgan_analysis.api.filters import (
     FilterSettings,
-    check_features,
+    check_filters,
     find_responses,
     last_conv,
     open_images,
@@ -18,7 +18,7 @@ from dcgan_analysis.api.filters import (
 )
 from dcgan_analysis.api.probing import LEARNED, TWIN
 from dcgan_analysis.data import Dataset, DatasetSplit
-from dcgan_analysis.errors import AnalysisError, DatasetError
+from dcgan_analysis.errors import AnalysisError, DatasetError, UnknownNameError
 from dcgan_analysis.extraction import FeatureSpec
 from dcgan_analysis.models.tables import dcgan28_conditional, dcgan32, mlp_conditional
 from dcgan_analysis.stores.checkpoint import Checkpoint
@@ -122,10 +122,13 @@ def test_the_last_conv_layer_is_not_the_last_layer():
     assert last_conv(mlp_conditional(4)) == "hidden2"
 
 
-def test_a_feature_beyond_the_layer_is_refused():
-    assert check_features([0, 7], "conv1", 8) == (0, 7)
-    with pytest.raises(AnalysisError, match="Tap 'conv1' has features 0 to 7, got 8"):
-        check_features([8], "conv1", 8)
+def test_taps_and_filters_that_are_not_there_are_refused(small):
+    images = open_images(small, SETTINGS, "train", 0)
+    check_filters(small, ["conv1", "conv6"], [0, 3], images)
+    with pytest.raises(AnalysisError, match="Tap 'conv1' has features 0 to 3, got 4"):
+        check_filters(small, ["conv6", "conv1"], [0, 4], images)
+    with pytest.raises(UnknownNameError, match="Unknown tap 'conv9'"):
+        check_filters(small, ["conv9"], [0], images)
 
 
 def test_metrics_compare_the_network_with_its_twin(small):
