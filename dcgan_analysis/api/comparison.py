@@ -39,7 +39,12 @@ def compared_metrics(
         groups: What a row is, in the plural.
         unit: Whether values are fractions.
         higher_is_better: Which direction is better, if any.
+
+    Returns:
+        Three metrics by name; none where a side has no value at all.
     """
+    import numpy as np
+
     from dcgan_analysis.resampling import bootstrap_difference, bootstrap_mean
 
     def metric(found: Estimate, text: str) -> Metric:
@@ -55,6 +60,8 @@ def compared_metrics(
         )
 
     ours, theirs = values[LEARNED], values[TWIN]
+    if np.isnan(ours).all() or np.isnan(theirs).all():
+        return {}
     rng = context.rng("bootstrap", name)
     return {
         name: metric(bootstrap_mean(ours, rng), f"{LEARNED}: {description}"),

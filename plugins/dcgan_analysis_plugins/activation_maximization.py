@@ -36,6 +36,7 @@ from dcgan_analysis.api.filters import (
     subjects,
 )
 from dcgan_analysis.api.probing import LEARNED, TWIN
+from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -234,6 +235,12 @@ def _metrics(context: RunContext, found: Mapping[str, Mapping[str, Found]]) -> d
         "response to the image found, over the strongest to a real image",
         higher_is_better=None,
     )
+    if not metrics:
+        msg = (
+            f"No filter of {', '.join(found[LEARNED])} responds to the images of '{context.dataset.name}', in the "
+            "checkpoint or in its twin. Choose other layers, filters or images."
+        )
+        raise AnalysisError(msg)
     return metrics | compared_metrics(
         context,
         "distance_ratio",

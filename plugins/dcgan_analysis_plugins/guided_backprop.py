@@ -60,6 +60,16 @@ __all__ = ["GuidedBackprop", "GuidedBackpropConfig", "measured_features"]
 
 _TOP_SHARE = 0.05
 _SHIFTS = ((0, 1), (1, 0))  # rows and columns, in pixels
+# Name -> whether higher is better, description.
+_NUMBERS = {
+    "concentration": (True, f"share of the attribution in the strongest {100 * _TOP_SHARE:g} % of the pixels seen"),
+    "stability_margin": (True, "correlation under noise, less that between different images"),
+    "stability": (True, "correlation with the attribution after noise"),
+    "shift_stability": (True, "correlation with the attribution after a shift of one pixel, shifted back"),
+    "margin": (True, "strongest responses above the mean over all images, in standard deviations"),
+    "other_image_agreement": (None, "correlation with the attribution of the same unit on another image"),
+    "gradient_agreement": (None, "correlation with the plain gradient; 1: the method adds nothing to it"),
+}
 
 
 class GuidedBackpropConfig(FilterSettings):
@@ -97,7 +107,6 @@ class Attributions:
         boxes: What each unit sees, F x M.
         maps: Attributions, float32 (F x M, C, H, W).
         columns: Measure -> values (F, M), NaN where an attribution is zero everywhere.
-        margins: (F,).
     """
 
     features: tuple[int, ...]
@@ -105,7 +114,6 @@ class Attributions:
     boxes: list[Box]
     maps: NDArray[np.float32]
     columns: dict[str, NDArray[np.float64]]
-    margins: NDArray[np.float64]
 
 
 def measured_features(shown: Sequence[int], measured: int, available: int) -> tuple[int, ...]:
@@ -132,8 +140,9 @@ def attribute_network(
         maps, columns = _measure(
             context, config, who, _Explained(network, tap, images, units, responses, chosen, boxes)
         )
+    columns["margin"] = responses.margins(config.top)[chosen].repeat(kept)
     shaped = {name: values.reshape(len(features), kept) for name, values in columns.items()}
-    return Attributions(features, responses, boxes, maps, shaped, responses.margins(config.top)[chosen])
+    return Attributions(features, responses, boxes, maps, shaped)
 
 
 @dataclass(frozen=True)
@@ -182,16 +191,16 @@ def _measure(
         context.progress(f"{who}: attributions (versions of the images)", done, todo)
         return found.numpy()
 
-    def kept(others: NDArray[np.float32], shift: tuple[int, int] = (0, 0)) -> NDArray[np.float64]:
+    def agreeing(others: NDArray[np.float32], shift: tuple[int, int] = (0, 0)) -> NDArray[np.float64]:
         return agreement(maps, others, explained.boxes, shift)
 
     maps = maps_of(pixels)
     measures = measure_maps([cut(one, box) for one, box in zip(maps, explained.boxes, strict=True)], _TOP_SHARE)
-    noisy = [kept(maps_of((pixels + config.noise * (high - low) * one).clamp(low, high))) for one in noise]
-    moved = [kept(maps_of(shifted(pixels, *shift)), shift) for shift in _SHIFTS]
+    noisy = [agreeing(maps_of((pixels + config.noise * (high - low) * one).clamp(low, high))) for one in noise]
+    moved = [agreeing(maps_of(shifted(pixels, *shift)), shift) for shift in _SHIFTS]
     # The same units on other images: mostly the feature's next strongest, of which each unit's neighbour has one.
     others = [torch.roll(one, 1, dims=0) for one in (pixels, *labels)]
-    other = kept(maps_of(others[0], classes=others[1:]))
+    other = agreeing(maps_of(others[0], classes=others[1:]))
     columns = {
         "concentration": measures.top_share,
         "gini": measures.gini,
@@ -200,7 +209,7 @@ def _measure(
         "shift_stability": np.mean(moved, axis=0),
         "other_image_agreement": other,
         "stability_margin": np.mean(noisy, axis=0) - other,
-        "gradient_agreement": kept(maps_of(pixels, "saliency")),
+        "gradient_agreement": agreeing(maps_of(pixels, "saliency")),
     }
     silent = np.isnan(measures.top_share)
     return maps, {name: np.where(silent, np.nan, values) for name, values in columns.items()}
@@ -229,7 +238,7 @@ class GuidedBackprop:
                 network = settled_network(context, config, who, checkpoint, [tap])
             found[who] = attribute_network(context, config, who, network, tap, images)
             _check_and_note(context, config, who, tap, found[who])
-        metrics = _metrics(context, config, found)
+        metrics = _metrics(context, found)
         with context.stage("figures"):
             _save_arrays(context, images, found)
             _save_features(context, config, tap, images, found, metrics)
@@ -261,38 +270,17 @@ def _check_and_note(context: RunContext, config: GuidedBackpropConfig, who: str,
         )
 
 
-def _metrics(context: RunContext, config: GuidedBackpropConfig, found: Mapping[str, Attributions]) -> dict[str, Metric]:
-    def column(name: str) -> dict[str, NDArray[np.float64]]:
-        return {who: one.columns[name] for who, one in found.items()}
-
-    top = f"the {config.top} strongest responses"
-    metrics = compared_metrics(
-        context,
-        "concentration",
-        column("concentration"),
-        f"share of the attribution in the strongest {100 * _TOP_SHARE:g} % of the receptive field's pixels",
-        groups="features and images",
-        unit="fraction",
-    )
-    for name, what in {
-        "stability_margin": "correlation under noise, less that between different images",
-        "stability": f"correlation with the attribution after noise of std {config.noise:g} of the image range",
-        "shift_stability": "correlation with the attribution after a shift of one pixel, shifted back",
-    }.items():
-        metrics |= compared_metrics(context, name, column(name), what, groups="features and images")
-    metrics |= compared_metrics(
-        context,
-        "margin",
-        {who: one.margins[:, None] for who, one in found.items()},
-        f"mean of {top} above the mean over all images, in standard deviations",
-        groups="features",
-    )
-    for name, what in {
-        "other_image_agreement": "correlation with the attribution of the same unit on another image",
-        "gradient_agreement": "correlation with the plain gradient; 1: the method adds nothing to it",
-    }.items():
+def _metrics(context: RunContext, found: Mapping[str, Attributions]) -> dict[str, Metric]:
+    metrics: dict[str, Metric] = {}
+    for name, (better, text) in _NUMBERS.items():
         metrics |= compared_metrics(
-            context, name, column(name), what, groups="features and images", higher_is_better=None
+            context,
+            name,
+            {who: one.columns[name] for who, one in found.items()},
+            text,
+            groups="features and images",
+            unit="fraction" if name == "concentration" else "number",
+            higher_is_better=better,
         )
     return metrics
 
@@ -301,6 +289,7 @@ def _features_table(config: GuidedBackpropConfig, found: Mapping[str, Attributio
     import numpy as np
 
     names = {
+        "margin": "margin",
         "concentration": f"in top {100 * _TOP_SHARE:g} % of pixels",
         "gini": "Gini",
         "entropy": "entropy",
@@ -314,11 +303,11 @@ def _features_table(config: GuidedBackpropConfig, found: Mapping[str, Attributio
             means = [one.columns[name][row] for name in names]
             cells = [None if np.isnan(mean).all() else float(np.nanmean(mean)) for mean in means]
             strongest = float(one.responses.top.values[feature, 0])
-            rows.append([f"feature {feature}", who, strongest, float(one.margins[row]), *cells])
+            rows.append([f"feature {feature}", who, strongest, *cells])
     return Table(
         name="features",
         title="The features shown",
-        columns=["feature", "network", "strongest response", "margin", *names.values()],
+        columns=["feature", "network", "strongest response", *names.values()],
         rows=rows,
         percent=[names["concentration"]],
         note=f"Means over the {config.top} strongest responses. Features of the two networks have nothing to do with "
@@ -389,7 +378,7 @@ def _save_bars(context: RunContext, metrics: Mapping[str, Metric]) -> None:
         "numbers",
         "Concentration and stability of the attributions",
         f"Means over {metrics['concentration'].n} features with 95 % bootstrap intervals.",
-        {text: (metrics[name], metrics[f"twin_{name}"]) for name, text in names.items()},
+        {text: (metrics[name], metrics[f"twin_{name}"]) for name, text in names.items() if name in metrics},
         x_label="share of the attribution, or correlation",
     )
 

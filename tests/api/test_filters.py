@@ -137,3 +137,8 @@ def test_metrics_compare_the_network_with_its_twin(small):
     assert [found[name].value for name in ("purity", "twin_purity", "purity_gain")] == pytest.approx([0.6, 0.2, 0.4])
     assert all(metric.n == 2 for metric in found.values())
     assert found["purity"].description == "learned features: how pure"
+
+
+def test_a_number_that_a_side_does_not_have_is_no_metric(small):
+    values = {LEARNED: np.array([[0.5]]), TWIN: np.array([[np.nan]])}
+    assert compared_metrics(small, "purity", values, "how pure") == {}

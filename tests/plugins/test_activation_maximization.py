@@ -69,3 +69,14 @@ def test_jitter_and_blur_shrink_with_the_receptive_field():
     small, large = config.ascent(3, 9), config.ascent(29, 529)
     assert (small.jitter, large.jitter) == (0, 2)
     assert small.blur < 0.1 < large.blur == 0.5
+
+
+def test_filters_that_respond_to_nothing_are_refused(run, make_images, network):
+    weights = {
+        role: {name: tensor.clone() for name, tensor in state.items()} for role, state in network.weights.items()
+    }
+    weights["discriminator"]["conv2.norm.weight"].zero_()
+    weights["discriminator"]["conv2.norm.bias"].fill_(-1)
+    dead = Checkpoint("dead", network.architecture, weights, network.metadata)
+    with pytest.raises(AnalysisError, match="No filter of conv2 responds to the images of 'shapes'"):
+        run(ActivationMaximization(), make_images(train=6), checkpoint=dead, taps=("conv2",), features=(0,), steps=1)
