@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from dcgan_analysis.api.result import (
     Stage,
     Table,
 )
+from dcgan_analysis.atomic import write_text
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.progress import Progress, silent
 
@@ -171,9 +173,53 @@ class RunContext:
         """Save a matplotlib figure as ``figures/<name>.png`` and show it in the report."""
         from dcgan_analysis.figures import save_png
 
-        file = f"figures/{name}.png"
-        save_png(figure, self.output_dir / file)
-        self._figures.append(Figure(name=name, file=file, title=title, caption=caption))
+        self._show(save_png(figure, self.output_dir / f"figures/{name}.png"), name, title, caption)
+
+    def save_image(self, image: np.ndarray, name: str, title: str, caption: str = "", *, scale: int = 1) -> None:
+        """Save an image as it is, pixel by pixel, as ``figures/<name>.png`` and show it in the report.
+
+        Args:
+            image: uint8 (C, H, W), C of 1 or 3.
+            name: Unique within the run.
+            title: Shown above it.
+            caption: What a reader must know.
+            scale: How many dots wide and high each pixel becomes.
+        """
+        from dcgan_analysis.figures import save_image
+
+        self._show(save_image(image, self.output_dir / f"figures/{name}.png", scale=scale), name, title, caption)
+
+    def save_animation(
+        self,
+        frames: np.ndarray,
+        name: str,
+        title: str,
+        caption: str = "",
+        *,
+        milliseconds: int = 80,
+        scale: int = 1,
+    ) -> None:
+        """Save frames as an endless animation, ``figures/<name>.gif``, and show it in the report.
+
+        Args:
+            frames: uint8 (T, C, H, W), C of 1 or 3.
+            name: Unique within the run.
+            title: Shown above it.
+            caption: What a reader must know.
+            milliseconds: How long each frame stands.
+            scale: How many dots wide and high each pixel becomes.
+        """
+        from dcgan_analysis.figures import save_gif
+
+        path = self.output_dir / f"figures/{name}.gif"
+        self._show(save_gif(frames, path, milliseconds=milliseconds, scale=scale), name, title, caption)
+
+    def save_json(self, name: str, document: Any) -> Path:
+        """Save a document as ``<name>.json`` in the run folder and list it in the result."""
+        path = self.output_dir / f"{name}.json"
+        write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+        self._files[name] = path.name
+        return path
 
     def save_arrays(self, name: str, **arrays: np.ndarray) -> Path:
         """Save arrays as ``<name>.npz`` in the run folder and list it in the result."""
@@ -227,6 +273,10 @@ class RunContext:
             started=datetime.fromtimestamp(self._started, UTC).isoformat(timespec="seconds"),
             elapsed_seconds=time.time() - self._started,
         )
+
+    def _show(self, path: Path, name: str, title: str, caption: str) -> None:
+        file = path.relative_to(self.output_dir).as_posix()
+        self._figures.append(Figure(name=name, file=file, title=title, caption=caption))
 
     def _dataset_record(self) -> DatasetRecord | None:
         if self._dataset is None:

@@ -6,6 +6,9 @@
     image_grid         images uint8 (N, C, H, W)        -> rows of images, crisp pixels
     image_panels, Tile rows of tiles by panel           -> pictures of any size beside their control
     save_png           figure                           -> one file, the same bytes every time
+    tiled              images uint8 (N, C, H, W)        -> one image (C, H', W') of rows
+    save_image         image uint8 (C, H, W)            -> a PNG file, pixel by pixel
+    save_gif           frames uint8 (T, C, H, W)        -> an endless animation
 
 Names are resolved on first use: in an analysis write ``from dcgan_analysis import figures`` and
 ``figures.bars(...)``; matplotlib is then loaded with the first figure and not with the plugin.
@@ -22,9 +25,22 @@ if TYPE_CHECKING:
     from dcgan_analysis.figures.line_chart import Series, curve
     from dcgan_analysis.figures.matrix import confusion_matrix
     from dcgan_analysis.figures.panels import Tile, image_panels
+    from dcgan_analysis.figures.pixels import save_gif, save_image, tiled
     from dcgan_analysis.figures.style import save_png
 
-__all__ = ["Series", "Tile", "bars", "confusion_matrix", "curve", "image_grid", "image_panels", "save_png"]
+__all__ = [
+    "Series",
+    "Tile",
+    "bars",
+    "confusion_matrix",
+    "curve",
+    "image_grid",
+    "image_panels",
+    "save_gif",
+    "save_image",
+    "save_png",
+    "tiled",
+]
 
 _HOME = {
     "Series": "line_chart",
@@ -34,7 +50,10 @@ _HOME = {
     "curve": "line_chart",
     "image_grid": "grid",
     "image_panels": "panels",
+    "save_gif": "pixels",
+    "save_image": "pixels",
     "save_png": "style",
+    "tiled": "pixels",
 }
 
 

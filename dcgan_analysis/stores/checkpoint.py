@@ -122,12 +122,16 @@ class Checkpoint:
         return self._network("discriminator")
 
     def latents(self, n: int, seed: int) -> Tensor:
-        """Draw latent vectors of shape (n, Z) from the prior it was trained with."""
+        """Draw latent vectors of shape (n, Z) from the prior it was trained with.
+
+        Vector i depends on the seed and on i alone, never on n: seed and index name a sample for good.
+        """
         source = torch.Generator().manual_seed(seed)
-        shape = (n, self.architecture.z_size)
+        # torch makes normal numbers in groups of 16 and draws the last group anew where it is not full.
+        shape = (-(-n // 16) * 16, self.architecture.z_size)
         if self.metadata.z_prior == "uniform":
-            return torch.rand(shape, generator=source) * 2 - 1
-        return torch.randn(shape, generator=source)
+            return torch.rand(shape, generator=source)[:n] * 2 - 1
+        return torch.randn(shape, generator=source)[:n]
 
     @torch.no_grad()
     def sample(self, n: int, seed: int, labels: Tensor | None = None) -> Tensor:

@@ -1,0 +1,102 @@
+"""Images of a generator for given latent vectors, batch by batch, whether it is conditional or not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.progress import Progress, silent
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor
+
+    from dcgan_analysis.stores.checkpoint import Checkpoint
+
+__all__ = ["Sampler", "class_labels"]
+
+_BATCH = 64
+
+
+def class_labels(checkpoint: Checkpoint, n: int, label: int | None = None) -> Tensor | None:
+    """Return the class numbers (n,) of n samples; None for an unconditional generator.
+
+    Args:
+        checkpoint: Whose generator.
+        n: Number of samples.
+        label: One class for all; None: sample i is of class i modulo the number of classes.
+
+    Raises:
+        AnalysisError: If there is no such class, or a class is given for an unconditional generator.
+    """
+    import torch
+
+    classes = checkpoint.architecture.classes
+    if not classes:
+        if label is not None:
+            msg = f"Checkpoint '{checkpoint.name}' is unconditional and takes no class, got {label}. Leave it out."
+            raise AnalysisError(msg)
+        return None
+    if label is None:
+        return torch.arange(n) % classes
+    if not 0 <= label < classes:
+        msg = f"Checkpoint '{checkpoint.name}' knows the classes 0 to {classes - 1}, got {label}."
+        raise AnalysisError(msg)
+    return torch.full((n,), label)
+
+
+class Sampler:
+    """A checkpoint's generator, from latent vectors to bytes.
+
+    Args:
+        checkpoint: Whose generator; a copy of it is used.
+        device: Where to compute.
+        progress: Told of images done where there are more than one batch.
+
+    Example:
+        >>> import torch
+        >>> from dcgan_analysis.models.tables import dcgan32
+        >>> from dcgan_analysis.stores.checkpoint import Checkpoint
+        >>> checkpoint = Checkpoint.random(dcgan32(width=4), seed=0)
+        >>> Sampler(checkpoint, torch.device("cpu"))(checkpoint.latents(3, seed=1)).shape
+        (3, 3, 32, 32)
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, progress: Progress = silent) -> None:
+        from dcgan_analysis.data.preprocessing import Preprocessing
+
+        self.checkpoint = checkpoint
+        self._device = device
+        self._progress = progress
+        self._generator = checkpoint.generator().requires_grad_(False).to(device)
+        architecture = checkpoint.architecture
+        self._bytes = Preprocessing.for_range(architecture.image_shape, checkpoint.metadata.image_range).to_bytes
+
+    def __call__(self, z: Tensor, labels: Tensor | None = None, *, what: str = "samples") -> np.ndarray:
+        """Generate images.
+
+        Args:
+            z: Latent vectors (N, Z).
+            labels: Class numbers (N,), for a conditional generator.
+            what: What progress calls them.
+
+        Returns:
+            uint8 (N, C, H, W).
+        """
+        import numpy as np
+        import torch
+
+        pages = []
+        with torch.inference_mode():
+            for start in range(0, len(z), _BATCH):
+                chosen = slice(start, start + _BATCH)
+                inputs = [z[chosen].to(self._device)]
+                if labels is not None:
+                    inputs.append(labels[chosen].to(self._device))
+                pages.append(self._bytes(self._generator(*inputs)))
+                if len(z) > _BATCH:
+                    self._progress(what, min(start + _BATCH, len(z)), len(z))
+        if not pages:
+            return np.empty((0, *self.checkpoint.architecture.image_shape), np.uint8)
+        return np.concatenate(pages)

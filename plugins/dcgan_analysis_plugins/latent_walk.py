@@ -1,0 +1,290 @@
+"""latent-walk: does the image change smoothly on the way from one latent vector to another? (section 6.1).
+
+1. 9 random points in z, joined in turn: straight, as in the paper, and along great circles. Rows of images, and an
+   animation.
+2. Each step is measured: root mean square difference of pixels, and distance of the discriminator's activations (or of
+   VGG-19's), each position's scaled to length one.
+3. A step is a sharp transition if it covers more than half of what two unrelated samples differ by (their median).
+   The paper reads sharp transitions as a sign of memorisation.
+4. Control: the same walk, each image replaced by the nearest of some hundred samples, which is what a generator would
+   show that had memorised these and knew nothing else.
+
+Consumes a checkpoint with generator and discriminator; no dataset. A conditional generator walks within one class.
+Produces ``sharp_steps``, ``spherical_sharp_steps``, ``memorising_sharp_steps``, ``roughness`` (largest step over mean
+step of a leg) of each, ``step_distance``, ``unrelated_distance``, and walks.npz.
+
+Reference: Radford, Metz, Chintala, ICLR 2016, arXiv 1511.06434, section 6.1 and Figure 4.
+Beyond the paper: great circles, the measure, the threshold and the control.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, PositiveInt
+
+from dcgan_analysis import hookimpl
+from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table
+from dcgan_analysis.statistics import mean_interval, wilson_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    from torch import Tensor
+
+    from dcgan_analysis.api import Analysis, Cell, Result, RunContext
+    from dcgan_analysis.api.sampling import Sampler
+    from dcgan_analysis.api.walking import WalkSteps
+    from dcgan_analysis.extraction.perceptual import PerceptualEmbedding
+
+__all__ = ["LatentWalk", "LatentWalkConfig", "sharp_steps"]
+
+LINEAR, SPHERICAL, MEMORISING = "linear", "spherical", "memorising control"
+_PREFIX = {LINEAR: "", SPHERICAL: "spherical_", MEMORISING: "memorising_"}
+_PAIRS = 128
+_SHOWN_COLUMNS = 9
+_SHARP_FRAME = "#d55e00"
+
+
+class LatentWalkConfig(AnalysisConfig):
+    """Settings; nine points are the paper's number."""
+
+    points: int = Field(default=9, ge=2, description="random points of a walk")
+    steps: int = Field(default=16, ge=2, description="steps from one point to the next")
+    walks: PositiveInt = Field(default=2, description="walks that are measured; the first is shown")
+    bank: int = Field(default=256, ge=2, description="samples that the memorising control knows")
+    sharp: float = Field(
+        default=0.5, gt=0, description="a step is sharp beyond this share of the distance of unrelated samples"
+    )
+    label: int = Field(default=0, ge=0, description="class, for a conditional generator")
+    features: Literal["discriminator", "vgg19"] = Field(
+        default="discriminator", description="whose activations measure: discriminator, or vgg19 from torch's hub cache"
+    )
+
+
+def sharp_steps(steps: np.ndarray, unrelated: float, share: float) -> np.ndarray:
+    """Return which steps (T,) are larger than a share of the distance of unrelated samples.
+
+    Example:
+        >>> import numpy as np
+        >>> sharp_steps(np.array([0.1, 0.6]), 1.0, 0.5).tolist()
+        [False, True]
+    """
+    sharp: np.ndarray = steps > share * unrelated
+    return sharp
+
+
+def measure(
+    context: RunContext, config: LatentWalkConfig, sampler: Sampler, embed: PerceptualEmbedding
+) -> dict[str, list[WalkSteps]]:
+    """Walk and measure: each kind of walk -> ``config.walks`` walks between the same points."""
+    from dcgan_analysis.api.sampling import class_labels
+    from dcgan_analysis.api.walking import measure_walk, nearest_of
+    from dcgan_analysis.models.interpolation import walk
+
+    label = config.label if context.checkpoint.architecture.classes else None
+    points = context.checkpoint.latents(config.points * config.walks, context.seed)
+    bank_labels = class_labels(context.checkpoint, config.bank, label)
+    bank = sampler(_others(context, config)[: config.bank], bank_labels, what="samples of the control")
+    found: dict[str, list[WalkSteps]] = {LINEAR: [], SPHERICAL: [], MEMORISING: []}
+    for number in range(config.walks):
+        mine = points[number * config.points : (number + 1) * config.points]
+        for kind in (LINEAR, SPHERICAL):
+            z = walk(mine, config.steps, kind)  # type: ignore[arg-type]
+            labels = class_labels(context.checkpoint, len(z), label)
+            images = sampler(z, labels)
+            found[kind].append(measure_walk(images, embed, labels))
+            if kind == LINEAR:
+                snapped = nearest_of(bank, images, embed, (bank_labels, labels))
+                found[MEMORISING].append(measure_walk(snapped, embed, labels))
+        context.progress("walks", number + 1, config.walks)
+    return found
+
+
+def _others(context: RunContext, config: LatentWalkConfig) -> Tensor:
+    """Return latent vectors that are none of the points: the same stream, further on."""
+    used = config.points * config.walks
+    return context.checkpoint.latents(used + max(config.bank, 2 * _PAIRS), context.seed)[used:]
+
+
+class LatentWalk:
+    """Interpolations between random points, looked at and measured."""
+
+    name = "latent-walk"
+    summary = "Walks between random latent points: images, animation, smoothness, sharp transitions (6.1)"
+    question = "Does the image change smoothly on a walk through latent space, or does it jump?"
+    reference = "Radford, Metz, Chintala 2016, section 6.1: https://arxiv.org/abs/1511.06434"
+    config_type = LatentWalkConfig
+    needs = Needs(checkpoint="cifar10-dcgan32", generator=True, discriminator=True)
+    demo = Demo(checkpoint="digits-dcgan32", settings={"walks": 1})
+
+    def run(self, context: RunContext, config: LatentWalkConfig) -> Result:
+        """Walk, measure, compare with a generator that had memorised."""
+        from dcgan_analysis.api.sampling import Sampler
+        from dcgan_analysis.api.walking import unrelated_distance
+        from dcgan_analysis.extraction.perceptual import discriminator_embedding, vgg19_embedding
+
+        checkpoint = context.checkpoint
+        sampler = Sampler(checkpoint, context.device, context.progress)
+        embed = (
+            vgg19_embedding(context.device)
+            if config.features == "vgg19"
+            else discriminator_embedding(checkpoint.discriminator(), checkpoint.architecture, context.device)
+        )
+        label = config.label if checkpoint.architecture.classes else None
+        with context.stage("unrelated samples"):
+            unrelated = unrelated_distance(sampler, embed, _others(context, config)[: 2 * _PAIRS], label)
+        with context.stage(f"{config.walks} walks of {config.points} points"):
+            walks = measure(context, config, sampler, embed)
+        with context.stage("figures"):
+            _save_walks(context, config, walks, unrelated)
+            _save_steps(context, config, walks, unrelated)
+        if label is not None:
+            context.note(f"The generator is conditional: all images are of class {label}.")
+        metrics = _metrics(config, walks, unrelated)
+        return context.result(
+            self,
+            config,
+            title=f"Walks in the latent space of {checkpoint.name}",
+            headline="sharp_steps",
+            metrics=metrics,
+            tables=[_legs(config, walks)],
+        )
+
+
+def _joined(walks: list[WalkSteps]) -> np.ndarray:
+    import numpy as np
+
+    return np.concatenate([one.perceptual for one in walks])
+
+
+def _metrics(config: LatentWalkConfig, walks: Mapping[str, list[WalkSteps]], unrelated: float) -> dict[str, Metric]:
+    from dcgan_analysis.api.walking import roughness
+
+    metrics = {}
+    for kind, found in walks.items():
+        steps = _joined(found)
+        sharp = int(sharp_steps(steps, unrelated, config.sharp).sum())
+        low, high = wilson_interval(sharp, len(steps))
+        metrics[f"{_PREFIX[kind]}sharp_steps"] = Metric(
+            value=sharp / len(steps),
+            low=low,
+            high=high,
+            interval="95 % Wilson",
+            n=len(steps),
+            higher_is_better=None if kind == MEMORISING else False,
+            description=f"{kind}: steps that cover over {config.sharp:g} of the distance of unrelated samples",
+        )
+    for kind, found in walks.items():
+        legs = roughness(_joined(found), config.steps)
+        mean, low, high = mean_interval(legs.tolist())
+        metrics[f"{_PREFIX[kind]}roughness"] = Metric(
+            value=mean,
+            low=low,
+            high=high,
+            interval="1.96 standard errors over legs",
+            n=len(legs),
+            higher_is_better=None if kind == MEMORISING else False,
+            unit="number",
+            description=f"{kind}: largest step over mean step of a leg; 1 is even, {config.steps} is one jump",
+        )
+    steps = _joined(walks[LINEAR])
+    metrics["step_distance"] = Metric(
+        value=float(steps.mean()),
+        n=len(steps),
+        higher_is_better=None,
+        unit="number",
+        description="linear: mean perceptual distance of a step",
+    )
+    metrics["unrelated_distance"] = Metric(
+        value=unrelated,
+        n=_PAIRS,
+        higher_is_better=None,
+        unit="number",
+        description="median perceptual distance of two unrelated samples",
+    )
+    return metrics
+
+
+def _legs(config: LatentWalkConfig, walks: Mapping[str, list[WalkSteps]]) -> Table:
+    """List the legs of the first walk."""
+    rows: list[list[Cell]] = []
+    for leg in range(config.points - 1):
+        mine = slice(leg * config.steps, (leg + 1) * config.steps)
+        largest = [float(walks[kind][0].perceptual[mine].max()) for kind in (LINEAR, SPHERICAL, MEMORISING)]
+        rows.append([f"{leg + 1} to {leg + 2}", *largest, float(walks[LINEAR][0].pixel[mine].max())])
+    columns = ["points", LINEAR, SPHERICAL, MEMORISING, "linear, pixels"]
+    note = "Perceptual distances; for pixels the root mean square difference, pixels in [0, 1]."
+    return Table(name="legs", title="Largest step of each leg, first walk", columns=columns, rows=rows, note=note)
+
+
+def _save_walks(
+    context: RunContext, config: LatentWalkConfig, walks: Mapping[str, list[WalkSteps]], unrelated: float
+) -> None:
+    import numpy as np
+
+    from dcgan_analysis import figures
+
+    shown = np.unique(np.linspace(0, config.steps, min(_SHOWN_COLUMNS, config.steps + 1)).round().astype(int))
+    rows = [leg * config.steps + shown for leg in range(config.points - 1)]
+    for kind, found in walks.items():
+        sharp = sharp_steps(found[0].perceptual, unrelated, config.sharp)
+        # An image is framed if a sharp step lies between it and the one shown before it.
+        borders = [
+            _SHARP_FRAME if position and sharp[row[position - 1] : at].any() else None
+            for row in rows
+            for position, at in enumerate(row)
+        ]
+        grid = figures.image_grid(found[0].images[np.concatenate(rows)], len(shown), borders=borders)
+        caption = "Each row leads from one random point to the next. Framed: reached by a sharp transition."
+        if kind == MEMORISING:
+            caption += f" Each image is the nearest of {config.bank} samples."
+        context.save_figure(grid, kind.split()[0], f"The walk, {kind}", caption)
+    frames = [
+        figures.tiled(np.stack(images), columns=3)
+        for images in zip(*(found[0].images for found in walks.values()), strict=True)
+    ]
+    size = frames[0].shape[2]
+    context.save_animation(
+        np.stack(frames),
+        "animation",
+        "The walk as an animation",
+        "Left: linear. Middle: spherical. Right: the memorising control on the linear walk.",
+        scale=max(1, 600 // size),
+    )
+
+
+def _save_steps(
+    context: RunContext, config: LatentWalkConfig, walks: Mapping[str, list[WalkSteps]], unrelated: float
+) -> None:
+    from dcgan_analysis import figures
+
+    x = [(step + 1) / config.steps for step in range(len(walks[LINEAR][0].perceptual))]
+    series = {kind: figures.Series(x, walks[kind][0].perceptual.tolist()) for kind in (LINEAR, MEMORISING, SPHERICAL)}
+    figure = figures.curve(
+        series,
+        x_label="points passed",
+        y_label="perceptual distance of a step",
+        log_x=False,
+        fractions=False,
+        published={"sharp beyond": config.sharp * unrelated},
+    )
+    context.save_figure(figure, "steps", "How far each step of the first walk moves the image")
+    context.save_arrays(
+        "walks",
+        unrelated=unrelated,
+        **{f"{kind.split()[0]}_{measure}": _stacked(found, measure) for kind, found in walks.items() for measure in ("pixel", "perceptual")},
+    )
+
+
+def _stacked(walks: list[WalkSteps], measure: str) -> np.ndarray:
+    import numpy as np
+
+    return np.stack([getattr(one, measure) for one in walks])
+
+
+@hookimpl
+def dcgan_register_analyses(register: Callable[[Analysis], None]) -> None:
+    """Register the analysis."""
+    register(LatentWalk())
