@@ -165,7 +165,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def auc_interval(lower: Sequence[float], higher: Sequence[float]) -> tuple[float, float, float]:
-    """Return the chance that a value of the first sample lies below one of the second, ties half, and its 95 % interval.
+    """Return the chance that a value of one sample lies below one of another, ties half, and its 95 % interval.
 
     This is the Mann-Whitney statistic over n m; its variance is that of DeLong et al. 1988, Biometrics 44:837.
 

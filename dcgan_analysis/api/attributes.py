@@ -69,7 +69,8 @@ class Judge:
             UnknownNameError: If there is none of this name.
         """
         if name not in self.names:
-            raise unknown_name("attribute", name, self.names)
+            error = unknown_name("attribute", name, self.names)
+            raise error
         return self.names.index(name)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -125,13 +126,14 @@ def attribute_table(split: DatasetSplit) -> AttributeTable:
     import numpy as np
 
     columns: dict[str, np.ndarray] = {}
-    binary, classes = [], ()
+    binary: list[bool] = []
+    classes: tuple[str, ...] = ()
     if split.attributes is not None:
         columns |= {name: split.attributes[:, i] for i, name in enumerate(split.attribute_names)}
     elif split.labels is not None:
         columns |= {name: split.labels == i for i, name in enumerate(split.classes)}
         classes = tuple(split.classes)
-    for name, values in columns.items():
+    for values in columns.values():
         known = values[~np.isnan(np.asarray(values, np.float64))]
         binary.append(bool(np.isin(known, (0, 1)).all()))
     numbers = {n: v for n, v in split.extras.items() if np.issubdtype(np.asarray(v).dtype, np.floating)}
@@ -166,7 +168,11 @@ def train_judge(context: RunContext, *, steps: int | None = None) -> Judge:
     split = context.split("train")
     table = attribute_table(split)
     kept, held = holdout(
-        len(split), max(1, round(_HELD_OUT * len(split))), context.rng("judge"), labels=split.labels, groups=split.groups
+        len(split),
+        max(1, round(_HELD_OUT * len(split))),
+        context.rng("judge"),
+        labels=split.labels,
+        groups=split.groups,
     )
     means, stds = np.zeros(len(table.names)), np.ones(len(table.names))
     for column in np.flatnonzero(~table.binary):
@@ -234,7 +240,14 @@ def _quality(judge: Judge, found: np.ndarray, table: AttributeTable, targets: np
 def judge_table(judge: Judge, names: Sequence[str] | None = None) -> Table:
     """List how well a judge does on held-out images."""
     rows: list[list[Cell]] = [
-        [name, "accuracy" if metric.unit == "fraction" else "correlation", metric.value, metric.low, metric.high, metric.n]
+        [
+            name,
+            "accuracy" if metric.unit == "fraction" else "correlation",
+            metric.value,
+            metric.low,
+            metric.high,
+            metric.n,
+        ]
         for name, metric in judge.quality.items()
         if names is None or name in names
     ]

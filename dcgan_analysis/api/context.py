@@ -173,7 +173,9 @@ class RunContext:
         """Save a matplotlib figure as ``figures/<name>.png`` and show it in the report."""
         from dcgan_analysis.figures import save_png
 
-        self._show(save_png(figure, self.output_dir / f"figures/{name}.png"), name, title, caption)
+        file = f"figures/{name}.png"
+        save_png(figure, self.output_dir / file)
+        self._figures.append(Figure(name=name, file=file, title=title, caption=caption))
 
     def save_image(self, image: np.ndarray, name: str, title: str, caption: str = "", *, scale: int = 1) -> None:
         """Save an image as it is, pixel by pixel, as ``figures/<name>.png`` and show it in the report.
@@ -187,7 +189,9 @@ class RunContext:
         """
         from dcgan_analysis.figures import save_image
 
-        self._show(save_image(image, self.output_dir / f"figures/{name}.png", scale=scale), name, title, caption)
+        file = f"figures/{name}.png"
+        save_image(image, self.output_dir / file, scale=scale)
+        self._figures.append(Figure(name=name, file=file, title=title, caption=caption))
 
     def save_animation(
         self,
@@ -211,8 +215,9 @@ class RunContext:
         """
         from dcgan_analysis.figures import save_gif
 
-        path = self.output_dir / f"figures/{name}.gif"
-        self._show(save_gif(frames, path, milliseconds=milliseconds, scale=scale), name, title, caption)
+        file = f"figures/{name}.gif"
+        save_gif(frames, self.output_dir / file, milliseconds=milliseconds, scale=scale)
+        self._figures.append(Figure(name=name, file=file, title=title, caption=caption))
 
     def save_json(self, name: str, document: Any) -> Path:
         """Save a document as ``<name>.json`` in the run folder and list it in the result."""
@@ -273,10 +278,6 @@ class RunContext:
             started=datetime.fromtimestamp(self._started, UTC).isoformat(timespec="seconds"),
             elapsed_seconds=time.time() - self._started,
         )
-
-    def _show(self, path: Path, name: str, title: str, caption: str) -> None:
-        file = path.relative_to(self.output_dir).as_posix()
-        self._figures.append(Figure(name=name, file=file, title=title, caption=caption))
 
     def _dataset_record(self) -> DatasetRecord | None:
         if self._dataset is None:

@@ -60,7 +60,8 @@ class Exemplars(BaseModel):
     def _expression_names_concepts(self) -> Exemplars:
         for name in self.expression or ():
             if not self.concepts.get(name):
-                msg = f"the expression names '{name}', of which there is no exemplar; concepts: {', '.join(self.concepts)}"
+                known = ", ".join(self.concepts)
+                msg = f"the expression names '{name}', of which there is no exemplar; concepts: {known}"
                 raise ValueError(msg)
         return self
 
@@ -118,7 +119,9 @@ class Exemplars(BaseModel):
         for name, chosen in self.concepts.items():
             for one in chosen:
                 if isinstance(one, list) and len(one) != size:
-                    msg = f"Concept '{name}' has a latent vector of {len(one)} numbers; '{checkpoint.name}' takes {size}."
+                    msg = (
+                        f"Concept '{name}' has a latent vector of {len(one)} numbers; '{checkpoint.name}' takes {size}."
+                    )
                     raise AnalysisError(msg)
 
     def latents(self, concept: str, checkpoint: Checkpoint) -> Tensor:

@@ -1,4 +1,4 @@
-"""Expressions a - b + c over attributes: what is asked for, which samples are exemplars, which ask is supported best."""
+"""Expressions a - b + c over attributes: what is asked for, which samples may be exemplars."""
 
 from __future__ import annotations
 
@@ -54,13 +54,12 @@ class Expression:
         """
         if len(contrast) not in (1, 2) or len({moved, *contrast}) != 1 + len(contrast):
             given = ", ".join(contrast) or "nothing"
-            msg = f"An expression moves one property between kinds told apart by one or two others, got {moved} and {given}."
+            msg = f"An expression moves one property between kinds told apart by one or two others, "
+                f"got {moved} and {given}."
             raise AnalysisError(msg)
         first = {contrast[0]: len(contrast) == 2}
         second = {contrast[-1]: True}
-        return cls(
-            {moved: True, **first}, {moved: False, **first}, {moved: False, **second}, {moved: True, **second}
-        )
+        return cls({moved: True, **first}, {moved: False, **first}, {moved: False, **second}, {moved: True, **second})
 
     def name(self, part: Mapping[str, bool]) -> str:
         """Say one of its parts in words: ``"Smiling, not Male"``."""

@@ -68,7 +68,9 @@ def unrelated_distance(sampler: Sampler, embed: PerceptualEmbedding, z: Tensor, 
     return float((rows[0::2] - rows[1::2]).norm(dim=1).median())
 
 
-def nearest_of(bank: np.ndarray, images: np.ndarray, embed: PerceptualEmbedding, labels: Sequence[Tensor | None]) -> np.ndarray:
+def nearest_of(
+    bank: np.ndarray, images: np.ndarray, embed: PerceptualEmbedding, labels: Sequence[Tensor | None]
+) -> np.ndarray:
     """Replace each image by the nearest of a bank: what a generator would show that knows nothing but the bank.
 
     Args:
@@ -101,4 +103,5 @@ def roughness(steps: np.ndarray, per_leg: int) -> np.ndarray:
 
     legs = steps.reshape(-1, per_leg)
     means = legs.mean(axis=1)
-    return np.divide(legs.max(axis=1), means, out=np.ones(len(legs)), where=means > 0)
+    ratios: np.ndarray = np.divide(legs.max(axis=1), means, out=np.ones(len(legs)), where=means > 0)
+    return ratios

@@ -23,9 +23,10 @@ __all__ = ["command"]
 @click.option(
     "--bits",
     type=click.IntRange(min=0, max=64),
-    default=0,
+    default=8,
     show_default=True,
-    help="Hashes of near-duplicates may differ in so many of 128 bits; 0 as in the paper.",
+    help="Hashes of near-duplicates may differ in so many of 128 bits. All pairs are compared; with 0, as in the paper, "
+    "the time is linear.",
 )
 @click.option(
     "--steps", type=click.IntRange(min=1), default=600, show_default=True, help="Minibatches the hash is learned from."
@@ -68,5 +69,6 @@ def command(
         return
     for name, share in found.measured.items():
         say(f"{name}: {share['value']:.1%} [{share['low']:.1%}, {share['high']:.1%}], n = {share['n']:,}")
-    click.echo(f"{len(found.leave_out):,} of {len(images):,} images are near-duplicates, in {len(found.groups):,} groups.")
+    left_out, groups = len(found.leave_out), len(found.groups)
+    click.echo(f"{left_out:,} of {len(images):,} images are near-duplicates, in {groups:,} groups.")
     click.echo(out)

@@ -94,7 +94,8 @@ def _cropped(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _brightened(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.rint(images * 1.1).clip(0, 255).astype(np.uint8)
+    brighter: NDArray[np.uint8] = np.rint(images * 1.1).clip(0, 255).astype(np.uint8)
+    return brighter
 
 
 PERTURBATIONS = {"re-encoded": _recoded, "brightened": _brightened, "cropped": _cropped}

@@ -81,7 +81,7 @@ def _pixels(images: NDArray[np.uint8]) -> Tensor:
 def learn_hash(
     images: NDArray[np.uint8], *, seed: int = 0, steps: int = 600, progress: Progress = silent
 ) -> SemanticHash:
-    """Learn a hash from images: minimise the squared error of reconstruction from noisy pixels through a dropped-out code.
+    """Learn a hash: minimise the squared error of images rebuilt from noisy pixels through a dropped-out code.
 
     Args:
         images: uint8 (N, C, H, W), N >= 2.

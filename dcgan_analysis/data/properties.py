@@ -21,7 +21,8 @@ def brightness(images: NDArray[np.uint8]) -> NDArray[np.float64]:
         >>> brightness(np.full((1, 3, 2, 2), 255, np.uint8)).tolist()
         [1.0]
     """
-    return images.reshape(len(images), -1).mean(axis=1) / 255
+    means: NDArray[np.float64] = images.reshape(len(images), -1).mean(axis=1) / 255
+    return means
 
 
 def slant(images: NDArray[np.uint8]) -> NDArray[np.float64]:

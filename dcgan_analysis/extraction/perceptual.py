@@ -92,7 +92,8 @@ class PerceptualEmbedding:
         if self._grid is not None and maps.dim() == 4:
             maps = pool_to_grid(maps, self._grid)
         units = F.normalize(maps.reshape(n, channels, -1).float(), dim=1)
-        return units.flatten(1) / (units.shape[2] * len(self._taps)) ** 0.5
+        weight: float = (units.shape[2] * len(self._taps)) ** -0.5
+        return units.flatten(1) * weight
 
 
 def discriminator_embedding(
@@ -146,6 +147,7 @@ def vgg19_embedding(device: torch.device, *, grid: int | None = None) -> Percept
 
     def prepare(images: np.ndarray) -> Tensor:
         colour = Preprocessing((3, *images.shape[2:]), "scale-to-[0,1]", "resize")(images)
-        return (colour - mean) / std
+        scaled: Tensor = (colour - mean) / std
+        return scaled
 
     return PerceptualEmbedding(layers, _VGG19_TAPS, prepare, device, grid=grid, batch=16)

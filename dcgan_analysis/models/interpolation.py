@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -42,9 +43,9 @@ def interpolate(start: Tensor, end: Tensor, shares: Tensor, kind: PathKind = "li
         1.0
     """
     t = shares.to(start.dtype)[:, None]
-    if kind == "spherical":
-        cosine = torch.dot(start, end) / (start.norm() * end.norm()).clamp_min(1e-12)
-        angle = torch.arccos(cosine.clamp(-1, 1))
+    lengths = float(start.norm() * end.norm())
+    if kind == "spherical" and lengths > 0:
+        angle = torch.arccos((torch.dot(start, end) / lengths).clamp(-1, 1))
         if _NEARLY_PARALLEL < float(angle) < torch.pi - _NEARLY_PARALLEL:
             return (torch.sin((1 - t) * angle) * start + torch.sin(t * angle) * end) / torch.sin(angle)
     return (1 - t) * start + t * end
@@ -68,5 +69,5 @@ def walk(points: Tensor, steps: int, kind: PathKind = "linear") -> Tensor:
         msg = f"A walk takes at least two points and one step between them, got {len(points)} and {steps}."
         raise ConfigError(msg)
     shares = torch.arange(steps) / steps
-    legs = [interpolate(a, b, shares, kind) for a, b in zip(points[:-1], points[1:], strict=True)]
+    legs = [interpolate(a, b, shares, kind) for a, b in itertools.pairwise(points)]
     return torch.cat([*legs, points[-1:]])

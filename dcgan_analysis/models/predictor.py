@@ -71,7 +71,7 @@ def train_predictor(
         batch = F.pad(prepare(images[chosen.numpy()]), (_SHIFT,) * 4, mode="replicate")
         loss = _loss(network(batch[:, :, top : top + SIDE, left : left + SIDE]), targets[chosen], binary)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         schedule.step()
         if (step + 1) % 20 == 0 or step + 1 == steps:

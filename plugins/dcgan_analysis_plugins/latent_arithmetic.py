@@ -103,7 +103,8 @@ def combine_pixels(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     import numpy as np
 
     total = a.mean(axis=0) - b.mean(axis=0) + c.mean(axis=0)
-    return np.rint(total).clip(0, 255).astype(np.uint8)
+    image: np.ndarray = np.rint(total).clip(0, 255).astype(np.uint8)
+    return image
 
 
 def with_neighbours(centre: Tensor, noise: float, source: np.random.Generator) -> Tensor:
@@ -204,13 +205,14 @@ class LatentArithmetic:
             _save_success(context, right)
         _notes(context, config, found, picked)
         asked = found.expression
+        a, b, c = (f"({asked.name(part)})" for part in (asked.a, asked.b, asked.c))
         return context.result(
             self,
             config,
-            title=f"({asked.name(asked.a)}) - ({asked.name(asked.b)}) + ({asked.name(asked.c)}) in {context.checkpoint.name}",
+            title=f"{a} - {b} + {c} in {context.checkpoint.name}",
             headline="success",
             metrics=_metrics(config, right, found),
-            tables=[_ways(right), _pools(found), judge_table(judge, asked.result | asked.a)],
+            tables=[_ways(right), _pools(found), judge_table(judge, [*asked.a, *asked.c])],
         )
 
 
@@ -302,7 +304,14 @@ def _ways(right: dict[str, np.ndarray]) -> Table:
         rows.append([way, hits / n, *wilson_interval(hits, n), n])
     columns = ["computed by", "as asked", "low", "high", "n"]
     note = "Low and high: 95 % Wilson interval. Triples share exemplars where pools are small."
-    return Table(name="ways", title="Results that show what was asked for", columns=columns, rows=rows, percent=columns[1:4], note=note)
+    return Table(
+        name="ways",
+        title="Results that show what was asked for",
+        columns=columns,
+        rows=rows,
+        percent=columns[1:4],
+        note=note,
+    )
 
 
 def _pools(found: Found) -> Table:
@@ -354,7 +363,9 @@ def _save_arithmetic(
     ]
     columns = max(map(len, images)) + 1
     blank = np.full((columns, *images[0].shape[1:]), 255, np.uint8)
-    rows = [np.concatenate([mine, blank[: columns - 1 - len(mine)], mean]) for mine, mean in zip(images, means, strict=True)]
+    rows = [
+        np.concatenate([mine, blank[: columns - 1 - len(mine)], mean]) for mine, mean in zip(images, means, strict=True)
+    ]
     titles = [
         title
         for sign, name in zip(("a", "- b", "+ c"), names, strict=True)
@@ -374,7 +385,11 @@ def _save_arithmetic(
         f"Framed: the image of a - b + c. Around it: uniform noise of +-{config.noise:g} added to the latent vector.",
     )
     context.save_image(
-        pixels, "pixels", "Control: the same sum on pixels", "Mean images, cut to the range of pixels.", scale=max(2, 384 // pixels.shape[2])
+        pixels,
+        "pixels",
+        "Control: the same sum on pixels",
+        "Mean images, cut to the range of pixels.",
+        scale=max(2, 384 // pixels.shape[2]),
     )
 
 

@@ -258,6 +258,8 @@ def _save_walks(
 def _save_steps(
     context: RunContext, config: LatentWalkConfig, walks: Mapping[str, list[WalkSteps]], unrelated: float
 ) -> None:
+    import numpy as np
+
     from dcgan_analysis import figures
 
     x = [(step + 1) / config.steps for step in range(len(walks[LINEAR][0].perceptual))]
@@ -273,8 +275,12 @@ def _save_steps(
     context.save_figure(figure, "steps", "How far each step of the first walk moves the image")
     context.save_arrays(
         "walks",
-        unrelated=unrelated,
-        **{f"{kind.split()[0]}_{measure}": _stacked(found, measure) for kind, found in walks.items() for measure in ("pixel", "perceptual")},
+        unrelated=np.array(unrelated),
+        **{
+            f"{kind.split()[0]}_{measure}": _stacked(found, measure)
+            for kind, found in walks.items()
+            for measure in ("pixel", "perceptual")
+        },
     )
 
 

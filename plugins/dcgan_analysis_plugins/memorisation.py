@@ -8,8 +8,8 @@
    halves of the training images say what chance does.
 4. Semantic hashes (4.1.1): how many samples collide with a training image, against held-out images.
 5. A walk through latent space: the paper reads sharp transitions as memorisation (6.1).
-6. Positive control: training images, slightly shifted, brightened and noisy, in place of samples. What does not find
-   these finds nothing.
+6. Positive control: training images, slightly brightened and noisy, in place of samples. What does not find these
+   finds nothing.
 
 Consumes a checkpoint with generator and discriminator and the dataset it was trained on.
 Produces one verdict with its evidence; ``closer_than_real_*``, ``prefers_training_*``, ``hash_collisions``,
@@ -61,7 +61,7 @@ class MemorisationConfig(AnalysisConfig):
 
     samples: int = Field(default=500, ge=10, description="samples that are looked up")
     copies: int = Field(default=200, ge=10, description="perturbed training images of the positive control")
-    bits: int = Field(default=4, ge=0, lt=128, description="hashes that differ in so many of 128 bits collide")
+    bits: int = Field(default=8, ge=0, lt=128, description="hashes that differ in so many of 128 bits collide")
     hash_steps: PositiveInt = Field(default=600, description="minibatches that the semantic hash is learned from")
     vgg19: bool = Field(default=True, description="whether VGG-19's features are used where its weights are present")
 
@@ -91,11 +91,10 @@ class View:
 
 
 def perturbed_copies(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return images, uint8 (N, C, H, W), moved by a pixel, brightened by 5 %, with noise of 2 % of the range."""
+    """Return images, uint8 (N, C, H, W), brightened by 3 %, with noise of 2 shades."""
     import numpy as np
 
-    moved = np.concatenate([images[..., :1], images[..., :-1]], axis=3)
-    noisy = 1.05 * moved.astype(np.float32) + rng.normal(0, 5, moved.shape)
+    noisy = 1.03 * images.astype(np.float32) + rng.normal(0, 2, images.shape)
     return np.rint(noisy).clip(0, 255).astype(np.uint8)
 
 
@@ -123,7 +122,9 @@ def prefers_training(within: np.ndarray, to_held_out: np.ndarray) -> tuple[float
     return share, [nearer(a, b) for a, b in zip(within[0::2], within[1::2], strict=True)]
 
 
-def views(context: RunContext, config: MemorisationConfig, train: DatasetSplit, embed: PerceptualEmbedding) -> dict[str, View]:
+def views(
+    context: RunContext, config: MemorisationConfig, train: DatasetSplit, embed: PerceptualEmbedding
+) -> dict[str, View]:
     """Return all ways of seeing, by name; learns the semantic hash."""
     import numpy as np
     import torch
@@ -151,7 +152,9 @@ def views(context: RunContext, config: MemorisationConfig, train: DatasetSplit, 
     return found | {HASH: View(bits, 1, 1.0)}
 
 
-def look_up(context: RunContext, view: View, name: str, wanted: Images, gallery: Images, subsets: Tensor | None) -> Nearest:
+def look_up(
+    context: RunContext, view: View, name: str, wanted: Images, gallery: Images, subsets: Tensor | None
+) -> Nearest:
     """Find the nearest image of a gallery to each image, block by block."""
     from dcgan_analysis.linear.nearest import nearest_rows
 
@@ -174,9 +177,7 @@ class Memorisation:
     question = "Does the generator show training images again?"
     reference = "Radford, Metz, Chintala 2016, sections 4.1.1 and 6.1: https://arxiv.org/abs/1511.06434"
     config_type = MemorisationConfig
-    needs = Needs(
-        checkpoint="digits-dcgan32", dataset="digits", splits=("train",), generator=True, discriminator=True
-    )
+    needs = Needs(checkpoint="digits-dcgan32", dataset="digits", splits=("train",), generator=True, discriminator=True)
     demo = Demo(settings={"samples": 200, "copies": 100, "hash_steps": 300})
 
     def run(self, context: RunContext, config: MemorisationConfig) -> Result:
@@ -334,8 +335,11 @@ class _Evidence:
         self._near_copies(found[FEATURES])
         self._collisions(config, found[HASH])
         low, high = wilson_interval(int(sharp.sum()), len(sharp))
-        self._add("sharp_steps", float(sharp.mean()), low, high, len(sharp), "steps of a walk that are sharp transitions")
-        self._row("sharp transitions in a walk", "sharp_steps", None, None, low > _MANY_SHARP)
+        self._add(
+            "sharp_steps", float(sharp.mean()), low, high, len(sharp), "steps of a walk that are sharp transitions"
+        )
+        # A jumping generator need not have memorised anything: alone this proves nothing.
+        self._row("sharp transitions", "sharp_steps", None, None, low > _MANY_SHARP, decides=False)
 
     @property
     def verdict(self) -> str:
@@ -349,11 +353,20 @@ class _Evidence:
             value=value, low=low, high=high, interval=f"95 % {kind}", n=n, higher_is_better=better, description=text
         )
 
-    def _row(self, test: str, name: str, reference: float | None, copies: float | None, sign: bool | None) -> None:
+    def _row(
+        self,
+        test: str,
+        name: str,
+        reference: float | None,
+        copies: float | None,
+        sign: bool | None,
+        *,
+        decides: bool = True,
+    ) -> None:
         metric = self.metrics[name]
         said = "not counted" if sign is None else "yes" if sign else "no"
-        self._rows.append([test, metric.value, metric.low, metric.high, reference, copies, said])
-        if sign:
+        self._rows.append([test, metric.value, reference, copies, said])
+        if sign and decides:
             self._signs.append(test)
 
     def _closer(self, name: str, nearest: dict[str, Nearest]) -> None:
@@ -361,7 +374,7 @@ class _Evidence:
         text = f"chance that a sample is nearer to a training image than a held-out image is, by {name}"
         self._add(f"closer_than_real_{name}", *auc_interval(samples, real), len(samples), text)
         # Blurred images are nearer to everything: this alone is no sign.
-        self._row(f"nearer than held-out images, {name}", f"closer_than_real_{name}", 0.5, auc_interval(copies, real)[0], None)
+        self._row(f"nearer than real, {name}", f"closer_than_real_{name}", 0.5, auc_interval(copies, real)[0], None)
 
     def _preference(self, name: str, nearest: dict[str, Nearest], to_held_out: dict[str, np.ndarray]) -> None:
         share, chance = prefers_training(nearest[SAMPLES].within.numpy(), to_held_out[SAMPLES])
@@ -371,7 +384,7 @@ class _Evidence:
         text = f"samples nearer to training images than to as many held-out ones, by {name}"
         self._add(f"prefers_training_{name}", share, min(low, share), max(high, share), n, text)
         beyond = max(max(one, 1 - one) for one in chance)
-        self._row(f"training rather than held-out, {name}", f"prefers_training_{name}", beyond, copies, low > 0.5 and share > beyond)
+        self._row(f"prefers training, {name}", f"prefers_training_{name}", beyond, copies, low > 0.5 and share > beyond)
 
     def _near_copies(self, nearest: dict[str, Nearest]) -> None:
         import numpy as np
@@ -380,7 +393,9 @@ class _Evidence:
         near = {who: (nearest[who].distances.numpy() < border) for who in (SAMPLES, COPIES)}
         hits, n = int(near[SAMPLES].sum()), len(near[SAMPLES])
         low, high = wilson_interval(hits, n)
-        self._add("near_copies", hits / n, low, high, n, "samples nearer, by features, than the nearest 1 % of real images")
+        self._add(
+            "near_copies", hits / n, low, high, n, "samples nearer, by features, than the nearest 1 % of real images"
+        )
         self._row("near copies, features", "near_copies", 0.01, float(near[COPIES].mean()), low > _MANY_COPIES)
 
     def _collisions(self, config: MemorisationConfig, nearest: dict[str, Nearest]) -> None:
@@ -391,20 +406,20 @@ class _Evidence:
             self._add(f"{prefix}hash_collisions", float(hit.float().mean()), low, high, len(hit), text)
         real, copies = self.metrics["real_hash_collisions"], self.metrics["copy_hash_collisions"]
         sign = (self.metrics["hash_collisions"].low or 0.0) > (real.high or 0.0)
-        self._row("semantic hash of a training image", "hash_collisions", real.value, copies.value, sign)
+        self._row("hash collisions", "hash_collisions", real.value, copies.value, sign)
 
     def table(self) -> Table:
         """List the tests."""
-        columns = ["test", "samples", "low", "high", "expected", "copies (control)", "a sign"]
+        columns = ["test", "samples", "expected", "copies", "a sign"]
         return Table(
             name="evidence",
             title=f"Verdict: {self.verdict}",
             columns=columns,
             rows=self._rows,
-            percent=columns[1:6],
-            note="Expected: chance, held-out images, or the most that random halves of the training images give. Copies: "
-            "perturbed training images in place of samples. Nearness alone does not count: blurred images are nearer "
-            "to everything.",
+            percent=columns[1:4],
+            note="Expected: chance, held-out images, or the most that random halves of the training images give. "
+            "Copies: perturbed training images in place of samples. Nearness alone does not count, as blurred images "
+            "are nearer to everything; nor do sharp transitions decide alone.",
         )
 
 
@@ -433,7 +448,7 @@ def _save_distances(context: RunContext, ways: dict[str, View], found: dict[str,
 
     from dcgan_analysis import figures
 
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for name, nearest in found.items():
         scaled = {who: nearest[who].distances.numpy() * ways[name].scale for who in (SAMPLES, REAL, COPIES)}
         arrays |= {f"{name}_{who.split()[0]}": values for who, values in scaled.items()}
@@ -442,7 +457,9 @@ def _save_distances(context: RunContext, ways: dict[str, View], found: dict[str,
             who: figures.Series(np.quantile(values, shares).tolist(), shares.tolist()) for who, values in scaled.items()
         }
         unit = "bits that differ" if name == HASH else "distance"
-        figure = figures.curve(series, x_label=f"{unit} to the nearest training image", y_label="share of images", log_x=False)
+        figure = figures.curve(
+            series, x_label=f"{unit} to the nearest training image", y_label="share of images", log_x=False
+        )
         context.save_figure(figure, f"distances-{name}", f"Distance to the nearest training image, {name}")
     context.save_arrays("distances", **arrays)
 

@@ -92,7 +92,8 @@ def rank_correlations(values: np.ndarray) -> np.ndarray:
     ranks = rankdata(values, axis=1) - (values.shape[1] + 1) / 2
     wanted = np.arange(values.shape[1]) - (values.shape[1] - 1) / 2
     norms = np.linalg.norm(ranks, axis=1) * np.linalg.norm(wanted)
-    return np.divide(ranks @ wanted, norms, out=np.zeros(len(values)), where=norms > 0)
+    found: np.ndarray = np.divide(ranks @ wanted, norms, out=np.zeros(len(values)), where=norms > 0)
+    return found
 
 
 def turn_between(low: Tensor, high: Tensor, length: float | None = None) -> Tensor:
@@ -181,9 +182,7 @@ class TurnVector:
     question = "Does adding a direction in latent space turn new samples, and does it leave everything else alone?"
     reference = "Radford, Metz, Chintala 2016, section 6.3.2: https://arxiv.org/abs/1511.06434"
     config_type = TurnVectorConfig
-    needs = Needs(
-        checkpoint="digits-dcgan32", dataset="digits", splits=("train",), generator=True, discriminator=True
-    )
+    needs = Needs(checkpoint="digits-dcgan32", dataset="digits", splits=("train",), generator=True, discriminator=True)
     demo = Demo(settings={"samples": 1000, "new": 16, "vectors": 3, "classifier_steps": 300})
 
     def run(self, context: RunContext, config: TurnVectorConfig) -> Result:
@@ -311,7 +310,9 @@ def _save_turns(
     pages = {}
     for who, some in vectors.items():
         pages[who] = moved_images(context, config, sampler, shown, some[0])[0]
-        caption = f"Each row is a new sample in the middle, with multiples from -{config.reach:g} to {config.reach:g} added."
+        caption = (
+            f"Each row is a new sample in the middle, with multiples from -{config.reach:g} to {config.reach:g} added."
+        )
         title = f"Along the {who}, {attribute}" if who == TURN else f"Control: along a {who} of the same length"
         context.save_figure(figures.image_grid(pages[who], config.multiples), who.replace(" ", "-"), title, caption)
     forth = list(range(config.multiples))
@@ -343,8 +344,12 @@ def _save_curve(
     figure = figures.curve(
         series, x_label="multiple added", y_label=f"{attribute}, moved by (std)", log_x=False, fractions=False
     )
-    context.save_figure(figure, "response", f"How {attribute} follows", "Mean over new samples and vectors, 95 % intervals.")
-    context.save_arrays("turn", **{f"{who.split()[0]}_said": np.stack([one.said for one in found]) for who, found in moves.items()})
+    context.save_figure(
+        figure, "response", f"How {attribute} follows", "Mean over new samples and vectors, 95 % intervals."
+    )
+    context.save_arrays(
+        "turn", **{f"{who.split()[0]}_said": np.stack([one.said for one in found]) for who, found in moves.items()}
+    )
 
 
 @hookimpl

@@ -38,6 +38,12 @@ def _save_blank(figure, path):
 
 
 @pytest.fixture
+def unrendered(monkeypatch):
+    """Figures are made but not rendered."""
+    monkeypatch.setattr("dcgan_analysis.figures.style.save_png", _save_blank)
+
+
+@pytest.fixture
 def run(tmp_path, network, monkeypatch):
     """Run an analysis on the tiny network and a dataset; feature stores are shared within the test.
 

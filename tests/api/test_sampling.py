@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dcgan_analysis.api.sampling import Sampler, class_labels
+from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.models.tables import dcgan28_conditional
+from dcgan_analysis.stores.checkpoint import Checkpoint
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def conditional():
+    return Checkpoint.random(dcgan28_conditional(width=2, hidden=8, image_size=8, z_size=5, classes=3), seed=0)
+
+
+def test_batches_of_any_size_give_the_same_bytes(tiny_checkpoint):
+    z = tiny_checkpoint.latents(70, seed=0)
+    sampler = Sampler(tiny_checkpoint, CPU)
+    images = sampler(z)
+    assert np.abs(images[60:].astype(int) - sampler(z[60:]).astype(int)).max() <= 1
+    assert sampler(z[:0]).shape == (0, 3, 32, 32)
+
+
+def test_labels_take_turns_or_are_all_one_class(conditional, tiny_checkpoint):
+    assert class_labels(conditional, 5).tolist() == [0, 1, 2, 0, 1]
+    assert class_labels(conditional, 2, 1).tolist() == [1, 1]
+    assert class_labels(tiny_checkpoint, 5) is None
+    assert Sampler(conditional, CPU)(conditional.latents(5, 0), class_labels(conditional, 5)).shape == (5, 1, 8, 8)
+
+
+def test_a_class_that_is_not_there_is_refused(conditional, tiny_checkpoint):
+    with pytest.raises(AnalysisError, match="knows the classes 0 to 2, got 3"):
+        class_labels(conditional, 1, 3)
+    with pytest.raises(AnalysisError, match="is unconditional and takes no class, got 0"):
+        class_labels(tiny_checkpoint, 1, 0)
+
+
+@pytest.mark.parametrize("prior", ["uniform", "normal"])
+def test_a_latent_vector_does_not_depend_on_how_many_are_drawn(conditional, prior):
+    from dataclasses import replace
+
+    checkpoint = replace(conditional, metadata=conditional.metadata.model_copy(update={"z_prior": prior}))
+    many = checkpoint.latents(50, seed=4)
+    for n in (1, 3, 16, 17, 49):
+        assert torch.equal(checkpoint.latents(n, seed=4), many[:n])

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.linear.nearest import nearest_rows
+
+ROWS = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
+QUERIES = torch.randn(20, 5, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("norm", [1, 2])
+@pytest.mark.parametrize("block", [7, 60])
+def test_blocks_do_not_change_what_is_nearest(norm, block):
+    table = (QUERIES[:, None] - ROWS[None]).norm(p=norm, dim=2)
+    found = nearest_rows(QUERIES, torch.split(ROWS, block), norm=norm)
+    torch.testing.assert_close(found.distances, table.min(1).values, atol=1e-4, rtol=1e-4)
+    assert torch.equal(found.positions, table.argmin(1))
+
+
+def test_a_row_is_nearest_to_itself_unless_it_is_left_out():
+    found = nearest_rows(ROWS, torch.split(ROWS, 16))
+    assert torch.equal(found.positions, torch.arange(60))
+    without = nearest_rows(ROWS, torch.split(ROWS, 16), exclude=torch.arange(60))
+    assert not (without.positions == torch.arange(60)).any()
+
+
+def test_subsets_are_searched_beside_the_whole():
+    masks = torch.zeros(2, 60, dtype=torch.bool)
+    masks[0, :30] = masks[1, 30:] = True
+    found = nearest_rows(QUERIES, torch.split(ROWS, 13), subsets=masks)
+    torch.testing.assert_close(found.within.min(0).values, found.distances)
+    torch.testing.assert_close(found.within[0], nearest_rows(QUERIES, [ROWS[:30]]).distances, atol=1e-4, rtol=1e-4)
+
+
+def test_no_row_at_all_is_said():
+    with pytest.raises(AnalysisError, match="no row"):
+        nearest_rows(QUERIES, [])

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from dcgan_analysis_plugins.turn_vector import TurnVector, rank_correlations, turn_between
+
+from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.testing import check_analysis
+
+SHORT = {"samples": 60, "new": 4, "multiples": 3, "vectors": 2, "tail": 0.2, "classifier_steps": 2}
+
+
+def test_turn_vector_keeps_the_contract(dcgan_context, unrendered):
+    result = check_analysis(TurnVector(), dcgan_context, {**SHORT, "attribute": "brightness"})
+    assert result.tables[0].rows[0][0] == "brightness"
+    assert {"monotonicity", "random_monotonicity", "selectivity", "image_change"} <= set(result.metrics)
+
+
+def test_the_direction_of_brightness_turns_a_random_generator_brighter(run, make_images):
+    settings = {**SHORT, "attribute": "brightness", "samples": 120, "ends": 8, "new": 8, "multiples": 5}
+    metrics = run(TurnVector(), make_images(), **settings).metrics
+    assert metrics["monotonicity"].value > 0.5
+    assert metrics["effect"].value > 2 * metrics["random_effect"].value
+
+
+def test_rank_correlations_share_ranks_among_ties():
+    from scipy.stats import spearmanr
+
+    values = np.array([[1.0, 1.0, 2.0, 5.0, 3.0]])
+    assert rank_correlations(values)[0] == pytest.approx(spearmanr(range(5), values[0]).statistic)
+
+
+def test_a_vector_points_from_low_to_high_and_may_have_any_length():
+    low, high = torch.zeros(2, 2), torch.tensor([[2.0, 0.0], [4.0, 8.0]])
+    assert turn_between(low, high).tolist() == [3.0, 4.0]
+    assert turn_between(low, high, 10.0).tolist() == pytest.approx([6.0, 8.0])
+
+
+def test_ends_that_hold_too_few_samples_are_refused(run, make_images):
+    with pytest.raises(AnalysisError, match="The ends hold 1 of 60 samples each, 4 are averaged"):
+        run(TurnVector(), make_images(), **{**SHORT, "tail": 0.01})
