@@ -54,8 +54,10 @@ class Expression:
         """
         if len(contrast) not in (1, 2) or len({moved, *contrast}) != 1 + len(contrast):
             given = ", ".join(contrast) or "nothing"
-            msg = f"An expression moves one property between kinds told apart by one or two others, "
+            msg = (
+                "An expression moves one property between kinds told apart by one or two others, "
                 f"got {moved} and {given}."
+            )
             raise AnalysisError(msg)
         first = {contrast[0]: len(contrast) == 2}
         second = {contrast[-1]: True}

@@ -25,8 +25,8 @@ __all__ = ["command"]
     type=click.IntRange(min=0, max=64),
     default=8,
     show_default=True,
-    help="Hashes of near-duplicates may differ in so many of 128 bits. All pairs are compared; with 0, as in the paper, "
-    "the time is linear.",
+    help="Hashes of near-duplicates may differ in so many of 128 bits. All pairs are compared; with 0, as in the "
+    "paper, the time is linear.",
 )
 @click.option(
     "--steps", type=click.IntRange(min=1), default=600, show_default=True, help="Minibatches the hash is learned from."
