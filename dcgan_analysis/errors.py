@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnalysisError",
+    "AnnotationError",
     "ArchitectureError",
     "CheckpointError",
     "ConfigError",
@@ -62,6 +63,10 @@ class TrainingError(DcganAnalysisError):
 
 class AnalysisError(DcganAnalysisError):
     """An analysis cannot run on what it was given."""
+
+
+class AnnotationError(DcganAnalysisError):
+    """Boxes or exemplars are absent, damaged, or of another network's samples."""
 
 
 class RegistrationError(DcganAnalysisError):

@@ -33,7 +33,7 @@ LAYERS = (
         "resampling",
         "statistics",
     ),
-    ("models", "data", "linear", "figures", "neighbours"),
+    ("models", "data", "linear", "figures", "neighbours", "annotations"),
     ("extraction",),
     ("attribution",),
     ("stores", "importers"),

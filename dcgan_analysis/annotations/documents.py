@@ -1,0 +1,98 @@
+"""Annotation files: JSON documents that carry format, version and the checkpoint whose samples they speak of."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dcgan_analysis.atomic import write_text
+from dcgan_analysis.errors import AnnotationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["VERSION", "Document", "read_json"]
+
+VERSION = 1
+
+
+class Document(BaseModel):
+    """Base of annotation files; samples are named by the seed of their latent vectors and an index from 0."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, defer_build=True)
+    KIND: ClassVar[str]
+
+    version: int = Field(default=VERSION, description="of the format")
+    checkpoint_sha256: str = Field(default="", description="content hash of the checkpoint; empty: unknown")
+    seed: int = Field(default=0, ge=0, description="of the latent vectors")
+
+    def save(self, path: Path) -> None:
+        """Write the document whole or not at all."""
+        content = {"format": self.KIND, **self.model_dump(mode="json")}
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        # Lists of plain numbers stay on one line: such files are read and compared by people.
+        flat = re.sub(r"\[[^\[\]{}\"]*\]", lambda found: " ".join(found.group().split()), text)
+        write_text(path, f"{flat}\n")
+
+    @classmethod
+    def parse(cls, content: Any, path: Path) -> Self:
+        """Validate what was read.
+
+        Raises:
+            AnnotationError: One line that names the file, the field and what is wrong.
+        """
+        if not isinstance(content, dict) or content.get("format") != cls.KIND:
+            found = content.get("format") if isinstance(content, dict) else type(content).__name__
+            msg = f"'{path}' is no file of the format '{cls.KIND}', its format is {found!r}."
+            raise AnnotationError(msg)
+        version = content.get("version")
+        if isinstance(version, int) and version > VERSION:
+            msg = f"'{path}' has format version {version}, this release reads {VERSION}. Update dcgan-analysis."
+            raise AnnotationError(msg)
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            item = error.errors()[0]
+            where = ".".join(map(str, item["loc"])) or "the document"
+            msg = f"'{path}': {where}: {item['msg'].removeprefix('Value error, ')}, got {_short(item['input'])}."
+            raise AnnotationError(msg) from None
+
+    def check_checkpoint(self, sha256: str, name: str, path: Path | str) -> None:
+        """Refuse annotations of another network's samples.
+
+        Raises:
+            AnnotationError: If the hashes differ; an empty one fits all.
+        """
+        if self.checkpoint_sha256 and self.checkpoint_sha256 != sha256:
+            msg = (
+                f"'{path}' marks samples of checkpoint {self.checkpoint_sha256[:12]}, '{name}' is {sha256[:12]}: its "
+                "samples are others. Use that checkpoint, or annotate anew: dcgan-analyze annotate."
+            )
+            raise AnnotationError(msg)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        AnnotationError: If it is absent, unreadable or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        msg = f"Annotation file '{path}' does not exist. Make one: dcgan-analyze annotate."
+        raise AnnotationError(msg) from None
+    except ValueError as error:
+        msg = f"Annotation file '{path}' is not JSON: {error}."
+        raise AnnotationError(msg) from None
+    except OSError as error:
+        msg = f"Annotation file '{path}' cannot be read: {error.strerror}."
+        raise AnnotationError(msg) from None
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
