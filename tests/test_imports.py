@@ -39,7 +39,7 @@ LAYERS = (
     ("stores", "importers"),
     ("training", "sampling"),
     ("api", "hookspecs"),
-    ("_plugin_checks", "_plugin_loading", "plugins", "library", "inspection", "runner", "report", "tables"),
+    ("_plugin_checks", "_plugin_loading", "plugins", "library", "inspection", "runner", "report", "tables", "page"),
     ("cli", "testing"),
     ("__init__", "__main__"),
 )

@@ -1,10 +1,10 @@
 """Boxes of one object on generated samples, in pixels: our JSON, or COCO.
 
-    {"format": "dcgan-analysis boxes", "version": 1, "checkpoint_sha256": "...", "seed": 0, "n": 150, "label": null,
+    {"format": "dcgan-analysis boxes", "version": 1, "checkpoint_sha256": "...", "seed": 0, "n": 150,
      "object": "window", "boxes": [{"sample": 3, "box": [x, y, w, h]}], "done": [0, 1, 2, 3]}
 
 x and y are the left upper corner; pixel (0, 0) spans 0 to 1. ``done`` lists the samples that were looked at, with a
-box or without.
+box or without. ``label``, the class of all samples of a conditional generator, may be absent: classes in turn.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationErr
 from dcgan_analysis.annotations.documents import Document, read_json
 from dcgan_analysis.errors import AnnotationError
 
-__all__ = ["Box", "Boxes", "read_boxes"]
+__all__ = ["Box", "Boxes", "boxes_file", "read_boxes"]
 
 Corner = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -72,6 +72,17 @@ class Boxes(Document):
             if x + w > width + 0.5 or y + h > height + 0.5:
                 msg = f"'{path}': box {number}, {list(box.box)}, leaves the image of {width} x {height} pixels."
                 raise AnnotationError(msg)
+
+
+def boxes_file(object: str) -> str:
+    """Return the name of the file that boxes of an object are kept in; it never leads into another folder.
+
+    Example:
+        >>> boxes_file("left window"), boxes_file("../x")
+        ('boxes-left-window.json', 'boxes-..-x.json')
+    """
+    name = re.sub(r"[^\w.-]+", "-", object.strip())
+    return f"boxes-{name}.json"
 
 
 def read_boxes(path: Path, *, object: str | None = None) -> Boxes:

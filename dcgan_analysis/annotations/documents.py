@@ -31,7 +31,7 @@ class Document(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write the document whole or not at all."""
-        content = {"format": self.KIND, **self.model_dump(mode="json")}
+        content = {"format": self.KIND, **self.model_dump(mode="json", exclude_none=True)}
         text = json.dumps(content, indent=1, ensure_ascii=False)
         # Lists of plain numbers stay on one line: such files are read and compared by people.
         flat = re.sub(r"\[[^\[\]{}\"]*\]", lambda found: " ".join(found.group().split()), text)

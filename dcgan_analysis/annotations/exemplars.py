@@ -31,18 +31,22 @@ class Exemplars(Document):
     KIND: ClassVar[str] = "dcgan-analysis exemplars"
 
     format: Literal["dcgan-analysis exemplars"] = "dcgan-analysis exemplars"
-    z_prior: Literal["uniform", "normal"] = "uniform"
-    concepts: dict[str, list[NonNegativeInt]] = Field(default_factory=dict)
-    expression: list[str] = Field(default_factory=list, description="a, b, c: a - b + c; or empty")
+    checkpoint: str | None = Field(default=None, description="name of the checkpoint, for the reader")
+    z_prior: Literal["uniform", "normal"] | None = None
+    label: int | None = Field(default=None, ge=0, description="class of a conditional generator; null: in turn")
+    concepts: dict[str, list[NonNegativeInt | list[float]]] = Field(
+        default_factory=dict, description="exemplars: indices of samples, or latent vectors themselves"
+    )
+    expression: list[str] | None = Field(default=None, description="a, b, c: a - b + c")
 
     @model_validator(mode="after")
     def _expression_names_concepts(self) -> Exemplars:
-        if len(self.expression) not in (0, 3):
-            msg = f"expression takes three concepts a, b, c for a - b + c, or none, got {len(self.expression)}"
+        if self.expression is not None and len(self.expression) != 3:
+            msg = f"expression takes three concepts a, b, c for a - b + c, got {len(self.expression)}"
             raise ValueError(msg)
-        for name in self.expression:
-            if name not in self.concepts:
-                msg = f"expression names '{name}'; the concepts are: {', '.join(self.concepts) or 'none'}"
+        for name in self.expression or ():
+            if not self.concepts.get(name):
+                msg = f"expression names '{name}', of which there is no exemplar; concepts: {', '.join(self.concepts)}"
                 raise ValueError(msg)
         return self
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from dcgan_analysis.annotations.boxes import Box, Boxes, read_boxes
+from dcgan_analysis.annotations.boxes import Box, Boxes, boxes_file, read_boxes
 from dcgan_analysis.annotations.cells import cells_inside, cells_touched, draw_cells
 from dcgan_analysis.annotations.rules import RULES, find_box
 from dcgan_analysis.errors import AnalysisError, AnnotationError
@@ -78,7 +78,7 @@ def boxes_by_rule(checkpoint: Checkpoint, rule: str, *, n: int, seed: int, label
 def _beside(checkpoint: Checkpoint, object: str | None) -> Path:
     folder = checkpoint.path.parent if checkpoint.path is not None else None
     files = sorted(folder.glob("boxes-*.json")) if folder is not None else []
-    chosen = [path for path in files if object is None or path.stem == f"boxes-{object}"]
+    chosen = [path for path in files if object is None or path.name == boxes_file(object)]
     if len(chosen) == 1:
         return chosen[0]
     names = ", ".join(path.stem.removeprefix("boxes-") for path in files)

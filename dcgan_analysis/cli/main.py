@@ -21,6 +21,7 @@ __all__ = ["main"]
 
 # Subcommand -> module; imported only when it is called, so that --help stays fast.
 _COMMANDS = {
+    "annotate": "annotate",
     "cache": "cache",
     "compare": "compare",
     "crop-faces": "crop_faces",
@@ -38,6 +39,7 @@ _COMMANDS = {
     "verify": "verify",
 }
 _SUMMARIES = {
+    "annotate": "Draw boxes on samples, pick exemplars and explore, in a local page.",
     "cache": "List, explain or clear cached feature stores.",
     "compare": "Show results of several runs side by side.",
     "crop-faces": "Cut faces out of photos.",

@@ -99,12 +99,12 @@ def test_boxes_of_other_samples_are_refused():
 
 
 def test_exemplars_read_back_and_their_expression_must_name_concepts(tmp_path):
-    exemplars = Exemplars(concepts={"a": [1], "b": [], "c": [2, 3]}, expression=["a", "b", "c"], z_prior="normal")
+    exemplars = Exemplars(concepts={"a": [1], "b": [4], "c": [2, 3]}, expression=["a", "b", "c"], z_prior="normal")
     exemplars.save(tmp_path / "e.json")
     assert read_exemplars(tmp_path / "e.json") == exemplars
     content = json.loads((tmp_path / "e.json").read_text(encoding="utf-8"))
     assert next(iter(content)) == "format"
-    for expression, text in ((["a", "b", "d"], "names 'd'"), (["a"], "takes three")):
+    for expression, text in ((["a", "b", "d"], "no exemplar"), (["a"], "takes three")):
         (tmp_path / "e.json").write_text(json.dumps({**content, "expression": expression}), encoding="utf-8")
         with pytest.raises(AnnotationError, match=text):
             read_exemplars(tmp_path / "e.json")
