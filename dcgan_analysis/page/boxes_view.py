@@ -57,7 +57,8 @@ class BoxesView:
                 self.title = ui.label().classes("font-bold").props("data-test=title")
                 self.canvas = Canvas(workspace.size, draw=self.draw, choose=self.choose)
             with ui.column().classes("card").style("flex:1; min-width:0"):
-                self.thumbs = thumbnails(workspace.urls(range(workspace.n)), self.go, height="76vh")
+                ui.label("Bright: looked at. Pink frame: has boxes. Click to go there.").classes("quiet")
+                self.thumbs = thumbnails(workspace.urls(range(workspace.n)), self.go, height="74vh")
         self.refresh()
 
     def entered(self) -> None:
@@ -163,5 +164,7 @@ class BoxesView:
         marks[self.sample] = "now"
         self.thumbs.mark(marks)
         looked = len(done & set(range(workspace.n)))
-        self.progress.set_text(f"{looked} of {workspace.n} looked at, {len(boxes.boxes)} boxes on {len(boxed)} samples")
+        self.progress.set_text(
+            f"Looked at: {looked} of {workspace.n}. Boxes: {len(boxes.boxes)}, on samples: {len(boxed)}."
+        )
         self.command.show("filter-dropout", workspace, f"boxes={workspace.path_of(self.object)}")

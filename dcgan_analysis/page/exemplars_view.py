@@ -41,7 +41,7 @@ class ExemplarsView:
                 ui.separator()
                 ui.label("Expression a - b + c").classes("font-bold")
                 with ui.row(wrap=False).classes("w-full gap-1"):
-                    chosen = workspace.exemplars().expression or [None] * 3
+                    chosen: list[str] | list[None] = workspace.exemplars().expression or [None] * 3
                     self.terms = [
                         ui.select(concepts, value=value, clearable=True).props(f"dense outlined label={letter}")
                         for letter, value in zip("abc", chosen, strict=True)
@@ -164,7 +164,8 @@ class ExemplarsView:
                 term.set_options(names, value=term.value if term.value in names else None)
         self.result.set_visibility(exemplars.expression is not None)
         if exemplars.expression is not None:
-            self.explorer.calculate(*exemplars.expression)
+            a, b, c = exemplars.expression
+            self.explorer.calculate(a, b, c)
             self.result._props["src"] = self.explorer.image()
             self.result.update()
         self.command.show("latent-arithmetic", self.workspace, f"exemplars={self.workspace.folder / EXEMPLARS_FILE}")

@@ -47,8 +47,11 @@ class ExploreView:
                     self.amount = ui.slider(min=0, max=2, step=0.02, value=1).props("label")
                 for slider in (self.place, self.amount):
                     slider.on("update:model-value", self.step, throttle=_THROTTLE_SECONDS)
+                    # Maps follow when the slider is let go: drawing them all at every step would make it jerk.
+                    slider.on("change", self.show_maps)
                 for term in self.terms:
                     term.on_value_change(self.step)
+                    term.on_value_change(self.show_maps)
                 if classes:
                     ui.select(list(range(classes)), value=self.explorer.label, on_change=self.relabel).props(
                         'dense outlined label="class"'
@@ -76,7 +79,7 @@ class ExploreView:
     def entered(self) -> None:
         """Show what may have changed on another tab."""
         names = list(self.workspace.exemplars().concepts)
-        chosen = self.workspace.exemplars().expression or [None] * 3
+        chosen: list[str] | list[None] = self.workspace.exemplars().expression or [None] * 3
         for term, value in zip(self.terms, chosen, strict=True):
             if term.options != names:
                 term.set_options(names, value=term.value if term.value in names else value)
@@ -90,11 +93,13 @@ class ExploreView:
         value = getattr(event, "value", None)
         self.explorer.walk_seed = max(0, int(value or 0))
         self.step()
+        self.show_maps()
 
     def relabel(self, event: object) -> None:
         """Show another class."""
         self.explorer.label = int(getattr(event, "value", 0))
         self.step()
+        self.show_maps()
 
     def step(self) -> None:
         """Go where the controls say and show the image."""
@@ -103,12 +108,14 @@ class ExploreView:
             self.explorer.walk(float(self.place.value))
         elif all(term.value for term in self.terms):
             try:
-                self.explorer.calculate(*(str(term.value) for term in self.terms), amount=float(self.amount.value))
+                a, b, c = (str(term.value) for term in self.terms)
+                self.explorer.calculate(a, b, c, amount=float(self.amount.value))
             except DcganAnalysisError as error:
                 ui.notify(str(error), type="warning")
-        self.image._props["src"] = self.explorer.image()
+        whole = self.explorer.image(whole=True)
+        self.image._props["src"] = self.explorer.image() if any(self.explorer.off.values()) else whole
         self.image.update()
-        self.whole._props["src"] = self.explorer.image(whole=True)
+        self.whole._props["src"] = whole
         self.whole.update()
         self.speed.set_text(f"drawn in {1000 * (time.perf_counter() - started):.0f} ms")
 
@@ -119,6 +126,11 @@ class ExploreView:
         if layer:
             self.thumbs.show(self.explorer.maps(layer), lambda number: f"map {number}")
             self.refresh()
+
+    def show_maps(self) -> None:
+        """Show the same layer's maps for the image shown by now."""
+        if self.layer:
+            self.thumbs.replace(self.explorer.maps(self.layer))
 
     def switch(self, number: int) -> None:
         """Switch one map off, or on again."""

@@ -59,7 +59,7 @@ class Explorer:
         start = min(int(position), POINTS - 2)
         self.z = torch.lerp(points[start], points[start + 1], position - start)[None]
 
-    def calculate(self, a: str, b: str, c: str, amount: float = 1.0) -> None:
+    def calculate(self, a: str, b: str, c: str, *, amount: float = 1.0) -> None:
         """Go to ``c + amount (a - b)``, each the mean of a concept's exemplars; amount 1 is the paper's a - b + c.
 
         Raises:
@@ -89,12 +89,15 @@ class Explorer:
             return png_url(as_bytes(self.workspace.checkpoint, self._draw())[0])
 
     def maps(self, layer: str) -> list[str]:
-        """Return the maps of a layer for the image shown, as data URLs; white is the strongest activation of all."""
+        """Return the maps of a layer for the image shown, as data URLs; white is the strongest activation of all.
+
+        Brightness is the square root of the activation: weak maps are seen beside strong ones.
+        """
         with capture(self.workspace.generator, [layer]) as outputs:
             self._draw()
         values = outputs[layer][0].float().numpy()
         top = max(float(values.max()), 1e-9)
-        return [png_url(np.uint8(255 * (one / top).clip(0, 1))[None]) for one in values]
+        return [png_url((255 * np.sqrt((one / top).clip(0, 1))).astype(np.uint8)[None]) for one in values]
 
     def switch(self, layer: str, maps: Sequence[int], *, on: bool) -> None:
         """Switch maps of a layer on or off."""

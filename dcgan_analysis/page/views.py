@@ -43,7 +43,7 @@ def build(workspace: Workspace) -> None:
     views: dict[str, Any] = {}
     with ui.header().classes("items-center q-py-none").style("background:#1f2933"):
         ui.label(workspace.checkpoint.name).classes("text-lg")
-        with ui.tabs(value="Boxes").props("dense no-caps") as tabs:
+        with ui.tabs().props("dense no-caps") as tabs:
             for name in _TABS:
                 ui.tab(name)
         ui.space()
@@ -58,4 +58,10 @@ def build(workspace: Workspace) -> None:
             views[str(tabs.value)].key(str(event.key.name))
 
     ui.keyboard(on_key=key)
-    tabs.on_value_change(lambda event: views[str(event.value)].entered())
+
+    def entered() -> None:
+        # The tab keeps the keyboard otherwise: Space would press it again.
+        ui.run_javascript("document.activeElement.blur()")
+        views[str(tabs.value)].entered()
+
+    tabs.on_value_change(entered)

@@ -46,6 +46,12 @@ class Thumbnails:
             image._props["src"] = source
             image.on("click", lambda _, number=number: self._click(number))
 
+    def replace(self, sources: Sequence[str]) -> None:
+        """Show other images in the same places; marks stay."""
+        for image, source in zip(self.images, sources, strict=True):
+            image._props["src"] = source
+            image.update()
+
     def mark(self, marks: Mapping[int, str]) -> None:
         """Set the marks of all images; only what differs is sent."""
         for number in self._marks.keys() | marks.keys():

@@ -125,7 +125,7 @@ class Workspace:
         boxes = self.boxes(object)
         others = [box for box in boxes.boxes if box.sample != sample]
         try:
-            mine = [Box(sample=sample, box=tuple(box)) for box in found]
+            mine = [Box(sample=sample, box=(x, y, width, height)) for x, y, width, height in found]
         except ValueError:
             msg = f"A box is x, y, width, height in pixels, of width and height above 0, got {list(found)}."
             raise AnnotationError(msg) from None
