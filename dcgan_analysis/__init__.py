@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dcgan_analysis.batch import run_several as run_several
     from dcgan_analysis.data.registry import load_dataset as load_dataset
     from dcgan_analysis.hookspecs import API_VERSION as API_VERSION
     from dcgan_analysis.hookspecs import hookimpl as hookimpl
@@ -31,6 +32,7 @@ _PUBLIC = {
     "load_checkpoint": ("dcgan_analysis.library", "load_checkpoint"),
     "load_dataset": ("dcgan_analysis.data.registry", "load_dataset"),
     "run": ("dcgan_analysis.runner", "run_analysis"),
+    "run_several": ("dcgan_analysis.batch", "run_several"),
 }
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "load_checkpoint",
     "load_dataset",
     "run",
+    "run_several",
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import pluggy
@@ -11,6 +12,7 @@ import pluggy
 from dcgan_analysis import hookspecs
 from dcgan_analysis._plugin_loading import DISTRIBUTION, FAILURES, PluginInfo, describe_error
 from dcgan_analysis.api.analysis import Needs
+from dcgan_analysis.api.command import CommandEntry
 from dcgan_analysis.api.config import AnalysisConfig
 from dcgan_analysis.errors import RegistrationError
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.registry import Registry
 
-__all__ = ["Registrar", "build_manager", "check_entry", "check_members"]
+__all__ = ["Registrar", "build_manager", "check_command", "check_entry", "check_members"]
 
 HOOKS = tuple(name for name in hookspecs.__all__ if name.startswith("dcgan_"))
 MEMBERS = ("name", "summary", "question", "reference", "config_type", "needs", "run")
@@ -80,6 +82,22 @@ def check_entry(entry_type: type, entry: object, owner: str) -> None:
         raise RegistrationError(msg)
 
 
+def check_command(entry: object, owner: str) -> None:
+    """Check that a command's entry is of its type and does not take the name of one of dcgan-analysis's own.
+
+    Raises:
+        RegistrationError: If it is of another type or takes such a name.
+    """
+    check_entry(CommandEntry, entry, owner)
+    # One file a subcommand: the folder tells their names without importing any.
+    files = (Path(__file__).parent / "cli").glob("*.py")
+    own = {path.stem.strip("_").replace("_", "-") for path in files}
+    name = getattr(entry, "name", None)
+    if name in own:
+        msg = f"{owner} registers the command '{name}', a name that dcgan-analysis keeps for itself. Choose another."
+        raise RegistrationError(msg)
+
+
 def build_manager(plugin: object, info: PluginInfo) -> pluggy.PluginManager:
     """Put one plugin into a pluggy manager of its own and check its hooks.
 
@@ -124,12 +142,24 @@ def _check_api_version(plugin: object, info: PluginInfo) -> None:
     home = plugin if inspect.ismodule(plugin) else inspect.getmodule(plugin)
     default = getattr(home, "DCGAN_ANALYSIS_API", hookspecs.API_VERSION)
     wanted = getattr(plugin, "DCGAN_ANALYSIS_API", default)
-    if wanted == hookspecs.API_VERSION:
+    ends = wanted if isinstance(wanted, tuple) else (wanted, wanted)
+    if len(ends) != 2 or not all(type(end) is int for end in ends) or ends[0] > ends[1]:
+        msg = (
+            f"Plugin '{info.name}' has DCGAN_ANALYSIS_API = {wanted!r}; "
+            f"it must be a version such as {hookspecs.API_VERSION}, or the first and the last one, such as (1, 2)."
+        )
+        raise RegistrationError(msg)
+    first, last = ends
+    if first <= hookspecs.API_VERSION and last >= hookspecs.OLDEST_API_VERSION:
         return
-    newer = isinstance(wanted, int) and wanted > hookspecs.API_VERSION
-    update = DISTRIBUTION if newer else info.distribution or "the plugin"
-    msg = f"Plugin '{info.name}' needs plugin API {wanted}, this release has {hookspecs.API_VERSION}. Update {update}."
+    needed, had = _span(first, last), _span(hookspecs.OLDEST_API_VERSION, hookspecs.API_VERSION)
+    update = DISTRIBUTION if first > hookspecs.API_VERSION else info.distribution or "the plugin"
+    msg = f"Plugin '{info.name}' needs plugin API {needed}, this release has {had}. Update {update}."
     raise RegistrationError(msg)
+
+
+def _span(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first} to {last}"
 
 
 def _check_markers(plugin: object, info: PluginInfo, implemented: set[str]) -> None:

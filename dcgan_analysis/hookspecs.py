@@ -16,22 +16,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dcgan_analysis.api.analysis import Analysis
+    from dcgan_analysis.api.command import CommandEntry
     from dcgan_analysis.api.config import AnalysisConfig
     from dcgan_analysis.api.context import RunContext
-    from dcgan_analysis.api.result import Result
+    from dcgan_analysis.api.result import Result, Section
     from dcgan_analysis.data.registry import DatasetEntry
     from dcgan_analysis.models.importers import WeightImporter
     from dcgan_analysis.models.registry import ArchitectureEntry
 
 __all__ = [
     "API_VERSION",
+    "OLDEST_API_VERSION",
     "PROJECT",
     "dcgan_after_run",
     "dcgan_before_run",
     "dcgan_register_analyses",
     "dcgan_register_architectures",
+    "dcgan_register_commands",
     "dcgan_register_datasets",
     "dcgan_register_importers",
+    "dcgan_report_sections",
     "hookimpl",
     "hookspec",
 ]
@@ -40,7 +44,10 @@ PROJECT = "dcgan_analysis"
 """pluggy's project name, and the entry-point group."""
 
 API_VERSION = 1
-"""Grows when a hook, an argument or a public member goes away or changes its meaning."""
+"""Grows when a hook, an argument or a public member goes away or changes its meaning; see docs/plugin-api.md."""
+
+OLDEST_API_VERSION = 1
+"""Plugins that were written for this version, or a later one up to ``API_VERSION``, are loaded."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -136,6 +143,28 @@ def dcgan_register_importers(register: Callable[[WeightImporter], None]) -> None
 
 
 @hookspec
+def dcgan_register_commands(register: Callable[[CommandEntry], None]) -> None:
+    """Contribute subcommands of ``dcgan-analyze``.
+
+    Called once for each plugin while the plugins are loaded. The command itself is made when it is
+    called; ``dcgan-analyze --help`` shows its name and summary alone.
+
+    Args:
+        register: Call it as ``register(entry)`` with a :class:`dcgan_analysis.api.CommandEntry`,
+            once for each command.
+
+    Returns:
+        Nothing; a returned value is ignored.
+
+    Raises:
+        RegistrationError: By ``register``, if the entry is of another type, or its name is
+            malformed, taken, or that of a command of dcgan-analysis.
+
+    .. versionadded:: 0.2
+    """
+
+
+@hookspec
 def dcgan_before_run(analysis: Analysis, config: AnalysisConfig, context: RunContext) -> None:
     """Observe that an analysis is about to start.
 
@@ -155,6 +184,34 @@ def dcgan_before_run(analysis: Analysis, config: AnalysisConfig, context: RunCon
             itself go on.
 
     .. versionadded:: 0.1
+    """
+
+
+@hookspec
+def dcgan_report_sections(
+    analysis: Analysis, context: RunContext, result: Result, add: Callable[[Section], None]
+) -> None:
+    """Add sections to the report of an analysis, one's own or anybody's.
+
+    Called once for each run, after the analysis and before result.json and report.html are
+    written, in the order in which plugins were loaded. Figures are saved with
+    ``context.save_figure``, which returns what a section takes.
+
+    Args:
+        analysis: The analysis.
+        context: What it worked with.
+        result: What it found, a copy: changes are not kept.
+        add: Call it as ``add(section)`` with a :class:`dcgan_analysis.api.Section`, once for each
+            section. Text is shown as it stands, never as HTML.
+
+    Returns:
+        Nothing; a returned value is ignored.
+
+    Raises:
+        Exception: Anything raised, by ``add`` as well for a section that cannot be shown, becomes a
+            warning in the result; sections added before stay, and the run goes on.
+
+    .. versionadded:: 0.2
     """
 
 

@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from dcgan_analysis._plugin_checks import Registrar, build_manager, check_entry, check_members
+from dcgan_analysis._plugin_checks import Registrar, build_manager, check_command, check_entry, check_members
 from dcgan_analysis._plugin_loading import (
     FAILURES,
     SELECT_VARIABLE,
@@ -41,9 +41,10 @@ if TYPE_CHECKING:
     from pluggy import PluginManager
 
     from dcgan_analysis.api.analysis import Analysis
+    from dcgan_analysis.api.command import CommandEntry
     from dcgan_analysis.api.config import AnalysisConfig
     from dcgan_analysis.api.context import RunContext
-    from dcgan_analysis.api.result import Result
+    from dcgan_analysis.api.result import Result, Section
 
 __all__ = ["PluginHost", "PluginInfo", "default_host", "load_plugins"]
 
@@ -56,6 +57,7 @@ class PluginHost:
         datasets: Registered datasets by name.
         architectures: Registered architectures by name.
         importers: Registered readers of foreign weights by name.
+        commands: Registered subcommands by name, those of the framework itself left out.
     """
 
     def __init__(self) -> None:
@@ -63,6 +65,7 @@ class PluginHost:
         self.datasets: Registry[DatasetEntry] = Registry("dataset")
         self.architectures: Registry[ArchitectureEntry] = Registry("architecture")
         self.importers: Registry[WeightImporter] = Registry("importer")
+        self.commands: Registry[CommandEntry] = Registry("command")
         self._plugins: list[PluginInfo] = []
         self._managers: dict[str, PluginManager] = {}
 
@@ -144,7 +147,34 @@ class PluginHost:
         Returns:
             One line for each observer that failed; the run is to go on.
         """
-        return self._observe("dcgan_before_run", analysis=analysis, config=config, context=context)
+        arguments = {"analysis": analysis, "config": config, "context": context}
+        return self._observe("dcgan_before_run", lambda info: arguments)
+
+    def report_sections(
+        self, analysis: Analysis, context: RunContext, result: Result, check: Callable[[Section], None]
+    ) -> tuple[list[Section], list[str]]:
+        """Collect what plugins add to the report of a run.
+
+        Args:
+            analysis: The analysis.
+            context: What it worked with.
+            result: What it found; each plugin gets a copy.
+            check: Called with each section; raises if it cannot be shown.
+
+        Returns:
+            The sections, each with its owner, and one line for each plugin that failed.
+        """
+        sections: list[Section] = []
+
+        def arguments(info: PluginInfo) -> dict[str, Any]:
+            def add(section: Section) -> None:
+                check(section)
+                sections.append(section.model_copy(update={"owner": info.owner}))
+
+            copy = result.model_copy(deep=True)
+            return {"analysis": analysis, "context": context, "result": copy, "add": add}
+
+        return sections, self._observe("dcgan_report_sections", arguments)
 
     def after_run(self, analysis: Analysis, context: RunContext, result: Result) -> list[str]:
         """Tell all observers that a run is done.
@@ -152,15 +182,16 @@ class PluginHost:
         Returns:
             One line for each observer that failed.
         """
-        return self._observe("dcgan_after_run", analysis=analysis, context=context, result=result)
+        arguments = {"analysis": analysis, "context": context, "result": result}
+        return self._observe("dcgan_after_run", lambda info: arguments)
 
-    def _observe(self, hook: str, **arguments: Any) -> list[str]:
+    def _observe(self, hook: str, arguments: Callable[[PluginInfo], dict[str, Any]]) -> list[str]:
         warnings = []
         for info in self._plugins:
             if hook not in info.hooks:
                 continue
             try:
-                getattr(self._managers[info.name].hook, hook)(**arguments)
+                getattr(self._managers[info.name].hook, hook)(**arguments(info))
             except FAILURES as error:
                 warnings.append(f"{info.title} failed in {hook}: {describe_error(error)}. The run went on.")
         return warnings
@@ -177,7 +208,7 @@ class PluginHost:
         try:
             registered = self._collect(manager, info)
         except BaseException:
-            for registry in (self.analyses, self.datasets, self.architectures, self.importers):
+            for registry in (self.analyses, self.datasets, self.architectures, self.importers, self.commands):
                 registry.remove_owner(info.owner)
             raise
         self._managers[info.name] = manager
@@ -191,6 +222,7 @@ class PluginHost:
             "datasets": Registrar(self.datasets, partial(check_entry, DatasetEntry), owner),
             "importers": Registrar(self.importers, partial(check_entry, WeightImporter), owner),
             "analyses": Registrar(self.analyses, check_members, owner),
+            "commands": Registrar(self.commands, check_command, owner),
         }
         for kind, registrar in registrars.items():
             hook = f"dcgan_register_{kind}"

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import inspect
-import json
-import shlex
 import tempfile
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcgan_analysis.api.analysis import needs_of
 from dcgan_analysis.api.context import RunContext
 from dcgan_analysis.api.environment import describe_environment
 from dcgan_analysis.api.result import RESULT_FILE, Result
 from dcgan_analysis.atomic import atomic_folder
-from dcgan_analysis.data.dataset import Dataset
-from dcgan_analysis.data.registry import load_dataset
 from dcgan_analysis.distributed import is_leader
-from dcgan_analysis.errors import AnalysisError, ConfigError
+from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.plugins import PluginHost, default_host
+from dcgan_analysis.preparation import PreparedRun, Sources, prepare_run
 from dcgan_analysis.progress import Progress, silent
-from dcgan_analysis.stores.library import load_checkpoint
-from dcgan_analysis.stores.metadata import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from dcgan_analysis.api.analysis import Analysis, Needs
-    from dcgan_analysis.api.config import AnalysisConfig
+    import torch
+
+    from dcgan_analysis.api.analysis import Analysis
+    from dcgan_analysis.data.dataset import Dataset
     from dcgan_analysis.stores.checkpoint import Checkpoint
 
-__all__ = ["run_analysis"]
+__all__ = ["run_analysis", "run_folder", "run_prepared"]
 
 
 def run_analysis(
@@ -80,53 +76,77 @@ def run_analysis(
         0.97
     """
     from dcgan_analysis.extraction.precision import choose_device
-    from dcgan_analysis.report import write_report
 
     host = host or default_host()
     chosen = host.analysis(analysis) if isinstance(analysis, str) else analysis
-    config = chosen.config_type.build(settings or {})
-    if seed < 0 or (limit is not None and limit < 1):
-        msg = f"seed must be >= 0 and limit >= 1, got seed {seed} and limit {limit}."
-        raise ConfigError(msg)
-    folder = _run_folder(chosen.name, out, force)
-    needs = needs_of(chosen, config)
-    used_checkpoint = _checkpoint(chosen.name, needs, checkpoint, host)
-    used_dataset = _dataset(chosen.name, needs, dataset, data_root, host, progress)
-    place = choose_device(device)
-    command = _command(
-        chosen.name,
-        config,
-        {
-            "--checkpoint": _word(needs.checkpoint if checkpoint is None else checkpoint),
-            "--dataset": _word(needs.dataset if dataset is None else dataset),
-            "--seed": str(seed),
-            "--limit": None if limit is None else str(limit),
-        },
+    folder = run_folder(chosen.name, out, force)
+    prepared = prepare_run(
+        chosen,
+        settings=settings,
+        checkpoint=checkpoint,
+        dataset=dataset,
+        seed=seed,
+        limit=limit,
+        sources=Sources(host, data_root, progress),
     )
+    return run_prepared(
+        prepared, folder, choose_device(device), host, force=force, cache_dir=cache_dir, progress=progress
+    )
+
+
+def run_prepared(
+    prepared: PreparedRun,
+    folder: Path,
+    device: torch.device,
+    host: PluginHost,
+    *,
+    force: bool = False,
+    cache_dir: Path | None = None,
+    progress: Progress = silent,
+) -> Result:
+    """Run what was prepared and let ``folder`` appear, whole or not at all.
+
+    Args:
+        prepared: What :func:`dcgan_analysis.preparation.prepare_run` returned.
+        folder: The run folder.
+        device: Where to compute.
+        host: Whose observers are told.
+        force: As of :func:`run_analysis`, like the arguments that follow.
+        cache_dir: Where feature stores are kept.
+        progress: Told how long work goes on.
+    """
+    from dcgan_analysis.report import check_section, write_report
+
+    analysis, config = prepared.analysis, prepared.config
     with _new_folder(folder, force) as temporary:
         context = RunContext(
             output_dir=temporary,
-            device=place,
-            seed=seed,
-            environment=describe_environment(place, _source_file(chosen)),
-            limit=limit,
+            device=device,
+            seed=prepared.seed,
+            environment=describe_environment(device, _source_file(analysis)),
+            limit=prepared.limit,
             progress=progress,
             cache_dir=cache_dir,
-            _checkpoint=used_checkpoint,
-            _dataset=used_dataset,
+            _checkpoint=prepared.checkpoint,
+            _dataset=prepared.dataset,
         )
-        for warning in host.before_run(chosen, config, context):
+        for warning in host.before_run(analysis, config, context):
             context.warn(warning)
-        found: object = chosen.run(context, config)
+        found: object = analysis.run(context, config)
         if not isinstance(found, Result):
-            msg = f"Analysis '{chosen.name}' returned {found!r}; its run must return what context.result(...) builds."
+            msg = f"Analysis '{analysis.name}' returned {found!r}; its run must return what context.result(...) builds."
             raise AnalysisError(msg)
-        result = found.model_copy(update={"plugin": _owner(host, chosen), "command": command, "folder": folder})
+        result = found.model_copy(
+            update={"plugin": _owner(host, analysis), "command": prepared.command, "folder": folder}
+        )
+        sections, warnings = host.report_sections(analysis, context, result, lambda one: check_section(one, temporary))
+        result.sections.extend(sections)
+        result.warnings.extend(warnings)
         result.save(temporary)
         write_report(result, temporary)
     context.output_dir = folder
     if is_leader():
-        result.warnings.extend(host.after_run(chosen, context, result))
+        result.warnings.extend(host.after_run(analysis, context, result))
     return result
 
 
@@ -141,7 +161,12 @@ def _new_folder(folder: Path, force: bool) -> Iterator[Path]:
             yield Path(scratch)
 
 
-def _run_folder(name: str, out: Path | None, force: bool) -> Path:
+def run_folder(name: str, out: Path | None, force: bool) -> Path:
+    """Return where a run is to stand.
+
+    Raises:
+        AnalysisError: If something stands there that must not be replaced.
+    """
     if out is None:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
         return Path("runs") / f"{name}-{stamp}"
@@ -155,64 +180,6 @@ def _run_folder(name: str, out: Path | None, force: bool) -> Path:
     return out
 
 
-def _checkpoint(name: str, needs: Needs, given: str | Path | Checkpoint | None, host: PluginHost) -> Checkpoint | None:
-    given = needs.checkpoint if given is None else given
-    if given is None:
-        if needs.generator or needs.discriminator:
-            msg = (
-                f"Analysis '{name}' needs a checkpoint. Give one with --checkpoint; "
-                "known ones: dcgan-analyze list checkpoints"
-            )
-            raise AnalysisError(msg)
-        return None
-    checkpoint = load_checkpoint(given, host.architectures) if isinstance(given, str | Path) else given
-    for role in ROLES:
-        if getattr(needs, role) and not checkpoint.has(role):
-            msg = f"Analysis '{name}' needs a {role}; checkpoint '{checkpoint.name}' holds none."
-            raise AnalysisError(msg)
-    return checkpoint
-
-
-def _dataset(
-    name: str,
-    needs: Needs,
-    given: str | Path | Dataset | None,
-    data_root: Path | None,
-    host: PluginHost,
-    progress: Progress,
-) -> Dataset | None:
-    given = needs.dataset if given is None else given
-    if given is None:
-        return None
-    dataset = (
-        given
-        if isinstance(given, Dataset)
-        else load_dataset(given, data_root=data_root, registry=host.datasets, progress=progress)
-    )
-    missing = [split for split in needs.splits if split not in dataset.split_names]
-    if missing:
-        msg = (
-            f"Analysis '{name}' needs a split '{missing[0]}'; dataset '{dataset.name}' has: "
-            f"{', '.join(dataset.split_names)}."
-        )
-        raise AnalysisError(msg)
-    if needs.labels and len(dataset.classes) < 2:
-        found = ", ".join(dataset.classes) or "none"
-        msg = (
-            f"Analysis '{name}' needs labels of at least two classes; dataset '{dataset.name}' has "
-            f"the classes: {found}. Choose a labelled dataset."
-        )
-        raise AnalysisError(msg)
-    bare = [split for split in needs.splits if needs.labels and dataset.split(split).labels is None]
-    if bare:
-        msg = (
-            f"Analysis '{name}' needs labels; split '{bare[0]}' of dataset '{dataset.name}' has none. "
-            "Choose a labelled dataset."
-        )
-        raise AnalysisError(msg)
-    return dataset
-
-
 def _source_file(analysis: Analysis) -> Path | None:
     try:
         return Path(inspect.getfile(type(analysis)))
@@ -223,31 +190,3 @@ def _source_file(analysis: Analysis) -> Path | None:
 def _owner(host: PluginHost, analysis: Analysis) -> str:
     registered = analysis.name in host.analyses and host.analyses[analysis.name] is analysis
     return host.analyses.owner(analysis.name) if registered else "given as an object"
-
-
-def _word(used: str | Path | Checkpoint | Dataset | None) -> str | None:
-    """Return what names a checkpoint or a dataset on the command line; None: there is none."""
-    if used is None or isinstance(used, str):
-        return used
-    return str(used) if isinstance(used, Path) else used.name
-
-
-def _command(name: str, config: AnalysisConfig, options: Mapping[str, str | None]) -> str:
-    """Return a command line that repeats the run; where the data root lies is left to the reader."""
-    words = ["dcgan-analyze", "run", name]
-    for option, value in options.items():
-        if value is not None:
-            words += [option, value]
-    for key, value in config.model_dump(mode="json", exclude_defaults=True).items():
-        words += ["--set", f"{key}={_toml(value)}"]
-    return shlex.join(words)
-
-
-def _toml(value: Any) -> str:
-    """Write a JSON value as TOML, which has tables of another notation and no null."""
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{json.dumps(k)} = {_toml(v)}' for k, v in value.items() if v is not None)}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_toml, value))}]"
-    # Strings, numbers and booleans are written alike in both.
-    return json.dumps(value, ensure_ascii=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import Field
 
-from dcgan_analysis import library, plugins, runner
+from dcgan_analysis import batch, library, plugins, runner
 from dcgan_analysis._plugin_loading import CorePlugin, core_info
 from dcgan_analysis.api import AnalysisConfig, Metric, Needs, Table
 from dcgan_analysis.data.registry import DatasetEntry
@@ -80,7 +80,7 @@ def host():
 @pytest.fixture
 def cli(host, run_cli, monkeypatch):
     """The command line, in an environment where ``host`` is all that is installed."""
-    for module in (plugins, library, runner):
+    for module in (plugins, library, runner, batch):
         monkeypatch.setattr(module, "default_host", lambda: host)
     monkeypatch.delenv("DCGAN_ANALYSIS_DATA", raising=False)
     return run_cli

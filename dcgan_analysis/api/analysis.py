@@ -17,7 +17,10 @@ __all__ = ["Analysis", "Demo", "Needs", "needs_of"]
 
 @dataclass(frozen=True)
 class Needs:
-    """What an analysis consumes; the runner checks it before anything long starts.
+    """What an analysis consumes; the runner checks it before anything long starts and names all that is missing.
+
+    Features are cached by content: analyses that ask for the same taps on the same grid, of the same images, share one
+    extraction, whether they run in one command or on different days.
 
     Attributes:
         checkpoint: Name of the checkpoint used when none is given; None: the analysis needs no checkpoint.
@@ -26,6 +29,16 @@ class Needs:
         labels: Whether the images must carry class labels, of at least two classes.
         generator: Whether the checkpoint must hold a generator.
         discriminator: Whether the checkpoint must hold a discriminator.
+        conditional: Whether the networks must be conditioned on classes; None: either will do.
+        images: Least number of images that each of ``splits`` must have.
+        samples: How many images it draws from the generator; more than 0 implies ``generator``.
+        taps: Names of the layers whose activations it reads; each must be a layer of the checkpoint's networks.
+        grid: Cells per side of the grid that discriminator features are pooled to, all conv layers unless ``taps``
+            names some; implies ``discriminator``. None: it takes no pooled features.
+
+    Example:
+        >>> Needs(dataset="digits", splits=("train", "test"), labels=True, grid=4).discriminator
+        True
     """
 
     checkpoint: str | None = None
@@ -34,6 +47,18 @@ class Needs:
     labels: bool = False
     generator: bool = False
     discriminator: bool = False
+    conditional: bool | None = None
+    images: int = 0
+    samples: int = 0
+    taps: tuple[str, ...] = ()
+    grid: int | None = None
+
+    def __post_init__(self) -> None:
+        # A frozen dataclass: what one field implies of another is filled in by the back door.
+        if self.samples:
+            object.__setattr__(self, "generator", True)
+        if self.grid is not None:
+            object.__setattr__(self, "discriminator", True)
 
 
 @dataclass(frozen=True)

@@ -169,13 +169,25 @@ class RunContext:
         if text not in self._warnings:
             self._warnings.append(text)
 
-    def save_figure(self, figure: MatplotlibFigure, name: str, title: str, caption: str = "") -> None:
-        """Save a matplotlib figure as ``figures/<name>.png`` and show it in the report."""
+    def save_figure(self, figure: MatplotlibFigure, name: str, title: str, caption: str = "") -> Figure:
+        """Save a matplotlib figure as ``figures/<name>.png`` and show it in the report.
+
+        Returns:
+            Its record, for a ``Section`` of the report.
+
+        Raises:
+            AnalysisError: If the run has saved a figure of this name already.
+        """
         from dcgan_analysis.figures import save_png
 
+        if any(known.name == name for known in self._figures):
+            msg = f"Figure '{name}' is saved twice in one run. Give the second another name."
+            raise AnalysisError(msg)
         file = f"figures/{name}.png"
         save_png(figure, self.output_dir / file)
-        self._figures.append(Figure(name=name, file=file, title=title, caption=caption))
+        saved = Figure(name=name, file=file, title=title, caption=caption)
+        self._figures.append(saved)
+        return saved
 
     def save_image(self, image: np.ndarray, name: str, title: str, caption: str = "", *, scale: int = 1) -> None:
         """Save an image as it is, pixel by pixel, as ``figures/<name>.png`` and show it in the report.

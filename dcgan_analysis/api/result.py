@@ -24,6 +24,7 @@ __all__ = [
     "Figure",
     "Metric",
     "Result",
+    "Section",
     "SplitRecord",
     "Stage",
     "Table",
@@ -98,6 +99,21 @@ class Figure(_Document):
     caption: str = ""
 
 
+class Section(_Document):
+    """A part of the report that a plugin adds to somebody's analysis: words, tables, pictures.
+
+    Example:
+        >>> Section(title="Energy", text="This run took 3 Wh.").title
+        'Energy'
+    """
+
+    title: str
+    text: str = Field(default="", description="plain text, shown as it stands; an empty line begins a paragraph")
+    tables: list[Table] = Field(default_factory=list)
+    figures: list[Figure] = Field(default_factory=list, description="what context.save_figure(...) returned")
+    owner: str = Field(default="", description="plugin and distribution that added it; filled in by the program")
+
+
 class Stage(_Document):
     """One timed part of a run."""
 
@@ -167,6 +183,7 @@ class Result(_Document):
     metrics: dict[str, Metric]
     tables: list[Table] = Field(default_factory=list)
     figures: list[Figure] = Field(default_factory=list)
+    sections: list[Section] = Field(default_factory=list, description="what other plugins added to the report")
     files: dict[str, str] = Field(default_factory=dict, description="name -> file in the run folder")
     notes: list[str] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)

@@ -1,4 +1,4 @@
-"""``dcgan-analyze demo``: the main analysis on data that comes with the program."""
+"""``dcgan-analyze demo``: analyses on data that comes with the program."""
 
 from __future__ import annotations
 
@@ -17,9 +17,30 @@ __all__ = ["command"]
 
 
 @click.command()
+@click.option("--all", "everything", is_flag=True, help="Run every analysis that can be shown offline in seconds.")
 @options.out_option
 @options.force_option
-def command(out: Path | None, force: bool) -> None:
-    """Run svm-cifar on scikit-learn's handwritten digits: shipped checkpoint against its random twin."""
+def command(everything: bool, out: Path | None, force: bool) -> None:
+    """Run svm-cifar on scikit-learn's handwritten digits: shipped checkpoint against its random twin.
+
+    With --all every installed analysis is shown on embedded data, with settings that keep it short, and one page
+    links the reports.
+    """
+    if everything:
+        _all(out, force)
+        return
     say("svm-cifar on digits: features of a DCGAN that never saw a digit, against its random twin")
     execute("svm-cifar", dataset="digits", out=out, force=force)
+
+
+def _all(out: Path | None, force: bool) -> None:
+    from dcgan_analysis.batch import demo_jobs
+    from dcgan_analysis.cli.run_several import execute_several
+    from dcgan_analysis.plugins import default_host
+
+    host = default_host()
+    for failed in host.failures:
+        say(f"Warning: {failed.error}")
+    jobs = demo_jobs(host)
+    say(f"{len(jobs)} analyses on embedded data, each with settings that keep it short")
+    execute_several(jobs, out=out, force=force, all_or_none=False, title="Demonstration of all analyses")

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dcgan_analysis.errors import DcganAnalysisError, unknown_name
+from dcgan_analysis.errors import AnalysisError, DcganAnalysisError, unknown_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from dcgan_analysis.api.command import CommandEntry
+    from dcgan_analysis.plugins import PluginHost
 
 __all__ = ["main"]
 
@@ -61,14 +64,15 @@ _PLAIN_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ER
 
 
 class _LazyGroup(click.Group):
-    """A group whose commands are imported when they are called."""
+    """A group whose commands are imported when they are called, those of plugins as well."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return [*_COMMANDS, *_plugin_commands()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
-            return None
+            host = _plugins()
+            return _made(cmd_name, host) if cmd_name in host.commands else None
         module = importlib.import_module(f"dcgan_analysis.cli.{_COMMANDS[cmd_name]}")
         command: click.Command = module.command
         return command
@@ -77,12 +81,62 @@ class _LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _COMMANDS:
-            raise click.UsageError(str(unknown_name("command", args[0], _COMMANDS)), ctx)
+            host = _plugins()
+            if args[0] not in host.commands:
+                failed = ", ".join(info.name for info in host.failures)
+                more = f" Plugins that failed: {failed} (see: dcgan-analyze plugins)." if failed else ""
+                known = [*_COMMANDS, *host.commands]
+                raise click.UsageError(f"{unknown_name('command', args[0], known)}{more}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_SUMMARIES.items()))
+        added = _plugin_commands()
+        if added:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(name, entry.summary) for name, entry in added.items()])
+
+
+def _plugins() -> PluginHost:
+    from dcgan_analysis.plugins import default_host
+
+    return default_host()
+
+
+def _plugin_commands() -> Mapping[str, CommandEntry]:
+    """Return the commands that plugins bring; none, with a warning, where plugins cannot be loaded at all."""
+    from dcgan_analysis._plugin_loading import find_entry_points
+
+    # Only strangers bring commands: where there are none, --help need not import a single plugin.
+    if all(info.builtin for info, _ in find_entry_points()):
+        return {}
+    try:
+        host = _plugins()
+    except DcganAnalysisError as error:
+        click.echo(f"Warning: {error}", err=True)
+        return {}
+    return {name: host.commands[name] for name in host.commands}
+
+
+def _made(name: str, host: PluginHost) -> click.Command:
+    """Let a plugin make its command.
+
+    Raises:
+        AnalysisError: If it fails, or makes something else.
+    """
+    from dcgan_analysis._plugin_loading import FAILURES, describe_error
+
+    owner = host.commands.owner(name)
+    try:
+        command: object = host.commands[name].load()
+    except FAILURES as error:
+        msg = f"Command '{name}' of {owner} could not be loaded: {describe_error(error)}. Other commands work."
+        raise AnalysisError(msg) from error
+    if not isinstance(command, click.Command):
+        msg = f"Command '{name}' of {owner} could not be loaded: it is {command!r}, not a click.Command."
+        raise AnalysisError(msg)
+    return command
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -21,6 +21,7 @@ __all__ = [
     "limit_option",
     "nested",
     "out_option",
+    "run_options",
     "seed_option",
     "settings_options",
 ]
@@ -65,6 +66,25 @@ def settings_options(function: F) -> F:
     return click.option(
         "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting; wins over --config. Repeatable."
     )(function)
+
+
+def run_options(command: click.Command) -> None:
+    """Add everything that can be said of a run to a command."""
+    for decorate in (
+        json_option,
+        force_option,
+        out_option,
+        device_option,
+        limit_option,
+        seed_option,
+        settings_options,
+        data_root_option,
+        dataset_option,
+        checkpoint_option,
+    ):
+        decorate(command)
+    # click options decorate from the inside out; the first option shall be shown first.
+    command.params.reverse()
 
 
 def collect_settings(config_file: Path | None, assignments: tuple[str, ...]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``dcgan-analyze run NAME``: run an analysis."""
+"""``dcgan-analyze run NAME...``: run an analysis, or several that share what they have in common."""
 
 from __future__ import annotations
 
@@ -32,6 +32,19 @@ class _Analyses(click.Group):
 
         return _subcommand(default_host().analysis(cmd_name))
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        # Two names in front of the options: several analyses, each with the settings that it has.
+        if len(args) > 1 and not args[0].startswith("-") and not args[1].startswith("-"):
+            from dcgan_analysis.cli.run_several import several
+
+            return "NAME...", several, args
+        return super().resolve_command(ctx, args)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return ["NAME...", "[OPTIONS]"]
+
 
 def _subcommand(analysis: Analysis) -> click.Command:
     def callback(**values: Any) -> None:
@@ -44,21 +57,7 @@ def _subcommand(analysis: Analysis) -> click.Command:
         short_help=analysis.summary,
     )
     command.analysis = analysis
-    for decorate in (
-        options.json_option,
-        options.force_option,
-        options.out_option,
-        options.device_option,
-        options.limit_option,
-        options.seed_option,
-        options.settings_options,
-        options.data_root_option,
-        options.dataset_option,
-        options.checkpoint_option,
-    ):
-        decorate(command)
-    # click options decorate from the inside out; the first option shall be shown first.
-    command.params.reverse()
+    options.run_options(command)
     return command
 
 
@@ -89,7 +88,13 @@ def _shown(value: Any) -> str:
 
 @click.command(cls=_Analyses)
 def command() -> None:
-    """Run an analysis; RUN NAME --help lists its settings."""
+    """Run an analysis, or several one after the other; run NAME --help lists the settings of one.
+
+    Several share datasets and extracted features; all are checked before the first starts, one that fails stops no
+    other, and one page links their reports:
+
+        dcgan-analyze run svm-cifar pixels --dataset digits --out runs/digits
+    """
     from dcgan_analysis.plugins import default_host
 
     for failed in default_host().failures:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dcgan_analysis.report.compare import comparison_table
     from dcgan_analysis.report.console import print_result, print_table
-    from dcgan_analysis.report.html import render_report, write_report
+    from dcgan_analysis.report.html import check_section, render_report, write_report
     from dcgan_analysis.report.paired import paired_table
 
 __all__ = [
     "REPORT_NAME",
+    "check_section",
     "comparison_table",
     "paired_table",
     "print_result",
@@ -28,6 +29,7 @@ REPORT_NAME = "report.html"
 """Name of the report in a run folder."""
 
 _HOME = {
+    "check_section": "html",
     "comparison_table": "compare",
     "paired_table": "paired",
     "print_result": "console",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image, UnidentifiedImageError
 
+from dcgan_analysis.api.result import Section
 from dcgan_analysis.atomic import write_text
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.numbers import count, duration, short_hash
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.api.result import Figure, Metric, Result
 
-__all__ = ["render_report", "write_report"]
+__all__ = ["check_section", "make_environment", "render_report", "write_report"]
 
 _FILTERS = (
     text.cell,
@@ -54,6 +55,15 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A section that a plugin added, ready to stand in the page."""
+
+    section: Section
+    paragraphs: list[str]
+    pictures: list[Picture]
+
+
+@dataclass(frozen=True)
 class Card:
     """One of the big numbers on top: the headline, its control, the published figure.
 
@@ -70,6 +80,20 @@ class Card:
     end: float | None = None
 
 
+def make_environment() -> Environment:
+    """Return the environment of the pages: everything is escaped, an unknown name is an error."""
+    environment = Environment(
+        loader=PackageLoader("dcgan_analysis.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update({function.__name__: function for function in _FILTERS})
+    environment.tests["number_column"] = text.is_number_column
+    return environment
+
+
 def render_report(result: Result, folder: Path) -> str:
     """Render the report.
 
@@ -84,22 +108,18 @@ def render_report(result: Result, folder: Path) -> str:
     Raises:
         AnalysisError: If a figure's file is absent, outside the folder, or not a picture.
     """
-    environment = Environment(
-        loader=PackageLoader("dcgan_analysis.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update({function.__name__: function for function in _FILTERS})
-    environment.tests["number_column"] = text.is_number_column
-    return environment.get_template("report.html.j2").render(
-        result=result,
-        cards=_cards(result),
-        pictures=[_picture(figure, folder) for figure in result.figures],
-        reference=_linked(result.reference),
-        long_table=_LONG_TABLE,
-        longest_stage=max([stage.seconds for stage in result.stages], default=0) or 1,
+    return (
+        make_environment()
+        .get_template("report.html.j2")
+        .render(
+            result=result,
+            cards=_cards(result),
+            pictures=[_picture(figure, folder) for figure in result.figures],
+            sections=[_part(section, folder) for section in result.sections],
+            reference=_linked(result.reference),
+            long_table=_LONG_TABLE,
+            longest_stage=max([stage.seconds for stage in result.stages], default=0) or 1,
+        )
     )
 
 
@@ -115,6 +135,23 @@ def write_report(result: Result, folder: Path) -> Path:
     path = folder / REPORT_NAME
     write_text(path, render_report(result, folder))
     return path
+
+
+def check_section(section: object, folder: Path) -> None:
+    """Check that a section can be shown in the report of a run folder.
+
+    Raises:
+        AnalysisError: If it is no section, or a figure's file is absent, outside the folder, or not a picture.
+    """
+    if not isinstance(section, Section):
+        msg = f"A section of the report must be a dcgan_analysis.api.Section, got {section!r}."
+        raise AnalysisError(msg)
+    _part(section, folder)
+
+
+def _part(section: Section, folder: Path) -> Part:
+    paragraphs = [text.strip() for text in re.split(r"\n\s*\n", section.text) if text.strip()]
+    return Part(section, paragraphs, [_picture(figure, folder) for figure in section.figures])
 
 
 def _cards(result: Result) -> list[Card]:

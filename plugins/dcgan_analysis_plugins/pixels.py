@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field, PositiveFloat
 
 from dcgan_analysis import hookimpl
-from dcgan_analysis.api import Metric, Needs, accuracy_metric, draws_metric
+from dcgan_analysis.api import Demo, Metric, Needs, accuracy_metric, draws_metric
 from dcgan_analysis.api.classification import (
     classes_table,
     labelled_images,
@@ -128,6 +128,7 @@ class Pixels:
     reference = "The protocol of Radford, Metz, Chintala 2016, section 5.1, on pixels: https://arxiv.org/abs/1511.06434"
     config_type = PixelsConfig
     needs = Needs(dataset="cifar10", splits=("train",), labels=True)
+    demo = Demo(dataset="digits", settings={"C": (1e-5, 1e-4, 1e-3, 1e-2), "draws": 2, "whitening": False}, limit=400)
 
     def run(self, context: RunContext, config: PixelsConfig) -> Result:
         """Probe raw pixels, then whitened ones."""

@@ -15,12 +15,13 @@ Reference: arXiv 1511.06434 has no such control. That random features can score 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveInt
 
 from dcgan_analysis import hookimpl
-from dcgan_analysis.api import Metric, Needs, Table, accuracy_metric, draws_metric
+from dcgan_analysis.api import Demo, Metric, Needs, Table, accuracy_metric, draws_metric
 from dcgan_analysis.api.classification import (
     classes_table,
     labelled_images,
@@ -62,7 +63,12 @@ class RandomFeatures:
     question = "How well do the features of a network that was never trained tell the classes of images apart?"
     reference = "The random-weight control of Radford, Metz, Chintala 2016, section 5: https://arxiv.org/abs/1511.06434"
     config_type = RandomFeaturesConfig
-    needs = Needs(checkpoint="cifar10-dcgan32", dataset="cifar10", splits=("train",), labels=True, discriminator=True)
+    needs = Needs(checkpoint="cifar10-dcgan32", dataset="cifar10", splits=("train",), labels=True, grid=4)
+    demo = Demo(dataset="digits", settings={"C": (1e-4, 1e-3, 1e-2), "draws": 2, "networks": 2}, limit=400)
+
+    def requires(self, config: RandomFeaturesConfig) -> Needs:
+        """Return what it consumes on this grid."""
+        return replace(self.needs, grid=config.grid)
 
     def run(self, context: RunContext, config: RandomFeaturesConfig) -> Result:
         """Probe one random network after the other."""

@@ -17,13 +17,13 @@ is this project's: the paper does not give it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from dcgan_analysis import hookimpl
-from dcgan_analysis.api import Metric, Needs, Table, accuracy_metric, draws_metric
+from dcgan_analysis.api import Demo, Metric, Needs, Table, accuracy_metric, draws_metric
 from dcgan_analysis.api.classification import (
     classes_table,
     labelled_images,
@@ -128,7 +128,12 @@ class SvmCifar:
     question = "How well do features that were learned without labels tell the classes of images apart?"
     reference = "Radford, Metz, Chintala 2016, section 5.1: https://arxiv.org/abs/1511.06434"
     config_type = SvmCifarConfig
-    needs = Needs(checkpoint="cifar10-dcgan32", dataset=_CIFAR, splits=("train",), labels=True, discriminator=True)
+    needs = Needs(checkpoint="cifar10-dcgan32", dataset=_CIFAR, splits=("train",), labels=True, grid=4)
+    demo = Demo(dataset="digits", settings={"C": (1e-4, 1e-3, 1e-2), "draws": 2, "ablation": False}, limit=400)
+
+    def requires(self, config: SvmCifarConfig) -> Needs:
+        """Return what it consumes on this grid."""
+        return replace(self.needs, grid=config.grid)
 
     def run(self, context: RunContext, config: SvmCifarConfig) -> Result:
         """Probe the checkpoint, then its twin, and put them side by side."""

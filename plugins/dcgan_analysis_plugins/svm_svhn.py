@@ -16,12 +16,13 @@ grid from the authors' code. Beyond the paper: the twin, the curve, photos kept 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from dcgan_analysis import hookimpl
-from dcgan_analysis.api import Metric, Needs, Table, draws_metric
+from dcgan_analysis.api import Demo, Metric, Needs, Table, draws_metric
 from dcgan_analysis.api.classification import labelled_images
 from dcgan_analysis.api.few_labels import (
     draws_classes_table,
@@ -96,7 +97,17 @@ class SvmSvhn:
     question = "How well are images classified from few labels, on features that were learned without any?"
     reference = "Radford, Metz, Chintala 2016, section 5.2: https://arxiv.org/abs/1511.06434"
     config_type = SvmSvhnConfig
-    needs = Needs(dataset=_SVHN, splits=("train", "test"), labels=True, discriminator=True)
+    needs = Needs(dataset=_SVHN, splits=("train", "test"), labels=True, grid=4)
+    demo = Demo(
+        checkpoint="cifar10-dcgan32",
+        dataset="digits",
+        settings={"C": (1e-4, 1e-3, 1e-2), "labels_per_class": 10, "choosing_draws": 3, "draws": 10},
+        limit=400,
+    )
+
+    def requires(self, config: SvmSvhnConfig) -> Needs:
+        """Return what it consumes on this grid."""
+        return replace(self.needs, grid=config.grid)
 
     def run(self, context: RunContext, config: SvmSvhnConfig) -> Result:
         """Probe the checkpoint, then its twin, on the same draws."""

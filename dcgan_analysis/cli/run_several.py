@@ -1,0 +1,110 @@
+"""``dcgan-analyze run A B C``: several analyses with one page that links them; ``demo --all`` uses it as well."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dcgan_analysis.cli import options
+from dcgan_analysis.cli.console import console, say
+from dcgan_analysis.cli.progress import progress_bars
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from dcgan_analysis.batch import Batch, Job, Outcome
+
+__all__ = ["execute_several", "several"]
+
+
+def _callback(
+    names: tuple[str, ...],
+    *,
+    config_file: Path | None,
+    assignments: tuple[str, ...],
+    as_json: bool,
+    **values: Any,
+) -> None:
+    settings = options.collect_settings(config_file, assignments)
+    execute_several(names, settings=settings, title=" · ".join(names), as_json=as_json, **values)
+
+
+several = click.Command(
+    "several",
+    callback=_callback,
+    help=(
+        "Run several analyses one after the other. --out holds one run folder for each, and index.html. "
+        "A setting goes to each analysis that has it; --set NAME.KEY=VALUE to one alone."
+    ),
+)
+options.run_options(several)
+several.params.insert(0, click.Argument(["names"], nargs=-1, required=True, metavar="NAME..."))
+
+
+def execute_several(analyses: Sequence[str | Job], *, as_json: bool = False, **values: Any) -> Batch:
+    """Run several analyses, print what each found, and exit with 1 if one failed."""
+    from dcgan_analysis.batch import run_several
+
+    total = len(analyses)
+    finished = 0
+
+    def told(outcome: Outcome) -> None:
+        nonlocal finished
+        finished += 1
+        say(f"{finished}/{total} {outcome.name}: {_found(outcome)}")
+
+    with progress_bars() as progress:
+        batch = run_several(analyses, progress=progress, done=told, **values)
+    page = batch.folder / "index.html"
+    if as_json:
+        click.echo(json.dumps(_document(batch), indent=2))
+    else:
+        _print(batch)
+        # Never wrapped, so that the path can be copied and clicked.
+        console().print(str(page), soft_wrap=True)
+    if batch.failed:
+        say(f"Error: {len(batch.failed)} of {total} analyses failed; what the others found is kept.")
+        click.get_current_context().exit(1)
+    return batch
+
+
+def _found(outcome: Outcome) -> str:
+    if outcome.result is None:
+        return f"failed: {outcome.error}"
+    from dcgan_analysis.report.format import metric_text
+
+    result = outcome.result
+    return f"{result.headline} {metric_text(result.metrics[result.headline])}"
+
+
+def _print(batch: Batch) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from dcgan_analysis.numbers import duration
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("analysis", "state", "headline", "value", "time"):
+        table.add_column(column, overflow="fold")
+    for outcome in batch.outcomes:
+        result = outcome.result
+        state = Text(outcome.state, style="green" if result is not None else "red")
+        if result is None:
+            table.add_row(outcome.name, state, "", "", "")
+        else:
+            time = duration(result.elapsed_seconds)
+            value = _found(outcome).removeprefix(f"{result.headline} ")
+            table.add_row(outcome.name, state, result.headline, value, time)
+    console().print(table)
+
+
+def _document(batch: Batch) -> dict[str, Any]:
+    runs = []
+    for outcome in batch.outcomes:
+        result = None if outcome.result is None else outcome.result.model_dump(mode="json")
+        runs.append({"analysis": outcome.name, "state": outcome.state, "error": outcome.error, "result": result})
+    return {"folder": str(batch.folder), "runs": runs}

@@ -1,0 +1,83 @@
+"""Several runs on one page: what each found, and a link to its report."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from PIL import Image
+
+from dcgan_analysis.report import REPORT_NAME
+from dcgan_analysis.report.html import make_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from dcgan_analysis.api.result import Result
+
+__all__ = ["render_index"]
+
+_THUMBNAIL = (520, 240)  # dots
+
+
+class RunOutcome(Protocol):
+    """What the page shows of a run; see ``dcgan_analysis.batch.Outcome``."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def result(self) -> Result | None: ...
+    @property
+    def error(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run, ready to stand in the page."""
+
+    outcome: RunOutcome
+    result: Result | None
+    subject: str
+    link: str
+    picture: str
+
+
+def render_index(title: str, outcomes: Sequence[RunOutcome], folder: Path) -> str:
+    """Render the page.
+
+    Args:
+        title: Its heading.
+        outcomes: The runs, in order.
+        folder: The folder that the page will stand in; run folders lie below it, under the names of the analyses.
+
+    Returns:
+        The whole page: pictures and style inside, no script, links to the reports of the runs only.
+    """
+    entries = [_entry(outcome, folder) for outcome in outcomes]
+    done = sum(entry.result is not None for entry in entries)
+    summary = f"{done} of {len(entries)} done" if done < len(entries) else f"{done} done"
+    return make_environment().get_template("index.html.j2").render(title=title, entries=entries, summary=summary)
+
+
+def _entry(outcome: RunOutcome, folder: Path) -> Entry:
+    result = outcome.result
+    if result is None:
+        return Entry(outcome, None, "", "", "")
+    parts = [part.name for part in (result.checkpoint, result.dataset) if part is not None]
+    picture = _thumbnail(folder / outcome.name / result.figures[0].file) if result.figures else ""
+    return Entry(outcome, result, " on ".join(parts), f"{outcome.name}/{REPORT_NAME}", picture)
+
+
+def _thumbnail(path: Path) -> str:
+    """Return a small copy of a figure as a data address."""
+    with Image.open(path) as image:
+        small = image.convert("RGB")
+        small.thumbnail(_THUMBNAIL)
+    stream = io.BytesIO()
+    small.save(stream, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
