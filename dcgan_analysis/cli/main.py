@@ -86,7 +86,8 @@ class _LazyGroup(click.Group):
                 failed = ", ".join(info.name for info in host.failures)
                 more = f" Plugins that failed: {failed} (see: dcgan-analyze plugins)." if failed else ""
                 known = [*_COMMANDS, *host.commands]
-                raise click.UsageError(f"{unknown_name('command', args[0], known)}{more}", ctx)
+                msg = f"{unknown_name('command', args[0], known)}{more}"
+                raise click.UsageError(msg, ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

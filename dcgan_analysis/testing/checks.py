@@ -1,14 +1,14 @@
-"""The contract of an analysis, checked by running it twice."""
+"""The contract of an analysis, checked by running it twice, with an interruption in between."""
 
 from __future__ import annotations
 
 from contextlib import chdir
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import ValidationError
 
 from dcgan_analysis._plugin_checks import check_members
-from dcgan_analysis.api.context import RunContext
 from dcgan_analysis.api.result import Metric, Result
 from dcgan_analysis.registry import Registry
 
@@ -18,24 +18,30 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.api.analysis import Analysis
     from dcgan_analysis.api.config import AnalysisConfig
+    from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.stores.checkpoint import Checkpoint
+    from dcgan_analysis.testing.watching import Watch
 
 __all__ = ["check_analysis"]
 
 _OWNER = "The test"
 _NO_SETTING = "no_such_setting"
+_PATIENCE_SECONDS = 5.0  # of processor time
 
 
 def check_analysis(analysis: Analysis, context: RunContext, settings: Mapping[str, Any] | None = None) -> Result:
     """Check that an analysis keeps the contract of ``dcgan_analysis.api.Analysis``.
 
     Name and texts are well formed; settings have defaults, survive JSON, and refuse unknown keys; the run succeeds;
-    its result is valid and reads back from JSON; a second run with the same seed measures the same; the model is
-    left as it was found; nothing is written beside the run folder or into the working folder.
+    its result is valid and reads back from JSON; progress reports are well formed, and work of more than a few seconds
+    has some; an interruption in the middle (Ctrl-C) ends the run; a second run with the same seed measures the same,
+    on what the interrupted one left in the cache. After each run the model is as it was found (weights, modes, hooks),
+    and so is the process (torch's defaults, environment variables); nothing is written outside the run folder and the
+    cache.
 
     Args:
         analysis: What the plugin registers.
-        context: What it works with, usually the fixture ``dcgan_context``. It is used as a pattern: both runs get
+        context: What it works with, usually the fixture ``dcgan_context``. It is used as a pattern: the runs get
             contexts of their own, with folders in ``context.output_dir``.
         settings: Settings of the runs; what is not given has its default.
 
@@ -54,8 +60,15 @@ def check_analysis(analysis: Analysis, context: RunContext, settings: Mapping[st
     _check_texts(analysis)
     _check_settings(analysis)
     config = analysis.config_type.build(settings or {})
-    first = _run(analysis, config, context, "first")
-    second = _run(analysis, config, context, "second")
+    from dcgan_analysis.testing.watching import Watch
+
+    watch = Watch()
+    first = _finished(analysis, config, context, "first", watch, context.cache_dir)
+    _check_progress(analysis, watch)
+    cache = context.output_dir / "cache"
+    if watch.moments:
+        _check_interruption(analysis, config, context, Watch(interrupt_at=watch.moments // 2 + 1), cache)
+    second = _finished(analysis, config, context, "second", Watch(), cache)
     _check_repeated(analysis, first.metrics, second.metrics)
     return first
 
@@ -98,31 +111,81 @@ def _check_settings(analysis: Analysis) -> None:
     _fail(analysis, "its settings accept an unknown key; keep AnalysisConfig's extra='forbid'.")
 
 
-def _run(analysis: Analysis, config: AnalysisConfig, pattern: RunContext, name: str) -> Result:
+@dataclass(frozen=True)
+class _Attempt:
+    """One call of ``run``: what it returned, or the exception that ended it."""
+
+    result: object
+    error: BaseException | None
+    folder: Path
+
+
+def _attempt(
+    analysis: Analysis, config: AnalysisConfig, pattern: RunContext, name: str, watch: Watch, cache: Path | None
+) -> _Attempt:
+    """Call ``run`` in folders of its own and check what it leaves, however it ended."""
+    from dcgan_analysis.testing.watching import Globals, WatchedContext, outside, written_files
+
     folder = pattern.output_dir.resolve() / name
-    context = _fresh_context(pattern, folder / "run")
-    work = folder / "work"
+    run, work = folder / "run", folder / "work"
+    run.mkdir(parents=True)
     work.mkdir()
-    with chdir(work):
-        result = analysis.run(context, config)
-    _check_written(analysis, folder, work)
-    _check_model(analysis, context)
-    _check_result(analysis, config, result, context.output_dir)
-    return result
-
-
-def _fresh_context(pattern: RunContext, output_dir: Path) -> RunContext:
-    output_dir.mkdir(parents=True)
-    return RunContext(
-        output_dir=output_dir,
+    context = WatchedContext(
+        output_dir=run,
         device=pattern.device,
         seed=pattern.seed,
         environment=pattern.environment,
         limit=pattern.limit,
-        progress=pattern.progress,
-        cache_dir=pattern.cache_dir and pattern.cache_dir.resolve(),
+        progress=watch,
+        cache_dir=cache and cache.resolve(),
         _checkpoint=_watched(pattern._checkpoint),
         _dataset=pattern._dataset,
+    )
+    result, caught = None, None
+    with chdir(work), written_files() as written:
+        before = Globals.now()
+        try:
+            result = analysis.run(context, config)
+        except BaseException as error:  # judged by the caller, once it is known what was left behind
+            caught = error
+        changed = before.change(Globals.now())
+    when = f" when it ends with {type(caught).__name__}" if caught is not None else ""
+    _require(changed is None, analysis, f"it changes {changed}{when}; put it back in 'finally'.")
+    allowed = [run, *([cache] if cache is not None else [])]
+    stray = {path for path in folder.iterdir() if path not in (run, work)} | {*work.iterdir()}
+    names = sorted({path.name for path in stray} | {*outside(written, [*allowed, *stray], pattern.output_dir.parent)})
+    _require(not names, analysis, f"it writes outside context.output_dir{when}: {', '.join(names)}.")
+    _check_model(analysis, context, when)
+    return _Attempt(result, caught, run)
+
+
+def _finished(
+    analysis: Analysis, config: AnalysisConfig, pattern: RunContext, name: str, watch: Watch, cache: Path | None
+) -> Result:
+    attempt = _attempt(analysis, config, pattern, name, watch, cache)
+    if attempt.error is not None:
+        raise attempt.error
+    return _check_result(analysis, config, attempt.result, attempt.folder)
+
+
+def _check_progress(analysis: Analysis, watch: Watch) -> None:
+    _require(not watch.problem, analysis, f"{watch.problem}.")
+    silent = watch.reports == 0 and watch.seconds > _PATIENCE_SECONDS
+    _require(
+        not silent,
+        analysis,
+        f"it works for {watch.seconds:.0f} s on tiny data without a report; call context.progress in its loops.",
+    )
+
+
+def _check_interruption(
+    analysis: Analysis, config: AnalysisConfig, pattern: RunContext, watch: Watch, cache: Path
+) -> None:
+    error = _attempt(analysis, config, pattern, "interrupted", watch, cache).error
+    _require(error is not None, analysis, "it goes on after Ctrl-C; do not catch KeyboardInterrupt.")
+    told = "let KeyboardInterrupt through"
+    _require(
+        isinstance(error, KeyboardInterrupt), analysis, f"it turns Ctrl-C into {type(error).__name__}: {error}; {told}."
     )
 
 
@@ -134,21 +197,15 @@ def _watched(checkpoint: Checkpoint | None) -> Checkpoint | None:
     return WatchedCheckpoint.watch(checkpoint)
 
 
-def _check_written(analysis: Analysis, folder: Path, work: Path) -> None:
-    stray = [path for path in folder.iterdir() if path.name not in ("run", "work")] + list(work.iterdir())
-    names = ", ".join(sorted(path.name for path in stray))
-    _require(not stray, analysis, f"it writes outside context.output_dir: {names}.")
-
-
-def _check_model(analysis: Analysis, context: RunContext) -> None:
+def _check_model(analysis: Analysis, context: RunContext, when: str) -> None:
     from dcgan_analysis.testing.networks import WatchedCheckpoint
 
     if isinstance(context._checkpoint, WatchedCheckpoint):
         change = context._checkpoint.change()
-        _require(change is None, analysis, f"it changes {change}; work on a copy, and remove hooks in 'finally'.")
+        _require(change is None, analysis, f"it changes {change}{when}; work on a copy, and remove hooks in 'finally'.")
 
 
-def _check_result(analysis: Analysis, config: AnalysisConfig, result: object, folder: Path) -> None:
+def _check_result(analysis: Analysis, config: AnalysisConfig, result: object, folder: Path) -> Result:
     if not isinstance(result, Result):
         _fail(analysis, f"run must return what context.result(...) builds, got {result!r}.")
     named = result.analysis == analysis.name
@@ -161,6 +218,7 @@ def _check_result(analysis: Analysis, config: AnalysisConfig, result: object, fo
     result.save(folder)
     again = Result.load(folder).model_copy(update={"folder": result.folder})
     _require(again == result, analysis, "its result does not read back from JSON as it was.")
+    return result
 
 
 def _check_repeated(analysis: Analysis, first: Mapping[str, Metric], second: Mapping[str, Metric]) -> None:

@@ -19,19 +19,24 @@ if TYPE_CHECKING:
     from dcgan_analysis.plugins import PluginHost
     from dcgan_analysis.registry import Registry
     from dcgan_analysis.stores.checkpoint import Checkpoint
+    from dcgan_analysis.stores.features import FeatureStore
     from dcgan_analysis.testing.cli import Outcome
-
-_SEED = 0
-_WIDTH = 8
 
 
 @pytest.fixture
 def tiny_checkpoint() -> Checkpoint:
     """Return a ``dcgan32`` of width 8 with random weights, always the same ones: generator and discriminator."""
-    from dcgan_analysis.models.tables import dcgan32
-    from dcgan_analysis.stores.checkpoint import Checkpoint
+    from dcgan_analysis.testing.tiny import make_checkpoint
 
-    return Checkpoint.random(dcgan32(width=_WIDTH), seed=_SEED, name="tiny")
+    return make_checkpoint()
+
+
+@pytest.fixture
+def tiny_conditional_checkpoint() -> Checkpoint:
+    """Return a ``dcgan28-conditional`` of width 4 with random weights: 28x28 gray, ten classes."""
+    from dcgan_analysis.testing.tiny import make_checkpoint
+
+    return make_checkpoint(conditional=True)
 
 
 @pytest.fixture
@@ -39,29 +44,29 @@ def synthetic_dataset() -> Dataset:
     """Return 60 training and 30 test images, 32x32 RGB, of three classes that are easy to tell apart."""
     from dcgan_analysis.testing.images import make_dataset
 
-    return make_dataset(seed=_SEED)
+    return make_dataset()
+
+
+@pytest.fixture
+def tiny_store(tiny_checkpoint: Checkpoint, synthetic_dataset: Dataset, tmp_path: Path) -> FeatureStore:
+    """Return a feature store on disk: the training images' features under the tiny checkpoint, 60 x 1792 in float32."""
+    import torch
+
+    from dcgan_analysis.extraction import FeatureSpec
+    from dcgan_analysis.stores.extraction import Extraction
+
+    spec = FeatureSpec(batchnorm="running", precision="float32", dtype="float32")
+    device = torch.device("cpu")
+    extraction = Extraction(tiny_checkpoint, spec, None, device, folder=tmp_path / "cache")
+    return extraction.store("train", synthetic_dataset.split("train"))
 
 
 @pytest.fixture
 def dcgan_context(tiny_checkpoint: Checkpoint, synthetic_dataset: Dataset, tmp_path: Path) -> RunContext:
     """Return a run context: the tiny checkpoint and dataset on the CPU, run folder and cache in ``tmp_path``."""
-    import torch
+    from dcgan_analysis.testing.tiny import make_context
 
-    from dcgan_analysis.api import RunContext
-    from dcgan_analysis.api.environment import describe_environment
-
-    output_dir = tmp_path / "run"
-    output_dir.mkdir()
-    device = torch.device("cpu")
-    return RunContext(
-        output_dir=output_dir,
-        device=device,
-        seed=_SEED,
-        environment=describe_environment(device),
-        cache_dir=tmp_path / "cache",
-        _checkpoint=tiny_checkpoint,
-        _dataset=synthetic_dataset,
-    )
+    return make_context(tmp_path, checkpoint=tiny_checkpoint, dataset=synthetic_dataset)
 
 
 @pytest.fixture

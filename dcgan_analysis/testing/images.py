@@ -19,13 +19,16 @@ _SIZE = 32
 _NOISE = 12.0
 
 
-def make_dataset(*, train: int = 60, test: int = 30, seed: int = 0) -> Dataset:
+def make_dataset(
+    *, train: int = 60, test: int = 30, seed: int = 0, shape: tuple[int, int, int] = (3, 32, 32)
+) -> Dataset:
     """Make a dataset of discs, horizontal stripes and vertical stripes in random colours, 32x32 RGB.
 
     Args:
         train: Number of training images; classes take turns.
         test: Number of test images.
         seed: The same seed gives the same images.
+        shape: Another shape (C, H, W); the images are then cut, or repeated to the right and below.
 
     Returns:
         A dataset ``synthetic`` with the splits ``train`` and ``test``.
@@ -36,21 +39,29 @@ def make_dataset(*, train: int = 60, test: int = 30, seed: int = 0) -> Dataset:
         ((6, 3, 32, 32), [0, 1, 2, 0, 1, 2])
     """
     splits = {
-        name: _split(name, n, np.random.default_rng([seed, stream]))
+        name: _split(name, n, np.random.default_rng([seed, stream]), shape)
         for stream, (name, n) in enumerate({"train": train, "test": test}.items())
     }
     return Dataset.from_splits("synthetic", splits, note="made by dcgan_analysis.testing")
 
 
-def _split(name: str, n: int, rng: np.random.Generator) -> DatasetSplit:
+def _split(name: str, n: int, rng: np.random.Generator, shape: tuple[int, int, int]) -> DatasetSplit:
     labels = np.arange(n, dtype=np.int64) % len(CLASSES)
     return DatasetSplit(
-        images=np.stack([_image(label, rng) for label in labels.tolist()]),
+        images=np.stack([_fitted(_image(label, rng), shape) for label in labels.tolist()]),
         labels=labels,
         ids=[f"{name}-{i:04d}" for i in range(n)],
         classes=list(CLASSES),
         source=f"synthetic, {name}",
     )
+
+
+def _fitted(image: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    if image.shape == shape:
+        return image
+    repeats = [-(-wanted // size) for wanted, size in zip(shape, image.shape, strict=True)]
+    channels, height, width = shape
+    return np.tile(image, repeats)[:channels, :height, :width]
 
 
 def _image(label: int, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -246,3 +246,119 @@ def test_an_error_of_the_run_comes_through(dcgan_context):
     analysis = Sound(lambda context: context.split("validation"))
     with pytest.raises(DatasetError, match="Dataset 'synthetic' has no split 'validation'"):
         check_analysis(analysis, dcgan_context)
+
+
+def staged(work=None, after=None):
+    """Make an analysis that reports progress in a stage: ``work`` is called in its loop, ``after`` in 'finally'."""
+
+    def run(context, config):
+        try:
+            with context.stage("loop"):
+                for done in range(1, 5):
+                    if work is not None:
+                        work(context)
+                    context.progress("images", done, 4)
+        finally:
+            if after is not None:
+                after(context)
+        return Sound().run(context, config)
+
+    return Sound(run=run)
+
+
+def test_an_analysis_that_reports_progress_and_can_be_cancelled_passes(dcgan_context):
+    seen = []
+    check_analysis(staged(work=seen.append), dcgan_context)
+    # Two whole runs of four steps, and one that was interrupted in the middle.
+    assert len(seen) == 4 + 2 + 4
+
+
+@pytest.mark.parametrize(
+    ("report", "message"),
+    [
+        (("", 1, 2), r"reports progress of ''; say in words"),
+        (("images", 3, 2), r"reports progress 3 of 2 of 'images'; it must be whole"),
+        (("images", 0.5, 1), r"reports progress 0\.5 of 1"),
+        (("images", -1, 0), r"reports progress -1 of 0"),
+    ],
+)
+def test_a_malformed_progress_report_is_noticed(report, message, dcgan_context):
+    with pytest.raises(AssertionError, match=message):
+        check_analysis(Sound(lambda context: context.progress(*report)), dcgan_context)
+
+
+def test_long_work_without_a_report_is_noticed(dcgan_context, monkeypatch):
+    monkeypatch.setattr("dcgan_analysis.testing.checks._PATIENCE_SECONDS", -1.0)
+    with pytest.raises(AssertionError, match=r"without a report; call context\.progress in its loops"):
+        check_analysis(Sound(), dcgan_context)
+
+
+def swallowing(answer):
+    def run(context, config):
+        try:
+            with context.stage("loop"):
+                context.progress("images", 1, 1)
+        except KeyboardInterrupt:
+            answer()
+        return Sound().run(context, config)
+
+    return Sound(run=run)
+
+
+def give_up():
+    msg = "stopped"
+    raise RuntimeError(msg)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"), [(lambda: None, "it goes on after Ctrl-C"), (give_up, "turns Ctrl-C into RuntimeError")]
+)
+def test_an_interruption_that_does_not_end_the_run_is_noticed(answer, message, dcgan_context):
+    with pytest.raises(AssertionError, match=message):
+        check_analysis(swallowing(answer), dcgan_context)
+
+
+def test_what_an_interrupted_run_leaves_on_the_model_is_noticed(dcgan_context):
+    def run(context, config):
+        first = next(context.checkpoint.discriminator().children())
+        hook = first.register_forward_hook(lambda *_: None)
+        for done in range(1, 4):
+            context.progress("images", done, 3)
+        hook.remove()
+        return Sound().run(context, config)
+
+    with pytest.raises(AssertionError, match=r"changes the hooks of '.*' in the discriminator when it ends with Keyb"):
+        check_analysis(Sound(run=run), dcgan_context)
+
+
+def test_a_changed_process_is_noticed(dcgan_context, monkeypatch):
+    import torch
+
+    monkeypatch.setenv("ACME_MODE", "before")
+    changes = {
+        "environment variables": lambda context: monkeypatch.setenv("ACME_MODE", "after"),
+        "whether torch computes gradients": lambda context: torch.set_grad_enabled(False),
+        "torch's default dtype": lambda context: torch.set_default_dtype(torch.float64),
+    }
+    for number, (what, work) in enumerate(changes.items()):
+        context = copy.copy(dcgan_context)
+        context.output_dir = dcgan_context.output_dir / str(number)
+        try:
+            with pytest.raises(AssertionError, match=rf"it changes {what}; put it back"):
+                check_analysis(Sound(work), context)
+        finally:
+            torch.set_grad_enabled(True)
+            torch.set_default_dtype(torch.float32)
+
+
+def test_writing_somewhere_else_entirely_is_noticed(dcgan_context, tmp_path):
+    def work(context):
+        (tmp_path / "elsewhere.txt").write_text("over here", encoding="utf-8")
+
+    with pytest.raises(AssertionError, match=r"it writes outside context\.output_dir: .*elsewhere\.txt\."):
+        check_analysis(Sound(work), dcgan_context)
+
+
+def test_reading_anywhere_is_allowed(dcgan_context, tmp_path):
+    (tmp_path / "input.txt").write_text("given", encoding="utf-8")
+    check_analysis(Sound(lambda context: (tmp_path / "input.txt").read_text(encoding="utf-8")), dcgan_context)

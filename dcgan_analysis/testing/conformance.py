@@ -1,0 +1,134 @@
+"""Everything that a plugin registers, checked against its contract: ``dcgan-analyze plugins check NAME``."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from dcgan_analysis._plugin_loading import FAILURES, describe_error
+from dcgan_analysis.errors import AnalysisError, DatasetError, DcganAnalysisError, unknown_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dcgan_analysis.api.analysis import Analysis
+    from dcgan_analysis.plugins import PluginHost, PluginInfo
+    from dcgan_analysis.progress import Progress
+
+__all__ = ["Check", "check_plugin"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one check came to.
+
+    Attributes:
+        kind: ``analysis``, ``architecture`` or ``dataset``.
+        name: Of what was checked.
+        state: ``passed``, ``failed``, or ``skipped`` where it needs what is not there.
+        message: Why it did not pass; empty where it did.
+    """
+
+    kind: str
+    name: str
+    state: Literal["passed", "failed", "skipped"]
+    message: str = ""
+
+    def document(self) -> dict[str, str]:
+        """Return it as JSON-serialisable values."""
+        return asdict(self)
+
+
+def check_plugin(name: str, host: PluginHost, *, progress: Progress) -> list[Check]:
+    """Check everything that a plugin registers.
+
+    Analyses run on the tiny networks and made-up images of the testing kit, under the settings of their ``demo`` where
+    they have one.
+
+    Args:
+        name: Name of the plugin, as ``dcgan-analyze plugins`` lists it.
+        host: Where it is loaded.
+        progress: Told of checks done.
+
+    Returns:
+        One check for each analysis, architecture and dataset.
+
+    Raises:
+        AnalysisError: If the plugin failed to load, or is disabled.
+        UnknownNameError: If there is no such plugin.
+    """
+    info = _loaded(name, host)
+    checks: list[tuple[str, str, Callable[[], object]]] = []
+    for each in info.registered.get("architectures", ()):
+        checks.append(("architecture", each, partial(_check_architecture, host, each)))
+    for each in info.registered.get("datasets", ()):
+        checks.append(("dataset", each, partial(_check_dataset, host, each)))
+    for each in info.registered.get("analyses", ()):
+        checks.append(("analysis", each, partial(_check_analysis, host.analyses[each])))
+    found = []
+    for done, (kind, each, run) in enumerate(checks):
+        progress(f"checks of {name}", done, len(checks))
+        found.append(_outcome(kind, each, run))
+    progress(f"checks of {name}", len(checks), len(checks))
+    return found
+
+
+def _loaded(name: str, host: PluginHost) -> PluginInfo:
+    known = {info.name: info for info in host.plugins}
+    if name not in known:
+        error = unknown_name("plugin", name, known)
+        raise error
+    info = known[name]
+    if info.state != "loaded":
+        reason = info.error or "DCGAN_ANALYSIS_PLUGINS does not name it."
+        msg = f"Plugin '{name}' is {info.state}, there is nothing to check. {reason}"
+        raise AnalysisError(msg)
+    return info
+
+
+def _outcome(kind: str, name: str, run: Callable[[], object]) -> Check:
+    try:
+        run()
+    except DatasetError as error:
+        # Files of a dataset that are not on this machine say nothing of the plugin.
+        return Check(kind, name, "skipped" if kind == "dataset" else "failed", str(error))
+    except (DcganAnalysisError, AssertionError) as error:
+        return Check(kind, name, "failed", str(error))
+    except FAILURES as error:
+        return Check(kind, name, "failed", describe_error(error))
+    return Check(kind, name, "passed")
+
+
+def _check_architecture(host: PluginHost, name: str) -> object:
+    from dcgan_analysis.testing.entries import check_architecture
+
+    entry = host.architectures[name]
+    # Full widths take minutes on a small machine and check nothing more.
+    small: dict[str, Any] = {key: 4 for key in ("width",) if key in entry.defaults()}
+    return check_architecture(entry, **small)
+
+
+def _check_dataset(host: PluginHost, name: str) -> object:
+    from dcgan_analysis.testing.entries import check_dataset
+
+    return check_dataset(host.datasets[name])
+
+
+def _check_analysis(analysis: Analysis) -> object:
+    from dcgan_analysis.testing.checks import check_analysis
+    from dcgan_analysis.testing.images import make_dataset
+    from dcgan_analysis.testing.tiny import make_checkpoint, make_context
+
+    needs = analysis.needs
+    wants_model = bool(needs.checkpoint or needs.generator or needs.discriminator or needs.taps)
+    checkpoint = make_checkpoint(conditional=needs.conditional is True) if wants_model else None
+    shape = checkpoint.architecture.image_shape if checkpoint else (3, 32, 32)
+    # Enough for whatever an analysis says that it needs.
+    dataset = make_dataset(train=max(60, needs.images), test=max(30, needs.images), shape=shape)
+    settings = getattr(getattr(analysis, "demo", None), "settings", {})
+    with tempfile.TemporaryDirectory(prefix="dcgan-analysis-check-") as folder:
+        context = make_context(Path(folder), checkpoint=checkpoint, dataset=dataset)
+        return check_analysis(analysis, context, settings)

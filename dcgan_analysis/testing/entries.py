@@ -1,0 +1,135 @@
+"""The contracts of an architecture and of a dataset, checked by building the one and reading the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from dcgan_analysis.data.dataset import Dataset
+    from dcgan_analysis.data.registry import DatasetEntry
+    from dcgan_analysis.models.architecture import Architecture
+    from dcgan_analysis.models.registry import ArchitectureEntry
+
+__all__ = ["check_architecture", "check_dataset"]
+
+_IMAGES = 3
+
+
+def check_architecture(entry: ArchitectureEntry, **parameters: Any) -> Architecture:
+    """Check that an architecture can be built, trained from its beginning, and analysed.
+
+    Name and parameters are enough to build it again; a checkpoint of random weights draws images of the shape and
+    range it says; the discriminator gives one number an image; its taps exist and give features.
+
+    Args:
+        entry: What the plugin registers.
+        parameters: Parameters to check it with, a small width say; the others have their defaults.
+
+    Returns:
+        The architecture.
+
+    Raises:
+        AssertionError: One line that names the rule and what breaks it.
+        DcganAnalysisError: The same, where the framework itself refuses it.
+
+    Example::
+
+        def test_slim32_keeps_the_contract():
+            check_architecture(ArchitectureEntry("slim32", "...", slim), width=4)
+    """
+    import torch
+
+    from dcgan_analysis.stores.checkpoint import Checkpoint
+
+    who = f"Architecture '{entry.name}'"
+    architecture = entry.create(**parameters)
+    _require(architecture.name == entry.name, f"{who} says that it is called '{architecture.name}'; use one name.")
+    missing = sorted(set(entry.defaults()) - set(architecture.parameters))
+    _require(not missing, f"{who} does not record the parameters {', '.join(missing)}; it could not be built again.")
+    again = entry.create(**architecture.parameters)
+    _require(again.identity() == architecture.identity(), f"{who} built from its own parameters is another one.")
+    checkpoint = Checkpoint.random(architecture, seed=0, name=entry.name)
+    labels = torch.arange(_IMAGES) % architecture.classes if architecture.classes else None
+    images = checkpoint.sample(_IMAGES, seed=0, labels=labels)
+    wanted = (_IMAGES, *architecture.image_shape)
+    _require(tuple(images.shape) == wanted, f"{who} draws images {tuple(images.shape)}, they must be {wanted}.")
+    low, high = architecture.image_range
+    inside = bool((images >= low).all() and (images <= high).all())
+    _require(inside, f"{who} draws pixels outside its image_range ({low}, {high}).")
+    _check_discriminator(who, checkpoint.discriminator(), images, labels)
+    if not architecture.classes:
+        size = checkpoint.features(images, device="cpu").shape[1]
+        _require(size > 0, f"{who} names no taps; features are read from them.")
+    return architecture
+
+
+def _check_discriminator(
+    who: str, discriminator: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor | None
+) -> None:
+    import torch
+
+    with torch.no_grad():
+        logits = discriminator(images) if labels is None else discriminator(images, labels)
+    _require(
+        tuple(logits.shape) == (len(images),),
+        f"{who}: its discriminator returns {tuple(logits.shape)}, it must be one logit an image: ({len(images)},).",
+    )
+
+
+def check_dataset(entry: DatasetEntry, data_root: Path | None = None) -> Dataset:
+    """Check that a dataset can be read, twice alike, without a download.
+
+    Every split decodes; images, labels and ids fit each other; all splits have images of one shape and the classes of
+    the dataset; reading it again gives the same content.
+
+    Args:
+        entry: What the plugin registers.
+        data_root: Where its files lie; the usual data root if None.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        AssertionError: One line that names the rule and what breaks it.
+        DcganAnalysisError: The same, where the framework itself refuses it, or its files are absent.
+
+    Example::
+
+        def test_gray_keeps_the_contract(tmp_path):
+            check_dataset(DatasetEntry("gray", "four gray images", load), tmp_path)
+    """
+    from dcgan_analysis.data.dataset import Dataset
+    from dcgan_analysis.data.registry import data_folder
+
+    root = data_folder() if data_root is None else data_root
+    who = f"Dataset '{entry.name}'"
+    dataset: object = entry.loader(root, False)
+    if not isinstance(dataset, Dataset):
+        msg = f"{who}: its loader must return a dcgan_analysis.data.Dataset, got {dataset!r}."
+        raise AssertionError(msg)
+    _require(dataset.name == entry.name, f"{who} says that it is called '{dataset.name}'; use one name.")
+    again = entry.loader(root, False)
+    for name in dataset.split_names:
+        split = dataset.split(name)
+        _require(len(split) > 0, f"{who}: split '{name}' has no images.")
+        _require(
+            split.image_shape == dataset.image_shape,
+            f"{who}: images of split '{name}' are {split.image_shape}, those of the first split {dataset.image_shape}.",
+        )
+        labelled = split.labels is not None
+        _require(
+            not labelled or split.classes == dataset.classes,
+            f"{who}: split '{name}' has the classes {split.classes}, the dataset {dataset.classes}.",
+        )
+        _require(len(set(split.ids)) == len(split), f"{who}: two images of split '{name}' have the same id.")
+        _require(again.split(name).sha256 == split.sha256, f"{who}: split '{name}' reads differently the second time.")
+    return dataset
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise AssertionError(message)
