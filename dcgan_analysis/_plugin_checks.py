@@ -17,7 +17,7 @@ from dcgan_analysis.api.config import AnalysisConfig
 from dcgan_analysis.errors import RegistrationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from dcgan_analysis.registry import Registry
 
@@ -42,12 +42,20 @@ class Registrar(Generic[Item]):
         registry: Where items go.
         check: Called with the item and the owner; raises if the item is unfit.
         owner: The plugin, as messages shall call it.
+        reserved: Names that belong to other plugins, with their owners.
     """
 
-    def __init__(self, registry: Registry[Item], check: Callable[[object, str], None], owner: str) -> None:
+    def __init__(
+        self,
+        registry: Registry[Item],
+        check: Callable[[object, str], None],
+        owner: str,
+        reserved: Mapping[str, str] | None = None,
+    ) -> None:
         self._registry = registry
         self._check = check
         self._owner = owner
+        self._reserved = reserved or {}
         self._open = True
         self.names: list[str] = []
 
@@ -62,6 +70,13 @@ class Registrar(Generic[Item]):
             msg = f"{self._owner} calls register() after its hook has returned; call it in the hook."
             raise RegistrationError(msg)
         self._check(item, self._owner)
+        rightful = self._reserved.get(item.name, self._owner)
+        if rightful != self._owner:
+            msg = (
+                f"{self._owner} registers the {self._registry.kind} '{item.name}', "
+                f"which is the name of {rightful}. Disable one of the two with DCGAN_ANALYSIS_PLUGINS."
+            )
+            raise RegistrationError(msg)
         self._registry.add(item.name, item, owner=self._owner)
         self.names.append(item.name)
 

@@ -36,7 +36,7 @@ from dcgan_analysis.models.registry import ArchitectureEntry
 from dcgan_analysis.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from pluggy import PluginManager
 
@@ -68,6 +68,7 @@ class PluginHost:
         self.commands: Registry[CommandEntry] = Registry("command")
         self._plugins: list[PluginInfo] = []
         self._managers: dict[str, PluginManager] = {}
+        self._reserved: dict[str, str] = {}
 
     @property
     def plugins(self) -> list[PluginInfo]:
@@ -95,6 +96,11 @@ class PluginHost:
         info = self._admit(plugin, PluginInfo(name=name))
         self._plugins.append(info)
         return info
+
+    def reserve(self, infos: Iterable[PluginInfo]) -> None:
+        """Keep for each plugin that is to be loaded the analysis of its own name: a namesake cannot take it away."""
+        for info in infos:
+            self._reserved.setdefault(info.name, info.owner)
 
     def load(self, info: PluginInfo, source: Callable[[], object]) -> None:
         """Register the plugin that ``source`` returns; if that fails, keep the reason and go on."""
@@ -221,7 +227,7 @@ class PluginHost:
             "architectures": Registrar(self.architectures, partial(check_entry, ArchitectureEntry), owner),
             "datasets": Registrar(self.datasets, partial(check_entry, DatasetEntry), owner),
             "importers": Registrar(self.importers, partial(check_entry, WeightImporter), owner),
-            "analyses": Registrar(self.analyses, check_members, owner),
+            "analyses": Registrar(self.analyses, check_members, owner, self._reserved),
             "commands": Registrar(self.commands, check_command, owner),
         }
         for kind, registrar in registrars.items():
@@ -256,8 +262,10 @@ def load_plugins(select: str | None = None) -> PluginHost:
     chosen = parse_selection(text, [info for info, _ in found])
     host = PluginHost()
     host.load(core_info(), CorePlugin)
+    wanted = [info for info, _ in found if info.builtin or chosen is None or info.name in chosen]
+    host.reserve(wanted)
     for info, entry_point in found:
-        if info.builtin or chosen is None or info.name in chosen:
+        if info in wanted:
             host.load(info, entry_point.load)
         else:
             host.disable(info)

@@ -49,6 +49,7 @@ LAYERS = (
         "preparation",
         "runner",
         "batch",
+        "scaffold",
         "report",
         "tables",
         "page",

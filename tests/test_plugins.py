@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import shutil
-import subprocess
 import sys
-import tomllib
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -350,42 +346,50 @@ class TestContract:
 
         assert "dcgan_before_run" in PluginHost().register(Ahead(), "ahead").hooks
 
-    def test_an_older_api_version_names_the_plugin_to_update(self):
+    @pytest.mark.parametrize(
+        ("wanted", "message"),
+        [
+            (0, "needs plugin API 0, this release has 1. Update acme-gan."),
+            (2, "needs plugin API 2, this release has 1. Update dcgan-analysis."),
+            ((2, 3), "needs plugin API 2 to 3, this release has 1. Update dcgan-analysis."),
+            ("1", "has DCGAN_ANALYSIS_API = '1'; it must be a version such as 1, or the first and the last one"),
+            ((2, 1), "has DCGAN_ANALYSIS_API = (2, 1); it must be a version such as 1"),
+            (True, "has DCGAN_ANALYSIS_API = True; it must be"),
+        ],
+    )
+    def test_an_api_version_that_does_not_fit_is_refused_with_both_versions(self, wanted, message):
         plugin = Plugin()
-        plugin.DCGAN_ANALYSIS_API = 0
+        plugin.DCGAN_ANALYSIS_API = wanted
         host = PluginHost()
         host.load(PluginInfo("acme", distribution="acme-gan"), lambda: plugin)
-        (failure,) = host.failures
-        expected = "Plugin 'acme' needs plugin API 0, this release has 1. Update acme-gan."
-        assert failure.error == expected
+        assert host.failures[0].error.startswith(f"Plugin 'acme' {message}")
+
+    @pytest.mark.parametrize("wanted", [1, (1, 1), (0, 4)])
+    def test_an_api_version_that_fits_is_loaded(self, wanted):
+        plugin = Plugin()
+        plugin.DCGAN_ANALYSIS_API = wanted
+        assert PluginHost().register(plugin, "acme").state == "loaded"
+
+    def test_a_later_release_loads_plugins_of_the_version_before(self, monkeypatch):
+        from dcgan_analysis import hookspecs
+
+        monkeypatch.setattr(hookspecs, "API_VERSION", 2)
+        plugin = Plugin()
+        plugin.DCGAN_ANALYSIS_API = 1
+        assert PluginHost().register(plugin, "acme").state == "loaded"
+        monkeypatch.setattr(hookspecs, "OLDEST_API_VERSION", 2)
+        with pytest.raises(RegistrationError, match=r"needs plugin API 1, this release has 2\. Update the plugin\."):
+            PluginHost().register(plugin, "acme")
 
 
-@pytest.mark.slow
-def test_the_example_package_passes_its_own_tests(tmp_path):
-    example = Path(__file__).parent.parent / "examples" / "dcgan-analysis-hello"
-    project = tomllib.loads((example / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    (tmp_path / "tests").mkdir()
-    for source in example.rglob("*.py"):
-        shutil.copy(source, tmp_path / source.relative_to(example))
-    # What pip would write, without its need for a network: the metadata and the entry points.
-    folder = tmp_path / f"dcgan_analysis_hello-{project['version']}.dist-info"
-    folder.mkdir()
-    head = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
-    (folder / "METADATA").write_text(head, encoding="utf-8")
-    ((name, module),) = project["entry-points"]["dcgan_analysis"].items()
-    (folder / "entry_points.txt").write_text(f"[dcgan_analysis]\n{name} = {module}\n")
-
-    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-W", "error", "tests"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_the_analysis_of_a_plugins_own_name_cannot_be_taken_by_an_earlier_one(install):
+    install("acme-gan", "2.0", acme="taken_name")
+    install("good-gan", "1.0", healthy="healthy")
+    host = load_plugins()
+    assert host.analyses.owner("healthy") == "good-gan 1.0 (healthy)"
+    expected = "registers the analysis 'healthy', which is the name of good-gan 1.0 (healthy)."
+    assert expected in host.failures[0].error
+    assert [info.name for info in host.failures] == ["acme"]
 
 
 def test_each_host_is_its_own(install):

@@ -36,7 +36,7 @@ def check_analysis(analysis: Analysis, context: RunContext, settings: Mapping[st
     its result is valid and reads back from JSON; progress reports are well formed, and work of more than a few seconds
     has some; an interruption in the middle (Ctrl-C) ends the run; a second run with the same seed measures the same,
     on what the interrupted one left in the cache. After each run the model is as it was found (weights, modes, hooks),
-    and so is the process (torch's defaults, environment variables); nothing is written outside the run folder and the
+    and so are torch's defaults and the working folder; nothing is written outside the run folder and the
     cache.
 
     Args:

@@ -82,7 +82,6 @@ class Globals:
     threads: int
     deterministic: bool
     folder: str
-    environment: tuple[tuple[str, str], ...]
 
     @classmethod
     def now(cls) -> Globals:
@@ -95,7 +94,6 @@ class Globals:
             torch.get_num_threads(),
             torch.are_deterministic_algorithms_enabled(),
             str(Path.cwd()),
-            tuple(sorted(os.environ.items())),
         )
 
     def change(self, other: Globals) -> str | None:
@@ -106,7 +104,6 @@ class Globals:
             "threads": "torch's number of threads",
             "deterministic": "torch's deterministic mode",
             "folder": "the working folder",
-            "environment": "environment variables",
         }
         return next((text for name, text in names.items() if getattr(self, name) != getattr(other, name)), None)
 

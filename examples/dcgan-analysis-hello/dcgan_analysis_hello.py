@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from dcgan_analysis import hookimpl
-from dcgan_analysis.api import AnalysisConfig, Metric, Needs, Table
+from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table
 from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ __all__ = ["Hello", "HelloConfig", "brightness", "brightness_gap", "sample_brigh
 METRIC_GAP = "brightness_gap"
 BATCH = 100
 
+# The version of the plugin API that this was written for; see docs/plugin-api.md of dcgan-analysis.
 DCGAN_ANALYSIS_API = 1
 
 
@@ -123,7 +124,8 @@ class Hello:
     question = "Are generated images as bright as real ones?"
     reference = "An example; see docs/writing-an-analysis.md"
     config_type = HelloConfig
-    needs = Needs(checkpoint="cifar10-dcgan32", dataset="digits", splits=("test",), generator=True)
+    needs = Needs(checkpoint="cifar10-dcgan32", dataset="digits", splits=("test",), images=2, samples=2)
+    demo = Demo(settings={"images": 64})
 
     def run(self, context: RunContext, config: HelloConfig) -> Result:
         """Compare ``config.images`` images of either kind."""

@@ -9,7 +9,10 @@ import sys
 import pytest
 
 HEAVY = ("torch", "torchvision", "sklearn", "matplotlib", "h5py", "captum", "numpy")
-COMMANDS = ("cache", "compare", "demo", "extract", "import", "list", "plugins", "run", "show", "train", "verify")
+COMMANDS = (
+    *("cache", "compare", "demo", "extract", "import", "list", "new-plugin", "plugins", "run", "show", "train"),
+    "verify",
+)
 
 
 @pytest.mark.parametrize("words", [["--help"], ["list"], ["run", "--help"], ["plugins"], ["list", "--json"]], ids=str)

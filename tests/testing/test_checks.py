@@ -331,12 +331,10 @@ def test_what_an_interrupted_run_leaves_on_the_model_is_noticed(dcgan_context):
         check_analysis(Sound(run=run), dcgan_context)
 
 
-def test_a_changed_process_is_noticed(dcgan_context, monkeypatch):
+def test_a_changed_process_is_noticed(dcgan_context):
     import torch
 
-    monkeypatch.setenv("ACME_MODE", "before")
     changes = {
-        "environment variables": lambda context: monkeypatch.setenv("ACME_MODE", "after"),
         "whether torch computes gradients": lambda context: torch.set_grad_enabled(False),
         "torch's default dtype": lambda context: torch.set_default_dtype(torch.float64),
     }
