@@ -160,7 +160,7 @@ def dcgan_register_commands(register: Callable[[CommandEntry], None]) -> None:
         RegistrationError: By ``register``, if the entry is of another type, or its name is
             malformed, taken, or that of a command of dcgan-analysis.
 
-    .. versionadded:: 0.2
+    .. versionadded:: 0.1
     """
 
 
@@ -211,7 +211,7 @@ def dcgan_report_sections(
         Exception: Anything raised, by ``add`` as well for a section that cannot be shown, becomes a
             warning in the result; sections added before stay, and the run goes on.
 
-    .. versionadded:: 0.2
+    .. versionadded:: 0.1
     """
 
 

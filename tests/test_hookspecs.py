@@ -68,6 +68,32 @@ def test_dcgan_register_importers_adds_the_documented_importer(tmp_path):
     assert weights.metadata == {"z_prior": "normal"}
 
 
+def test_dcgan_register_commands_adds_the_documented_command(cli, host):
+    section = (DOCS / "hooks.md").read_text(encoding="utf-8").split(f"{heading('dcgan_register_commands')}\n")[1]
+    plugin = ModuleType("documented")
+    exec(BLOCK.findall(section)[0], vars(plugin))
+    assert host.register(plugin, "documented").registered == {"commands": ("latent-size",)}
+    assert cli("latent-size", "cifar10-dcgan32").assert_success().out == "256\n"
+    assert cli("latent-size", "nowhere").exit_code == 1
+
+
+def test_dcgan_report_sections_puts_the_documented_section_into_the_report(host, tmp_path):
+    from dcgan_analysis.api import Result
+    from dcgan_analysis.runner import run_analysis
+
+    section = (DOCS / "hooks.md").read_text(encoding="utf-8").split(f"{heading('dcgan_report_sections')}\n")[1]
+    plugin = ModuleType("documented")
+    exec(BLOCK.findall(section)[0], vars(plugin))
+    host.register(plugin, "documented")
+    result = run_analysis("toy", host=host, out=tmp_path / "run")
+    (added,) = Result.load(tmp_path / "run").sections
+    assert (added.title, added.owner) == ("Energy", "plugin 'documented'")
+    assert [row[0] for row in added.tables[0].rows] == [stage.name for stage in result.stages]
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Estimated from time, at 65 W." in page
+    assert "Added by plugin &#39;documented&#39;" in page
+
+
 def test_dcgan_before_run_is_called_with_analysis_and_settings(caplog):
     host, info = register_example("dcgan_before_run")
     assert info.hooks == ("dcgan_before_run",)

@@ -54,6 +54,7 @@ LAYERS = (
         "tables",
         "page",
     ),
+    ("conformance",),
     ("cli", "testing"),
     ("__init__", "__main__"),
 )

@@ -59,8 +59,8 @@ def check(name: str, as_json: bool) -> None:
     where, and whether the model is left as it was. Architectures are built, datasets that are there are read.
     """
     from dcgan_analysis.cli.progress import progress_bars
+    from dcgan_analysis.conformance.plugin import check_plugin
     from dcgan_analysis.plugins import default_host
-    from dcgan_analysis.testing.conformance import check_plugin
 
     with progress_bars() as progress:
         checks = check_plugin(name, default_host(), progress=progress)

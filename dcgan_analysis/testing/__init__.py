@@ -10,11 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dcgan_analysis.testing.checks import check_analysis
+    from dcgan_analysis.conformance.checks import check_analysis
+    from dcgan_analysis.conformance.entries import check_architecture, check_dataset
+    from dcgan_analysis.conformance.images import make_dataset
+    from dcgan_analysis.conformance.tiny import make_checkpoint, make_context
     from dcgan_analysis.testing.cli import Outcome
-    from dcgan_analysis.testing.entries import check_architecture, check_dataset
-    from dcgan_analysis.testing.images import make_dataset
-    from dcgan_analysis.testing.tiny import make_checkpoint, make_context
 
 __all__ = [
     "Outcome",
@@ -27,13 +27,13 @@ __all__ = [
 ]
 
 _HOME = {
-    "Outcome": "cli",
-    "check_analysis": "checks",
-    "check_architecture": "entries",
-    "check_dataset": "entries",
-    "make_checkpoint": "tiny",
-    "make_context": "tiny",
-    "make_dataset": "images",
+    "Outcome": "testing.cli",
+    "check_analysis": "conformance.checks",
+    "check_architecture": "conformance.entries",
+    "check_dataset": "conformance.entries",
+    "make_checkpoint": "conformance.tiny",
+    "make_context": "conformance.tiny",
+    "make_dataset": "conformance.images",
 }
 
 
@@ -42,4 +42,4 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         msg = f"module '{__name__}' has no attribute '{name}'"
         raise AttributeError(msg)
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(import_module(f"dcgan_analysis.{_HOME[name]}"), name)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def tiny_checkpoint() -> Checkpoint:
     """Return a ``dcgan32`` of width 8 with random weights, always the same ones: generator and discriminator."""
-    from dcgan_analysis.testing.tiny import make_checkpoint
+    from dcgan_analysis.conformance.tiny import make_checkpoint
 
     return make_checkpoint()
 
@@ -34,7 +34,7 @@ def tiny_checkpoint() -> Checkpoint:
 @pytest.fixture
 def tiny_conditional_checkpoint() -> Checkpoint:
     """Return a ``dcgan28-conditional`` of width 4 with random weights: 28x28 gray, ten classes."""
-    from dcgan_analysis.testing.tiny import make_checkpoint
+    from dcgan_analysis.conformance.tiny import make_checkpoint
 
     return make_checkpoint(conditional=True)
 
@@ -42,7 +42,7 @@ def tiny_conditional_checkpoint() -> Checkpoint:
 @pytest.fixture
 def synthetic_dataset() -> Dataset:
     """Return 60 training and 30 test images, 32x32 RGB, of three classes that are easy to tell apart."""
-    from dcgan_analysis.testing.images import make_dataset
+    from dcgan_analysis.conformance.images import make_dataset
 
     return make_dataset()
 
@@ -64,7 +64,7 @@ def tiny_store(tiny_checkpoint: Checkpoint, synthetic_dataset: Dataset, tmp_path
 @pytest.fixture
 def dcgan_context(tiny_checkpoint: Checkpoint, synthetic_dataset: Dataset, tmp_path: Path) -> RunContext:
     """Return a run context: the tiny checkpoint and dataset on the CPU, run folder and cache in ``tmp_path``."""
-    from dcgan_analysis.testing.tiny import make_context
+    from dcgan_analysis.conformance.tiny import make_context
 
     return make_context(tmp_path, checkpoint=tiny_checkpoint, dataset=synthetic_dataset)
 

@@ -288,7 +288,7 @@ def test_a_malformed_progress_report_is_noticed(report, message, dcgan_context):
 
 
 def test_long_work_without_a_report_is_noticed(dcgan_context, monkeypatch):
-    monkeypatch.setattr("dcgan_analysis.testing.checks._PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr("dcgan_analysis.conformance.checks._PATIENCE_SECONDS", -1.0)
     with pytest.raises(AssertionError, match=r"without a report; call context\.progress in its loops"):
         check_analysis(Sound(), dcgan_context)
 

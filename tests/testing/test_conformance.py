@@ -129,9 +129,9 @@ def test_a_plugin_that_breaks_a_contract_is_told_which_and_the_exit_code_is_1(cl
 
 
 def test_a_plugin_that_is_not_loaded_cannot_be_checked(host):
+    from dcgan_analysis.conformance.plugin import check_plugin
     from dcgan_analysis.plugins import PluginInfo
     from dcgan_analysis.progress import silent
-    from dcgan_analysis.testing.conformance import check_plugin
 
     host.disable(PluginInfo("sleeping"))
     with pytest.raises(AnalysisError, match="Plugin 'sleeping' is disabled"):

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.analysis import Analysis
     from dcgan_analysis.api.config import AnalysisConfig
     from dcgan_analysis.api.context import RunContext
+    from dcgan_analysis.conformance.watching import Watch
     from dcgan_analysis.stores.checkpoint import Checkpoint
-    from dcgan_analysis.testing.watching import Watch
 
 __all__ = ["check_analysis"]
 
@@ -60,7 +60,7 @@ def check_analysis(analysis: Analysis, context: RunContext, settings: Mapping[st
     _check_texts(analysis)
     _check_settings(analysis)
     config = analysis.config_type.build(settings or {})
-    from dcgan_analysis.testing.watching import Watch
+    from dcgan_analysis.conformance.watching import Watch
 
     watch = Watch()
     first = _finished(analysis, config, context, "first", watch, context.cache_dir)
@@ -124,7 +124,7 @@ def _attempt(
     analysis: Analysis, config: AnalysisConfig, pattern: RunContext, name: str, watch: Watch, cache: Path | None
 ) -> _Attempt:
     """Call ``run`` in folders of its own and check what it leaves, however it ended."""
-    from dcgan_analysis.testing.watching import Globals, WatchedContext, outside, written_files
+    from dcgan_analysis.conformance.watching import Globals, WatchedContext, outside, written_files
 
     folder = pattern.output_dir.resolve() / name
     run, work = folder / "run", folder / "work"
@@ -192,13 +192,13 @@ def _check_interruption(
 def _watched(checkpoint: Checkpoint | None) -> Checkpoint | None:
     if checkpoint is None:
         return None
-    from dcgan_analysis.testing.networks import WatchedCheckpoint
+    from dcgan_analysis.conformance.networks import WatchedCheckpoint
 
     return WatchedCheckpoint.watch(checkpoint)
 
 
 def _check_model(analysis: Analysis, context: RunContext, when: str) -> None:
-    from dcgan_analysis.testing.networks import WatchedCheckpoint
+    from dcgan_analysis.conformance.networks import WatchedCheckpoint
 
     if isinstance(context._checkpoint, WatchedCheckpoint):
         change = context._checkpoint.change()

@@ -103,7 +103,7 @@ def _outcome(kind: str, name: str, run: Callable[[], object]) -> Check:
 
 
 def _check_architecture(host: PluginHost, name: str) -> object:
-    from dcgan_analysis.testing.entries import check_architecture
+    from dcgan_analysis.conformance.entries import check_architecture
 
     entry = host.architectures[name]
     # Full widths take minutes on a small machine and check nothing more.
@@ -112,15 +112,15 @@ def _check_architecture(host: PluginHost, name: str) -> object:
 
 
 def _check_dataset(host: PluginHost, name: str) -> object:
-    from dcgan_analysis.testing.entries import check_dataset
+    from dcgan_analysis.conformance.entries import check_dataset
 
     return check_dataset(host.datasets[name])
 
 
 def _check_analysis(analysis: Analysis) -> object:
-    from dcgan_analysis.testing.checks import check_analysis
-    from dcgan_analysis.testing.images import make_dataset
-    from dcgan_analysis.testing.tiny import make_checkpoint, make_context
+    from dcgan_analysis.conformance.checks import check_analysis
+    from dcgan_analysis.conformance.images import make_dataset
+    from dcgan_analysis.conformance.tiny import make_checkpoint, make_context
 
     needs = analysis.needs
     wants_model = bool(needs.checkpoint or needs.generator or needs.discriminator or needs.taps)

@@ -1,0 +1,57 @@
+"""The public API is what docs/plugin-api.md lists, and the built-in analyses use nothing that a stranger cannot."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "plugin-api.md").read_text(encoding="utf-8")
+PUBLIC = re.findall(r"^\| `(dcgan_analysis[\w.]*)` \|", PAGE, re.MULTILINE)
+BUILT_IN = sorted((ROOT / "plugins" / "dcgan_analysis_plugins").glob("*.py"))
+EXAMPLE = ROOT / "examples" / "dcgan-analysis-hello" / "dcgan_analysis_hello.py"
+
+
+def imported(path):
+    """Yield (module, name) for everything that a file imports of the framework, under TYPE_CHECKING as well."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names if alias.name.split(".")[0] == "dcgan_analysis")
+        elif isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "dcgan_analysis":
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+def test_the_page_lists_modules():
+    assert "dcgan_analysis.api" in PUBLIC
+    assert len(PUBLIC) == len(set(PUBLIC))
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_a_public_module_says_what_it_offers_and_has_it(module):
+    loaded = importlib.import_module(module)
+    assert loaded.__doc__
+    assert loaded.__all__
+    assert [name for name in loaded.__all__ if not hasattr(loaded, name)] == []
+
+
+@pytest.mark.parametrize("path", [*BUILT_IN, EXAMPLE], ids=lambda path: path.name)
+def test_a_built_in_analysis_uses_public_names_only(path):
+    """A module that is meant for strangers gets a row in docs/plugin-api.md; any other is not for analyses."""
+    for module, name in imported(path):
+        if f"{module}.{name}" in PUBLIC:
+            continue
+        assert module in PUBLIC, f"{path.name} imports {module}, which docs/plugin-api.md does not list"
+        offered = importlib.import_module(module).__all__
+        assert name is None or name in offered, f"{path.name} imports {name}, which {module}.__all__ does not name"
+
+
+@pytest.mark.parametrize("path", [*BUILT_IN, EXAMPLE], ids=lambda path: path.name)
+def test_a_built_in_analysis_reads_no_private_member(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+            assert isinstance(node.value, ast.Name), f"{path.name}: {ast.unparse(node)}"
+            assert node.value.id == "self", f"{path.name}: {ast.unparse(node)}"
