@@ -14,9 +14,13 @@ from dcgan_analysis.cli.main import cli
 from dcgan_analysis.data import load_dataset
 
 # Analyses that the pages make up, or that come with the example package.
-EXAMPLES = {"brightness", "hello"}
+EXAMPLES = {"brightness", "hello", "my-probe"}
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "checkpoints").glob("*/README.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "checkpoints").glob("*/README.md")),
+]
 
 
 def blocks(page, language):
