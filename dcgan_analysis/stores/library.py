@@ -92,7 +92,7 @@ def load_checkpoint(what: str | Path, architectures: Registry[ArchitectureEntry]
     entries = {entry.name: entry for entry in list_checkpoints()}
     if text in entries:
         return read_checkpoint(entries[text].path, architectures, name=text)
-    if isinstance(what, Path) or path.suffix or len(path.parts) > 1:
+    if isinstance(what, Path) or path.suffix or {"/", os.sep} & set(text):
         msg = f"Checkpoint '{text}' does not exist as a file, nor as a folder with {WEIGHTS}."
         raise CheckpointError(msg)
     if len(text) >= _SHORTEST_HASH and set(text) <= set("0123456789abcdef"):

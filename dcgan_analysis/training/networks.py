@@ -24,10 +24,19 @@ if TYPE_CHECKING:
     from dcgan_analysis.stores.metadata import Role
     from dcgan_analysis.training.config import TrainingConfig
 
-__all__ = ["AdversarialPair", "falling"]
+__all__ = ["AdversarialPair", "apply", "falling"]
 
 # Streams of augmentations: of the generator's update, of real and of generated images.
 _IN_GENERATOR_UPDATE, _OF_REAL, _OF_FAKE = range(100, 103)
+
+
+def apply(network: nn.Module, inputs: Tensor, labels: Tensor | None) -> Tensor:
+    """Run a network on images or latent vectors; labels are left out where there are none.
+
+    A plugin's own modules need not take labels.
+    """
+    result: Tensor = network(inputs) if labels is None else network(inputs, labels)
+    return result
 
 
 class AdversarialPair:
@@ -105,13 +114,13 @@ class AdversarialPair:
     def generate(self, z: Tensor, labels: Tensor | None) -> Tensor:
         """Images (N, C, H, W) from latent vectors (N, Z), in the training precision and the modules' modes."""
         with self.precision():
-            images: Tensor = self.generator(z, labels)
+            images = apply(self.generator, z, labels)
         return images
 
     def judge(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """Logits (N,) in float32."""
         with self.precision():
-            logits: Tensor = self.discriminator(images, labels)
+            logits = apply(self.discriminator, images, labels)
         return logits.float()
 
     def _changed(self, images: Tensor, stream: int, step: int) -> Tensor:
@@ -128,7 +137,7 @@ class AdversarialPair:
         self.discriminator.requires_grad_(False)
         try:
             with self.precision():
-                images = self._generator(z, labels)
+                images = apply(self._generator, z, labels)
             logits = self.judge(self._changed(images, _IN_GENERATOR_UPDATE, step), labels)
             loss = F.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
             self.generator_optimizer.zero_grad(set_to_none=True)
@@ -213,7 +222,7 @@ class _JudgeBoth(nn.Module):
 
     def forward(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the logits (N,) of both."""
-        return self.discriminator(real, labels), self.discriminator(fake, labels)
+        return apply(self.discriminator, real, labels), apply(self.discriminator, fake, labels)
 
 
 def falling(config: TrainingConfig, share: float) -> float:

@@ -11,6 +11,7 @@ from dcgan_analysis.extraction.batchnorm import reestimate
 from dcgan_analysis.stores.checkpoint import Checkpoint
 from dcgan_analysis.stores.metadata import CheckpointMetadata
 from dcgan_analysis.training.config import OPTIONS
+from dcgan_analysis.training.networks import apply
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -57,8 +58,8 @@ def make_checkpoint(
             yield images.to(pair.device), z.to(pair.device), labels
 
     with pair.precision():
-        reestimate(discriminator, batches(), lambda batch: discriminator(batch[0], batch[2]))
-        reestimate(generator, batches(), lambda batch: generator(batch[1], batch[2]))
+        reestimate(discriminator, batches(), lambda batch: apply(discriminator, batch[0], batch[2]))
+        reestimate(generator, batches(), lambda batch: apply(generator, batch[1], batch[2]))
     weights: dict[Role, dict[str, Tensor]] = {
         "generator": _plain_state(generator),
         "discriminator": _plain_state(discriminator),

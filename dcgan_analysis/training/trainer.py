@@ -30,7 +30,7 @@ from dcgan_analysis.training.distributed import ALONE, Processes
 from dcgan_analysis.training.feature_probe import FeatureProbe
 from dcgan_analysis.training.inputs import Inputs, Minibatch
 from dcgan_analysis.training.monitors import Monitors
-from dcgan_analysis.training.networks import AdversarialPair
+from dcgan_analysis.training.networks import AdversarialPair, apply
 from dcgan_analysis.training.outcome import make_checkpoint
 from dcgan_analysis.training.samples import save_grid
 from dcgan_analysis.training.state import StateFile, load_state, not_finite, save_state, written_or_told
@@ -280,7 +280,7 @@ class Trainer:
         z, labels = self._inputs.fixed(_SAMPLES)
         hidden = [layer.name for layer in self.architecture.generator_layers[:-1]]
         with torch.no_grad(), capture(generator, hidden) as activations:
-            samples = generator(z.to(self.device), labels)
+            samples = apply(generator, z.to(self.device), labels)
         reading = self._monitors.read(self.step, means, samples, activations)
         measured: dict[str, Any] = {**reading.numbers, "warnings": reading.warnings}
         due = self.config.probe_every and self.step % (self.order.steps_per_epoch * self.config.probe_every) == 0
