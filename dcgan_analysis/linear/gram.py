@@ -79,7 +79,7 @@ def solve_gram(
     objective, error = torch.empty(2, count, dtype=torch.float64, device=product.device)
     steps = torch.zeros(count, dtype=torch.int64, device=product.device)
     start: dict[int, torch.Tensor] = {}
-    for c in problems.c.unique():
+    for c in torch.unique(problems.c):
         index = (problems.c == c).nonzero().squeeze(1)
         own = inner.take(index)
         classes = own.positive.tolist()

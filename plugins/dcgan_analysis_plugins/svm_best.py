@@ -306,8 +306,8 @@ def _metrics(
         for name, predicted in predictions.items()
     }
     right = {name: predicted == images.test_labels for name, predicted in predictions.items()}
-    only = [int((right[a] & ~right[b]).sum()) for a, b in ((BEST, PAPER), (PAPER, BEST))]
-    gain = mcnemar(*only, len(images.test))
+    only_best, only_paper = (int((right[a] & ~right[b]).sum()) for a, b in ((BEST, PAPER), (PAPER, BEST)))
+    gain = mcnemar(only_best, only_paper, len(images.test))
     metrics["gain"] = Metric(
         value=gain.value,
         low=gain.low,

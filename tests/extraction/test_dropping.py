@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from dcgan_analysis.conformance.networks import Snapshot
 from dcgan_analysis.errors import ArchitectureError, UnknownNameError
 from dcgan_analysis.extraction.dropping import drop_maps, map_layers, second_highest
 from dcgan_analysis.extraction.hypercolumns import column_scores, hypercolumns, pixel_columns
 from dcgan_analysis.models.tables import dcgan28_conditional, dcgan64, mlp_conditional
-from dcgan_analysis.testing.networks import Snapshot
 
 
 def test_dropped_maps_are_zero_everywhere_and_the_others_as_before(tiny_checkpoint):

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from dcgan_analysis.conformance.networks import Snapshot
 from dcgan_analysis.errors import AnnotationError
 from dcgan_analysis.page.explorer import Explorer
-from dcgan_analysis.testing.networks import Snapshot
 
 
 def test_a_walk_passes_its_points_and_the_middles_between_them(workspace):
