@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
 from dcgan_analysis.api.config import AnalysisConfig
 from dcgan_analysis.api.probing import LEARNED, TWIN
@@ -47,8 +47,11 @@ _BATCH, _BATCHNORM_BATCH = 64, 128
 
 
 class FilterSettings(AnalysisConfig):
-    """Which images are looked at, and with which BatchNorm statistics."""
+    """Which filters are shown, which images are looked at, and with which BatchNorm statistics."""
 
+    features: tuple[NonNegativeInt, ...] = Field(
+        default=(0, 1, 2, 3, 4, 5), min_length=1, description="numbers of the filters shown"
+    )
     split: Literal["train", "validation", "test", "extra", "unlabeled"] = Field(
         default="train", description="split whose images are looked at"
     )
@@ -60,6 +63,14 @@ class FilterSettings(AnalysisConfig):
         default=10_000, ge=2, description="training images at most, drawn by seed, for the re-estimation"
     )
     fit: Literal["exact", "resize"] = Field(default="exact", description="images of another shape: exact refuses")
+
+    @field_validator("features")
+    @classmethod
+    def _features_differ(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) < len(value):
+            msg = "must name each filter once"
+            raise ValueError(msg)
+        return value
 
 
 @dataclass(frozen=True)

@@ -61,9 +61,6 @@ class ActivationMaximizationConfig(FilterSettings):
     """Settings; weights are those of penalties beside responses in standard deviations of real ones."""
 
     taps: tuple[str, ...] = Field(default=(), description="layers looked at; empty: all that give features")
-    features: tuple[NonNegativeInt, ...] = Field(
-        default=(0, 1, 2, 3, 4, 5), min_length=1, description="numbers of the filters maximised"
-    )
     steps: PositiveInt = Field(default=96, description="steps of gradient ascent")
     rate: PositiveFloat = Field(default=0.05, description="learning rate of Adam; pixels count from -1 to 1")
     l2: NonNegativeFloat = Field(default=8.0, description="weight of the mean square distance from gray")

@@ -24,7 +24,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
+from pydantic import Field, PositiveInt, field_validator
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs, Table
@@ -81,9 +81,6 @@ class GuidedBackpropConfig(FilterSettings):
         "integrated-gradients, gradient-shap or occlusion",
     )
     tap: str = Field(default="", description="layer whose features are looked at; empty: the last conv layer")
-    features: tuple[NonNegativeInt, ...] = Field(
-        default=(0, 1, 2, 3, 4, 5), min_length=1, description="numbers of the features shown"
-    )
     top: PositiveInt = Field(default=6, description="images of the strongest responses, for each feature")
     measured: PositiveInt = Field(
         default=48, description="features that the numbers rest on: those shown, and the first others"

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, PositiveInt
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs, Table
@@ -58,9 +58,6 @@ class MaxActivationsConfig(FilterSettings):
     """Settings."""
 
     taps: tuple[str, ...] = Field(default=(), description="layers looked at; empty: all that give features")
-    features: tuple[NonNegativeInt, ...] = Field(
-        default=(0, 1, 2, 3, 4, 5), min_length=1, description="numbers of the filters shown"
-    )
     top: PositiveInt = Field(default=8, description="images shown for each filter")
     counted: PositiveInt = Field(default=50, description="strongest images of each filter that purity rests on")
 

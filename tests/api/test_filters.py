@@ -18,7 +18,7 @@ from dcgan_analysis.api.filters import (
 )
 from dcgan_analysis.api.probing import LEARNED, TWIN
 from dcgan_analysis.data import Dataset, DatasetSplit
-from dcgan_analysis.errors import AnalysisError, DatasetError, UnknownNameError
+from dcgan_analysis.errors import AnalysisError, ConfigError, DatasetError, UnknownNameError
 from dcgan_analysis.extraction import FeatureSpec
 from dcgan_analysis.models.tables import dcgan28_conditional, dcgan32, mlp_conditional
 from dcgan_analysis.stores.checkpoint import Checkpoint
@@ -129,6 +129,11 @@ def test_taps_and_filters_that_are_not_there_are_refused(small):
         check_filters(small, ["conv6", "conv1"], [0, 4], images)
     with pytest.raises(UnknownNameError, match="Unknown tap 'conv9'"):
         check_filters(small, ["conv9"], [0], images)
+
+
+def test_a_filter_named_twice_is_refused():
+    with pytest.raises(ConfigError, match="features: must name each filter once"):
+        FilterSettings.build({"features": [1, 2, 1]})
 
 
 def test_metrics_compare_the_network_with_its_twin(small):
