@@ -22,15 +22,15 @@ def test_activation_maximization_keeps_the_contract(dcgan_context):
 
 def test_more_steps_reach_a_stronger_response(run, make_images):
     def reached(steps):
-        result = run(ActivationMaximization(), make_images(train=20), **(FAST | {"steps": steps, "rate": 0.1}))
+        result = run(ActivationMaximization(), make_images(train=8), **(FAST | {"steps": steps, "rate": 0.1}))
         return np.array([row[3] for row in result.tables[1].rows])
 
-    assert (reached(30) > reached(1)).all()
+    assert (reached(16) > reached(1)).all()
 
 
 def test_images_found_depend_on_the_seed_alone(run, make_images, saved):
     first, second, other = (
-        saved(run(ActivationMaximization(), make_images(train=20), seed=seed, **FAST), "images") for seed in (0, 0, 1)
+        saved(run(ActivationMaximization(), make_images(train=8), seed=seed, **FAST), "images") for seed in (0, 0, 1)
     )
     assert first["conv5"].dtype == np.uint8
     assert first["conv5"].shape == (2, 3, 32, 32)
@@ -40,7 +40,7 @@ def test_images_found_depend_on_the_seed_alone(run, make_images, saved):
 
 def test_the_unit_lies_in_the_middle_and_pixels_that_it_does_not_see_stay_near_gray(run, make_images, saved):
     settings = {"taps": ("conv2",), "features": (0,), "steps": 30, "l2": 0.0, "tv": 0.0, "start": 0.0}
-    image = saved(run(ActivationMaximization(), make_images(train=20), **settings), "images")["conv2"][0].astype(int)
+    image = saved(run(ActivationMaximization(), make_images(train=8), **settings), "images")["conv2"][0].astype(int)
     changed = np.abs(image - 127.5).max(axis=0) > 1
     rows, columns = np.nonzero(changed)
     assert changed.any()
