@@ -50,7 +50,8 @@ def write_package(folder, name, source):
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
     """An environment that sees the packages of this one, with five plugins installed; returns its interpreter."""
-    pytest.importorskip("hatchling")
+    for needed in ("hatchling", "pip"):
+        pytest.importorskip(needed)
     root = tmp_path_factory.mktemp("installed")
     venv.create(root / "venv", symlinks=os.name != "nt")
     found = root / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"

@@ -11,7 +11,19 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "plugin-api.md").read_text(encoding="utf-8")
-PUBLIC = re.findall(r"^\| `(dcgan_analysis[\w.]*)` \|", PAGE, re.MULTILINE)
+ROWS = re.findall(r"^\| `(dcgan_analysis[\w.*]*)` \|", PAGE, re.MULTILINE)
+
+
+def modules(row):
+    """Return the modules that a row of the page stands for."""
+    package, star, _ = row.partition(".*")
+    if not star:
+        return [package]
+    folder = ROOT / Path(*package.split("."))
+    return [f"{package}.{path.stem}" for path in sorted(folder.glob("[!_]*.py"))]
+
+
+PUBLIC = [module for row in ROWS for module in modules(row)]
 BUILT_IN = sorted((ROOT / "plugins" / "dcgan_analysis_plugins").glob("*.py"))
 EXAMPLE = ROOT / "examples" / "dcgan-analysis-hello" / "dcgan_analysis_hello.py"
 
