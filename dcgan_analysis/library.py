@@ -145,11 +145,15 @@ def train(
     from dcgan_analysis.report.training_page import TrainingPage
     from dcgan_analysis.training import Trainer
     from dcgan_analysis.training.distributed import process_group
+    from dcgan_analysis.training.state import STATE, check_settings
 
     host = host or default_host()
     config = _training_config(settings, out, preset, limit, resume=resume)
     architecture = host.architectures[config.architecture].create(**config.parameters)
-    with process_group(choose_device(device)) as (processes, place):
+    chosen = choose_device(device)
+    if resume and (out / STATE).exists():
+        check_settings(out / STATE, config.resolved(chosen))
+    with process_group(chosen) as (processes, place):
         progress = progress if processes.first else silent
         dataset = load_dataset(config.dataset, data_root=data_root, registry=host.datasets, progress=progress)
         split = dataset.split(config.split)
@@ -182,11 +186,9 @@ def _training_config(
     from dcgan_analysis.training.presets import with_preset
 
     given = dict(settings) | ({"images": limit} if limit is not None else {})
-    if preset is not None:
-        given = with_preset(preset, given)
     state = out / "state.safetensors"
     if not state.exists():
-        return TrainingConfig.build(given)
+        return TrainingConfig.build(given if preset is None else with_preset(preset, given))
     if not resume:
         msg = f"'{out}' holds a training. Go on with it: --resume. Or train into another --out."
         raise TrainingError(msg)
@@ -194,6 +196,9 @@ def _training_config(
 
     saved, _ = read_header(state)
     known = {key: value for key, value in saved.items() if key in TrainingConfig.model_fields}
+    if preset is not None and preset != known.get("preset"):
+        # Another one than it began with: what differs will be named. The same one says nothing new.
+        given = with_preset(preset, given)
     if isinstance(given.get("parameters"), dict) and given.get("architecture", known["architecture"]) == known.get(
         "architecture"
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -26,7 +27,19 @@ if TYPE_CHECKING:
     from dcgan_analysis.training.config import TrainingConfig
     from dcgan_analysis.training.networks import AdversarialPair
 
-__all__ = ["OLDER", "STATE", "StateFile", "load_state", "not_finite", "read_header", "save_state", "written_or_told"]
+__all__ = [
+    "OLDER",
+    "STATE",
+    "StateFile",
+    "check_settings",
+    "load_state",
+    "not_finite",
+    "read_header",
+    "save_state",
+    "written_or_told",
+]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 STATE = "state.safetensors"
 """Name of the newest state in the folder of a training."""
@@ -91,8 +104,8 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         return json.loads(header["config"]), json.loads(header["progress"])
 
 
-def load_state(path: Path, pair: AdversarialPair, config: TrainingConfig) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Put a saved state into ``pair`` and return the ``progress`` and ``monitored`` saved with it.
+def check_settings(path: Path, config: TrainingConfig) -> None:
+    """Refuse to go on from a state with other settings, before anything long begins.
 
     Raises:
         TrainingError: If the file is unreadable, or was made with other settings: each that differs is named.
@@ -100,6 +113,17 @@ def load_state(path: Path, pair: AdversarialPair, config: TrainingConfig) -> tup
     saved, progress = read_header(path)
     with _readable(path):
         _same_settings(path, saved, progress, config)
+
+
+def load_state(path: Path, pair: AdversarialPair, config: TrainingConfig) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Put a saved state into ``pair`` and return the ``progress`` and ``monitored`` saved with it.
+
+    Raises:
+        TrainingError: If the file is unreadable, or was made with other settings: each that differs is named.
+    """
+    check_settings(path, config)
+    _, progress = read_header(path)
+    with _readable(path):
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
         _restore(pair, tensors)
@@ -120,10 +144,17 @@ def _readable(path: Path) -> Iterator[None]:
 
 def _same_settings(path: Path, saved: dict[str, Any], progress: dict[str, Any], config: TrainingConfig) -> None:
     now, free = config.model_dump(mode="json"), free_settings(config)
+    unknown = sorted(saved.keys() ^ now.keys())
+    if unknown:
+        msg = (
+            f"Training state '{path}' was saved by another version of dcgan-analysis, whose settings differ in: "
+            f"{', '.join(unknown)}. Go on with that version, or train into another --out."
+        )
+        raise TrainingError(msg)
     differing = [
-        f"{key} (saved {saved.get(key)!r}, now {now.get(key)!r})"
-        for key in sorted(saved.keys() | now.keys())
-        if key not in free and saved.get(key) != now.get(key)
+        f"{key} (saved {saved[key]!r}, now {now[key]!r})"
+        for key in sorted(now)
+        if key not in free and saved[key] != now[key]
     ]
     if differing:
         msg = (
@@ -213,10 +244,11 @@ def written_or_told(folder: Path, saved_step: int | None) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
+        full = getattr(error, "errno", None) in _FULL or any(f"os error {code}" in str(error) for code in _FULL)
         reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
         kept = "no state was saved before" if saved_step is None else f"the state of step {saved_step:,} is whole"
         msg = (
             f"The training cannot be saved in '{folder}': {reason}. Nothing half-written was kept, and {kept}. "
-            "Make room and go on with --resume."
+            f"{'Make room' if full else 'Free the way'} and go on with --resume."
         )
         raise TrainingError(msg) from None

@@ -24,20 +24,17 @@ import torch
 
 from dcgan_analysis.atomic import write_text
 from dcgan_analysis.errors import TrainingError
-from dcgan_analysis.extraction.taps import capture
 from dcgan_analysis.training.batches import Ahead, check_split
 from dcgan_analysis.training.distributed import ALONE, Processes
-from dcgan_analysis.training.feature_probe import FeatureProbe
 from dcgan_analysis.training.inputs import Inputs, Minibatch
-from dcgan_analysis.training.monitors import Monitors
-from dcgan_analysis.training.networks import AdversarialPair, apply
+from dcgan_analysis.training.measures import Measures
+from dcgan_analysis.training.networks import AdversarialPair
 from dcgan_analysis.training.outcome import make_checkpoint
-from dcgan_analysis.training.samples import save_grid
 from dcgan_analysis.training.state import StateFile, load_state, not_finite, save_state, written_or_told
 from dcgan_analysis.training.watching import Steps, TensorBoard, Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -49,7 +46,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Trainer"]
 
-_SAMPLES = 64
 # Steps between two looks at the losses: reading a number waits for the device.
 _LOOK_EVERY = 10
 
@@ -108,10 +104,8 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self._seconds = 0.0
         self._sums = self._no_sums()
-        self._monitors = Monitors(self._inputs.real(_SAMPLES))
-        self._probe: FeatureProbe | None = None
-        if config.probe_every and split.labels is not None:
-            self._probe = FeatureProbe(split.images, split.labels, config.probe_images, config.seed)
+        self._speed = 0.0
+        self._measures = Measures(self.config, self._inputs, split)
         self._states = StateFile(folder, config.keep_states)
         self._saved_step: int | None = None
         self._finished: tuple[int, Checkpoint] | None = None
@@ -142,7 +136,7 @@ class Trainer:
         self._sums = self._no_sums()
         self._sums.values += torch.tensor(progress["sums"], device=self.device)
         self._sums.steps = progress["summed_steps"]
-        self._monitors.pictures = monitored
+        self._measures.monitors.pictures = monitored
         self._saved_step = self.step
         return True
 
@@ -245,6 +239,7 @@ class Trainer:
             raise self._diverged(self.step, broken)
         means, self._sums = self._sums.means(), self._no_sums()
         if not self.processes.first:
+            self._saved_step = self.step
             return
         with written_or_told(self.folder, self._saved_step):
             checkpoint = self.checkpoint()
@@ -256,44 +251,25 @@ class Trainer:
                 "learning_rate": self.pair.set_learning_rate(max(0, self.step - 1) / self.steps),
                 "images_per_second": self._speed,
                 "seconds": self._seconds,
-                "samples": self._save_samples(checkpoint),
+                "samples": self._measures.save_samples(checkpoint, self.folder),
+                **self._measures.read_monitors(self.pair, self.step, means),
+                **self._measures.probe(checkpoint, self.device, last=self.step == self.steps),
             }
-            row |= self._measure(checkpoint, means)
+            best = max((past.get("feature_accuracy", 0.0) for past in self.history), default=0.0)
+            if row.get("feature_accuracy", 0.0) > best:
+                checkpoint.save(self.folder / "best.safetensors")
             self.history.append(row)
             write_text(self.folder / "history.json", json.dumps(self.history, indent=1))
             self._save_state()
         for watcher in told:
             watcher.interval(self.folder, row)
 
-    def _save_samples(self, checkpoint: Checkpoint) -> str:
-        labels = None
-        if self.architecture.classes:
-            labels = torch.arange(_SAMPLES) % self.architecture.classes
-        images = checkpoint.sample(_SAMPLES, seed=self.config.seed, labels=labels)
-        name = f"samples/epoch-{self.epoch:07.2f}.png"
-        save_grid(self._inputs.preprocessing.to_bytes(images), self.folder / name)
-        return name
-
-    def _measure(self, checkpoint: Checkpoint, means: Mapping[str, float]) -> dict[str, Any]:
-        """Read the monitors and, where it is due, the feature accuracy; keep the best checkpoint."""
-        generator = self.pair.plain("generator", averaged=False).train()
-        z, labels = self._inputs.fixed(_SAMPLES)
-        hidden = [layer.name for layer in self.architecture.generator_layers[:-1]]
-        with torch.no_grad(), capture(generator, hidden) as activations:
-            samples = apply(generator, z.to(self.device), labels)
-        reading = self._monitors.read(self.step, means, samples, activations)
-        measured: dict[str, Any] = {**reading.numbers, "warnings": reading.warnings}
-        due = self.config.probe_every and self.step % (self.order.steps_per_epoch * self.config.probe_every) == 0
-        if self._probe is not None and (due or self.step == self.steps):
-            accuracy, n = self._probe.accuracy(checkpoint, str(self.device))
-            measured |= {"feature_accuracy": accuracy, "feature_images": n}
-            if accuracy > max((row.get("feature_accuracy", 0.0) for row in self.history), default=0.0):
-                checkpoint.save(self.folder / "best.safetensors")
-        return measured
-
     def _save_state(self) -> None:
-        if not self.processes.first:
-            return
+        if self.processes.first:
+            self._write_state()
+        self._saved_step = self.step
+
+    def _write_state(self) -> None:
         broken = not_finite(self.pair)
         if broken:
             raise self._diverged(self.step, broken)
@@ -308,8 +284,7 @@ class Trainer:
         with written_or_told(self.folder, self._saved_step):
             if self._saved_step is not None and self._saved_step != self.step:
                 self._states.set_aside(self._saved_step)
-            save_state(self._states.path, self.pair, self.config, progress, self._monitors.pictures)
-        self._saved_step = self.step
+            save_state(self._states.path, self.pair, self.config, progress, self._measures.monitors.pictures)
 
     def checkpoint(self) -> Checkpoint:
         """Return the networks as they are, with BatchNorm statistics of clean data; see ``make_checkpoint``."""

@@ -68,7 +68,7 @@ def test_a_resume_needs_no_settings_and_says_where_it_goes_on(train, cli, tmp_pa
     )
 
 
-def test_a_preset_is_trained_with_other_settings_in_its_place(cli, tmp_path):
+def test_a_preset_is_trained_with_other_settings_in_its_place(cli, tmp_path, complains):
     out = tmp_path / "training"
     words = ["dataset=digits", "parameters.width=4", "batch_size=16", "epochs=1", "precision=float32"]
     cli("train", "svhn", "--out", out, "--limit", 32, *(w for s in words for w in ("--set", s))).assert_success()
@@ -77,6 +77,10 @@ def test_a_preset_is_trained_with_other_settings_in_its_place(cli, tmp_path):
     assert (training["preset"], training["z_prior"], training["learning_rate"]) == ("svhn", "normal", 5e-4)
     assert (training["parameters"], training["images"]) == ({"width": 4, "z_size": 100}, 32)
     assert "Recipe: the paper&#39;s." in (out / "report.html").read_text(encoding="utf-8")
+    # The preset says nothing new on a resume: what was given in its place stays.
+    cli("train", "svhn", "--out", out, "--resume").assert_success()
+    assert cli("show", out, "--json").json()["training"] == training
+    complains(cli("train", "cifar10", "--out", out, "--resume"), "other settings, saved at step 2: architecture")
 
 
 def test_an_unknown_preset_is_refused(cli, tmp_path, complains):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -86,4 +88,15 @@ def test_a_foreign_file_is_refused(trained, make_trainer, with_progress):
     save_file({"x": torch.zeros(1)}, trained.folder / "state.safetensors", metadata=header)
 
     with pytest.raises(TrainingError, match="cannot be read"):
+        make_trainer().resume()
+
+
+def test_a_state_of_another_version_is_told_from_other_settings(trained, make_trainer):
+    path = trained.folder / "state.safetensors"
+    settings = trained.config.model_dump(mode="json")
+    del settings["mirror"]
+    header = {"config": json.dumps(settings), "progress": "{}"}
+    save_file({"x": torch.zeros(1)}, path, metadata=header)
+
+    with pytest.raises(TrainingError, match=r"saved by another version of dcgan-analysis, .*differ in: mirror\. Go on"):
         make_trainer().resume()

@@ -1,0 +1,82 @@
+"""What is measured at the end of an interval: samples, monitors, and the feature accuracy where it is due."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from dcgan_analysis.extraction.taps import capture
+from dcgan_analysis.training.feature_probe import FeatureProbe
+from dcgan_analysis.training.monitors import Monitors
+from dcgan_analysis.training.networks import apply
+from dcgan_analysis.training.samples import save_grid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from dcgan_analysis.data.dataset import DatasetSplit
+    from dcgan_analysis.stores.checkpoint import Checkpoint
+    from dcgan_analysis.training.config import TrainingConfig
+    from dcgan_analysis.training.inputs import Inputs
+    from dcgan_analysis.training.networks import AdversarialPair
+
+__all__ = ["Measures"]
+
+_SAMPLES = 64
+
+
+class Measures:
+    """Measures a pair of networks, always on the same latent vectors and images.
+
+    Args:
+        config: The settings.
+        inputs: Of the training.
+        split: The images; their labels serve the feature accuracy.
+    """
+
+    def __init__(self, config: TrainingConfig, inputs: Inputs, split: DatasetSplit) -> None:
+        self._config = config
+        self._inputs = inputs
+        self.monitors = Monitors(inputs.real(_SAMPLES))
+        self._probe: FeatureProbe | None = None
+        if config.probe_every and split.labels is not None:
+            self._probe = FeatureProbe(split.images, split.labels, config.probe_images, config.seed)
+
+    def save_samples(self, checkpoint: Checkpoint, folder: Path) -> str:
+        """Write the sample grid of a checkpoint and return its path in the folder."""
+        classes = checkpoint.architecture.classes
+        labels = torch.arange(_SAMPLES) % classes if classes else None
+        images = checkpoint.sample(_SAMPLES, seed=self._config.seed, labels=labels)
+        name = f"samples/epoch-{checkpoint.metadata.epoch:07.2f}.png"
+        save_grid(self._inputs.preprocessing.to_bytes(images), folder / name)
+        return name
+
+    def read_monitors(self, pair: AdversarialPair, step: int, means: Mapping[str, float]) -> dict[str, Any]:
+        """Return the monitors' numbers and, as ``warnings``, what they warn of.
+
+        They look at the generator in training, normalised by the statistics of the samples, not at its average.
+        """
+        generator = pair.plain("generator", averaged=False).train()
+        z, labels = self._inputs.fixed(_SAMPLES)
+        hidden = [layer.name for layer in pair.architecture.generator_layers[:-1]]
+        with torch.no_grad(), capture(generator, hidden) as activations:
+            samples = apply(generator, z.to(pair.device), labels)
+        reading = self.monitors.read(step, means, samples, activations)
+        return {**reading.numbers, "warnings": reading.warnings}
+
+    def probe(self, checkpoint: Checkpoint, device: torch.device, *, last: bool) -> dict[str, Any]:
+        """Return the feature accuracy and of how many images, where it is due; it always is at the end.
+
+        Args:
+            checkpoint: Whose features.
+            device: Where they are computed.
+            last: Whether the training is over.
+        """
+        every = self._config.probe_every
+        due = every and checkpoint.metadata.step % (self._inputs.order.steps_per_epoch * every) == 0
+        if self._probe is None or not (due or last):
+            return {}
+        accuracy, n = self._probe.accuracy(checkpoint, str(device))
+        return {"feature_accuracy": accuracy, "feature_images": n}
