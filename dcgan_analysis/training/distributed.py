@@ -11,11 +11,10 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import distributed, nn
-from torch.distributed.nn.functional import all_reduce
 
 from dcgan_analysis.errors import TrainingError
 
@@ -109,9 +108,24 @@ def process_group(device: torch.device) -> Iterator[tuple[Processes, torch.devic
             distributed.destroy_process_group()
 
 
+class _SumOverAll(torch.autograd.Function):
+    """Sum over all processes. Each of them uses the sum, so gradients are summed likewise."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        summed = values.clone()
+        distributed.all_reduce(summed)
+        return summed
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        summed = gradients[0].clone()
+        distributed.all_reduce(summed)
+        return summed
+
+
 def _sum_over_all(values: Tensor) -> Tensor:
-    """Sum over all processes, through which gradients flow."""
-    summed: Tensor = all_reduce(values)  # type: ignore[no-untyped-call]
+    summed: Tensor = _SumOverAll.apply(values)  # type: ignore[no-untyped-call]
     return summed
 
 

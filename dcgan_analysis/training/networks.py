@@ -79,9 +79,8 @@ class AdversarialPair:
         self._generator: nn.Module = self.generator
         self._judge_both: nn.Module = _JudgeBoth(self.discriminator)
         if processes.count > 1:
-            # Buffers stay each process's own: only re-estimated statistics ever leave the training.
-            self._generator = DistributedDataParallel(self.generator, broadcast_buffers=False)
-            self._judge_both = DistributedDataParallel(self._judge_both, broadcast_buffers=False)
+            self._generator = DistributedDataParallel(self.generator)
+            self._judge_both = DistributedDataParallel(self._judge_both)
 
     def _place(self, network: nn.Module, source: torch.Generator) -> nn.Module:
         initialise(network, source)

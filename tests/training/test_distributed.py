@@ -43,7 +43,7 @@ def train_together(tmp_path):
         runs = [(each.config, each.architecture, each.split, each.folder) for each in trainers]
         (tmp_path / "runs").write_bytes(pickle.dumps(runs))
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-c", TRAINING, str(tmp_path / "runs")]
+        command = [sys.executable, "-W", "error", "-c", TRAINING, str(tmp_path / "runs")]
         started = [
             subprocess.Popen(
                 command, env=os.environ | address | {"RANK": rank, "LOCAL_RANK": rank}, stderr=-1, text=True
