@@ -125,7 +125,7 @@ class _SumOverAll(torch.autograd.Function):
 
 
 def _sum_over_all(values: Tensor) -> Tensor:
-    summed: Tensor = _SumOverAll.apply(values)  # type: ignore[no-untyped-call]
+    summed: Tensor = _SumOverAll.apply(values)
     return summed
 
 
