@@ -79,7 +79,7 @@ def solve_gram(
     objective, error = torch.empty(2, count, dtype=torch.float64, device=product.device)
     steps = torch.zeros(count, dtype=torch.int64, device=product.device)
     start: dict[int, torch.Tensor] = {}
-    for c in torch.unique(problems.c):
+    for c in dict.fromkeys(problems.c.tolist()):
         index = (problems.c == c).nonzero().squeeze(1)
         own = inner.take(index)
         classes = own.positive.tolist()
@@ -89,7 +89,7 @@ def solve_gram(
         dual[index[:, None], used[None]] = found
         if progress is not None:
             worst, most = float(error[index].max()), int(steps[index].max())
-            progress(f"L2-SVM, C = {float(c):g}: {most} steps on the Gram matrix, error {worst:.1e}")
+            progress(f"L2-SVM, C = {c:g}: {most} steps on the Gram matrix, error {worst:.1e}")
     return GramFit(dual, objective, error, steps)
 
 
