@@ -168,8 +168,8 @@ class _Bench:
             result = self._result(own, checkpoint)
         except DcganAnalysisError as error:
             return Row(method, nothing, f"{NOT_RUN}{error}", own=True)
-        metrics = tuple(None if name is None else result.metrics.get(name) for name in own.metrics)
-        return Row(method, metrics, _remark(result, metrics), own=True)
+        found = [None if name is None else result.metrics.get(name) for name in own.metrics]
+        return Row(method, *_fitting(self.table, result, found), own=True)
 
     def _checkpoint(self, own: OwnRow, given: str | Path | None) -> Checkpoint | None:
         if own.checkpoint is None:
@@ -242,15 +242,27 @@ class _Bench:
         )
 
 
-def _remark(result: Result, metrics: tuple[Metric | None, ...]) -> str:
+def _fitting(
+    table: PublishedTable, result: Result, found: list[Metric | None]
+) -> tuple[tuple[Metric | None, ...], str]:
+    """Return the metrics that may stand in their columns, and the remark, which names the others."""
     parts = [f"smoke run, {result.limit:,} images a split"] if result.limit is not None else []
     tested = result.dataset.splits.get("test") if result.dataset else None
     if tested is not None:
         parts.append(f"{tested.n:,} test images")
-    if not any(metrics):
+    metrics = [
+        metric if metric is None or table.says.get(column, "") in metric.description else None
+        for column, metric in zip(table.columns, found, strict=True)
+    ]
+    parts += [
+        f"instead: {metric_text(metric)}, {metric.description}"
+        for metric, kept in zip(found, metrics, strict=True)
+        if metric is not None and kept is None
+    ]
+    if not any(found):
         headline = result.metrics[result.headline]
         parts.append(f"instead: {result.headline} {metric_text(headline)}, {headline.description}")
-    return "; ".join(parts)
+    return tuple(metrics), "; ".join(parts)
 
 
 def _finished(out: Path) -> list[Result]:

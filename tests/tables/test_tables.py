@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -99,6 +100,13 @@ def test_other_images_under_the_same_name_are_another_run(table, runs, host):
     assert "not run" in own(table(gather_only=True))["ours"].remark
     table()
     assert len(runs()) == 2
+
+
+def test_a_number_of_something_else_does_not_stand_in_the_column(table, monkeypatch):
+    monkeypatch.setattr(gather, "TABLES", {1: replace(TOY, says={"brightness": "400 labels per class"})})
+    row = own(table())["ours"]
+    assert row.metrics == (None, None)
+    assert "30 test images; instead: " in row.remark
 
 
 def test_a_damaged_run_is_no_finished_run(table, tmp_path):
