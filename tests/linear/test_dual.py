@@ -8,7 +8,8 @@ from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.linear import dual
 from dcgan_analysis.linear.design import Design
 from dcgan_analysis.linear.dual import fit_draws
-from dcgan_analysis.linear.gram import gram
+from dcgan_analysis.linear.gram import gram, solve_gram
+from dcgan_analysis.linear.path import as_problems
 from dcgan_analysis.linear.rows import ArrayRows
 from dcgan_analysis.linear.svm import L2SVM
 
@@ -76,3 +77,25 @@ def test_values_that_bfloat16_cannot_hold_are_multiplied_in_float32():
     features = torch.from_numpy(rng.standard_normal((40, 30)).astype(np.float32))
     found = gram(Design(ArrayRows(features), 0.0, "cpu"), torch.arange(40))
     torch.testing.assert_close(found, features @ features.T)
+
+
+def test_a_grid_is_solved_through_the_gram_matrix_in_few_steps(make_features, liblinear_objective):
+    features, labels = make_features(150, 700, 3)
+    exact = [L2SVM(C=c, solver="primal", tol=1e-9).fit(features.astype(np.float64), labels).objective_ for c in GRID]
+    design = Design(ArrayRows(features), 1.0, "cpu")
+    fit = solve_gram(design, as_problems(design, labels, np.ones(150), GRID, 3), tol=1e-5, max_iter=200)
+    np.testing.assert_allclose(fit.objective.reshape(2, 3), exact, rtol=2e-5)
+    coef = design.exact_adjoint(fit.dual).double().numpy().reshape(2, 3, -1)
+    for c, found, own in zip(GRID, fit.objective.reshape(2, 3), coef, strict=True):
+        np.testing.assert_allclose(
+            liblinear_objective(own[:, :-1], own[:, -1], features, labels, [0, 1, 2], c), found, rtol=2e-5
+        )
+    assert fit.steps.max() < 60
+
+
+def test_problems_that_cannot_be_finished_say_so(make_features):
+    from sklearn.exceptions import ConvergenceWarning
+
+    features, labels = make_features(60, 100, 3)
+    with pytest.warns(ConvergenceWarning, match="stopped at a relative error"):
+        fit_draws(features, labels, [np.arange(60)], [10.0], features, max_iter=2)
