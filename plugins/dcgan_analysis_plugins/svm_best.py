@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.linear import RowSource
     from dcgan_analysis.stores.features import FeatureStore
 
-__all__ = ["Kitchen", "Recipe", "SvmBest", "SvmBestConfig"]
+__all__ = ["Recipe", "Selection", "SvmBest", "SvmBestConfig"]
 
 PAPER, BEST = "paper", "best"
 _TOLERANCE = 1e-4  # of fits that choose, as in linear.probe
@@ -125,11 +125,11 @@ class Step:
     kept: bool
 
 
-def cook(recipe: Recipe, changes: Iterable[Mapping[str, Any]]) -> Recipe:
+def changed(recipe: Recipe, changes: Iterable[Mapping[str, Any]]) -> Recipe:
     """Return the recipe after some changes.
 
     Example:
-        >>> cook(Recipe(4), [{"root": True}, {"without": ("conv1",)}, {"without": ("conv2",)}]).without
+        >>> changed(Recipe(4), [{"root": True}, {"without": ("conv1",)}, {"without": ("conv2",)}]).without
         ('conv1', 'conv2')
     """
     for change in changes:
@@ -138,7 +138,7 @@ def cook(recipe: Recipe, changes: Iterable[Mapping[str, Any]]) -> Recipe:
 
 
 @dataclass
-class Kitchen:
+class Selection:
     """Features under any recipe, and how they do on held-out images; stores are opened when first asked for."""
 
     context: RunContext
@@ -217,9 +217,9 @@ def mirror(split: DatasetSplit) -> DatasetSplit:
     return replace(split, images=np.ascontiguousarray(split.images[..., ::-1]), source=f"{split.source}, mirrored")
 
 
-def choose_steps(kitchen: Kitchen, config: SvmBestConfig) -> list[Step]:
+def choose_steps(selection: Selection, config: SvmBestConfig) -> list[Step]:
     """Try one change after the other on held-out training images; keep what helps."""
-    taps = kitchen.taps() if config.layers else []
+    taps = selection.taps() if config.layers else []
     changes: list[tuple[str, dict[str, Any]]] = [
         *([("signed square root", {"root": True})] if config.root else []),
         *([("standardised", {"standardise": True})] if config.standardise else []),
@@ -227,14 +227,14 @@ def choose_steps(kitchen: Kitchen, config: SvmBestConfig) -> list[Step]:
         *((f"pooled to {grid}x{grid}", {"grid": grid}) for grid in config.grids if grid != config.grid),
         *((f"without {tap}", {"without": (tap,)}) for tap in taps),
     ]
-    recipe, found = kitchen.paper, [Step("paper", {}, kitchen.choose(kitchen.paper), 0.0, kept=True)]
+    recipe, found = selection.paper, [Step("paper", {}, selection.choose(selection.paper), 0.0, kept=True)]
     best = found[0].choice.accuracy
     for number, (name, change) in enumerate(changes):
-        kitchen.context.progress("steps of the best preset", number, len(changes))
-        tried = cook(recipe, [change])
+        selection.context.progress("steps of the best preset", number, len(changes))
+        tried = changed(recipe, [change])
         if taps and len(tried.without) == len(taps):
             continue  # one layer must stay
-        choice = kitchen.choose(tried)
+        choice = selection.choose(tried)
         gain = choice.accuracy - best
         found.append(Step(name, change, choice, gain, kept=gain > 0))
         if gain > 0:
@@ -242,11 +242,13 @@ def choose_steps(kitchen: Kitchen, config: SvmBestConfig) -> list[Step]:
     return found
 
 
-def ablate(kitchen: Kitchen, found: Sequence[Step]) -> dict[str, float]:
+def ablate(selection: Selection, found: Sequence[Step]) -> dict[str, float]:
     """Take each kept step back alone; return its name -> held-out accuracy without it."""
     kept = [step for step in found[1:] if step.kept]
     return {
-        step.name: kitchen.choose(cook(kitchen.paper, [other.change for other in kept if other is not step])).accuracy
+        step.name: selection.choose(
+            changed(selection.paper, [other.change for other in kept if other is not step])
+        ).accuracy
         for step in kept
     }
 
@@ -266,15 +268,15 @@ class SvmBest:
         """Choose on held-out training images, then test both presets once."""
         with context.stage("images"):
             images = labelled_images(context, test=config.test, validation=config.validation)
-        kitchen = Kitchen(context, config, images)
+        selection = Selection(context, config, images)
         with context.stage("steps on held-out images"):
-            found = choose_steps(kitchen, config)
+            found = choose_steps(selection, config)
         with context.stage("ablation on held-out images"):
-            taken_back = ablate(kitchen, found) if config.ablation else {}
-        recipes = {BEST: cook(kitchen.paper, [step.change for step in found if step.kept]), PAPER: kitchen.paper}
+            taken_back = ablate(selection, found) if config.ablation else {}
+        recipes = {BEST: changed(selection.paper, [step.change for step in found if step.kept]), PAPER: selection.paper}
         with context.stage("refit and test"):
-            predictions = {name: kitchen.predict(recipe) for name, recipe in recipes.items()}
-        choices = {name: kitchen.choose(recipe) for name, recipe in recipes.items()}
+            predictions = {name: selection.predict(recipe) for name, recipe in recipes.items()}
+        choices = {name: selection.choose(recipe) for name, recipe in recipes.items()}
         table = _steps_table(found, taken_back)
         with context.stage("figures"):
             save_predictions(context, images, predictions)

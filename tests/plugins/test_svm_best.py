@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dcgan_analysis_plugins.svm_best import Recipe, SvmBest, cook, mirror
+from dcgan_analysis_plugins.svm_best import Recipe, SvmBest, changed, mirror
 from dcgan_analysis_plugins.svm_cifar import SvmCifar
 
 from dcgan_analysis import linear
@@ -78,7 +78,7 @@ def test_the_scaler_sees_no_held_out_row_while_choosing_and_no_test_row_ever(run
 
 
 def test_changes_add_up_and_mirrored_images_come_back():
-    recipe = cook(Recipe(4), [{"root": True}, {"without": ("a",)}, {"grid": 2}, {"without": ("b",)}])
+    recipe = changed(Recipe(4), [{"root": True}, {"without": ("a",)}, {"grid": 2}, {"without": ("b",)}])
     assert recipe == Recipe(2, root=True, without=("a", "b"))
     images = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 1, 3, 4)
     split = DatasetSplit(images, None, ["a", "b"])
