@@ -8,13 +8,15 @@ from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     import torch
     from torch import Tensor
 
     from dcgan_analysis.stores.checkpoint import Checkpoint
 
-__all__ = ["Sampler", "class_labels"]
+__all__ = ["Sampler", "class_labels", "realism"]
 
 _BATCH = 64
 
@@ -100,3 +102,49 @@ class Sampler:
         if not pages:
             return np.empty((0, *self.checkpoint.architecture.image_shape), np.uint8)
         return np.concatenate(pages)
+
+
+def realism(
+    checkpoint: Checkpoint,
+    device: torch.device,
+    images: Mapping[str, np.ndarray],
+    plain: np.ndarray,
+    label: int | None = None,
+) -> dict[str, float]:
+    """Return how real a checkpoint's own discriminator takes images to be, beside plain samples.
+
+    Args:
+        checkpoint: Whose discriminator; without one nothing is returned.
+        device: Where to compute.
+        images: Name -> uint8 (N, C, H, W).
+        plain: Plain samples, uint8 (M, C, H, W).
+        label: Class of all images, for a conditional discriminator.
+
+    Returns:
+        Name -> share of plain samples that it takes for less real, mean over the images; 0.5: as real as a sample.
+    """
+    import numpy as np
+    import torch
+
+    from dcgan_analysis.data.preprocessing import Preprocessing
+
+    if not checkpoint.has("discriminator"):
+        return {}
+    network = checkpoint.discriminator().to(device)
+    prepare = Preprocessing.for_range(checkpoint.architecture.image_shape, checkpoint.metadata.image_range)
+
+    def logits(page: np.ndarray) -> np.ndarray:
+        labels = class_labels(checkpoint, len(page), label)
+        found = []
+        with torch.inference_mode():
+            for start in range(0, len(page), _BATCH):
+                chosen = slice(start, start + _BATCH)
+                inputs = [prepare(page[chosen]).to(device)]
+                if labels is not None:
+                    inputs.append(labels[chosen].to(device))
+                found.append(network(*inputs).float().cpu())
+        values: np.ndarray = torch.cat(found).numpy()
+        return values
+
+    usual = np.sort(logits(plain))
+    return {name: float((np.searchsorted(usual, logits(page)) / len(usual)).mean()) for name, page in images.items()}

@@ -92,8 +92,8 @@ class PerceptualEmbedding:
         if self._grid is not None and maps.dim() == 4:
             maps = pool_to_grid(maps, self._grid)
         units = F.normalize(maps.reshape(n, channels, -1).float(), dim=1)
-        weight: float = (units.shape[2] * len(self._taps)) ** -0.5
-        return units.flatten(1) * weight
+        rows: Tensor = units.flatten(1) / (units.shape[2] * len(self._taps)) ** 0.5
+        return rows
 
 
 def discriminator_embedding(

@@ -6,12 +6,14 @@
 2. The measure: an attribute classifier is trained on real images and tested on held-out ones; it says what each of many
    samples shows. For many triples of exemplars that clearly show a, b and c: does the result show what the
    expression asks for? With three exemplars and with one, in latent space and on pixels.
-3. Controls: plain samples, and the average of c alone, which is the result without the vector a - b.
+3. Controls: plain samples, and the average of c alone, which is the result without the vector a - b. A blend of pixels
+   may satisfy the classifier and look like nothing: the discriminator says how real the results are.
 
 Consumes a checkpoint with a generator and a dataset with attributes, or with classes; then the measured properties
 brightness and slant are what is moved from one class to another. In a conditional generator all is of one class.
 Produces ``success`` (latent, averaged), ``one_exemplar_success``, ``pixel_success``, ``pixel_one_exemplar_success``,
-``c_alone``, ``chance``, ``averaging_gain``, and exemplars.json, which repeats the figure.
+``c_alone``, ``chance``, ``averaging_gain``, ``realism``, ``pixel_realism``, and exemplars.json, which repeats the
+figure.
 
 Reference: Radford, Metz, Chintala, ICLR 2016, arXiv 1511.06434, section 6.3.2 and Figure 7.
 Beyond the paper: everything in 2 and 3. In the paper exemplars were picked by eye and results looked at.
@@ -42,10 +44,10 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.attributes import Judge
     from dcgan_analysis.api.sampling import Sampler
 
-__all__ = ["LatentArithmetic", "LatentArithmeticConfig", "combine", "combine_pixels", "with_neighbours"]
+__all__ = ["LatentArithmetic", "LatentArithmeticConfig"]
 
 AUTO = "auto"
-_NEIGHBOURS = 8
+_PLAIN = 256
 _CENTRE_FRAME = "#0072b2"
 
 
@@ -87,35 +89,6 @@ class Found:
     margins: np.ndarray
 
 
-def combine(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    """Return mean(a) - mean(b) + mean(c) of latent vectors (..., E, Z): (..., Z).
-
-    Example:
-        >>> import torch
-        >>> combine(torch.tensor([[1.0], [3.0]]), torch.tensor([[1.0]]), torch.tensor([[5.0]])).tolist()
-        [6.0]
-    """
-    return a.mean(-2) - b.mean(-2) + c.mean(-2)
-
-
-def combine_pixels(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """Return the same sum on images, uint8 (E, C, H, W) each, cut to 0 .. 255: uint8 (C, H, W)."""
-    import numpy as np
-
-    total = a.mean(axis=0) - b.mean(axis=0) + c.mean(axis=0)
-    image: np.ndarray = np.rint(total).clip(0, 255).astype(np.uint8)
-    return image
-
-
-def with_neighbours(centre: Tensor, noise: float, source: np.random.Generator) -> Tensor:
-    """Return a latent vector (Z,) in the middle of 8 neighbours: (9, Z), row 4 is itself."""
-    import torch
-
-    shifts = torch.from_numpy(source.uniform(-noise, noise, (_NEIGHBOURS + 1, len(centre)))).to(centre.dtype)
-    shifts[_NEIGHBOURS // 2] = 0
-    return centre + shifts
-
-
 def find(context: RunContext, config: LatentArithmeticConfig, judge: Judge, sampler: Sampler, z: Tensor) -> Found:
     """Judge samples (N, Z) and take those that clearly show a, b and c.
 
@@ -146,9 +119,11 @@ def find(context: RunContext, config: LatentArithmeticConfig, judge: Judge, samp
 def try_triples(
     context: RunContext, config: LatentArithmeticConfig, sampler: Sampler, z: Tensor, found: Found
 ) -> dict[str, np.ndarray]:
-    """Compute many expressions and judge them: way of computing -> (triples,) whether the result is as asked."""
+    """Compute many expressions: way of computing -> (triples, C, H, W), uint8."""
     import numpy as np
     import torch
+
+    from dcgan_analysis.models.arithmetic import combine, combine_pixels
 
     rng = context.rng("triples")
     chosen = [
@@ -169,7 +144,7 @@ def try_triples(
     rows = list(zip(*places, strict=True))
     images["pixels"] = np.stack([combine_pixels(*(shown[place] for place in row)) for row in rows])
     images["pixels, one exemplar"] = np.stack([combine_pixels(*(shown[place[:1]] for place in row)) for row in rows])
-    return {way: matches(found.judge, found.judge(page), found.expression.result) for way, page in images.items()}
+    return images
 
 
 class LatentArithmetic:
@@ -186,17 +161,26 @@ class LatentArithmetic:
     def run(self, context: RunContext, config: LatentArithmeticConfig) -> Result:
         """Train the judge, find exemplars, try many triples, and draw one."""
         from dcgan_analysis.api.attributes import judge_table, train_judge
-        from dcgan_analysis.api.sampling import Sampler
+        from dcgan_analysis.api.sampling import Sampler, realism
 
         picked = _given(context, config)
-        sampler = Sampler(context.checkpoint, context.device, context.progress)
+        checkpoint = context.checkpoint
+        label = config.label if checkpoint.architecture.classes else None
+        sampler = Sampler(checkpoint, context.device, context.progress)
         with context.stage("attribute classifier"):
             judge = train_judge(context, steps=config.classifier_steps)
         with context.stage("exemplars"):
             z = context.checkpoint.latents(config.samples, context.seed)
             found = find(context, config, judge, sampler, z)
         with context.stage(f"{config.triples} triples"):
-            right = try_triples(context, config, sampler, z, found)
+            images = try_triples(context, config, sampler, z, found)
+            right = {
+                way: matches(found.judge, found.judge(page), found.expression.result) for way, page in images.items()
+            }
+            plain = z[:_PLAIN]
+            real = realism(
+                checkpoint, context.device, images, sampler(plain, _labels(context, config, len(plain))), label
+            )
             right["plain samples"] = matches(found.judge, found.margins, found.expression.result)
         shown = picked or _first(context, config, found)
         with context.stage("figures"):
@@ -211,8 +195,8 @@ class LatentArithmetic:
             config,
             title=f"{a} - {b} + {c} in {context.checkpoint.name}",
             headline="success",
-            metrics=_metrics(config, right, found),
-            tables=[_ways(right), _pools(found), judge_table(judge, [*asked.a, *asked.c])],
+            metrics=_metrics(config, right, found, real),
+            tables=[_ways(right, real), _pools(found), judge_table(judge, [*asked.a, *asked.c])],
         )
 
 
@@ -269,7 +253,9 @@ _WAYS = {
 }
 
 
-def _metrics(config: LatentArithmeticConfig, right: dict[str, np.ndarray], found: Found) -> dict[str, Metric]:
+def _metrics(
+    config: LatentArithmeticConfig, right: dict[str, np.ndarray], found: Found, real: dict[str, float]
+) -> dict[str, Metric]:
     asked = found.expression.name(found.expression.result)
     metrics = {}
     for way, name in _WAYS.items():
@@ -294,22 +280,29 @@ def _metrics(config: LatentArithmeticConfig, right: dict[str, np.ndarray], found
         n=len(difference),
         description=f"success of {config.averaged} exemplars less that of one, the same triples",
     )
+    for way, name in (("latent", "realism"), ("pixels", "pixel_realism")):
+        if way in real:
+            text = f"{way}: share of plain samples that the discriminator takes for less real; 50 % is as real as these"
+            metrics[name] = Metric(value=real[way], n=len(right[way]), higher_is_better=True, description=text)
     return metrics
 
 
-def _ways(right: dict[str, np.ndarray]) -> Table:
+def _ways(right: dict[str, np.ndarray], real: dict[str, float]) -> Table:
     rows: list[list[Cell]] = []
     for way in _WAYS:
         hits, n = int(right[way].sum()), len(right[way])
-        rows.append([way, hits / n, *wilson_interval(hits, n), n])
-    columns = ["computed by", "as asked", "low", "high", "n"]
-    note = "Low and high: 95 % Wilson interval. Triples share exemplars where pools are small."
+        rows.append([way, hits / n, *wilson_interval(hits, n), n, real.get(way)])
+    columns = ["computed by", "as asked", "low", "high", "n", "realism"]
+    note = (
+        "Low and high: 95 % Wilson interval. Triples share exemplars where pools are small. Realism: share of plain "
+        "samples that the discriminator takes for less real."
+    )
     return Table(
         name="ways",
         title="Results that show what was asked for",
         columns=columns,
         rows=rows,
-        percent=columns[1:4],
+        percent=[*columns[1:4], columns[5]],
         note=note,
     )
 
@@ -352,6 +345,7 @@ def _save_arithmetic(
     import torch
 
     from dcgan_analysis import figures
+    from dcgan_analysis.models.arithmetic import NEIGHBOURS, combine, combine_pixels, with_neighbours
 
     names: Sequence[str] = exemplars.expression or ()
     vectors = [exemplars.latents(name, context.checkpoint) for name in names]
@@ -377,7 +371,7 @@ def _save_arithmetic(
     label = None if labels[0] is None else torch.full((len(z),), int(labels[2][0] if labels[2] is not None else 0))
     around = sampler(z, label)
     pixels = combine_pixels(*images)
-    frames = [_CENTRE_FRAME if i == _NEIGHBOURS // 2 else None for i in range(len(z))]
+    frames = [_CENTRE_FRAME if i == NEIGHBOURS // 2 else None for i in range(len(z))]
     context.save_figure(
         figures.image_grid(around, 3, borders=frames, scale=max(2, 192 // around.shape[3])),
         "arithmetic",

@@ -267,6 +267,8 @@ def _metrics(moves: dict[str, list[Moves]], column: int, attribute: str) -> dict
             ("image_change", changes, None, "perceptual distance of the two ends"),
         ):
             mean, low, high = mean_interval(values)
+            if name == "monotonicity":
+                low, high = max(-1.0, low), min(1.0, high)
             metrics[f"{prefix}{name}"] = Metric(
                 value=mean,
                 low=low,

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
-from dcgan_analysis_plugins.latent_arithmetic import LatentArithmetic, combine, combine_pixels, with_neighbours
+from dcgan_analysis_plugins.latent_arithmetic import LatentArithmetic
 
 from dcgan_analysis.api.exemplars import Exemplars
 from dcgan_analysis.errors import AnalysisError, UnknownNameError
+from dcgan_analysis.models.arithmetic import combine, combine_pixels, with_neighbours
 from dcgan_analysis.testing import check_analysis
 
 SHORT = {

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from dcgan_analysis_plugins import memorisation
-from dcgan_analysis_plugins.memorisation import Memorisation, prefers_training
+from dcgan_analysis_plugins.memorisation import Memorisation
 
+from dcgan_analysis.api.copying import prefers_training
 from dcgan_analysis.data.dataset import Dataset
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.testing import check_analysis
