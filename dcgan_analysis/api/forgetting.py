@@ -214,6 +214,11 @@ class Shares:
         """Return which share of the object is gone, for each draw."""
         return [1 - float(after.sum() / self.before.sum()) for after in self.by_dose[kind][count]]
 
+    def maps_to_halve(self, kind: str) -> int | None:
+        """Return the smallest dose that takes half of the object away, mean over draws; None: no dose does."""
+        doses = (dose for dose in sorted(self.by_dose[kind]) if np.mean(self.removed(kind, dose)) >= 0.5)
+        return next(doses, None)
+
 
 def measure_shares(forgetful: Forgetful, scene: Scene, detector: Detector, orders: Orders, doses: int) -> Shares:
     """Draw the new samples at every dose of every order and let the detector look at them."""

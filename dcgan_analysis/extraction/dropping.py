@@ -48,13 +48,14 @@ def second_highest(layers: Sequence[Layer]) -> str | None:
 
 
 @contextmanager
-def drop_maps(network: nn.Module, maps: Mapping[str, Sequence[int]]) -> Iterator[None]:
+def drop_maps(network: nn.Module, maps: Mapping[str, Sequence[int]], *, rows: int | None = None) -> Iterator[None]:
     """Set feature maps to zero at all positions during the forward passes of the block.
 
     Args:
         network: Any module; its weights do not change, its hooks are as before when the block ends, also after an
             error.
         maps: Module path -> numbers of the maps (channels) of its output, (N, C, H, W) or (N, C).
+        rows: Only in so many first rows of each batch; None: in all.
 
     Raises:
         UnknownNameError: If a path is no module of the network.
@@ -80,7 +81,8 @@ def drop_maps(network: nn.Module, maps: Mapping[str, Sequence[int]]) -> Iterator
                 raise ArchitectureError(msg)
             mask = torch.ones(size, dtype=output.dtype, device=output.device)
             mask[list(dropped)] = 0
-            return output * mask.view(1, -1, *[1] * (output.dim() - 2))
+            mask = mask.view(1, -1, *[1] * (output.dim() - 2))
+            return output * mask if rows is None else torch.cat([output[:rows] * mask, output[rows:]])
 
         return hook
 

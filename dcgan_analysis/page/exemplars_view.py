@@ -166,6 +166,6 @@ class ExemplarsView:
         if exemplars.expression is not None:
             a, b, c = exemplars.expression
             self.explorer.calculate(a, b, c)
-            self.result._props["src"] = self.explorer.image()
+            self.result._props["src"] = self.explorer.images()[0]
             self.result.update()
         self.command.show("latent-arithmetic", self.workspace, f"exemplars={self.workspace.folder / EXEMPLARS_FILE}")

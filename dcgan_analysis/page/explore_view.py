@@ -112,11 +112,9 @@ class ExploreView:
                 self.explorer.calculate(a, b, c, amount=float(self.amount.value))
             except DcganAnalysisError as error:
                 ui.notify(str(error), type="warning")
-        whole = self.explorer.image(whole=True)
-        self.image._props["src"] = self.explorer.image() if any(self.explorer.off.values()) else whole
-        self.image.update()
-        self.whole._props["src"] = whole
-        self.whole.update()
+        for place, source in zip((self.image, self.whole), self.explorer.images(), strict=True):
+            place._props["src"] = source
+            place.update()
         self.speed.set_text(f"drawn in {1000 * (time.perf_counter() - started):.0f} ms")
 
     def show_layer(self, layer: str) -> None:

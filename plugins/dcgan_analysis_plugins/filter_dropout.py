@@ -13,7 +13,7 @@ The paper drops about 200 maps. Its second-highest layer has 128 maps by our cou
 ``layer=deconv2`` of a ``dcgan64``.
 
 Consumes a checkpoint with a generator, and boxes; no dataset.
-Produces ``object_removed``, its controls, ``probe_auc``, ``maps_dropped``, change in- and outside of the boxes, and
+Produces ``object_removed``, its controls, ``maps_to_halve``, ``probe_auc``, ``maps_dropped``, change in- and outside of the boxes, and
 forgetting.npz.
 
 Reference: Radford, Metz, Chintala 2016, section 6.3.1 and figure 6.
@@ -57,9 +57,9 @@ class FilterDropoutConfig(AnalysisConfig):
     detector: Literal["auto", "discriminator", "pixels"] = Field(
         default="auto", description="what judges success; auto: the discriminator where there is one"
     )
-    samples: int = Field(default=256, ge=2, description="new samples on which success is measured")
-    draws: int = Field(default=10, ge=2, description="draws of random maps")
-    doses: int = Field(default=8, ge=2, description="numbers of maps on the dose curve")
+    samples: int = Field(default=128, ge=2, description="new samples on which success is measured")
+    draws: int = Field(default=6, ge=2, description="draws of random maps")
+    doses: int = Field(default=6, ge=2, description="numbers of maps on the dose curve")
 
 
 def weakest_and_strongest(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +101,7 @@ class FilterDropout:
     reference = "Radford, Metz, Chintala 2016, section 6.3.1: https://arxiv.org/abs/1511.06434"
     config_type = FilterDropoutConfig
     needs = Needs(checkpoint="cifar10-dcgan32", generator=True)
-    demo = Demo(settings={"boxes": "rule:yellow", "n": 100, "samples": 48, "draws": 3, "doses": 3})
+    demo = Demo(settings={"samples": 32, "draws": 3, "doses": 3})
 
     def run(self, context: RunContext, config: FilterDropoutConfig) -> Result:
         """Find the maps of the object, drop them and others, and look at what is left."""
@@ -209,7 +209,7 @@ def outcome_metrics(
         "object_removed_random": Metric(
             value=mean,
             low=least,
-            high=largest,
+            high=max(mean, min(largest, 1.0)),
             interval="1.96 std over draws of maps",
             n=len(orders[RANDOM]),
             higher_is_better=None,
@@ -231,6 +231,19 @@ def outcome_metrics(
             value=changes[CHOSEN][1], higher_is_better=False, description="mean change of pixels outside of boxes"
         ),
     }
+    if mean >= low:
+        context.warn(
+            f"{most} random maps take as much of the object away as the {most} of positive weight: that it is gone says "
+            "little about these maps. The dose curve compares smaller numbers."
+        )
+    for kind, name in ((CHOSEN, "maps_to_halve"), (RANDOM, "maps_to_halve_random")):
+        if (halving := shares.maps_to_halve(kind)) is not None:
+            metrics[name] = Metric(
+                value=halving,
+                unit="number",
+                higher_is_better=None,
+                description=f"{kind}: fewest maps of the dose curve that take half of the object away",
+            )
     if few:
         metrics["object_removed_negative"] = Metric(
             value=shares.removed(NEGATIVE, few)[0],

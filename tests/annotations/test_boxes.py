@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from dcgan_analysis.annotations import Box, Boxes, Exemplars, read_boxes, read_exemplars
+from dcgan_analysis.annotations.boxes import boxes_file
 from dcgan_analysis.errors import AnnotationError
 
 COCO = {
@@ -108,3 +110,16 @@ def test_exemplars_read_back_and_their_expression_must_name_concepts(tmp_path):
         (tmp_path / "e.json").write_text(json.dumps({**content, "expression": expression}), encoding="utf-8")
         with pytest.raises(AnnotationError, match=text):
             read_exemplars(tmp_path / "e.json")
+
+
+def test_shipped_boxes_are_of_the_checkpoint_they_lie_beside():
+    from dcgan_analysis.library import load_checkpoint
+
+    files = sorted((Path(__file__).parents[2] / "checkpoints").glob("*/boxes-*.json"))
+    assert files
+    for path in files:
+        checkpoint, boxes = load_checkpoint(path.parent), read_boxes(path)
+        boxes.check_checkpoint(checkpoint.sha256(), checkpoint.name, path)
+        boxes.check(*checkpoint.architecture.image_shape[1:], path)
+        assert path.name == boxes_file(boxes.object)
+        assert len(boxes.by_sample()) > 1

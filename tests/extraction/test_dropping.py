@@ -45,6 +45,15 @@ def test_no_maps_dropped_changes_nothing(tiny_checkpoint):
     assert torch.equal(inside, generator(z))
 
 
+def test_maps_may_be_dropped_in_the_first_rows_alone(tiny_checkpoint):
+    generator, z = tiny_checkpoint.generator(), tiny_checkpoint.latents(2, seed=0)
+    before = generator(z)
+    with drop_maps(generator, {"deconv5": range(8)}, rows=1):
+        after = generator(z)
+    assert not after[0].any()
+    torch.testing.assert_close(after[1], before[1])
+
+
 def test_the_second_highest_layer_comes_from_the_table():
     assert second_highest(dcgan64().generator_layers) == "deconv3"
     assert second_highest(dcgan28_conditional().generator_layers) == "deconv1"

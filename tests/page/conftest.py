@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import base64
+import io
+
+import numpy as np
 import pytest
+from PIL import Image
 
 from dcgan_analysis.page.workspace import Workspace
 
@@ -18,3 +23,9 @@ def make_workspace(tiny_checkpoint, tmp_path):
 @pytest.fixture
 def workspace(make_workspace):
     return make_workspace()
+
+
+@pytest.fixture
+def pixels():
+    """Read the image of a data URL, (H, W, C)."""
+    return lambda url: np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))))

@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import base64
-import io
 from contextlib import suppress
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from dcgan_analysis.annotations import Boxes, read_boxes, read_exemplars
 from dcgan_analysis.errors import AnnotationError
@@ -15,11 +12,7 @@ from dcgan_analysis.stores.checkpoint import Checkpoint
 from dcgan_analysis.stores.sampling import as_bytes
 
 
-def pixels(url):
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))))
-
-
-def test_a_sample_is_shown_as_the_generator_draws_it(workspace, tiny_checkpoint):
+def test_a_sample_is_shown_as_the_generator_draws_it(workspace, tiny_checkpoint, pixels):
     shown = [pixels(url) for url in workspace.urls([2, 0])]
     drawn = as_bytes(tiny_checkpoint, tiny_checkpoint.sample(3, seed=0)).transpose(0, 2, 3, 1)
     assert np.abs(np.stack(shown).astype(int) - drawn[[2, 0]]).max() <= 1

@@ -7,7 +7,7 @@ from dcgan_analysis_plugins.filter_dropout import FilterDropout, weakest_and_str
 from torch import nn
 
 from dcgan_analysis.annotations import Box, Boxes
-from dcgan_analysis.api.forgetting import removed
+from dcgan_analysis.api.forgetting import Shares, removed
 from dcgan_analysis.errors import AnalysisError, AnnotationError, ConfigError
 from dcgan_analysis.models.architecture import Architecture
 from dcgan_analysis.models.tables import dcgan28_conditional, mlp_conditional
@@ -76,6 +76,7 @@ def test_the_map_that_draws_the_object_is_found_and_nothing_else_changes(run, sq
     assert metrics["object_before"] == pytest.approx(16 / 256, abs=0.02)
     assert metrics["change_inside"] > 5 * metrics["change_outside"]
     assert metrics["object_removed_negative"] < 0.5
+    assert metrics["maps_to_halve"] == 1
 
 
 def test_filter_dropout_keeps_the_contract(dcgan_context, tmp_path):
@@ -141,6 +142,13 @@ def test_removed_is_the_share_that_is_gone_and_more_than_before_is_negative():
     assert value == pytest.approx(0.5)
     assert low <= value <= high
     assert removed(np.array([0.1, 0.1]), np.array([0.3, 0.3]), rng)[0] == pytest.approx(-2)
+
+
+def test_half_of_the_object_is_gone_at_the_first_dose_that_takes_half_on_average():
+    half, none = np.array([0.1]), np.array([0.2])
+    shares = Shares(np.array([0.2]), {"random": {4: [none, half], 8: [half, np.array([0.0])]}, "other": {4: [none]}})
+    assert shares.maps_to_halve("random") == 8
+    assert shares.maps_to_halve("other") is None
 
 
 def test_maps_of_weight_zero_are_neither_for_nor_against():
