@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,6 +33,7 @@ __all__ = [
     "measure_shares",
     "new_scene",
     "removed",
+    "weakest_and_strongest",
 ]
 
 CHOSEN, RANDOM, NEGATIVE = "weight > 0", "random maps", "weight < 0"
@@ -174,6 +175,17 @@ def chosen_layer(context: RunContext, layer: str | None) -> str:
         )
         raise AnalysisError(msg)
     return found
+
+
+def weakest_and_strongest(weights: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the maps of positive weight, largest first, and those of negative weight, most negative first.
+
+    Example:
+            >>> [part.tolist() for part in weakest_and_strongest(np.array([0.5, -1.0, 0.0, 2.0, -3.0]))]
+        [[3, 0], [4, 1]]
+    """
+    order = np.argsort(-weights, kind="stable")
+    return order[weights[order] > 0], order[::-1][weights[order[::-1]] < 0]
 
 
 def removed(

@@ -13,8 +13,8 @@ The paper drops about 200 maps. Its second-highest layer has 128 maps by our cou
 ``layer=deconv2`` of a ``dcgan64``.
 
 Consumes a checkpoint with a generator, and boxes; no dataset.
-Produces ``object_removed``, its controls, ``maps_to_halve``, ``probe_auc``, ``maps_dropped``, change in- and outside of the boxes, and
-forgetting.npz.
+Produces ``object_removed``, its controls, ``maps_to_halve``, ``probe_auc``, ``maps_dropped``, the change in- and
+outside of the boxes, and forgetting.npz.
 
 Reference: Radford, Metz, Chintala 2016, section 6.3.1 and figure 6.
 """
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat
 
 from dcgan_analysis import hookimpl
-from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table
+from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs
 from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from dcgan_analysis.api import Analysis, Cell, Result, RunContext
+    from dcgan_analysis.api import Analysis, Result, RunContext
     from dcgan_analysis.api.forgetting import Orders, Shares
 
-__all__ = ["FilterDropout", "FilterDropoutConfig", "weakest_and_strongest"]
+__all__ = ["FilterDropout", "FilterDropoutConfig"]
 
 
 class FilterDropoutConfig(AnalysisConfig):
@@ -62,23 +62,9 @@ class FilterDropoutConfig(AnalysisConfig):
     doses: int = Field(default=6, ge=2, description="numbers of maps on the dose curve")
 
 
-def weakest_and_strongest(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the maps of positive weight, largest first, and those of negative weight, most negative first.
-
-    Example:
-        >>> import numpy as np
-        >>> [part.tolist() for part in weakest_and_strongest(np.array([0.5, -1.0, 0.0, 2.0, -3.0]))]
-        [[3, 0], [4, 1]]
-    """
-    import numpy as np
-
-    order = np.argsort(-weights, kind="stable")
-    return order[weights[order] > 0], order[::-1][weights[order[::-1]] < 0]
-
-
 def draw_orders(weights: np.ndarray, draws: int, context: RunContext) -> dict[str, list[np.ndarray]]:
     """Return in which order maps are dropped, by kind; of random maps ``draws`` orders."""
-    from dcgan_analysis.api.forgetting import CHOSEN, NEGATIVE, RANDOM
+    from dcgan_analysis.api.forgetting import CHOSEN, NEGATIVE, RANDOM, weakest_and_strongest
 
     rng = context.rng("random maps")
     strongest, weakest = weakest_and_strongest(weights)
@@ -114,7 +100,7 @@ class FilterDropout:
             measure_shares,
             new_scene,
         )
-        from dcgan_analysis.api.forgetting_figures import dose_figure, sample_figures
+        from dcgan_analysis.api.forgetting_report import dose_figure, outcome_table, sample_figures, weights_table
         from dcgan_analysis.api.objects import find_boxes, make_detector
         from dcgan_analysis.linear.positions import fit_positions, grouped_auc
 
@@ -233,8 +219,8 @@ def outcome_metrics(
     }
     if mean >= low:
         context.warn(
-            f"{most} random maps take as much of the object away as the {most} of positive weight: that it is gone says "
-            "little about these maps. The dose curve compares smaller numbers."
+            f"{most} random maps take as much of the object away as the {most} of positive weight: that it is gone "
+            "says little about these maps. The dose curve compares smaller numbers."
         )
     for kind, name in ((CHOSEN, "maps_to_halve"), (RANDOM, "maps_to_halve_random")):
         if (halving := shares.maps_to_halve(kind)) is not None:
@@ -252,40 +238,6 @@ def outcome_metrics(
             description=f"the same, the {few} maps of the most negative weights dropped",
         )
     return metrics
-
-
-def outcome_table(shares: Shares, orders: Orders, changes: Mapping[str, tuple[float, float]]) -> Table:
-    """Return what each kind of dropping did."""
-    import numpy as np
-
-    rows: list[list[Cell]] = []
-    for kind, drawn in orders.items():
-        count = len(drawn[0])
-        left = float(np.mean(shares.by_dose[kind][count])) if count else float(shares.before.mean())
-        gone = float(np.mean(shares.removed(kind, count)))
-        rows.append([kind, count, float(shares.before.mean()), left, gone, *changes[kind]])
-    columns = ["dropped", "maps", "before", "after", "removed", "changed inside", "outside"]
-    return Table(
-        name="dropping",
-        title="Maps dropped and the object",
-        columns=columns,
-        rows=rows,
-        percent=columns[2:],
-        note="Before, after: positions of new samples that show the object. Changed: pixels of the boxed samples, in "
-        "and outside of the boxes, as a share of their range. Random maps: mean over draws.",
-    )
-
-
-def weights_table(weights: np.ndarray) -> Table:
-    """Return the maps that speak most for and against the object."""
-    strongest, weakest = weakest_and_strongest(weights)
-    rows: list[list[Cell]] = [
-        ["for" if weights[number] > 0 else "against", int(number), float(weights[number])]
-        for number in (*strongest[:5], *weakest[:5])
-    ]
-    return Table(
-        name="weights", title="Maps that speak for and against the object", columns=["", "map", "weight"], rows=rows
-    )
 
 
 @hookimpl

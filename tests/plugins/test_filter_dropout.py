@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from dcgan_analysis_plugins.filter_dropout import FilterDropout, weakest_and_strongest
+from dcgan_analysis_plugins.filter_dropout import FilterDropout
 from torch import nn
 
 from dcgan_analysis.annotations import Box, Boxes
-from dcgan_analysis.api.forgetting import Shares, removed
+from dcgan_analysis.api.forgetting import Shares, removed, weakest_and_strongest
 from dcgan_analysis.errors import AnalysisError, AnnotationError, ConfigError
 from dcgan_analysis.models.architecture import Architecture
 from dcgan_analysis.models.tables import dcgan28_conditional, mlp_conditional
@@ -80,13 +80,13 @@ def test_the_map_that_draws_the_object_is_found_and_nothing_else_changes(run, sq
 
 
 def test_filter_dropout_keeps_the_contract(dcgan_context, tmp_path):
-    rng = np.random.default_rng(0)
-    boxes = [Box(sample=number, box=(*rng.integers(0, 20, 2), 8, 8)) for number in range(12)]
-    path = tmp_path / "b.json"
-    Boxes(object="thing", n=12, boxes=boxes).save(path)
-    result = check_analysis(FilterDropout(), dcgan_context, {"boxes": str(path), **SMALL})
+    boxes = [Box(sample=number, box=(5 * number, 9, 8, 8)) for number in range(4)]
+    Boxes(object="thing", n=12, boxes=boxes).save(tmp_path / "b.json")
+    settings = {"boxes": str(tmp_path / "b.json"), "samples": 4, "draws": 2, "doses": 2}
+    result = check_analysis(FilterDropout(), dcgan_context, settings)
     assert result.headline == "object_removed"
-    assert result.metrics["maps_dropped"].value + len(result.tables[1].rows) > 1
+    assert {"probe_auc", "detector_auc", "object_removed_random", "change_outside"} <= result.metrics.keys()
+    assert [figure.name for figure in result.figures] == ["dose", "new-samples", "replaced", "boxes"]
 
 
 def test_a_conditional_generator_draws_the_class_that_the_boxes_are_of(run, tmp_path):

@@ -1,4 +1,4 @@
-"""What dropping feature maps does to an object, for the eye: a dose curve and pictures."""
+"""What dropping feature maps does to an object, for the report: a dose curve, pictures, tables."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dcgan_analysis.api.forgetting import CHOSEN, NEGATIVE, RANDOM
+from dcgan_analysis.api.forgetting import CHOSEN, NEGATIVE, RANDOM, weakest_and_strongest
+from dcgan_analysis.api.result import Cell, Table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.api.forgetting import Forgetful, Orders, Scene, Shares
 
-__all__ = ["dose_figure", "sample_figures"]
+__all__ = ["dose_figure", "outcome_table", "sample_figures", "weights_table"]
 
 _SHOWN = 12  # columns of the figures
 
@@ -76,4 +81,36 @@ def sample_figures(
         "boxes",
         "The boxes",
         f"The first of {len(before)} samples that have boxes.",
+    )
+
+
+def outcome_table(shares: Shares, orders: Orders, changes: Mapping[str, tuple[float, float]]) -> Table:
+    """Return what each kind of dropping did."""
+    rows: list[list[Cell]] = []
+    for kind, drawn in orders.items():
+        count = len(drawn[0])
+        left = float(np.mean(shares.by_dose[kind][count])) if count else float(shares.before.mean())
+        gone = float(np.mean(shares.removed(kind, count)))
+        rows.append([kind, count, float(shares.before.mean()), left, gone, *changes[kind]])
+    columns = ["dropped", "maps", "before", "after", "removed", "changed inside", "outside"]
+    return Table(
+        name="dropping",
+        title="Maps dropped and the object",
+        columns=columns,
+        rows=rows,
+        percent=columns[2:],
+        note="Before, after: positions of new samples that show the object. Changed: pixels of the boxed samples, in "
+        "and outside of the boxes, as a share of their range. Random maps: mean over draws.",
+    )
+
+
+def weights_table(weights: NDArray[np.float64]) -> Table:
+    """Return the maps that speak most for and against the object."""
+    strongest, weakest = weakest_and_strongest(weights)
+    rows: list[list[Cell]] = [
+        ["for" if weights[number] > 0 else "against", int(number), float(weights[number])]
+        for number in (*strongest[:5], *weakest[:5])
+    ]
+    return Table(
+        name="weights", title="Maps that speak for and against the object", columns=["", "map", "weight"], rows=rows
     )
