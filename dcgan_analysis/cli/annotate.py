@@ -45,8 +45,7 @@ def command(
     class_labels(loaded.architecture, [0], label)
     place = folder or Path("annotations") / loaded.name
     workspace = Workspace(loaded, place, seed=seed, n=n, label=label)
-    # Whatever is wrong with the files of the folder is said here, not in the browser.
-    workspace.generator, workspace.exemplars(), [workspace.boxes(name) for name in workspace.objects()]
+    workspace.check()
 
     def opened(address: str) -> None:
         say(f"{address}  (annotations: {place}; stop with Ctrl-C)")

@@ -72,6 +72,18 @@ class Workspace:
         _, height, width = self.checkpoint.architecture.image_shape
         return height, width
 
+    def check(self) -> None:
+        """Read all annotations of the folder, so that whatever is wrong with them is said at once.
+
+        Raises:
+            AnnotationError: If a file is damaged or speaks of other samples.
+            CheckpointError: If there is no generator.
+        """
+        self._generator = self.generator
+        self.exemplars()
+        for object in self.objects():
+            self.boxes(object)
+
     def urls(self, indices: Sequence[int]) -> list[str]:
         """Return samples as data URLs, drawn on first use."""
         missing = [index for index in indices if index not in self._urls]

@@ -75,6 +75,9 @@ def test_annotations_of_other_samples_are_refused(make_workspace):
     make_workspace().set_exemplars({"a": [1]}, None)
     other = make_workspace(seed=7)
     with pytest.raises(AnnotationError, match="Start with --seed 0"):
+        other.check()
+    make_workspace().check()
+    with pytest.raises(AnnotationError, match="Start with --seed 0"):
         other.boxes("thing")
     with pytest.raises(AnnotationError, match="Start with --seed 0"):
         other.exemplars()
