@@ -217,10 +217,10 @@ def outcome_metrics(
             value=changes[CHOSEN][1], higher_is_better=False, description="mean change of pixels outside of boxes"
         ),
     }
-    if mean >= low:
+    if largest >= low:
         context.warn(
-            f"{most} random maps take as much of the object away as the {most} of positive weight: that it is gone "
-            "says little about these maps. The dose curve compares smaller numbers."
+            f"Some draws of {most} random maps take about as much of the object away as the {most} of positive weight: "
+            "that it is gone says little about these maps. The dose curve compares smaller numbers."
         )
     for kind, name in ((CHOSEN, "maps_to_halve"), (RANDOM, "maps_to_halve_random")):
         if (halving := shares.maps_to_halve(kind)) is not None:
