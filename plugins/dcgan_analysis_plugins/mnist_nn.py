@@ -84,7 +84,7 @@ class MnistNNConfig(AnalysisConfig):
     alpha: NonNegativeFloat = Field(default=34.0, description="elastic: strength of the deformation, pixels")
     sigma: PositiveFloat = Field(default=4.0, description="elastic: smoothness of the deformation, pixels")
     cas_samples: NonNegativeInt = Field(
-        default=50_000, description="samples that the reverse direction trains on, at most all; 0: leave it out"
+        default=20_000, description="samples that the reverse direction trains on, at most all; 0: leave it out"
     )
     coverage_images: NonNegativeInt = Field(
         default=10_000,
