@@ -6,7 +6,7 @@
 
 All take turns in one run, each round in another order, and all use ``OMP_NUM_THREADS`` threads. Times are of the clock,
 or with ``--cpu`` of the processor: on a machine where other work runs, those still compare. Ours gets the rows as
-bytes, 500 at a time, as samples come; the others get one float32 matrix, and what they copy it into is not timed. A
+bytes, 2,000 at a time, as samples come; the others get one float32 matrix, and what they copy it into is not timed. A
 matrix product of 2048 x 2048 x 2048 in float32 is timed in between: the peak that the share refers to.
 """
 
@@ -19,7 +19,7 @@ import time
 import numpy as np
 import torch
 
-BLOCK = 500
+BLOCK = 2000
 PEAK = 2048
 
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NearestNeighbours"]
 
-# Queries and rows of one product: its result (2 MB) stays in the cache until it has been looked at.
-_TILE, _ROWS = 500, 1000
+# Queries and rows of one product: its result (4 MB) stays in the cache until it has been looked at.
+_TILE, _ROWS = 500, 2000
 # Candidates measured at a time: bounds the memory of differences in float64.
 _PAIRS = 4096
 _SHIFT = 128

@@ -3,7 +3,8 @@
 The running minimum is known after every sample, so one pass answers for all counts. From time to time it is written to
 a file whose name is the hash of everything the answer depends on except how many samples are asked for: a stopped
 search goes on from there, and a longer one from a shorter one. Several processes (see ``dcgan_analysis.distributed``)
-take blocks in turn and put their minima together; the answer is the same, and a resume may have another number of them.
+take groups of blocks in turn and put their minima together; the answer is the same, and a resume may have another
+number of processes.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Search", "nearest_samples"]
 
+# Samples that are compared at a time: products of more rows run nearer to the processor's peak.
+_GROUP = 4 * BLOCK
 # Samples of each process between two exchanges: seconds of work, so that exchanging and saving cost nothing.
 _ROUND = 20 * BLOCK
 _SAVE_SECONDS = 120.0
@@ -132,12 +135,14 @@ def _check(queries: NDArray[np.uint8], source: SampleSource, asked: tuple[int, .
 
 def _look(state: _State, source: SampleSource, stop: int) -> None:
     """Go on to sample ``stop``: this process's blocks, then the others' minima."""
-    for number in range(state.done // BLOCK, -(-stop // BLOCK)):
-        if number % world_size() == rank():
-            begin = number * BLOCK
-            first, last = max(state.done, begin), min(stop, begin + BLOCK)
-            images = torch.from_numpy(source.images(number)[first - begin : last - begin])
-            state.nearest.update(images.flatten(1), start=first)
+    for group in range(state.done // _GROUP, -(-stop // _GROUP)):
+        if group % world_size() == rank():
+            first, last = max(state.done, group * _GROUP), min(stop, (group + 1) * _GROUP)
+            blocks = range(first // BLOCK, -(-last // BLOCK))
+            images = np.concatenate([source.images(number) for number in blocks])
+            begin = blocks.start * BLOCK
+            rows = torch.from_numpy(images[first - begin : last - begin]).flatten(1)
+            state.nearest.update(rows, start=first)
     for distance, index in zip(_everyone(state.nearest.distance), _everyone(state.nearest.index), strict=True):
         state.nearest.merge(distance, index)
     state.done = stop

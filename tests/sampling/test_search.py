@@ -19,6 +19,7 @@ COUNTS = (100, BLOCK, BLOCK + 250, 4 * BLOCK)
 @pytest.fixture(autouse=True)
 def short_rounds(monkeypatch):
     monkeypatch.setattr(search, "_ROUND", BLOCK)
+    monkeypatch.setattr(search, "_GROUP", BLOCK)
 
 
 @pytest.fixture
@@ -64,6 +65,11 @@ def test_one_pass_answers_for_all_counts(look, queries, conditional):
     found = look()
     assert (found.counts, found.resumed) == (COUNTS, 0)
     assert_same(found, brute_force(queries, conditional, COUNTS))
+
+
+def test_groups_of_blocks_change_nothing(look, queries, conditional, monkeypatch):
+    monkeypatch.setattr(search, "_GROUP", 3 * BLOCK)
+    assert_same(look(), brute_force(queries, conditional, COUNTS))
 
 
 def test_a_killed_search_goes_on_from_what_was_saved(look, queries, conditional):
@@ -122,7 +128,7 @@ import numpy as np, torch
 from dcgan_analysis import load_checkpoint
 from dcgan_analysis.distributed import process_group
 from dcgan_analysis.sampling import GeneratedSamples, nearest_samples, search
-search._ROUND = 500
+search._ROUND = search._GROUP = 500
 cpu, folder = torch.device("cpu"), Path(sys.argv[1])
 with process_group() as leader:
     source = GeneratedSamples(load_checkpoint(folder / "tiny.safetensors"), 0, cpu)
