@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# One thread for each of the processes that run tests, and for those that tests start: the networks here are tiny, and
+# two processes of two threads each on two cores would wait for one another. Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from pydantic import Field
 
