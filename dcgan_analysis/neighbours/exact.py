@@ -130,9 +130,15 @@ class NearestNeighbours:
             later = self.index[tile].to(self._device) > start
             reachable = least - error
             open_ = torch.nonzero((reachable < best) | (later & (reachable == best)))[:, 0]
-            if len(open_):
+            if not len(open_):
+                continue
+            if self._exact and bool((least[open_] < _WHOLE).all()):
+                # Exact values: nothing is left to measure, and of equals argmin names the first.
+                distance = least[open_] + self._norms[tile][open_]
+                self._keep((open_ + first).cpu(), distance.cpu(), values[open_].argmin(1).cpu() + start)
+            else:
                 limit = torch.minimum(least + error, best)[open_] + error[open_]
-                self._measure(values[open_], limit, open_ + first, rows, start, single=self._exact)
+                self._measure(values[open_], limit, open_ + first, rows, start)
 
     def _error(self, norms: Tensor, least: Tensor, longest: float) -> Tensor:
         """Bound how far ``|b|^2 - 2 q.b`` may be off: (Q,) float64.
@@ -151,16 +157,9 @@ class NearestNeighbours:
         added = 2 * lengths * longest
         return _SLACK * (gamma * added + 2 * _UNIT * (longest**2 + added))
 
-    def _measure(
-        self, values: Tensor, limit: Tensor, queries: Tensor, rows: Tensor, start: int, *, single: bool
-    ) -> None:
+    def _measure(self, values: Tensor, limit: Tensor, queries: Tensor, rows: Tensor, start: int) -> None:
         """Measure the candidates (values <= limit, row by row) of some queries and keep the nearest."""
-        if single and bool((limit < _WHOLE).all()):
-            # Exact values: the nearest is known, and of equals argmin names the first.
-            at = values.argmin(1)
-            which = torch.arange(len(queries), device=values.device)
-        else:
-            which, at = torch.nonzero(values <= limit[:, None], as_tuple=True)
+        which, at = torch.nonzero(values <= limit[:, None], as_tuple=True)
         distance = torch.full((len(queries),), torch.inf, dtype=torch.float64, device=values.device)
         index = torch.full_like(distance, torch.iinfo(torch.int64).max, dtype=torch.int64)
         for first in range(0, len(which), _PAIRS):
