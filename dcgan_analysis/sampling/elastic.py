@@ -43,7 +43,7 @@ class ElasticSamples:
     size: int | None = None
 
     def __init__(
-        self, split: DatasetSplit, seed: int, *, shift: int = 1, alpha: float = 34.0, sigma: float = 4.0
+        self, split: DatasetSplit, seed: int, *, shift: int = 1, alpha: float = 8.0, sigma: float = 4.0
     ) -> None:
         self._members = by_class(split)
         self._split, self._seed = split, seed

@@ -81,7 +81,7 @@ class MnistNNConfig(AnalysisConfig):
         default="exact", description="test images of another shape than the generator makes: refuse, or resize them"
     )
     shift: NonNegativeInt = Field(default=1, description="elastic: largest shift, pixels")
-    alpha: NonNegativeFloat = Field(default=34.0, description="elastic: strength of the deformation, pixels")
+    alpha: NonNegativeFloat = Field(default=8.0, description="elastic: strength of the deformation, pixels")
     sigma: PositiveFloat = Field(default=4.0, description="elastic: smoothness of the deformation, pixels")
     cas_samples: NonNegativeInt = Field(
         default=20_000, description="samples that the reverse direction trains on, at most all; 0: leave it out"
