@@ -91,6 +91,7 @@ def test_a_longer_run_goes_on_from_a_shorter_one_and_says_so(run, thirds, condit
     assert list(longer.metrics) == ["test_error", "error_1000", "error_1200"]
 
 
+@pytest.mark.slow
 def test_published_figures_stand_beside_whole_runs_on_mnist_with_as_many_samples(run, thirds, conditional):
     mnist = Dataset.from_splits("mnist", {name: thirds.split(name) for name in thirds.split_names})
     settings = BARE | {"samples": 50_000}

@@ -139,6 +139,7 @@ with process_group() as leader:
 """
 
 
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds_and_go_on_from_what_one_saved(look, queries, conditional, tmp_path):
     look(counts=(100, BLOCK))
     conditional.save(tmp_path / "tiny.safetensors")
