@@ -32,4 +32,7 @@ def command(runs: tuple[Path, ...], as_json: bool) -> None:
         click.echo(json.dumps({**table.model_dump(mode="json"), "paired": paired.model_dump(mode="json")}, indent=2))
         return
     print_table(table, console())
-    print_table(paired, console())
+    if paired.rows:
+        print_table(paired, console())
+    else:
+        console().print(paired.note, soft_wrap=True)

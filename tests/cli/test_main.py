@@ -10,7 +10,18 @@ import pytest
 
 HEAVY = ("torch", "torchvision", "sklearn", "matplotlib", "h5py", "captum", "numpy")
 COMMANDS = (
-    *("cache", "compare", "demo", "extract", "import", "list", "new-plugin", "plugins", "run", "show", "train"),
+    "cache",
+    "compare",
+    "demo",
+    "extract",
+    "import",
+    "list",
+    "new-plugin",
+    "plugins",
+    "run",
+    "show",
+    "table",
+    "train",
     "verify",
 )
 
