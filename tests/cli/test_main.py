@@ -67,7 +67,7 @@ def test_the_version_is_that_of_the_distribution(cli):
         (["run", "toy", "--limit", "0"], "Invalid value for '--limit'"),
         (["run", "toy", "--device", "tpu"], "Invalid value for '--device'"),
         (["extract"], "Missing option '--checkpoint'. Known ones: dcgan-analyze list checkpoints"),
-        (["train"], "Missing option '--out'"),
+        (["train"], "Give the folder of the training: --out DIR"),
         (["show"], "Missing argument 'PATH'"),
         (["compare"], "Missing argument 'RUNS...'"),
     ],

@@ -48,6 +48,6 @@ def test_they_keep_the_contract_of_an_architecture():
 @pytest.mark.parametrize("ema", [0.0, 0.9])
 def test_they_are_trained_and_their_features_read(ema, split, tmp_path):
     config = TrainingConfig.build({"dataset": "noise", "architecture": "own", "batch_size": 8, "epochs": 1, "ema": ema})
-    checkpoint = Trainer(config, own(), split, tmp_path / "run", torch.device("cpu")).run(lambda *_: None)
+    checkpoint = Trainer(config, own(), split, tmp_path / "run", torch.device("cpu")).run()
     assert checkpoint.sample(2, seed=0).shape == (2, 1, 32, 32)
     assert checkpoint.features(split.images, device="cpu").shape == (36, 4 * 4 * 4)
