@@ -122,13 +122,13 @@ def _statistics(layer: _BatchNorm) -> list[Tensor]:
 
 def _row(layers: dict[str, _BatchNorm], counts: dict[str, int]) -> Tensor:
     """Return means and biased variances of the last batch, layer after layer, on the CPU."""
-    parts = []
+    parts = [torch.empty(0)]  # a network may have no batch normalisation
     for name, layer in layers.items():
         *mean, variance = _statistics(layer)
         # torch keeps the unbiased variance; the authors' code, like batch normalisation itself, uses the biased.
         n = counts.get(name, 0)
-        parts += [*mean, variance * ((n - 1) / n) if n else variance]
-    return torch.cat(parts).cpu()
+        parts += [part.cpu() for part in (*mean, variance * ((n - 1) / n) if n else variance)]
+    return torch.cat(parts)
 
 
 def _write_back(layers: dict[str, _BatchNorm], means: Tensor, batches: int) -> None:
