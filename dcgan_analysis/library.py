@@ -145,6 +145,7 @@ def train(
     from dcgan_analysis.report.training_page import TrainingPage
     from dcgan_analysis.training import Trainer
     from dcgan_analysis.training.distributed import process_group
+    from dcgan_analysis.training.selection import select_images
     from dcgan_analysis.training.state import STATE, check_settings
 
     host = host or default_host()
@@ -156,11 +157,8 @@ def train(
     with process_group(chosen) as (processes, place):
         progress = progress if processes.first else silent
         dataset = load_dataset(config.dataset, data_root=data_root, registry=host.datasets, progress=progress)
-        split = dataset.split(config.split)
-        if config.images is not None and config.images < len(split):
-            source = f"{split.source}, first {config.images} of {len(split)}"
-            split = split.take(range(config.images), source=source)
-        trainer = Trainer(config, architecture, split, out, place, processes)
+        split, left_out = select_images(config, dataset.split(config.split))
+        trainer = Trainer(config, architecture, split, out, place, processes, left_out)
         if resume:
             trainer.resume()
         # Nothing is written before all have read what there was.

@@ -1,32 +1,50 @@
-"""Near-duplicates of a split: which images to leave out, and how well the hash finds copies that were made on purpose.
+"""Near-duplicates of a split: which images to leave out of a training, and which of another split are known from it.
 
 The list is JSON: ``leave_out`` names the images that a training should not use, all but the first of each group.
 """
 
 from __future__ import annotations
 
-import io
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
-from dcgan_analysis.data.near_duplicates import equal_groups, learn_hash, near_groups, nearest_hashes
+from dcgan_analysis.data.copies import measure_hash
+from dcgan_analysis.data.hash_groups import near_groups, near_matches
+from dcgan_analysis.data.near_duplicates import learn_hash
+from dcgan_analysis.errors import DatasetError
+from dcgan_analysis.hashing import hash_file
 from dcgan_analysis.progress import Progress, silent
-from dcgan_analysis.statistics import wilson_interval
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from dcgan_analysis.data.dataset import DatasetSplit
-    from dcgan_analysis.data.near_duplicates import SemanticHash
 
-__all__ = ["FORMAT", "PERTURBATIONS", "Duplicates", "find_duplicates", "measure_hash"]
+__all__ = ["FORMAT", "DuplicateList", "Duplicates", "Leakage", "find_duplicates", "read_duplicates"]
 
 FORMAT = "dcgan-analysis duplicates"
-_MEASURED = 1000
-_JPEG_QUALITY = 85
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """Images of another split that are near-duplicates of one in the first.
+
+    Attributes:
+        split: The other images.
+        positions: (K,) of these images in it.
+        of: (K,) of the nearest image in the first split.
+        bits: (K,) in how many bits the hashes differ.
+    """
+
+    split: DatasetSplit
+    positions: NDArray[np.int64]
+    of: NDArray[np.int64]
+    bits: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -38,23 +56,27 @@ class Duplicates:
         bits: In how many bits the hashes of a group's neighbours may differ.
         measured: Name of a measure -> value, low, high, n.
         split: The images.
+        hashes: Their hashes (N, 16).
         settings: How the hash was learned.
+        leakage: What another split shares with this one; None: not asked for.
     """
 
     groups: list[NDArray[np.int64]]
     bits: int
     measured: dict[str, dict[str, float]]
     split: DatasetSplit
+    hashes: NDArray[np.uint8]
     settings: dict[str, Any]
+    leakage: Leakage | None = None
 
     @property
     def leave_out(self) -> list[str]:
         """Ids of all images but the first of each group."""
         return [self.split.ids[i] for group in self.groups for i in group[1:].tolist()]
 
-    def document(self, dataset: str, split: str) -> dict[str, Any]:
-        """Return it as JSON-able values."""
-        return {
+    def document(self, dataset: str, split: str, against: str | None = None) -> dict[str, Any]:
+        """Return it as JSON-able values, given the names of dataset, split and other split."""
+        found = {
             "format": FORMAT,
             "version": 1,
             "dataset": dataset,
@@ -66,82 +88,33 @@ class Duplicates:
             "groups": [[self.split.ids[i] for i in group.tolist()] for group in self.groups],
             "leave_out": self.leave_out,
         }
-
-
-def _recoded(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    pages = []
-    for image in images:
-        stream = io.BytesIO()
-        picture = image.transpose(1, 2, 0)
-        Image.fromarray(picture.squeeze(-1) if picture.shape[2] == 1 else picture).save(
-            stream, format="JPEG", quality=_JPEG_QUALITY
-        )
-        with Image.open(stream) as read:
-            pages.append(np.asarray(read).reshape(picture.shape).transpose(2, 0, 1))
-    return np.stack(pages)
-
-
-def _cropped(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Cut a thirty-second of the width and height off at the top left, and enlarge the rest to the old size."""
-    import torch
-    from torch.nn.functional import interpolate
-
-    height, width = images.shape[2:]
-    cut = torch.from_numpy(images[:, :, max(1, height // 32) :, max(1, width // 32) :].copy()).float()
-    large = interpolate(cut, (height, width), mode="bilinear", align_corners=False)
-    found: NDArray[np.uint8] = large.round().clamp(0, 255).byte().numpy()
-    return found
-
-
-def _brightened(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    brighter: NDArray[np.uint8] = np.rint(images * 1.1).clip(0, 255).astype(np.uint8)
-    return brighter
-
-
-PERTURBATIONS = {"re-encoded": _recoded, "brightened": _brightened, "cropped": _cropped}
-"""Name -> what makes a near-duplicate: JPEG of quality 85, 10 % brighter, a thirty-second cut off at the top left."""
-
-
-def measure_hash(
-    images: NDArray[np.uint8], hashed: SemanticHash, bits: int, rng: np.random.Generator
-) -> dict[str, dict[str, float]]:
-    """Measure a hash on near-duplicates made on purpose, and on images that are none.
-
-    Args:
-        images: uint8 (N, C, H, W); a thousand of them at most are used.
-        hashed: The hash.
-        bits: In how many bits hashes may differ.
-        rng: Chooses the images.
-
-    Returns:
-        Recall for each kind of copy (the copy's hash is near the original's), and the false-positive rate: the share of
-        images whose mirror image is near any *other* image. Mirror images look like real ones but are no copies.
-    """
-    chosen = rng.permutation(len(images))[:_MEASURED]
-    own = hashed(images[chosen])
-    found = {}
-    for name, change in PERTURBATIONS.items():
-        differing = np.unpackbits(own ^ hashed(change(images[chosen])), axis=1).sum(axis=1)
-        found[f"recall, {name}"] = _share(differing <= bits)
-    mirrored = hashed(np.ascontiguousarray(images[chosen][..., ::-1]))
-    distances, _ = nearest_hashes(mirrored, hashed(images), exclude=chosen)
-    found["false positives, mirrored"] = _share(distances <= bits)
-    return found
-
-
-def _share(hits: NDArray[np.bool_]) -> dict[str, float]:
-    low, high = wilson_interval(int(hits.sum()), len(hits))
-    return {"value": float(hits.mean()), "low": low, "high": high, "n": len(hits)}
+        if self.leakage is not None:
+            other = self.leakage.split
+            pairs = np.stack([self.leakage.positions, self.leakage.of, self.leakage.bits], axis=1).tolist()
+            found["against"] = {
+                "split": against,
+                "images": len(other),
+                "sha256": other.sha256,
+                "collisions": [{"id": other.ids[i], "of": self.split.ids[j], "bits": bits} for i, j, bits in pairs],
+            }
+        return found
 
 
 def find_duplicates(
-    split: DatasetSplit, *, bits: int = 0, steps: int = 600, seed: int = 0, progress: Progress = silent
+    split: DatasetSplit,
+    *,
+    against: DatasetSplit | None = None,
+    bits: int = 0,
+    steps: int = 600,
+    seed: int = 0,
+    progress: Progress = silent,
 ) -> Duplicates:
     """Find the near-duplicates of a split.
 
     Args:
         split: The images.
-        bits: In how many of 128 bits the hashes of near-duplicates may differ; 0 as in the paper: linear time.
+        against: Other images, of which those are found that are near-duplicates of one in ``split``.
+        bits: In how many of 128 bits the hashes of near-duplicates may differ; 0 as in the paper.
         steps: Minibatches that the hash is learned from.
         seed: Of the hash and of the measurement.
         progress: Told how it goes.
@@ -151,6 +124,67 @@ def find_duplicates(
     """
     hashed = learn_hash(split.images, seed=seed, steps=steps, progress=progress)
     hashes = hashed(split.images, progress)
-    groups = near_groups(hashes, bits, progress) if bits else equal_groups(hashes)
-    measured = measure_hash(split.images, hashed, bits, np.random.default_rng(seed))
-    return Duplicates(groups, bits, measured, split, {"steps": steps, "seed": seed})
+    groups = near_groups(hashes, bits, progress)
+    measured = measure_hash(split.images, hashes, hashed, bits, np.random.default_rng(seed))
+    leakage = None
+    if against is not None:
+        leakage = Leakage(against, *near_matches(hashed(against.images, progress), hashes, bits, progress))
+    return Duplicates(groups, bits, measured, split, hashes, {"steps": steps, "seed": seed}, leakage)
+
+
+@dataclass(frozen=True)
+class DuplicateList:
+    """What a training needs of the file.
+
+    Attributes:
+        path: The file.
+        file_sha256: Hash of its bytes.
+        dataset: The dataset's name then.
+        split: The split's name.
+        sha256: Content hash of the images that were searched.
+        leave_out: Ids of images.
+    """
+
+    path: Path
+    file_sha256: str
+    dataset: str
+    split: str
+    sha256: str
+    leave_out: list[str]
+
+    def kept(self, split: DatasetSplit) -> NDArray[np.int64]:
+        """Return the positions of the images that stay.
+
+        Raises:
+            DatasetError: If an id is not in the split.
+        """
+        unknown = sorted(set(self.leave_out) - set(split.ids))
+        if unknown:
+            msg = (
+                f"'{self.path}' leaves out {len(unknown):,} images that {split.source or 'the split'} does not have, "
+                f"such as '{unknown[0]}'. Make the list anew: dcgan-analyze dedup"
+            )
+            raise DatasetError(msg)
+        left_out = set(self.leave_out)
+        return np.array([i for i, name in enumerate(split.ids) if name not in left_out], np.int64)
+
+
+def read_duplicates(path: Path) -> DuplicateList:
+    """Read a file that ``dcgan-analyze dedup`` wrote.
+
+    Raises:
+        DatasetError: If it is absent or no such file.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["format"] != FORMAT or document["version"] != 1:
+            raise KeyError(FORMAT)
+        dataset, split, sha256 = (str(document[key]) for key in ("dataset", "split", "sha256"))
+        leave_out = [str(name) for name in document["leave_out"]]
+        return DuplicateList(path, hash_file(path), dataset, split, sha256, leave_out)
+    except OSError as error:
+        msg = f"The list of near-duplicates '{path}' cannot be read: {error.strerror}. Make it: dcgan-analyze dedup"
+        raise DatasetError(msg) from None
+    except (ValueError, KeyError, TypeError):
+        msg = f"'{path}' is no list of near-duplicates, version 1. Make one: dcgan-analyze dedup DATASET --out FILE"
+        raise DatasetError(msg) from None

@@ -1,11 +1,12 @@
 """Near-duplicates by semantic hashing, as the paper removed them before training (section 4.1.1).
 
 An autoencoder, 3072-128-3072, denoising, with dropout and a ReLU code, is trained on centre crops brought to 32x32. The
-code of an image, each unit on or off, is its hash of 128 bits; images of equal hash are near-duplicates. Grouping takes
-linear time. The paper removed about 275,000 of just over 3 million bedrooms.
+code of an image, each unit on or off, is its hash of 128 bits; images of equal hash are near-duplicates. The paper
+removed about 275,000 of just over 3 million bedrooms.
 
 Beyond the paper: each image is first brought to mean 0 and variance 1, so that a copy that is only brighter or of more
 contrast has the same hash; and hashes that differ in a few bits can be grouped as well, which finds shifted copies.
+How hashes are grouped: ``hash_groups``.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-__all__ = ["CODE_BITS", "SemanticHash", "equal_groups", "learn_hash", "near_groups", "nearest_hashes"]
+__all__ = ["CODE_BITS", "SemanticHash", "learn_hash", "nearest_hashes"]
 
 CODE_BITS = 128
 _SIDE, _CHANNELS = 32, 3
 _BATCH = 128
 _LEARNING_RATE = 1e-3
 _NOISE, _DROPOUT = 1.0, 0.5
-_BLOCK = 1024
+_BLOCK, _KNOWN = 1024, 1 << 15  # images at once; known hashes at once: 16 MB of signs
 # Images that a hash is learned from at most: more do not make it better, and learning would take as long as hashing.
 _LEARNED_FROM = 50_000
 
@@ -60,13 +61,13 @@ class SemanticHash:
         """
         import torch
 
-        codes = [np.empty((0, CODE_BITS), bool)]
+        codes = [np.empty((0, CODE_BITS // 8), np.uint8)]
         with torch.inference_mode():
             for start in range(0, len(images), _BLOCK):
                 rows = _pixels(images[start : start + _BLOCK]) - self.mean
-                codes.append((torch.addmm(self.bias, rows, self.weight.T) > 0).numpy())
+                codes.append(np.packbits((torch.addmm(self.bias, rows, self.weight.T) > 0).numpy(), axis=1))
                 progress("semantic hash (images)", min(start + _BLOCK, len(images)), len(images))
-        return np.packbits(np.concatenate(codes), axis=1)
+        return np.concatenate(codes)
 
 
 def _pixels(images: NDArray[np.uint8]) -> Tensor:
@@ -132,28 +133,6 @@ def _layers(source: object) -> tuple[nn.Linear, nn.Linear]:
     return layers
 
 
-def equal_groups(hashes: NDArray[np.uint8]) -> list[NDArray[np.int64]]:
-    """Return the groups of two or more images whose hashes are equal, in linear time.
-
-    Args:
-        hashes: uint8 (N, B).
-
-    Returns:
-        Positions in ascending order, groups in the order of their first image.
-
-    Example:
-        >>> [group.tolist() for group in equal_groups(np.array([[1], [2], [1], [3]], np.uint8))]
-        [[0, 2]]
-    """
-    members: dict[bytes, int] = {}
-    more: dict[int, list[int]] = {}
-    for position, key in enumerate(_keys(hashes)):
-        first = members.setdefault(key, position)
-        if first != position:
-            more.setdefault(first, [first]).append(position)
-    return [np.array(more[first], np.int64) for first in sorted(more)]
-
-
 def nearest_hashes(
     hashes: NDArray[np.uint8], known: NDArray[np.uint8], *, exclude: NDArray[np.int64] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -162,7 +141,8 @@ def nearest_hashes(
     Args:
         hashes: uint8.
         known: uint8.
-        exclude: (N,) a known position that is not counted for each hash, or None.
+        exclude: (N,) a known position that is not counted for each hash, or None. Where no other is left, the hash
+            differs in one bit more than it has.
 
     Example:
         >>> bits, positions = nearest_hashes(np.array([[3]], np.uint8), np.array([[0], [2]], np.uint8))
@@ -171,56 +151,27 @@ def nearest_hashes(
     """
     import torch
 
-    # Bits as +1 and -1: a product of two rows is the number of equal bits less that of different ones.
-    signs = torch.from_numpy(np.unpackbits(known, axis=1).astype(np.float32) * 2 - 1)
-    bits, positions = [], []
-    for start in range(0, len(hashes), _BLOCK):
-        mine = torch.from_numpy(np.unpackbits(hashes[start : start + _BLOCK], axis=1).astype(np.float32) * 2 - 1)
-        products = mine @ signs.T
-        if exclude is not None:
-            products[torch.arange(len(mine)), torch.from_numpy(exclude[start : start + _BLOCK])] = -torch.inf
-        best, at = products.max(dim=1)
-        bits.append(((mine.shape[1] - best.clamp_min(-mine.shape[1])) / 2).long())
-        positions.append(at)
-    return torch.cat(bits).numpy(), torch.cat(positions).numpy()
+    bits = torch.full((len(hashes),), 8 * hashes.shape[1] + 1.0)
+    positions = torch.zeros(len(hashes), dtype=torch.int64)
+    mine = _signs(hashes)
+    for start in range(0, len(known), _KNOWN):
+        signs = _signs(known[start : start + _KNOWN])
+        for first in range(0, len(mine), _BLOCK):
+            rows = slice(first, first + _BLOCK)
+            differing = (mine.shape[1] - mine[rows] @ signs.T) / 2
+            if exclude is not None:
+                own = torch.from_numpy(exclude[rows]) - start
+                inside = ((own >= 0) & (own < len(signs))).nonzero().squeeze(1)
+                differing[inside, own[inside]] = torch.inf
+            least, at = differing.min(dim=1)
+            nearer = least < bits[rows]
+            positions[rows] = torch.where(nearer, at + start, positions[rows])
+            bits[rows] = torch.where(nearer, least, bits[rows])
+    return bits.long().numpy(), positions.numpy()
 
 
-def near_groups(hashes: NDArray[np.uint8], bits: int, progress: Progress = silent) -> list[NDArray[np.int64]]:
-    """Return the groups of two or more images connected by hashes that differ in at most so many bits.
-
-    Every pair is compared, which takes quadratic time: a few minutes for 50,000 images.
-
-    Args:
-        hashes: uint8 (N, B).
-        bits: How many bits may differ.
-        progress: Told of images done.
-
-    Returns:
-        As :func:`equal_groups`.
-
-    Example:
-        >>> [group.tolist() for group in near_groups(np.array([[1], [3], [255]], np.uint8), 1)]
-        [[0, 1]]
-    """
+def _signs(hashes: NDArray[np.uint8]) -> Tensor:
+    """Return bits as +1 and -1: a product of two rows is the number of equal bits less that of different ones."""
     import torch
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
 
-    signs = torch.from_numpy(np.unpackbits(hashes, axis=1).astype(np.float32) * 2 - 1)
-    pairs = [np.empty((0, 2), np.int64)]
-    for start in range(0, len(hashes), _BLOCK):
-        # Only later images: each pair once.
-        near = signs[start : start + _BLOCK] @ signs[start:].T >= signs.shape[1] - 2 * bits
-        found = near.triu(1).nonzero().numpy() + start
-        pairs.append(found)
-        progress("pairs of hashes (images)", min(start + _BLOCK, len(hashes)), len(hashes))
-    edges = np.concatenate(pairs)
-    graph = coo_array((np.ones(len(edges), bool), (edges[:, 0], edges[:, 1])), shape=(len(hashes), len(hashes)))
-    _, component = connected_components(graph, directed=False)
-    return equal_groups(component.astype(np.int64)[:, None].view(np.uint8))
-
-
-def _keys(hashes: NDArray[np.uint8]) -> list[bytes]:
-    rows = np.ascontiguousarray(hashes)
-    keys: list[bytes] = rows.view(f"V{rows.shape[1]}").ravel().tolist()
-    return keys
+    return torch.from_numpy(np.unpackbits(hashes, axis=1).astype(np.float32) * 2 - 1)

@@ -37,6 +37,9 @@ class TrainingConfig(Settings):
         default="train", description="split that is trained on; labels are used by conditional networks only"
     )
     images: PositiveInt | None = Field(default=None, description="use the first so many images of the split; none: all")
+    leave_out: str | None = Field(
+        default=None, description="near-duplicates not to train on: file of dcgan-analyze dedup; none: all are used"
+    )
     architecture: str = Field(default="dcgan32", description="registered name")
     parameters: dict[str, Any] = Field(default_factory=dict, description="parameters of the architecture: width, ...")
     epochs: PositiveFloat = Field(default=25.0, description="passes of the discriminator over the images")

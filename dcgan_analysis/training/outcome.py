@@ -47,7 +47,7 @@ def make_checkpoint(
         inputs: Of the training.
         split: The images, for the metadata.
         config: The settings, for the metadata.
-        progress: ``step``, ``epoch``, ``seconds`` and ``processes``, for the metadata.
+        progress: ``step``, ``epoch``, ``seconds``, ``processes`` and ``left_out``, for the metadata.
     """
     generator, discriminator = pair.plain("generator"), pair.plain("discriminator")
     steps = range(min(_STATISTICS_BATCHES, inputs.order.steps_per_epoch))
@@ -89,6 +89,7 @@ def _metadata(
             "n": len(split),
             "sha256": split.sha256,
             "source": split.source,
+            **({"left_out": progress["left_out"]} if progress["left_out"] else {}),
         },
         training=config.model_dump(mode="json"),
         step=progress["step"],

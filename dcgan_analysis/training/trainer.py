@@ -34,7 +34,7 @@ from dcgan_analysis.training.state import StateFile, load_state, not_finite, sav
 from dcgan_analysis.training.watching import Steps, TensorBoard, Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -76,6 +76,7 @@ class Trainer:
         folder: Where everything is written.
         device: Where it is computed.
         processes: This process among those of a distributed training; the first one writes.
+        left_out: What ``select_images`` says of images left out, for the checkpoint; None: none were.
 
     Raises:
         TrainingError: If the images do not suffice for the settings.
@@ -89,6 +90,7 @@ class Trainer:
         folder: Path,
         device: torch.device,
         processes: Processes = ALONE,
+        left_out: Mapping[str, Any] | None = None,
     ) -> None:
         check_split(config, architecture, split)
         self.config = config.resolved(device)
@@ -97,6 +99,7 @@ class Trainer:
         self.device = device
         self.split = split
         self.processes = processes
+        self._left_out = dict(left_out or {})
         self._inputs = Inputs(self.config, architecture, split, processes)
         self.pair = AdversarialPair(architecture, self.config, device, processes)
         self.order = self._inputs.order
@@ -294,6 +297,7 @@ class Trainer:
                 "epoch": self.epoch,
                 "seconds": self._seconds,
                 "processes": self.processes.count,
+                "left_out": self._left_out,
             }
             made = make_checkpoint(self.folder.name, self.pair, self._inputs, self.split, self.config, progress)
             self._finished = (self.step, made)

@@ -108,3 +108,19 @@ def test_presets_are_listed(cli):
     rows = cli("list", "presets", "--json").assert_success().json()["presets"]
     assert {"imagenet32", "svhn", "mnist-conditional-mlp"} <= {row["name"] for row in rows}
     assert all(row["summary"] for row in rows)
+
+
+def test_near_duplicates_that_were_found_are_not_trained_on(train, cli, tmp_path, complains):
+    found = cli("dedup", "digits", "--out", "d.json", "--limit", "64", "--steps", "2", "--bits", "30", "--json").json()
+    n = len(found["leave_out"])
+    assert n > 0
+    train("--set", f"leave_out={tmp_path / 'd.json'}", "--set", "batch_size=4").assert_success()
+    data = cli("show", tmp_path / "training", "--json").assert_success().json()["data"]
+    assert data["n"] == 64 - n
+    assert data["left_out"]["n"] == n
+    assert len(data["left_out"]["file_sha256"]) == 64
+
+    wrong = ("--out", tmp_path / "other", "--set", f"leave_out={tmp_path / 'd.json'}", "--limit", "60")
+    complains(train(*wrong), "was made of other images ('digits', split 'train'")
+    complains(train("--out", tmp_path / "other", "--set", "leave_out=absent.json"), "'absent.json' cannot be read")
+    assert not (tmp_path / "other").exists()

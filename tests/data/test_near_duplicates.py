@@ -3,9 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dcgan_analysis.data import near_duplicates
+from dcgan_analysis.data.copies import PERTURBATIONS
 from dcgan_analysis.data.dataset import DatasetSplit
-from dcgan_analysis.data.deduplication import PERTURBATIONS, find_duplicates
-from dcgan_analysis.data.near_duplicates import equal_groups, learn_hash, near_groups, nearest_hashes
+from dcgan_analysis.data.deduplication import find_duplicates, read_duplicates
+from dcgan_analysis.data.hash_groups import equal_groups
+from dcgan_analysis.data.near_duplicates import learn_hash, nearest_hashes
 from dcgan_analysis.errors import DatasetError
 
 
@@ -47,24 +50,26 @@ def test_other_sizes_and_gray_images_are_hashed_as_well(photos, hashed):
     np.testing.assert_array_equal(hashed(gray), hashed(gray.repeat(3, axis=1)))
 
 
-def test_near_groups_of_no_bits_are_the_groups_of_equal_hashes():
-    hashes = np.random.default_rng(1).integers(0, 4, (60, 1), dtype=np.uint8)
-    first, second = equal_groups(hashes), near_groups(hashes, 0)
-    assert [group.tolist() for group in first] == [group.tolist() for group in second]
-    assert sum(map(len, first)) > 50
-
-
-def test_near_groups_are_joined_by_chains():
-    hashes = np.array([[0b000], [0b001], [0b011], [0b11110000]], np.uint8)
-    assert [group.tolist() for group in near_groups(hashes, 1)] == [[0, 1, 2]]
-    assert near_groups(hashes[[0, 2]], 1) == []
-
-
 def test_the_nearest_hash_may_leave_one_out():
     hashes = np.array([[0], [1], [255]], np.uint8)
     bits, positions = nearest_hashes(hashes, hashes, exclude=np.arange(3))
     assert bits.tolist() == [1, 1, 7]
     assert positions.tolist() == [1, 0, 1]
+
+
+def test_the_nearest_hash_is_found_in_any_block(monkeypatch):
+    hashes = np.random.default_rng(1).integers(0, 256, (40, 2), dtype=np.uint8)
+    whole = nearest_hashes(hashes, hashes, exclude=np.arange(40))
+    differing = np.unpackbits(hashes[:, None] ^ hashes[None], axis=2).sum(axis=2) + 99 * np.eye(40, dtype=np.int64)
+    np.testing.assert_array_equal(whole, (differing.min(axis=1), differing.argmin(axis=1)))
+    monkeypatch.setattr(near_duplicates, "_KNOWN", 7)
+    monkeypatch.setattr(near_duplicates, "_BLOCK", 9)
+    np.testing.assert_array_equal(nearest_hashes(hashes, hashes, exclude=np.arange(40)), whole)
+
+
+def test_alone_a_hash_has_no_nearest_one():
+    hashes = np.zeros((1, 2), np.uint8)
+    assert nearest_hashes(hashes, hashes, exclude=np.arange(1))[0].tolist() == [17]
 
 
 def test_injected_copies_are_found_and_nothing_else_is_left_out(photos):
@@ -76,13 +81,33 @@ def test_injected_copies_are_found_and_nothing_else_is_left_out(photos):
     document = found.document("photos", "train")
     assert document["groups"] == [["3", "80"], ["4", "81"], ["7", "82"]]
     assert document["measured"]["recall, brightened"]["value"] > 0.9
+    assert document["measured"]["precision, all copies"]["value"] > 0.9
     assert document["measured"]["false positives, mirrored"]["value"] < 0.05
+    assert "against" not in document
 
 
-def test_one_equal_pair_is_found_among_many_hashes():
-    hashes = np.random.default_rng(2).integers(0, 256, (100_000, 16), dtype=np.uint8)
-    hashes[-1] = hashes[5]
-    assert [group.tolist() for group in equal_groups(hashes)] == [[5, 99_999]]
+def test_images_of_another_split_are_found_that_are_in_the_first(photos):
+    train = DatasetSplit(photos[:60], None, [f"train {i}" for i in range(60)])
+    others = np.concatenate([photos[60:], PERTURBATIONS["brightened"](photos[7:8]), photos[3:4]])
+    test = DatasetSplit(others, None, [f"test {i}" for i in range(22)])
+    document = find_duplicates(train, against=test, bits=14, steps=25).document("photos", "train", "test")
+    assert document["leave_out"] == []
+    against = document["against"]
+    assert (against["split"], against["images"], against["sha256"]) == ("test", 22, test.sha256)
+    assert [(one["id"], one["of"]) for one in against["collisions"]] == [("test 20", "train 7"), ("test 21", "train 3")]
+    assert against["collisions"][1]["bits"] == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"format": "dcgan-analysis duplicates", "version": 2}', '{"leave_out": ["a"]}']
+)
+def test_another_file_is_no_list_of_near_duplicates(tmp_path, text):
+    path = tmp_path / "d.json"
+    with pytest.raises(DatasetError, match="cannot be read: No such file"):
+        read_duplicates(path)
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DatasetError, match="is no list of near-duplicates, version 1"):
+        read_duplicates(path)
 
 
 def test_one_image_is_too_few():

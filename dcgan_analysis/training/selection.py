@@ -1,0 +1,72 @@
+"""Which images of a split are trained on: the first so many, less those that a list of near-duplicates leaves out."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from dcgan_analysis.data.deduplication import read_duplicates
+from dcgan_analysis.data.rows import Rows
+from dcgan_analysis.errors import TrainingError
+from dcgan_analysis.hashing import hash_parts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dcgan_analysis.data.dataset import DatasetSplit
+    from dcgan_analysis.training.config import TrainingConfig
+
+__all__ = ["select_images"]
+
+
+def select_images(config: TrainingConfig, split: DatasetSplit) -> tuple[DatasetSplit, dict[str, Any]]:
+    """Return the images that are trained on, and what the checkpoint says of those left out.
+
+    The list may be of the whole split or of the first ``images``; what it names beyond these is not there anyway.
+
+    Args:
+        config: ``images`` and ``leave_out``.
+        split: The whole split.
+
+    Returns:
+        The images, and ``n``, ``file`` and ``file_sha256``; empty without a list.
+
+    Raises:
+        DatasetError: If the list cannot be read, or names an image that the split does not have.
+        TrainingError: If it was made of other images, or leaves none.
+    """
+    first = split
+    if config.images is not None and config.images < len(split):
+        source = f"{split.source}, first {config.images} of {len(split)}"
+        first = split.take(range(config.images), source=source)
+    if config.leave_out is None:
+        return first, {}
+    duplicates = read_duplicates(Path(config.leave_out))
+    if duplicates.sha256 != split.sha256 and duplicates.sha256 != first.sha256:
+        msg = (
+            f"leave_out: '{duplicates.path}' was made of other images ('{duplicates.dataset}', split "
+            f"'{duplicates.split}', sha256 {duplicates.sha256[:16]}) than '{config.dataset}', split '{config.split}', "
+            f"holds (sha256 {split.sha256[:16]}). Make it anew: dcgan-analyze dedup {config.dataset} "
+            f"--split {config.split} --out FILE"
+        )
+        raise TrainingError(msg)
+    positions = duplicates.kept(split)
+    positions = positions[positions < len(first)]
+    left_out = len(first) - len(positions)
+    record = {"n": left_out, "file": duplicates.path.name, "file_sha256": duplicates.file_sha256}
+    return _without(first, positions, f"{first.source}, {left_out} near-duplicates left out", record), record
+
+
+def _without(split: DatasetSplit, positions: NDArray[np.int64], source: str, record: dict[str, Any]) -> DatasetSplit:
+    if not isinstance(split.images, np.memmap):
+        return split.take(positions, source=source)
+    # Everything but the images is small; of these no copy is made.
+    pixels = np.broadcast_to(np.uint8(0), (len(split), 1, 1, 1))
+    small = dataclasses.replace(split, images=pixels, known_sha256=None).take(positions, source=source)
+    rows = cast("NDArray[np.uint8]", Rows(split.images, positions))
+    # Their content is known by where it comes from: to hash it would mean to read it all.
+    content = hash_parts({"images": split.sha256, "leave_out": record["file_sha256"]})
+    return dataclasses.replace(small, images=rows, known_sha256=content)
