@@ -30,7 +30,8 @@ __all__ = ["command"]
     type=click.IntRange(min=0, max=64),
     default=4,
     show_default=True,
-    help="Hashes of near-duplicates may differ in so many of 128 bits. More finds shifted copies, and more false ones; 0 as in the paper.",
+    help="Hashes of near-duplicates may differ in so many of 128 bits. More find more cropped copies, and more images "
+    "that are none; 0 as in the paper.",
 )
 @click.option(
     "--steps", type=click.IntRange(min=1), default=600, show_default=True, help="Minibatches the hash is learned from."
