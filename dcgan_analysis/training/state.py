@@ -41,6 +41,9 @@ __all__ = [
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+# Settings that older states do not have, with the value that a training had without them.
+_ADDED = {"leave_out": None}
+
 STATE = "state.safetensors"
 """Name of the newest state in the folder of a training."""
 
@@ -144,6 +147,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 def _same_settings(path: Path, saved: dict[str, Any], progress: dict[str, Any], config: TrainingConfig) -> None:
     now, free = config.model_dump(mode="json"), free_settings(config)
+    saved = {**_ADDED, **saved}
     unknown = sorted(saved.keys() ^ now.keys())
     if unknown:
         msg = (

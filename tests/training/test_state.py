@@ -4,7 +4,8 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from dcgan_analysis.errors import TrainingError
 from dcgan_analysis.training.state import load_state, save_state
@@ -100,3 +101,17 @@ def test_a_state_of_another_version_is_told_from_other_settings(trained, make_tr
 
     with pytest.raises(TrainingError, match=r"saved by another version of dcgan-analysis, .*differ in: mirror\. Go on"):
         make_trainer().resume()
+
+
+def test_a_state_from_before_a_list_could_be_given_had_none(trained, make_trainer):
+    path = trained.folder / "state.safetensors"
+    with safe_open(path, "pt") as file:
+        header = file.metadata()
+    settings = json.loads(header["config"])
+    assert settings.pop("leave_out") is None
+    header["config"] = json.dumps(settings)
+    save_file(load_file(path), path, metadata=header)
+
+    assert make_trainer().resume()
+    with pytest.raises(TrainingError, match=r"other settings, .* leave_out \(saved None, now 'd\.json'\)"):
+        make_trainer(leave_out="d.json").resume()
