@@ -10,6 +10,6 @@ documents   reading and writing of such files, whole or not at all
 from __future__ import annotations
 
 from dcgan_analysis.annotations.boxes import Box, Boxes, read_boxes
-from dcgan_analysis.annotations.exemplars import Exemplars, read_exemplars
+from dcgan_analysis.annotations.exemplars import Exemplars, find_exemplars, read_exemplars
 
-__all__ = ["Box", "Boxes", "Exemplars", "read_boxes", "read_exemplars"]
+__all__ = ["Box", "Boxes", "Exemplars", "find_exemplars", "read_boxes", "read_exemplars"]

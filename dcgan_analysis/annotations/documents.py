@@ -25,14 +25,19 @@ class Document(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_assignment=True, defer_build=True)
     KIND: ClassVar[str]
 
-    version: int = Field(default=VERSION, description="of the format")
-    checkpoint_sha256: str = Field(default="", description="content hash of the checkpoint; empty: unknown")
+    version: int = Field(default=VERSION, ge=1, description="of the format")
+    checkpoint_sha256: str = Field(
+        default="", description="content hash of the checkpoint, or its beginning; empty: unknown"
+    )
     seed: int = Field(default=0, ge=0, description="of the latent vectors")
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON-able values, without what is not set."""
+        return {"format": self.KIND, **self.model_dump(mode="json", exclude_none=True)}
 
     def save(self, path: Path) -> None:
         """Write the document whole or not at all."""
-        content = {"format": self.KIND, **self.model_dump(mode="json", exclude_none=True)}
-        text = json.dumps(content, indent=1, ensure_ascii=False)
+        text = json.dumps(self.document(), indent=1, ensure_ascii=False)
         # Lists of plain numbers stay on one line: such files are read and compared by people.
         flat = re.sub(r"\[[^\[\]{}\"]*\]", lambda found: " ".join(found.group().split()), text)
         write_text(path, f"{flat}\n")
@@ -64,9 +69,9 @@ class Document(BaseModel):
         """Refuse annotations of another network's samples.
 
         Raises:
-            AnnotationError: If the hashes differ; an empty one fits all.
+            AnnotationError: If the hashes differ; the beginning of one is enough, an empty one fits all.
         """
-        if self.checkpoint_sha256 and self.checkpoint_sha256 != sha256:
+        if not sha256.startswith(self.checkpoint_sha256):
             msg = (
                 f"'{path}' marks samples of checkpoint {self.checkpoint_sha256[:12]}, '{name}' is {sha256[:12]}: its "
                 "samples are others. Use that checkpoint, or annotate anew: dcgan-analyze annotate."

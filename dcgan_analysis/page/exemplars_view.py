@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from nicegui import ui
 
+from dcgan_analysis.annotations.exemplars import EXEMPLARS_FILE
 from dcgan_analysis.errors import DcganAnalysisError
 from dcgan_analysis.page.explorer import Explorer
 from dcgan_analysis.page.widgets import keys, run_command, thumbnails
-from dcgan_analysis.page.workspace import EXEMPLARS_FILE
 
 if TYPE_CHECKING:
     from dcgan_analysis.page.workspace import Workspace
@@ -41,7 +41,7 @@ class ExemplarsView:
                 ui.separator()
                 ui.label("Expression a - b + c").classes("font-bold")
                 with ui.row(wrap=False).classes("w-full gap-1"):
-                    chosen: list[str] | list[None] = workspace.exemplars().expression or [None] * 3
+                    chosen = workspace.exemplars().expression or (None, None, None)
                     self.terms = [
                         ui.select(concepts, value=value, clearable=True).props(f"dense outlined label={letter}")
                         for letter, value in zip("abc", chosen, strict=True)

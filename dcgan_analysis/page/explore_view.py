@@ -79,7 +79,7 @@ class ExploreView:
     def entered(self) -> None:
         """Show what may have changed on another tab."""
         names = list(self.workspace.exemplars().concepts)
-        chosen: list[str] | list[None] = self.workspace.exemplars().expression or [None] * 3
+        chosen = self.workspace.exemplars().expression or (None, None, None)
         for term, value in zip(self.terms, chosen, strict=True):
             if term.options != names:
                 term.set_options(names, value=term.value if term.value in names else value)

@@ -69,14 +69,11 @@ class Explorer:
         self.z = (means[2] + amount * (means[0] - means[1]))[None]
 
     def _mean(self, concept: str) -> Tensor:
-        found = self.workspace.exemplars().concepts.get(concept)
-        if not found:
+        exemplars = self.workspace.exemplars()
+        if not exemplars.concepts.get(concept):
             msg = f"Concept '{concept}' has no exemplars. Pick some on the tab Exemplars."
             raise AnnotationError(msg)
-        indices = [one for one in found if isinstance(one, int)]
-        drawn = latents_by_index(self.workspace.checkpoint, indices, self.workspace.seed)
-        vectors = [torch.tensor(one) for one in found if not isinstance(one, int)]
-        return torch.cat([drawn, *(vector[None] for vector in vectors)]).mean(dim=0)
+        return exemplars.latents(concept, self.workspace.checkpoint).mean(dim=0)
 
     def images(self) -> tuple[str, str]:
         """Return the image without the maps that are switched off, and with all, as data URLs."""

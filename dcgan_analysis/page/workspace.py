@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dcgan_analysis.annotations.boxes import Box, Boxes, boxes_file, read_boxes
-from dcgan_analysis.annotations.exemplars import Exemplars, read_exemplars
+from dcgan_analysis.annotations.exemplars import EXEMPLARS_FILE, Exemplars, read_exemplars
 from dcgan_analysis.errors import AnnotationError
 from dcgan_analysis.stores.sampling import as_bytes, class_labels, generate, latents_by_index
 
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.stores.checkpoint import Checkpoint
 
-__all__ = ["EXEMPLARS_FILE", "Workspace", "png_url"]
+__all__ = ["Workspace", "png_url"]
 
-EXEMPLARS_FILE = "exemplars.json"
 _LONGEST_NAME = 60
 
 
@@ -164,7 +163,7 @@ class Workspace:
             path = self._inside(EXEMPLARS_FILE)
             if path.exists():
                 found = read_exemplars(path)
-                found.check_checkpoint(self.checkpoint.sha256(), self.checkpoint.name, path)
+                found.check(self.checkpoint, path)
                 self._same_samples(path, found.seed, found.label)
                 self._exemplars = found
             else:
@@ -187,7 +186,7 @@ class Workspace:
         """
         named = {_fit(name): found for name, found in concepts.items()}
         whole = expression is not None and all(named.get(name) for name in expression)
-        update = {"concepts": named, "expression": list(expression) if expression is not None and whole else None}
+        update = {"concepts": named, "expression": tuple(expression) if expression is not None and whole else None}
         changed = self.exemplars().model_copy(update=update)
         changed.save(self._inside(EXEMPLARS_FILE))
         self._exemplars = changed

@@ -29,7 +29,7 @@ from pydantic import Field, PositiveInt
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table
-from dcgan_analysis.api.exemplars import Exemplars, find_exemplars
+from dcgan_analysis.api.exemplars import Exemplars, find_exemplars, read_exemplars
 from dcgan_analysis.api.expressions import Expression, best_supported, matches, pools
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.statistics import mean_interval, wilson_interval
@@ -211,8 +211,8 @@ def _given(context: RunContext, config: LatentArithmeticConfig) -> Exemplars | N
     path = find_exemplars(context.checkpoint) if config.exemplars == AUTO else Path(config.exemplars).expanduser()
     if path is None:
         return None
-    exemplars = Exemplars.load(path)
-    exemplars.check(context.checkpoint)
+    exemplars = read_exemplars(path)
+    exemplars.check(context.checkpoint, path)
     if exemplars.expression is None:
         msg = f"Exemplars '{path}' have no expression. Add \"expression\": [a, b, c], three names of concepts."
         raise AnalysisError(msg)

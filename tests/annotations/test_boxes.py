@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dcgan_analysis.annotations import Box, Boxes, Exemplars, read_boxes, read_exemplars
+from dcgan_analysis.annotations import Box, Boxes, read_boxes
 from dcgan_analysis.annotations.boxes import boxes_file
 from dcgan_analysis.errors import AnnotationError
 
@@ -98,18 +98,6 @@ def test_boxes_of_other_samples_are_refused():
         boxes.check_checkpoint("b" * 64, "other", "f")
     with pytest.raises(AnnotationError, match="samples 0 to 0"):
         Boxes(object="x", n=1, boxes=boxes.boxes).check(32, 32, "f")
-
-
-def test_exemplars_read_back_and_their_expression_must_name_concepts(tmp_path):
-    exemplars = Exemplars(concepts={"a": [1], "b": [4], "c": [2, 3]}, expression=["a", "b", "c"], z_prior="normal")
-    exemplars.save(tmp_path / "e.json")
-    assert read_exemplars(tmp_path / "e.json") == exemplars
-    content = json.loads((tmp_path / "e.json").read_text(encoding="utf-8"))
-    assert next(iter(content)) == "format"
-    for expression, text in ((["a", "b", "d"], "no exemplar"), (["a"], "takes three")):
-        (tmp_path / "e.json").write_text(json.dumps({**content, "expression": expression}), encoding="utf-8")
-        with pytest.raises(AnnotationError, match=text):
-            read_exemplars(tmp_path / "e.json")
 
 
 def test_shipped_boxes_are_of_the_checkpoint_they_lie_beside():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from dcgan_analysis_plugins.latent_arithmetic import LatentArithmetic
 
-from dcgan_analysis.api.exemplars import Exemplars
+from dcgan_analysis.api.exemplars import read_exemplars
 from dcgan_analysis.errors import AnalysisError, UnknownNameError
 from dcgan_analysis.models.arithmetic import combine, combine_pixels, with_neighbours
 from dcgan_analysis.testing import check_analysis
@@ -69,7 +69,7 @@ def test_the_exemplars_of_a_run_repeat_its_figure(run, network, make_images, tmp
     for before, after in zip(drawn[:2], drawn[2:], strict=True):
         np.testing.assert_array_equal(before, after)
     assert "shows the exemplars of 'exemplars.json'" in second.notes[0]
-    assert Exemplars.load(first.folder / "exemplars.json").checkpoint_sha256 == network.sha256()
+    assert read_exemplars(first.folder / "exemplars.json").checkpoint_sha256 == network.sha256()
 
 
 def test_exemplars_without_an_expression_are_refused_before_anything_long(run, make_images, tmp_path):
