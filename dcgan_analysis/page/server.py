@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import warnings
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +116,10 @@ def serve(workspace: Workspace, listener: socket.socket, *, opened: Callable[[st
         OnlyThisPage(make_app(workspace), port), log_level="error", timeout_graceful_shutdown=1, lifespan="on"
     )
     try:
-        Server(config).run(sockets=[listener])
+        with warnings.catch_warnings():
+            # At its start nicegui looks at every living object, which wakes a deprecated one of torch.
+            warnings.filterwarnings("ignore", r"`torch\.distributed\.reduce_op` is deprecated", FutureWarning)
+            Server(config).run(sockets=[listener])
     except KeyboardInterrupt:
         # uvicorn hands the interruption on after it has closed.
         pass
