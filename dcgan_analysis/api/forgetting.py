@@ -135,7 +135,7 @@ def boxed_scene(context: RunContext, boxes: Boxes) -> Scene:
     Raises:
         AnalysisError: If they are fewer than two.
     """
-    from dcgan_analysis.stores.sampling import class_labels, latents_by_index
+    from dcgan_analysis.stores.sampling import class_labels
 
     by_sample = boxes.by_sample()
     if len(by_sample) < 2:
@@ -143,7 +143,8 @@ def boxed_scene(context: RunContext, boxes: Boxes) -> Scene:
         raise AnalysisError(msg)
     indices = list(by_sample)
     labels = class_labels(context.checkpoint.architecture, indices, boxes.label)
-    return Scene(latents_by_index(context.checkpoint, indices, boxes.seed), labels, list(by_sample.values()))
+    z = context.checkpoint.latents(max(indices) + 1, boxes.seed)[indices]
+    return Scene(z, labels, list(by_sample.values()))
 
 
 def new_scene(context: RunContext, n: int, label: int | None) -> Scene:

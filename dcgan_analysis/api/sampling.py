@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -32,20 +31,9 @@ def class_labels(checkpoint: Checkpoint, n: int, label: int | None = None) -> Te
     Raises:
         AnalysisError: If there is no such class, or a class is given for an unconditional generator.
     """
-    import torch
+    from dcgan_analysis.stores import sampling
 
-    classes = checkpoint.architecture.classes
-    if not classes:
-        if label is not None:
-            msg = f"Checkpoint '{checkpoint.name}' is unconditional and takes no class, got {label}. Leave it out."
-            raise AnalysisError(msg)
-        return None
-    if label is None:
-        return torch.arange(n) % classes
-    if not 0 <= label < classes:
-        msg = f"Checkpoint '{checkpoint.name}' knows the classes 0 to {classes - 1}, got {label}."
-        raise AnalysisError(msg)
-    return torch.full((n,), label)
+    return sampling.class_labels(checkpoint.architecture, range(n), label)
 
 
 class Sampler:
@@ -69,7 +57,6 @@ class Sampler:
         from dcgan_analysis.data.preprocessing import Preprocessing
 
         self.checkpoint = checkpoint
-        self._device = device
         self._progress = progress
         self._generator = checkpoint.generator().requires_grad_(False).to(device)
         architecture = checkpoint.architecture
@@ -87,18 +74,14 @@ class Sampler:
             uint8 (N, C, H, W).
         """
         import numpy as np
-        import torch
 
-        pages = []
-        with torch.inference_mode():
-            for start in range(0, len(z), _BATCH):
-                chosen = slice(start, start + _BATCH)
-                inputs = [z[chosen].to(self._device)]
-                if labels is not None:
-                    inputs.append(labels[chosen].to(self._device))
-                pages.append(self._bytes(self._generator(*inputs)))
-                if len(z) > _BATCH:
-                    self._progress(what, min(start + _BATCH, len(z)), len(z))
+        from dcgan_analysis.stores.sampling import generate
+
+        def report(done: int) -> None:
+            if len(z) > _BATCH:
+                self._progress(what, done, len(z))
+
+        pages = [self._bytes(images) for images in generate(self._generator, z, labels, batch=_BATCH, progress=report)]
         if not pages:
             return np.empty((0, *self.checkpoint.architecture.image_shape), np.uint8)
         return np.concatenate(pages)

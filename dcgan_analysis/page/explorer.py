@@ -12,7 +12,7 @@ from dcgan_analysis.errors import AnnotationError
 from dcgan_analysis.extraction.dropping import drop_maps, map_layers
 from dcgan_analysis.extraction.taps import capture
 from dcgan_analysis.page.workspace import png_url
-from dcgan_analysis.stores.sampling import as_bytes, generate, latents_by_index
+from dcgan_analysis.stores.sampling import as_bytes, generate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ class Explorer:
 
     def walk(self, position: float) -> None:
         """Go to a place of the straight walk through the points; 0 is the first, ``POINTS - 1`` the last."""
-        points = latents_by_index(self.workspace.checkpoint, range(POINTS), self.walk_seed)
+        points = self.workspace.checkpoint.latents(POINTS, self.walk_seed)
         start = min(int(position), POINTS - 2)
         self.z = torch.lerp(points[start], points[start + 1], position - start)[None]
 

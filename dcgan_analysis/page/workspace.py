@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dcgan_analysis.annotations.boxes import Box, Boxes, boxes_file, read_boxes
 from dcgan_analysis.annotations.exemplars import EXEMPLARS_FILE, Exemplars, read_exemplars
 from dcgan_analysis.errors import AnnotationError
-from dcgan_analysis.stores.sampling import as_bytes, class_labels, generate, latents_by_index
+from dcgan_analysis.stores.sampling import as_bytes, class_labels, generate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +88,7 @@ class Workspace:
         missing = [index for index in indices if index not in self._urls]
         if missing:
             labels = class_labels(self.checkpoint.architecture, missing, self.label)
-            z = latents_by_index(self.checkpoint, missing, self.seed)
+            z = self.checkpoint.latents(max(missing) + 1, self.seed)[missing]
             drawn = (
                 image for batch in generate(self.generator, z, labels) for image in as_bytes(self.checkpoint, batch)
             )

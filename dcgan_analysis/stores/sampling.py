@@ -1,4 +1,4 @@
-"""Samples by seed and index: the same image for the same index, however many are drawn."""
+"""From latent vectors to images, batch by batch, and the classes of samples of a conditional generator."""
 
 from __future__ import annotations
 
@@ -18,27 +18,9 @@ if TYPE_CHECKING:
     from dcgan_analysis.models.architecture import Architecture
     from dcgan_analysis.stores.checkpoint import Checkpoint
 
-__all__ = ["as_bytes", "class_labels", "generate", "latents_by_index"]
+__all__ = ["as_bytes", "class_labels", "generate"]
 
-# torch draws normal numbers in blocks of 16: whole blocks do not depend on what follows.
-_BLOCK = 16
 BATCH = 64
-
-
-def latents_by_index(checkpoint: Checkpoint, indices: Sequence[int], seed: int) -> Tensor:
-    """Return latent vectors (N, Z) of given indices, from 0, in the sequence that a seed begins.
-
-    Example:
-        >>> from dcgan_analysis.models.tables import dcgan32
-        >>> from dcgan_analysis.stores.checkpoint import Checkpoint
-        >>> checkpoint = Checkpoint.random(dcgan32(width=2), seed=0)
-        >>> a, b = latents_by_index(checkpoint, [5], seed=1), latents_by_index(checkpoint, [900, 5], seed=1)
-        >>> torch.equal(a[0], b[1])
-        True
-    """
-    count = max(indices, default=-1) + 1
-    drawn = checkpoint.latents(-(-max(count, 1) // _BLOCK) * _BLOCK, seed)
-    return drawn[list(indices)]
 
 
 def class_labels(architecture: Architecture, indices: Sequence[int], label: int | None = None) -> Tensor | None:

@@ -33,17 +33,7 @@ def test_labels_take_turns_or_are_all_one_class(conditional, tiny_checkpoint):
 
 
 def test_a_class_that_is_not_there_is_refused(conditional, tiny_checkpoint):
-    with pytest.raises(AnalysisError, match="knows the classes 0 to 2, got 3"):
+    with pytest.raises(AnalysisError, match=r"label=3: .* has the classes 0 to 2"):
         class_labels(conditional, 1, 3)
-    with pytest.raises(AnalysisError, match="is unconditional and takes no class, got 0"):
+    with pytest.raises(AnalysisError, match=r"label=0: .* is not conditional"):
         class_labels(tiny_checkpoint, 1, 0)
-
-
-@pytest.mark.parametrize("prior", ["uniform", "normal"])
-def test_a_latent_vector_does_not_depend_on_how_many_are_drawn(conditional, prior):
-    from dataclasses import replace
-
-    checkpoint = replace(conditional, metadata=conditional.metadata.model_copy(update={"z_prior": prior}))
-    many = checkpoint.latents(50, seed=4)
-    for n in (1, 3, 16, 17, 49):
-        assert torch.equal(checkpoint.latents(n, seed=4), many[:n])

@@ -74,7 +74,7 @@ def test_the_exemplars_of_a_run_repeat_its_figure(run, network, make_images, tmp
 
 def test_exemplars_without_an_expression_are_refused_before_anything_long(run, make_images, tmp_path):
     path = tmp_path / "e.json"
-    path.write_text(json.dumps({"concepts": {"a": [1]}}))
+    path.write_text(json.dumps({"format": "dcgan-analysis exemplars", "concepts": {"a": [1]}}))
     with pytest.raises(AnalysisError, match="have no expression"):
         run(LatentArithmetic(), make_images(), exemplars=str(path), **SHORT)
 

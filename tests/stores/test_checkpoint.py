@@ -211,6 +211,15 @@ def test_latents_follow_the_prior(checkpoint, prior, largest):
     assert not torch.equal(z, trained.latents(4000, seed=2))
 
 
+@pytest.mark.parametrize("prior", ["uniform", "normal"])
+def test_a_latent_vector_depends_on_seed_and_index_alone(checkpoint, prior):
+    trained = replace(checkpoint, metadata=checkpoint.metadata.model_copy(update={"z_prior": prior}))
+    many = trained.latents(150, seed=4)
+    for n in (0, 1, 3, 16, 17, 49):
+        assert torch.equal(trained.latents(n, seed=4), many[:n])
+    assert not torch.equal(trained.latents(3, seed=5), many[:3])
+
+
 def test_samples_are_images_and_do_not_depend_on_batch_mates(checkpoint):
     images = checkpoint.sample(5, seed=1)
 

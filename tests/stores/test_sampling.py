@@ -1,21 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.models.tables import dcgan28_conditional
-from dcgan_analysis.stores.sampling import as_bytes, class_labels, generate, latents_by_index
-
-
-@pytest.mark.parametrize("prior", ["uniform", "normal"])
-def test_a_latent_vector_depends_on_seed_and_index_alone(tiny_checkpoint, prior):
-    checkpoint = replace(tiny_checkpoint, metadata=tiny_checkpoint.metadata.model_copy(update={"z_prior": prior}))
-    few, many = latents_by_index(checkpoint, [3, 0], seed=1), latents_by_index(checkpoint, range(150), seed=1)
-    assert torch.equal(few, many[[3, 0]])
-    assert not torch.equal(few, latents_by_index(checkpoint, [3, 0], seed=2))
+from dcgan_analysis.stores.sampling import as_bytes, class_labels, generate
 
 
 def test_batches_join_to_what_one_pass_gives(tiny_checkpoint):
