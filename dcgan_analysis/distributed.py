@@ -9,11 +9,13 @@ single process would have found it, so that the outcome is the same.
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import timedelta
 
     from torch import Tensor
 
@@ -23,24 +25,30 @@ T = TypeVar("T")
 
 
 @contextmanager
-def process_group() -> Iterator[bool]:
+def process_group(*, gpus: bool | None = None, timeout: timedelta | None = None) -> Iterator[bool]:
     """Join the group that torchrun's environment describes for the time of the block.
 
-    Yields whether this process is the leader.
+    Without torchrun's environment (``WORLD_SIZE`` unset or 1) nothing is joined, and a group that stands already is
+    neither joined again nor left. NCCL joins GPUs, gloo everything else.
 
-    Without torchrun's environment (``WORLD_SIZE`` unset or 1) nothing is joined. NCCL joins GPUs, gloo everything
-    else.
+    Args:
+        gpus: Whether GPUs compute; each process takes the one with its local number. None: where there are any.
+        timeout: How long a process waits for the others; None: as long as torch does by default.
+
+    Yields:
+        Whether this process is the leader.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        yield True
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or _joined():
+        yield is_leader()
         return
     import torch
     from torch import distributed
 
-    if torch.cuda.is_available():
+    gpus = torch.cuda.is_available() if gpus is None else gpus
+    if gpus:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     # Both back ends: tensors on a GPU go through NCCL, those on the CPU through gloo.
-    distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=timeout)
     try:
         yield is_leader()
     finally:
@@ -48,6 +56,9 @@ def process_group() -> Iterator[bool]:
 
 
 def _joined() -> bool:
+    # Where nobody has imported torch there is no group, and asking must not import it.
+    if "torch" not in sys.modules:
+        return False
     from torch import distributed
 
     return distributed.is_available() and distributed.is_initialized()
@@ -55,16 +66,20 @@ def _joined() -> bool:
 
 def rank() -> int:
     """Return the number of this process, from 0."""
+    if not _joined():
+        return 0
     from torch import distributed
 
-    return int(distributed.get_rank()) if _joined() else 0
+    return int(distributed.get_rank())
 
 
 def world_size() -> int:
     """Return how many processes there are."""
+    if not _joined():
+        return 1
     from torch import distributed
 
-    return int(distributed.get_world_size()) if _joined() else 1
+    return int(distributed.get_world_size())
 
 
 def is_leader() -> bool:

@@ -7,7 +7,6 @@ computes what one process would, up to rounding.
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import distributed, nn
 
+from dcgan_analysis import distributed as core
 from dcgan_analysis.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Processes:
     def wait(self) -> None:
         """Wait until all processes have come here."""
         if self.count > 1:
-            distributed.barrier()
+            core.wait_for_all()
 
 
 ALONE = Processes()
@@ -92,20 +92,12 @@ def process_group(device: torch.device) -> Iterator[tuple[Processes, torch.devic
     Yields:
         This process among them, and its device.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2 and not distributed.is_initialized():
-        yield ALONE, device
-        return
-    if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.cuda.set_device(device)
-    started = not distributed.is_initialized()
-    if started:
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
-    try:
-        yield Processes(distributed.get_rank(), distributed.get_world_size()), device
-    finally:
-        if started:
-            distributed.destroy_process_group()
+    on_gpu = device.type == "cuda"
+    with core.process_group(gpus=on_gpu, timeout=_PATIENCE):
+        processes = Processes(core.rank(), core.world_size())
+        if on_gpu and processes.count > 1:
+            device = torch.device("cuda", torch.cuda.current_device())
+        yield processes, device
 
 
 class _SumOverAll(torch.autograd.Function):
