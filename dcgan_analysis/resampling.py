@@ -1,4 +1,4 @@
-"""Bootstrap intervals for values that come in groups: images of a feature, draws of a network."""
+"""Bootstrap intervals, above all for values that come in groups: images of a feature, draws of a network."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Estimate", "bootstrap_difference", "bootstrap_mean"]
+__all__ = ["Estimate", "bootstrap_difference", "bootstrap_mean", "percentile_interval"]
 
 _DRAWS = 2000
 _AT_ONCE = 100  # draws, to bound memory
@@ -66,13 +66,23 @@ def bootstrap_difference(first: NDArray[np.float64], second: NDArray[np.float64]
     return _estimate(_mean(ours) - _mean(theirs), our_draws - their_draws, min(len(ours), len(theirs)))
 
 
+def percentile_interval(value: float, draws: ArrayLike) -> tuple[float, float]:
+    """Return the 95 % percentile interval of bootstrap draws; it holds the value itself.
+
+    Example:
+        >>> percentile_interval(0.5, [0.1, 0.1, 0.2])[1]
+        0.5
+    """
+    low, high = np.percentile(np.asarray(draws), _ENDS)
+    return min(float(low), value), max(float(high), value)
+
+
 def _mean(values: NDArray[np.float64]) -> float:
     return float(np.nanmean(values, axis=1).mean())
 
 
 def _estimate(value: float, draws: NDArray[np.float64], groups: int) -> Estimate:
-    low, high = np.percentile(draws, _ENDS)
-    return Estimate(value, min(float(low), value), max(float(high), value), groups)
+    return Estimate(value, *percentile_interval(value, draws), groups)
 
 
 def _resampled(

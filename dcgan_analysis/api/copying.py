@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from dcgan_analysis.linear.nearest import Nearest
+    from dcgan_analysis.neighbours import Nearest
 
 __all__ = ["COPIES", "FEATURES", "HASH", "REAL", "SAMPLES", "Evidence", "prefers_training"]
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from dcgan_analysis.api.objects import draw_positions
 from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.resampling import percentile_interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -207,8 +208,7 @@ def removed(
     sums = before[drawn].sum(axis=1)
     values = 1 - after[drawn].sum(axis=1)[sums > 0] / sums[sums > 0]
     value = float(1 - after.sum() / before.sum())
-    low, high = np.percentile(values, [2.5, 97.5])
-    return value, min(value, float(low)), max(value, float(high))
+    return value, *percentile_interval(value, values)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.resampling import percentile_interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,8 +114,7 @@ def grouped_auc(
         weight = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))[inverse]
         if weight[labels].any() and weight[~labels].any():
             drawn.append(_auc(labels, ranks, weight))
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return value, min(value, float(low)), max(value, float(high))
+    return value, *percentile_interval(value, drawn)
 
 
 def _auc(labels: NDArray[np.bool_], ranks: NDArray[np.int64], weight: NDArray[Any]) -> float:

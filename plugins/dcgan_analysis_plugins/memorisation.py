@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.sampling import Sampler
     from dcgan_analysis.data.dataset import DatasetSplit
     from dcgan_analysis.extraction.perceptual import PerceptualEmbedding
-    from dcgan_analysis.linear.nearest import Nearest
+    from dcgan_analysis.neighbours import Nearest
 
 __all__ = ["Memorisation", "MemorisationConfig", "perturbed_copies"]
 
@@ -129,7 +129,7 @@ def look_up(
     context: RunContext, view: View, name: str, wanted: Images, gallery: Images, subsets: Tensor | None
 ) -> Nearest:
     """Find the nearest image of a gallery to each image, block by block."""
-    from dcgan_analysis.linear.nearest import nearest_rows
+    from dcgan_analysis.neighbours import nearest_rows
 
     def blocks() -> Iterator[Tensor]:
         total = len(gallery.images)

@@ -1,4 +1,7 @@
-"""Nearest rows of a large set, exact, read block by block."""
+"""Nearest rows of a large set, by L1 or L2, read block by block.
+
+For bytes and L2 alone, where ties must be broken alike whatever the blocks, there is ``NearestNeighbours``.
+"""
 
 from __future__ import annotations
 
@@ -68,21 +71,30 @@ def nearest_rows(
         stop = start + len(block)
         for first in range(0, n, _QUERIES):
             part = slice(first, first + _QUERIES)
-            # The exact mode: the product form loses what little lies between near copies.
             table = torch.cdist(queries[part], block, p=norm, compute_mode="use_mm_for_euclid_dist")
             if exclude is not None:
                 mine = ((exclude[part] >= start) & (exclude[part] < stop)).nonzero().flatten()
                 table[mine, exclude[part][mine] - start] = torch.inf
-            best, at = table.min(dim=1)
+            best, at = _nearest(table, queries[part], block, norm)
             better = best < distances[part]
             positions[part] = torch.where(better, at + start, positions[part])
             distances[part] = torch.minimum(distances[part], best)
             for k in range(len(within)):
                 inside = subsets[k, start:stop] if subsets is not None else torch.zeros(0, dtype=torch.bool)
                 if inside.any():
-                    within[k, part] = torch.minimum(within[k, part], table[:, inside].min(dim=1).values)
+                    least, _ = _nearest(table[:, inside], queries[part], block[inside], norm)
+                    within[k, part] = torch.minimum(within[k, part], least)
         start = stop
     if not start or bool(torch.isinf(distances).any()):
         msg = f"There is no row to be nearest to {n} queries. Give at least two images."
         raise AnalysisError(msg)
     return Nearest(distances, positions, within)
+
+
+def _nearest(table: Tensor, queries: Tensor, block: Tensor, norm: Literal[1, 2]) -> tuple[Tensor, Tensor]:
+    """Return distance and position of each query's nearest row, by a table of distances (N, m)."""
+    best, at = table.min(dim=1)
+    if norm == 2:
+        # The table's product form loses what little lies between near copies: those found are measured again.
+        best = torch.where(torch.isinf(best), best, (queries - block[at]).norm(dim=1))
+    return best, at

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.linear.nearest import nearest_rows
+from dcgan_analysis.neighbours import nearest_rows
 
 ROWS = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
 QUERIES = torch.randn(20, 5, generator=torch.Generator().manual_seed(1))
@@ -32,6 +32,16 @@ def test_subsets_are_searched_beside_the_whole():
     found = nearest_rows(QUERIES, torch.split(ROWS, 13), subsets=masks)
     torch.testing.assert_close(found.within.min(0).values, found.distances)
     torch.testing.assert_close(found.within[0], nearest_rows(QUERIES, [ROWS[:30]]).distances, atol=1e-4, rtol=1e-4)
+
+
+def test_a_near_copy_is_as_far_as_it_is():
+    rows = 1000 + 100 * torch.randn(40, 64, generator=torch.Generator().manual_seed(2))
+    queries = rows.clone()
+    queries[:, 0] += 0.5
+    found = nearest_rows(queries, torch.split(rows, 16), subsets=torch.ones(1, 40, dtype=torch.bool))
+    assert torch.equal(found.positions, torch.arange(40))
+    torch.testing.assert_close(found.distances, torch.full((40,), 0.5), atol=1e-3, rtol=0)
+    torch.testing.assert_close(found.within[0], found.distances)
 
 
 def test_no_row_at_all_is_said():
