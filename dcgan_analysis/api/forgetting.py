@@ -26,6 +26,7 @@ __all__ = [
     "NEGATIVE",
     "RANDOM",
     "Forgetful",
+    "Orders",
     "Scene",
     "Shares",
     "boxed_scene",
