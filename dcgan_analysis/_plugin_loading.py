@@ -130,13 +130,17 @@ def core_info() -> PluginInfo:
     return PluginInfo(name="core", distribution=DISTRIBUTION, version=version, builtin=True)
 
 
-def _plugin_info(entry_point: metadata.EntryPoint) -> PluginInfo:
-    """Describe an entry point without importing what it names."""
-    distribution = version = ""
-    if entry_point.dist is not None:
+def _origin(distribution: metadata.Distribution | None) -> tuple[str, str]:
+    """Return name and version of what is installed; every call reads and parses its metadata."""
+    name = version = ""
+    if distribution is not None:
         with suppress(*FAILURES):  # Damaged metadata: the plugin itself may still be sound.
-            distribution, version = entry_point.dist.name or "", entry_point.dist.version or ""
-    distribution = distribution or "unknown distribution"
+            name, version = distribution.name or "", distribution.version or ""
+    return name or "unknown distribution", version
+
+
+def _plugin_info(entry_point: metadata.EntryPoint, distribution: str, version: str) -> PluginInfo:
+    """Describe an entry point without importing what it names."""
     return PluginInfo(
         name=entry_point.name,
         distribution=distribution,
@@ -152,7 +156,12 @@ def find_entry_points() -> list[tuple[PluginInfo, metadata.EntryPoint]]:
     Built-in ones come first, so that a stranger who takes the name of a built-in analysis loses it,
     not the other way round; then by name, so that the order is the same on every machine.
     """
-    found = [(_plugin_info(entry), entry) for entry in metadata.entry_points(group=PROJECT)]
+    found, origins = [], {}
+    for entry in metadata.entry_points(group=PROJECT):
+        # One distribution may bring many plugins; their entry points share it.
+        if id(entry.dist) not in origins:
+            origins[id(entry.dist)] = _origin(entry.dist)
+        found.append((_plugin_info(entry, *origins[id(entry.dist)]), entry))
     return sorted(found, key=lambda pair: (not pair[0].builtin, pair[0].name, pair[0].package))
 
 

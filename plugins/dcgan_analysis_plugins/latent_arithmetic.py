@@ -29,7 +29,6 @@ from pydantic import Field, PositiveInt
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table
-from dcgan_analysis.api.exemplars import Exemplars, find_exemplars, read_exemplars
 from dcgan_analysis.api.expressions import Expression, best_supported, matches, pools
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.statistics import mean_interval, wilson_interval
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.api import Analysis, Cell, Result, RunContext
     from dcgan_analysis.api.attributes import Judge
+    from dcgan_analysis.api.exemplars import Exemplars
     from dcgan_analysis.api.sampling import Sampler
 
 __all__ = ["LatentArithmetic", "LatentArithmeticConfig"]
@@ -208,6 +208,8 @@ def _labels(context: RunContext, config: LatentArithmeticConfig, n: int) -> Tens
 
 def _given(context: RunContext, config: LatentArithmeticConfig) -> Exemplars | None:
     """Read the exemplars that the user or the checkpoint brings, before anything long starts."""
+    from dcgan_analysis.api.exemplars import find_exemplars, read_exemplars
+
     path = find_exemplars(context.checkpoint) if config.exemplars == AUTO else Path(config.exemplars).expanduser()
     if path is None:
         return None
@@ -223,6 +225,8 @@ def _given(context: RunContext, config: LatentArithmeticConfig) -> Exemplars | N
 def _first(context: RunContext, config: LatentArithmeticConfig, found: Found) -> Exemplars:
     """Return the clearest exemplars of each concept as a document."""
     import numpy as np
+
+    from dcgan_analysis.api.exemplars import Exemplars
 
     asked = found.expression
     parts = (asked.a, asked.b, asked.c)
