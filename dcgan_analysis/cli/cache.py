@@ -1,4 +1,4 @@
-"""``dcgan-analyze cache``: the feature stores that were kept."""
+"""``dcgan-analyze cache``: the feature stores and outcomes that were kept."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _GIB = 1 << 30
 
 @click.group()
 def command() -> None:
-    """List, explain or clear cached feature stores."""
+    """List, explain or clear what is cached: feature stores, and outcomes of long computations."""
 
 
 @command.command("ls")
 def list_stores() -> None:
-    """List cached feature stores with size, content and time of last use."""
+    """List cached feature stores with size, content and time of last use, and what else is kept, by kind."""
     from rich.table import Table
 
     from dcgan_analysis.stores import cache
@@ -42,8 +42,19 @@ def list_stores() -> None:
         )
     out = console()
     out.print(table)
-    total = sum(entry.size for entry in entries) / 1e9
-    out.print(f"{len(entries)} stores, {total:.2f} GB in {cache.cache_folder()}", soft_wrap=True)
+    folders = cache.list_folders()
+    if folders:
+        others = Table(box=None, pad_edge=False)
+        for column in ("outcomes", "files", "size", "last used"):
+            others.add_column(column, overflow="fold", justify="right" if column in ("files", "size") else "left")
+        for each in folders:
+            size, used = f"{each.size / 1e6:,.1f} MB", f"{each.last_used:%Y-%m-%d %H:%M}"
+            others.add_row(each.kind, f"{each.files:,}", size, used)
+        out.print()
+        out.print(others)
+    total = sum(each.size for each in [*entries, *folders]) / 1e9
+    more = f" and {sum(each.files for each in folders):,} other files" if folders else ""
+    out.print(f"{len(entries)} stores{more}, {total:.2f} GB in {cache.cache_folder()}", soft_wrap=True)
 
 
 def _content(key: FeatureKey) -> str:
@@ -76,9 +87,12 @@ def explain(store: Path) -> None:
 
 @command.command()
 @click.option("--max-gb", type=click.FloatRange(min=0), help="Keep the most recently used stores up to this size.")
-@click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Remove stores not used for so long.")
+@click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Remove what was not used for long.")
 def gc(max_gb: float | None, older_than: float | None) -> None:
-    """Remove old stores and abandoned half-written files; never one that a living process writes."""
+    """Remove old stores and abandoned half-written files; never one that a living process writes.
+
+    Outcomes of long computations (trials, dictionaries, searches) are small: they go by --older-than alone.
+    """
     from datetime import timedelta
 
     from dcgan_analysis.stores import cache

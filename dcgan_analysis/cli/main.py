@@ -44,7 +44,7 @@ _COMMANDS = {
 }
 _SUMMARIES = {
     "annotate": "Draw boxes on samples, pick exemplars and explore, in a local page.",
-    "cache": "List, explain or clear cached feature stores.",
+    "cache": "List, explain or clear cached feature stores and outcomes.",
     "compare": "Show results of several runs side by side.",
     "crop-faces": "Cut faces out of photos.",
     "dedup": "Find near-duplicates in a dataset before training on it.",

@@ -1,13 +1,15 @@
-"""The cache of feature stores: a folder of files named by the hash of their key.
+"""The cache: files named by the hash of what decided them, in a folder for each kind.
 
-``<cache>/features/<first 16 digits of the key's SHA-256>.h5``. A store's modification time is when
-it was last used; its content never changes. Beside them, in ``neighbours/``, lie small files by which long searches go
-on (``sampling.search``).
+``<cache>/features/<first 16 digits of the key's SHA-256>.h5`` are the feature stores. A file's modification time is
+when it was last used; the content of a store never changes. Beside them lie smaller files: outcomes of long
+computations (``stores.outcomes``: dictionaries, trials, and whatever plugins keep), and in ``neighbours/`` those by
+which long searches go on (``sampling.search``).
 """
 
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,13 +28,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CacheEntry",
+    "CacheFolder",
     "cache_folder",
     "collect_garbage",
     "explain",
     "find",
     "list_entries",
+    "list_folders",
     "path_for",
 ]
+
+_FEATURES = "features"
+# Named by a hash, or on the way to it (see atomic_path). Nothing else is ever listed or removed: the cache may lie in a
+# folder that holds other things.
+_KEPT = re.compile(r"[0-9a-f]{16}\.(safetensors|npz)|\.[0-9a-f]{16}\.(safetensors|npz)\..+\.part")
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,23 @@ class CacheEntry:
     last_used: datetime
     key: FeatureKey | None
     problem: str = ""
+
+
+@dataclass(frozen=True)
+class CacheFolder:
+    """What is kept of one kind beside the feature stores.
+
+    Attributes:
+        kind: Name of the folder: ``"trials"``.
+        files: How many.
+        size: Bytes on the disk.
+        last_used: When one of them was last used, UTC.
+    """
+
+    kind: str
+    files: int
+    size: int
+    last_used: datetime
 
 
 def cache_folder() -> Path:
@@ -97,6 +123,16 @@ def list_entries(folder: Path | None = None) -> list[CacheEntry]:
     return sorted(entries, key=lambda entry: entry.last_used, reverse=True)
 
 
+def list_folders(folder: Path | None = None) -> list[CacheFolder]:
+    """Return what is kept beside the feature stores, by kind, in alphabetical order."""
+    found = []
+    for kind, paths in _kept(folder).items():
+        states = [path.stat() for path in paths]
+        used = datetime.fromtimestamp(max(state.st_mtime for state in states), UTC)
+        found.append(CacheFolder(kind, len(paths), sum(state.st_size for state in states), used))
+    return found
+
+
 def explain(
     key: FeatureKey, folder: Path | None = None, *, exclude: Path | None = None
 ) -> tuple[CacheEntry, list[Difference]] | None:
@@ -122,14 +158,14 @@ def collect_garbage(
     older_than: timedelta | None = None,
     folder: Path | None = None,
 ) -> list[Path]:
-    """Remove what extractions left behind half-written, then stores by age and total size, searches by age.
+    """Remove what extractions left behind half-written, then stores by age and total size, everything else by age.
 
     A store that a living process is writing is never touched.
 
     Args:
         max_bytes: Remove the stores not used for longest until the rest is no larger; None: any
             size.
-        older_than: Remove stores not used, and searches not gone on with, for that long; None: any age.
+        older_than: Remove stores and outcomes not used, and searches not gone on with, for that long; None: any age.
         folder: The cache folder; None: :func:`cache_folder`.
 
     Returns:
@@ -145,11 +181,11 @@ def collect_garbage(
             removed.append(entry.path)
         else:
             total += entry.size
-    return removed + ([] if oldest is None else _old_searches(folder, oldest))
+    return removed + ([] if oldest is None else _remove_aged(folder, oldest))
 
 
 def _stores(folder: Path | None) -> Path:
-    return (cache_folder() if folder is None else folder) / "features"
+    return (cache_folder() if folder is None else folder) / _FEATURES
 
 
 def _entry(path: Path) -> CacheEntry:
@@ -168,10 +204,19 @@ def _leftovers(folder: Path) -> Iterator[Path]:
         yield from sorted(folder.glob(pattern))
 
 
-def _old_searches(folder: Path | None, oldest: datetime) -> list[Path]:
-    """Remove the saved searches not written since ``oldest``, and what was being written; return them."""
-    kept = (cache_folder() if folder is None else folder) / "neighbours"
-    found = [path for path in kept.glob("*") if path.stat().st_mtime < oldest.timestamp()]
+def _kept(folder: Path | None) -> dict[str, list[Path]]:
+    """Return the files beside the feature stores, by kind; what is being written as well."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted((cache_folder() if folder is None else folder).glob("*/*")):
+        if path.parent.name != _FEATURES and _KEPT.fullmatch(path.name) and path.is_file():
+            found.setdefault(path.parent.name, []).append(path)
+    return found
+
+
+def _remove_aged(folder: Path | None, oldest: datetime) -> list[Path]:
+    """Remove what lies beside the feature stores and was not used since ``oldest``; return it."""
+    kept = [path for paths in _kept(folder).values() for path in paths]
+    found = [path for path in kept if path.stat().st_mtime < oldest.timestamp()]
     for path in found:
         path.unlink(missing_ok=True)
     return found

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.atomic import atomic_path
@@ -48,6 +50,9 @@ def find_outcome(kind: str, key: Mapping[str, Any], folder: Path | None = None) 
     try:
         with safe_open(path, framework="numpy") as file:
             if hash_json(json.loads((file.metadata() or {}).get(_HEADER, "null"))) == hash_json(dict(key)):
+                # Used now, for the cache's garbage collection; a cache that others share may be read-only.
+                with suppress(OSError):
+                    os.utime(path)
                 return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         problem = "it is of another key"
     except (SafetensorError, OSError, ValueError) as error:

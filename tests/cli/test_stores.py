@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dcgan_analysis.stores.features import FeatureStore
+from dcgan_analysis.stores.outcomes import keep_outcome
 
 FAST = ("--dataset", "toy-images", "--set", "taps=['conv1', 'conv2']", "--set", "batchnorm_batch=20")
 
@@ -75,6 +77,13 @@ def test_the_cache_lists_its_stores(cli, store_file):
 
 def test_an_empty_cache_lists_nothing(cli):
     assert "0 stores, 0.00 GB in " in cli("cache", "ls").assert_success().out
+
+
+def test_the_cache_lists_what_else_is_kept(cli, store_file):
+    keep_outcome("trials", {"a": 1}, {"x": np.zeros(500_000, np.float32)})
+    out = cli("cache", "ls").assert_success().out
+    assert any(line.split()[:4] == ["trials", "1", "2.0", "MB"] for line in out.splitlines())
+    assert "1 stores and 1 other files, " in out
 
 
 def test_a_damaged_store_is_listed_with_its_problem(cli, store_file):

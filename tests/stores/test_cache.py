@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 from dcgan_analysis.errors import StoreError
@@ -12,8 +13,10 @@ from dcgan_analysis.stores.cache import (
     explain,
     find,
     list_entries,
+    list_folders,
     path_for,
 )
+from dcgan_analysis.stores.outcomes import find_outcome, keep_outcome
 from dcgan_analysis.stores.spec import Difference, part_path
 
 
@@ -130,13 +133,48 @@ def test_garbage_never_touches_a_store_that_is_being_written(start_writer, make_
     assert collect_garbage() == [part_path(path)]
 
 
-def test_searches_not_gone_on_with_for_long_are_removed_by_age_alone(cache):
-    (cache / "neighbours").mkdir()
-    for name in ("old.npz", ".old.npz.7-0.part", "new.npz"):
-        (cache / "neighbours" / name).write_bytes(b"")
-    for name in ("old.npz", ".old.npz.7-0.part"):
-        used(cache / "neighbours" / name, 1000)
+HASHES = ["0" * 16, "0123456789abcdef", "f" * 16]
+
+
+@pytest.fixture
+def kept(cache):
+    """Outcomes and searches of three kinds, of 10 bytes each, the first of each kind old; and files of strangers."""
+    paths = []
+    for kind, end in (("dictionaries", "safetensors"), ("neighbours", "npz"), ("of-a-plugin", "safetensors")):
+        (cache / kind).mkdir()
+        for name in (f"{HASHES[0]}.{end}", f".{HASHES[1]}.{end}.7-0.part", f"{HASHES[2]}.{end}"):
+            paths.append(cache / kind / name)
+            paths[-1].write_bytes(b"1234567890")
+        for path in paths[-3:-1]:
+            used(path, 1000)
+    for stranger in ("neighbours/notes.txt", "of-a-plugin/model.safetensors", "0" * 16 + ".npz"):
+        (cache / stranger).write_bytes(b"")
+        used(cache / stranger, 1000)
+    return paths
+
+
+def test_what_is_kept_beside_the_stores_is_listed_by_kind(kept, write_store, make_key):
+    write_store(path_for(make_key()))
+    found = list_folders()
+    assert [(each.kind, each.files, each.size) for each in found] == [
+        ("dictionaries", 3, 30),
+        ("neighbours", 3, 30),
+        ("of-a-plugin", 3, 30),
+    ]
+    assert found[0].last_used.timestamp() == pytest.approx(kept[2].stat().st_mtime, abs=1e-3)
+    assert len(list_entries()) == 1
+
+
+def test_outcomes_and_searches_not_used_for_long_are_removed_by_age_alone(kept, cache):
+    strangers = {path for path in cache.rglob("*") if path.is_file()} - set(kept)
+    assert len(strangers) == 3
     assert collect_garbage(max_bytes=0) == []
-    removed = collect_garbage(older_than=timedelta(days=1))
-    assert sorted(path.name for path in removed) == [".old.npz.7-0.part", "old.npz"]
-    assert [path.name for path in (cache / "neighbours").iterdir()] == ["new.npz"]
+    assert set(collect_garbage(older_than=timedelta(days=1))) == {*kept[0:2], *kept[3:5], *kept[6:8]}
+    assert {path for path in cache.rglob("*") if path.is_file()} == {kept[2], kept[5], kept[8], *strangers}
+
+
+def test_finding_an_outcome_makes_it_used(cache):
+    path = used(keep_outcome("trials", {"a": 1}, {"x": np.array([1])}), 1000)
+    assert find_outcome("trials", {"a": 1}) is not None
+    assert collect_garbage(older_than=timedelta(days=1)) == []
+    assert path.exists()
