@@ -52,7 +52,7 @@ def list_stores() -> None:
             others.add_row(each.kind, f"{each.files:,}", size, used)
         out.print()
         out.print(others)
-    total = sum(each.size for each in [*entries, *folders]) / 1e9
+    total = (sum(entry.size for entry in entries) + sum(each.size for each in folders)) / 1e9
     more = f" and {sum(each.files for each in folders):,} other files" if folders else ""
     out.print(f"{len(entries)} stores{more}, {total:.2f} GB in {cache.cache_folder()}", soft_wrap=True)
 
