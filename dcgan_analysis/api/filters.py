@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
 from dcgan_analysis.api.config import AnalysisConfig
-from dcgan_analysis.api.probing import LEARNED, TWIN
+from dcgan_analysis.api.probing import learned_and_twin
 from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def subjects(context: RunContext) -> dict[str, Checkpoint]:
         "Intervals are over filters and images of this one random twin. Random networks differ among themselves; "
         "--seed draws another."
     )
-    return {LEARNED: context.checkpoint, TWIN: context.checkpoint.twin(context.seed)}
+    return learned_and_twin(context)
 
 
 def settled_network(

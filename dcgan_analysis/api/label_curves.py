@@ -1,24 +1,59 @@
-"""Accuracy or error against the number of labels per class: the table, the figure, and each point as a metric."""
+"""Accuracy or error against the number of labels per class: probes, table, figure, each point as a metric."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from dcgan_analysis.api.few_labels import few_label_study
 from dcgan_analysis.api.metrics import draws_metric
+from dcgan_analysis.api.probing import FeatureSettings, extract_features
 from dcgan_analysis.api.result import Cell, Metric, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from dcgan_analysis.api.classification import LabelledImages
     from dcgan_analysis.api.context import RunContext
+    from dcgan_analysis.api.few_labels import Draws
     from dcgan_analysis.linear import FewLabelProbe
+    from dcgan_analysis.stores.checkpoint import Checkpoint
 
     # Who -> labels per class -> what was found.
     Found = Mapping[str, Mapping[int, FewLabelProbe]]
 
-__all__ = ["label_curve_table", "label_metric", "save_label_curve"]
+__all__ = ["label_curve_table", "label_metric", "probe_by_labels", "save_label_curve"]
 
 Measure = Literal["accuracy", "error"]
+
+
+def probe_by_labels(
+    context: RunContext,
+    settings: FeatureSettings,
+    cs: tuple[float, ...],
+    networks: Mapping[str, Checkpoint],
+    images: LabelledImages,
+    draws: Sequence[Draws],
+) -> dict[str, dict[int, FewLabelProbe]]:
+    """Probe each network with each number of labels, on the same draws.
+
+    Args:
+        context: The run.
+        settings: What features are extracted.
+        cs: The grid of C.
+        networks: Who -> checkpoint.
+        images: Training and test images.
+        draws: One for each number of labels.
+
+    Returns:
+        Who -> labels per class -> what was found.
+    """
+    found: dict[str, dict[int, FewLabelProbe]] = {}
+    for who, network in networks.items():
+        train, test = extract_features(context, settings, who, network, images)
+        found[who] = {
+            one.per_class: few_label_study(context, cs, who, train.rows(), test.rows(), images, one) for one in draws
+        }
+    return found
 
 
 def label_metric(probe: FewLabelProbe, measure: Measure, description: str = "") -> Metric:

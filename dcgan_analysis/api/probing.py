@@ -36,6 +36,7 @@ __all__ = [
     "Study",
     "extract_features",
     "grid_table",
+    "learned_and_twin",
     "note_grid_ends",
     "save_grid_figure",
     "study",
@@ -112,6 +113,12 @@ class Choice(Protocol):
     def cs(self) -> NDArray[np.float64]: ...
     @property
     def validation(self) -> NDArray[np.float64]: ...
+
+
+def learned_and_twin(context: RunContext, *, twin: bool = True) -> dict[str, Checkpoint]:
+    """Return the run's checkpoint and, if wanted, its random twin, by the names under which reports show them."""
+    networks = {LEARNED: context.checkpoint}
+    return networks | {TWIN: context.checkpoint.twin(context.seed)} if twin else networks
 
 
 def extract_features(

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.figures.style import DPI, INK, new_figure, styled
+from dcgan_analysis.figures.style import INK, page_figure, styled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,13 +93,7 @@ def _check(
 
 def _draw(page: np.ndarray, titles: Sequence[str] | None, corners: list[tuple[int, int]], width: int) -> Figure:
     with styled():
-        # A hundredth of a dot more: matplotlib rounds the size in dots down.
-        figure = new_figure((page.shape[1] + 0.01) / DPI, (page.shape[0] + 0.01) / DPI)
-        figure.set_layout_engine("none")
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.set_axis_off()
-        # One dot of the page is one dot of the file: nothing is resampled.
-        axes.imshow(page, interpolation="none", aspect="auto", extent=(0, page.shape[1], page.shape[0], 0))
+        figure, axes = page_figure(page)
         for title, (top, left) in zip(titles or (), corners, strict=False):
             axes.text(
                 left + width / 2,

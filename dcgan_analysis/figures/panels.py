@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.figures.style import DPI, INK, MUTED, PUBLISHED, new_figure, styled
+from dcgan_analysis.figures.style import INK, MUTED, PUBLISHED, page_figure, styled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,13 +132,7 @@ def _outline(picture: np.ndarray, box: tuple[int, ...]) -> None:
 
 def _draw(page: np.ndarray, titles: list[tuple[str, int]], labels: list[tuple[str, int]], group_height: int) -> Figure:
     with styled():
-        # A hundredth of a dot more: matplotlib rounds the size in dots down.
-        figure = new_figure((page.shape[1] + 0.01) / DPI, (page.shape[0] + 0.01) / DPI)
-        figure.set_layout_engine("none")
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.set_axis_off()
-        # One dot of the page is one dot of the file: nothing is resampled.
-        axes.imshow(page, interpolation="none", aspect="auto", extent=(0, page.shape[1], page.shape[0], 0))
+        figure, axes = page_figure(page)
         for title, x in titles:
             axes.text(x, _MARGIN + _TITLE - 12, title, ha="left", va="baseline", size=9.5, weight="bold", color=INK)
         for label, top in labels:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import numpy as np
+    from matplotlib.axes import Axes
+
 __all__ = [
     "ACCENT",
     "DPI",
@@ -26,6 +29,7 @@ __all__ = [
     "PALETTE",
     "PUBLISHED",
     "new_figure",
+    "page_figure",
     "save_png",
     "styled",
 ]
@@ -85,6 +89,18 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def page_figure(page: np.ndarray) -> tuple[Figure, Axes]:
+    """Make a figure that shows uint8 (H, W, 3) dot for dot; its axes count in dots from the top left."""
+    # A hundredth of a dot more: matplotlib rounds the size in dots down.
+    figure = new_figure((page.shape[1] + 0.01) / DPI, (page.shape[0] + 0.01) / DPI)
+    figure.set_layout_engine("none")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    # One dot of the page is one dot of the file: nothing is resampled.
+    axes.imshow(page, interpolation="none", aspect="auto", extent=(0, page.shape[1], page.shape[0], 0))
+    return figure, axes
 
 
 def save_png(figure: Figure, path: Path, dpi: int = DPI) -> Path:

@@ -9,13 +9,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from dcgan_analysis.atomic import write_text
 from dcgan_analysis.numbers import count, duration, number, percent
 from dcgan_analysis.report import REPORT_NAME
 from dcgan_analysis.report import format as text
+from dcgan_analysis.report.html import make_environment
 from dcgan_analysis.statistics import wilson_interval
 from dcgan_analysis.stores.metadata import read_metadata
 from dcgan_analysis.training.watching import Watcher
@@ -88,13 +88,7 @@ def render_training_page(folder: Path) -> str:
     """Return the page of a training; everything shown is escaped."""
     history = json.loads((folder / "history.json").read_text(encoding="utf-8"))
     metadata = read_metadata(folder / "model.safetensors")
-    environment = Environment(
-        loader=PackageLoader("dcgan_analysis.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = make_environment()
     environment.filters.update({function.__name__: function for function in (count, duration, text.cell, text.setting)})
     warned = [(row["epoch"], warning) for row in history for warning in row["warnings"]]
     return environment.get_template("training.html.j2").render(

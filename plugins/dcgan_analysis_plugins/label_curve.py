@@ -23,9 +23,9 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs
 from dcgan_analysis.api.classification import labelled_images
-from dcgan_analysis.api.few_labels import few_label_study, make_draws, save_draws
-from dcgan_analysis.api.label_curves import label_curve_table, label_metric, save_label_curve
-from dcgan_analysis.api.probing import AUTHORS_GRID, LEARNED, TWIN, FeatureSettings, extract_features, note_grid_ends
+from dcgan_analysis.api.few_labels import make_draws, save_draws
+from dcgan_analysis.api.label_curves import label_curve_table, label_metric, probe_by_labels, save_label_curve
+from dcgan_analysis.api.probing import AUTHORS_GRID, LEARNED, FeatureSettings, learned_and_twin, note_grid_ends
 from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -92,16 +92,8 @@ class LabelCurve:
                 make_draws(images, labels, context, choosing=config.choosing_draws, tested=config.draws)
                 for labels in numbers
             ]
-        networks = {LEARNED: context.checkpoint}
-        if config.twin:
-            networks[TWIN] = context.checkpoint.twin(context.seed)
-        found: dict[str, dict[int, FewLabelProbe]] = {}
-        for who, network in networks.items():
-            train, test = extract_features(context, config, who, network, images)
-            found[who] = {
-                one.per_class: few_label_study(context, config.C, who, train.rows(), test.rows(), images, one)
-                for one in draws
-            }
+        networks = learned_and_twin(context, twin=config.twin)
+        found = probe_by_labels(context, config, config.C, networks, images, draws)
         with context.stage("figures"):
             save_label_curve(context, found, "accuracy")
             save_draws(context, images, {who: sizes[numbers[-1]] for who, sizes in found.items()})

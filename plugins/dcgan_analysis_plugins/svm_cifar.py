@@ -33,12 +33,12 @@ from dcgan_analysis.api.classification import (
 from dcgan_analysis.api.few_labels import make_draws, save_draws
 from dcgan_analysis.api.probing import (
     LEARNED,
-    TWIN,
     FeatureSettings,
     ProbeSettings,
     Study,
     extract_features,
     grid_table,
+    learned_and_twin,
     note_grid_ends,
     save_grid_figure,
     study,
@@ -140,9 +140,7 @@ class SvmCifar:
         with context.stage("images and draws"):
             images = labelled_images(context, test=config.test, validation=config.validation)
             draws = make_draws(images, config.labels_per_class, context, choosing=config.draws, tested=config.draws)
-        networks = {LEARNED: context.checkpoint}
-        if config.twin:
-            networks[TWIN] = context.checkpoint.twin(context.seed)
+        networks = learned_and_twin(context, twin=config.twin)
         found = {who: study_network(context, config, who, network, images, draws) for who, network in networks.items()}
         studies = {who: one.together for who, one in found.items()}
         choices = {who: one.full for who, one in studies.items()}

@@ -26,19 +26,17 @@ from dcgan_analysis.api import Demo, Metric, Needs, Table, draws_metric
 from dcgan_analysis.api.classification import labelled_images
 from dcgan_analysis.api.few_labels import (
     draws_classes_table,
-    few_label_study,
     make_draws,
     save_draws,
     save_draws_figures,
 )
-from dcgan_analysis.api.label_curves import label_curve_table, label_metric, save_label_curve
+from dcgan_analysis.api.label_curves import label_curve_table, label_metric, probe_by_labels, save_label_curve
 from dcgan_analysis.api.probing import (
     AUTHORS_GRID,
     LEARNED,
-    TWIN,
     FeatureSettings,
-    extract_features,
     grid_table,
+    learned_and_twin,
     note_grid_ends,
     save_grid_figure,
 )
@@ -114,16 +112,8 @@ class SvmSvhn:
         with context.stage("images and draws"):
             images = labelled_images(context, validation=config.validation)
             first, *more = _all_draws(context, config, images)
-        networks = {LEARNED: context.checkpoint}
-        if config.twin:
-            networks[TWIN] = context.checkpoint.twin(context.seed)
-        found: dict[str, dict[int, FewLabelProbe]] = {}
-        for who, network in networks.items():
-            train, test = extract_features(context, config, who, network, images)
-            found[who] = {
-                draws.per_class: few_label_study(context, config.C, who, train.rows(), test.rows(), images, draws)
-                for draws in (first, *more)
-            }
+        networks = learned_and_twin(context, twin=config.twin)
+        found = probe_by_labels(context, config, config.C, networks, images, (first, *more))
         per_class = first.per_class
         probes = {who: sizes[per_class] for who, sizes in found.items()}
         classes = draws_classes_table(images, probes)
