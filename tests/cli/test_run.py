@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from dcgan_analysis.api import Result
+
+with (Path(__file__).parents[2] / "pyproject.toml").open("rb") as project:
+    BUILT_IN = tuple(tomllib.load(project)["project"]["entry-points"]["dcgan_analysis"])
 
 
 def test_a_run_prints_its_numbers_and_where_the_report_is(cli, tmp_path):
@@ -44,6 +50,13 @@ def test_help_of_an_analysis_lists_its_settings_with_defaults(cli):
     assert "levels fractions [default: [0.1, 1.0]]" in words
     assert "extra numbers by name [default: {}]" in words
     assert "--dataset toy-images --checkpoint" in words or "--checkpoint none --dataset toy-images" in words
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_built_in_analysis_loads_and_explains_its_settings(name, run_cli):
+    out = run_cli("run", name, "--help").assert_success().out
+    assert out.startswith(f"Usage: dcgan-analyze run {name} ")
+    assert "Settings (--set KEY=VALUE):" in out
 
 
 def test_help_of_run_lists_the_analyses(cli):
