@@ -77,12 +77,14 @@ def reestimate(
             batch, returns those of all batches in order.
 
     Returns:
-        The number of batches used, all processes together.
+        The number of batches used, all processes together; 0 where the network has no such layer.
 
     Raises:
         DcganAnalysisError: If there is no batch; the statistics are then as they were.
     """
     layers = batchnorm_layers(network)
+    if not layers:
+        return 0
     counts: dict[str, int] = {}
     rows: list[Tensor] = []
 

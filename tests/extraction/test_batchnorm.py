@@ -148,3 +148,8 @@ def test_reference_batches_are_whole_disjoint_and_always_the_same():
 def test_fewer_images_than_a_reference_batch_make_one_batch():
     (batch,) = reference_batches(3, 128)
     assert sorted(batch.tolist()) == [0, 1, 2]
+
+
+def test_a_network_without_batch_normalisation_has_nothing_to_re_estimate():
+    network = torch.nn.Linear(2, 2)
+    assert reestimate(network, [torch.ones(2, 2)]) == 0
