@@ -124,7 +124,7 @@ def _statistics(layer: _BatchNorm) -> list[Tensor]:
 
 def _row(layers: dict[str, _BatchNorm], counts: dict[str, int]) -> Tensor:
     """Return means and biased variances of the last batch, layer after layer, on the CPU."""
-    parts = [torch.empty(0)]  # a network may have no batch normalisation
+    parts = []
     for name, layer in layers.items():
         *mean, variance = _statistics(layer)
         # torch keeps the unbiased variance; the authors' code, like batch normalisation itself, uses the biased.

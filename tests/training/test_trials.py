@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import joblib
 import numpy as np
 import pytest
@@ -67,16 +69,17 @@ def test_a_back_end_that_cannot_stream_is_used_as_well_and_its_outcomes_are_kept
 
 
 @pytest.mark.slow
-def test_trials_run_in_processes_of_their_own(search, tmp_path):
+def test_trials_run_in_processes_of_their_own(tmp_path):
+    # A local function travels by value: the processes cannot import a test module.
+    def root(number):
+        return {"root": np.sqrt([number]), "process": np.array([os.getpid()])}
+
     tasks = [3.0, 4.0]
     keys = [{"root": task} for task in tasks]
     outcomes, computed = run_trials("roots", keys, root, tasks, folder=tmp_path, n_jobs=2)
     assert [one["root"][0] for one in outcomes] == [3.0**0.5, 2.0]
     assert computed == 2
-
-
-def root(number):
-    return {"root": np.sqrt([number])}
+    assert os.getpid() not in {int(one["process"][0]) for one in outcomes}
 
 
 def test_progress_counts_finished_trials_those_found_included(search):
