@@ -33,6 +33,8 @@ _FLOAT_BLOCK = 200
 _HELD_ELEMENTS = 1 << 27
 # Steps whose gain, beside the gain of as many before, tells how much is left.
 _WINDOW = 4
+# How often a solution is gone on with where rounding has come to more than the error asked for.
+_RENEWALS = 3
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,13 @@ def solve_gram(
         own = inner.take(index)
         classes = own.positive.tolist()
         begin = torch.stack([start.get(k, product.new_zeros(len(product))) for k in classes])
-        found, objective[index], error[index], steps[index] = _solve_one_c(product, own, begin, tol, max_iter)
+        for _ in range(_RENEWALS):
+            begin, objective[index], error[index], taken = _solve_one_c(product, own, begin, tol, max_iter)
+            steps[index] += taken
+            # Over many steps rounding adds up; going on from scores computed anew takes it away.
+            if (error[index] <= tol).all() or int(steps[index].max()) >= max_iter:
+                break
+        found = begin
         start = dict(zip(classes, found, strict=True))
         dual[index[:, None], used[None]] = found
         if progress is not None:
@@ -99,7 +107,7 @@ def _solve_one_c(
     """Return dual (M, n), objective, error and steps (M,) of problems with the same C, started at ``dual``."""
     scale = float(2 * problems.c[0] * problems.weights.max())
     factor, shift = _factor(product, scale)
-    scores = dual @ product
+    scores = _scores(dual, product)
     gradient = dual - problems.dual(scores)
     solved = torch.cholesky_solve(gradient.T, factor).T
     # The product with G without multiplying, for (shift + scale G) solved = gradient.
@@ -128,9 +136,17 @@ def _solve_one_c(
         if (error <= tol).all():
             break
     # Scores drift while they are updated; what is reported is computed anew.
-    objective = _objective(problems, dual, dual @ product)
+    objective = _objective(problems, dual, _scores(dual, product))
     drift = (objective - history[-1]).abs() / objective.clamp_min(1e-300)
     return dual, objective, torch.maximum(error, drift), steps
+
+
+def _scores(dual: torch.Tensor, product: torch.Tensor) -> torch.Tensor:
+    """Return ``dual @ product``, (M, n): summed in float64, for large terms of either sign nearly cancel."""
+    total = torch.zeros(dual.shape, dtype=torch.float64, device=dual.device)
+    for columns, rows in zip(torch.split(dual, _GRAM_BLOCK, dim=1), torch.split(product, _GRAM_BLOCK), strict=True):
+        total += columns.double() @ rows.double()
+    return total.to(dual.dtype)
 
 
 def _objective(problems: Problems, dual: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:

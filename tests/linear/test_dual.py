@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.linear import dual
@@ -99,3 +100,13 @@ def test_problems_that_cannot_be_finished_say_so(make_features):
     features, labels = make_features(60, 100, 3)
     with pytest.warns(ConvergenceWarning, match="stopped at a relative error"):
         fit_draws(features, labels, [np.arange(60)], [10.0], features, max_iter=2)
+
+
+def test_rounding_over_many_steps_is_taken_away_until_the_error_asked_for_is_reached():
+    digits = load_digits()
+    random = np.random.default_rng(0)
+    # Features with a large common mean, as after LeakyReLU and max-pooling, and a C that takes a hundred steps.
+    features = np.maximum(digits.data / 32 @ random.standard_normal((64, 3000)), 0) + 1
+    draw = random.permutation(len(features))[:400]
+    fits = fit_draws(features.astype(np.float32), digits.target, [draw], [5e-3], features[:10].astype(np.float32))
+    assert fits.error.max() <= 1e-5
