@@ -225,6 +225,10 @@ def _labels(context: RunContext, split: DatasetSplit) -> Tensor | None:
     return torch.from_numpy(split.labels)
 
 
+def _held_out_name(context: RunContext) -> str | None:
+    return next((split for split in ("test", "validation") if split in context.dataset.split_names), None)
+
+
 def _asked(context: RunContext, config: MemorisationConfig, sampler: Sampler, train: DatasetSplit) -> dict[str, Images]:
     """Return samples, held-out real images, and perturbed copies of training images."""
     import torch
@@ -234,7 +238,7 @@ def _asked(context: RunContext, config: MemorisationConfig, sampler: Sampler, tr
     n = config.samples
     labels = class_labels(context.checkpoint, n)
     samples = Images(sampler(context.checkpoint.latents(n, context.seed), labels), labels)
-    name = next((split for split in ("test", "validation") if split in context.dataset.split_names), None)
+    name = _held_out_name(context)
     source = train if name is None else context.split(name)
     chosen = torch.from_numpy(context.rng("real").permutation(len(source))[:n])
     of_source = _labels(context, source)
@@ -261,14 +265,17 @@ def _subsets(context: RunContext, train: DatasetSplit, asked: dict[str, Images])
 
     if asked[REAL].own is not None:
         return None, None
-    size = min(len(asked[REAL].images), len(train) // 2)
+    # All held-out images, not only those looked up: the larger the subsets, the more of what is copied is in them.
+    held_out = context.split(_held_out_name(context) or "test")
+    size = min(len(held_out), len(train) // 2)
     masks = torch.zeros(2 * _HALVES, len(train), dtype=torch.bool)
     for pair in range(_HALVES):
         order = torch.from_numpy(context.rng("halves", str(pair)).permutation(len(train)))
         masks[2 * pair, order[:size]] = True
         masks[2 * pair + 1, order[size : 2 * size]] = True
-    real = asked[REAL]
-    return masks, Images(real.images[:size], None if real.labels is None else real.labels[:size])
+    labels = _labels(context, held_out)
+    chosen = context.rng("held out").permutation(len(held_out))[:size]
+    return masks, Images(held_out.images[chosen], None if labels is None else labels[torch.from_numpy(chosen)])
 
 
 def _walk(context: RunContext, sampler: Sampler, embed: PerceptualEmbedding) -> np.ndarray:
