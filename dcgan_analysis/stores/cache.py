@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from dcgan_analysis.errors import StoreError
-from dcgan_analysis.stores.spec import Difference, FeatureKey, opened, read_key, writer_lock
+from dcgan_analysis.stores.locking import writer_lock
+from dcgan_analysis.stores.spec import Difference, FeatureKey, opened, read_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from dcgan_analysis.errors import StoreError, unknown_name
+from dcgan_analysis.stores.layout import default_chunk_rows
 from dcgan_analysis.stores.spec import (
     STORAGE,
     FeatureKey,
@@ -28,7 +29,7 @@ from dcgan_analysis.stores.spec import (
     opened,
     read_key,
 )
-from dcgan_analysis.stores.writer import FeatureStoreWriter, as_bytes, default_chunk_rows
+from dcgan_analysis.stores.writer import FeatureStoreWriter, as_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

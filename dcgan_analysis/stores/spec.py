@@ -1,15 +1,12 @@
 """What the reader, the writer and the cache of feature stores agree on.
 
-The elements with their encoding types and versions, the key that makes a store's identity, the
-names of the files beside a store, and its writer's lock. The format in words: docs/store-format.md.
+The elements with their encoding types and versions, the key that makes a store's identity, and the
+names of the files beside a store. The format in words: docs/store-format.md.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -33,13 +30,11 @@ __all__ = [
     "check_elements",
     "chunk_offsets",
     "hash_table",
-    "lock_path",
     "opened",
     "part_path",
     "read_key",
     "stamp",
     "unreadable_path",
-    "writer_lock",
 ]
 
 # Path in the file -> (encoding-type, encoding-version).
@@ -129,11 +124,6 @@ def part_path(path: Path) -> Path:
 def unreadable_path(path: Path) -> Path:
     """Return where a half-written file goes that HDF5 cannot open."""
     return path.with_name(f"{path.name}.unreadable")
-
-
-def lock_path(path: Path) -> Path:
-    """Return the lock file of a store's writer."""
-    return path.with_name(f"{path.name}.lock")
 
 
 def stamp(element: Any) -> None:
@@ -237,45 +227,3 @@ def chunk_offsets(features: Any) -> list[int]:
         msg = "/features is not stored in unfiltered chunks of whole rows, all of them allocated"
         raise ValueError(msg)
     return [offsets[start] for start in starts]
-
-
-@contextmanager
-def writer_lock(path: Path) -> Iterator[None]:
-    """Hold the lock of a store's writer; the operating system drops it when the process dies.
-
-    Raises:
-        StoreError: If another writer holds it; the message names the holder.
-    """
-    lock = lock_path(path)
-    descriptor = _acquire(path, lock)
-    try:
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        holder = f"process {os.getpid()} on {os.uname().nodename} since {since}"
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, holder.encode(), 0)
-        yield
-    finally:
-        # Removed while it is still held: whoever waits at the old file sees that it is gone.
-        lock.unlink(missing_ok=True)
-        os.close(descriptor)
-
-
-def _acquire(path: Path, lock: Path) -> int:
-    if sys.platform == "win32":
-        msg = f"Feature store {path}: writing needs POSIX file locks. Use Linux, macOS or WSL."
-        raise StoreError(msg)
-    import fcntl
-
-    while True:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 200, 0).decode(errors="replace") or "another process"
-            os.close(descriptor)
-            msg = f"Feature store {path} is being written by {holder}. Wait for it, or stop it."
-            raise StoreError(msg) from None
-        # Between opening and locking, the last holder may have removed the file.
-        if lock.exists() and os.path.samestat(os.fstat(descriptor), lock.stat()):
-            return descriptor
-        os.close(descriptor)

@@ -10,7 +10,7 @@ from dcgan_analysis.data.dataset import DatasetSplit
 from dcgan_analysis.errors import ArchitectureError, DatasetError, StoreError
 from dcgan_analysis.extraction import FeatureSpec
 from dcgan_analysis.models import tables
-from dcgan_analysis.stores import writer
+from dcgan_analysis.stores import layout
 from dcgan_analysis.stores.checkpoint import Checkpoint
 from dcgan_analysis.stores.extraction import Extraction
 from dcgan_analysis.stores.features import FeatureStore
@@ -49,7 +49,7 @@ def extraction(tmp_path):
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Make stores of chunks of 8 rows."""
-    monkeypatch.setattr(writer, "_CHUNK_BYTES", 8 * D * 4)
+    monkeypatch.setattr(layout, "_CHUNK_BYTES", 8 * D * 4)
 
 
 class StopAt:

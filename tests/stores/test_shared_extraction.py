@@ -20,12 +20,12 @@ from dcgan_analysis.data.dataset import DatasetSplit
 from dcgan_analysis.distributed import process_group
 from dcgan_analysis.extraction import FeatureSpec
 from dcgan_analysis.models import tables
-from dcgan_analysis.stores import writer
+from dcgan_analysis.stores import layout
 from dcgan_analysis.stores.checkpoint import Checkpoint
 from dcgan_analysis.stores.extraction import Extraction
 
 torch.set_num_threads(1)
-writer._CHUNK_BYTES = 8 * 28 * 16 * 4
+layout._CHUNK_BYTES = 8 * 28 * 16 * 4
 images = np.random.default_rng(0).integers(0, 256, (52, 1, 32, 32), dtype=np.uint8)
 split = DatasetSplit(images, None, [str(i) for i in range(52)])
 checkpoint = Checkpoint.random(tables.dcgan32_svhn(width=4, image_channels=1), seed=0)
