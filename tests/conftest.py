@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
+from importlib import metadata
+from pathlib import Path
 
 # One thread for each of the processes that run tests, and for those that tests start: the networks here are tiny, and
 # two processes of two threads each on two cores would wait for one another. Before torch is imported.
@@ -90,3 +94,26 @@ def cli(host, run_cli, monkeypatch):
         monkeypatch.setattr(module, "default_host", lambda: host)
     monkeypatch.delenv("DCGAN_ANALYSIS_DATA", raising=False)
     return run_cli
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Return a function that installs a distribution, a real ``.dist-info`` folder; nothing else is installed."""
+    find = metadata.distributions
+    monkeypatch.setattr(metadata, "distributions", lambda **_: find(path=[str(tmp_path)]))
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.delenv("DCGAN_ANALYSIS_PLUGINS", raising=False)
+
+    def install(distribution, version, **entry_points):
+        folder = tmp_path / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        folder.mkdir()
+        head = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+        (folder / "METADATA").write_text(head, encoding="utf-8")
+        lines = [f"{name} = broken_plugins.{value}" for name, value in entry_points.items()]
+        text = "\n".join(["[dcgan_analysis]", *lines, ""])
+        (folder / "entry_points.txt").write_text(text, encoding="utf-8")
+        importlib.invalidate_caches()
+
+    yield install
+    for name in [name for name in sys.modules if name.split(".")[0] == "broken_plugins"]:
+        del sys.modules[name]

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
-from importlib import metadata
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from dcgan_analysis.errors import AnalysisError, ConfigError, RegistrationError, UnknownNameError
+from dcgan_analysis.errors import AnalysisError, ConfigError, UnknownNameError
 from dcgan_analysis.hookspecs import hookimpl
-from dcgan_analysis.plugins import PluginHost, PluginInfo, default_host, load_plugins
+from dcgan_analysis.plugins import PluginHost, default_host, load_plugins
 
 BROKEN = {
     "import_error": r"could not be loaded: ModuleNotFoundError: No module named 'a_package",
@@ -36,29 +33,6 @@ BROKEN = {
     "absent_module": r"ModuleNotFoundError: No module named 'broken_plugins\.absent_module'",
     "healthy:absent": r"AttributeError: .*'absent'",
 }
-
-
-@pytest.fixture
-def install(tmp_path, monkeypatch):
-    """Return a function that installs a distribution; nothing else is installed."""
-    find = metadata.distributions
-    monkeypatch.setattr(metadata, "distributions", lambda **_: find(path=[str(tmp_path)]))
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    monkeypatch.delenv("DCGAN_ANALYSIS_PLUGINS", raising=False)
-
-    def install(distribution, version, **entry_points):
-        folder = tmp_path / f"{distribution.replace('-', '_')}-{version}.dist-info"
-        folder.mkdir()
-        head = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
-        (folder / "METADATA").write_text(head, encoding="utf-8")
-        lines = [f"{name} = broken_plugins.{value}" for name, value in entry_points.items()]
-        text = "\n".join(["[dcgan_analysis]", *lines, ""])
-        (folder / "entry_points.txt").write_text(text, encoding="utf-8")
-        importlib.invalidate_caches()
-
-    yield install
-    for name in [name for name in sys.modules if name.split(".")[0] == "broken_plugins"]:
-        del sys.modules[name]
 
 
 def of(host, name):
@@ -199,11 +173,7 @@ class TestSelection:
 
     def test_an_argument_wins_over_the_variable(self, monkeypatch):
         monkeypatch.setenv("DCGAN_ANALYSIS_PLUGINS", "acme")
-        assert self.states(load_plugins("")) == {
-            "builtin": "loaded",
-            "acme": "disabled",
-            "other": "disabled",
-        }
+        assert self.states(load_plugins("")) == {"builtin": "loaded", "acme": "disabled", "other": "disabled"}
 
     def test_an_unknown_name_is_an_error_with_a_guess(self, monkeypatch):
         monkeypatch.setenv("DCGAN_ANALYSIS_PLUGINS", "acmee")
@@ -250,136 +220,6 @@ def test_ctrl_c_in_an_observer_passes_through():
     host.register(Impatient(), "impatient")
     with pytest.raises(KeyboardInterrupt):
         host.before_run(SimpleNamespace(), SimpleNamespace(), SimpleNamespace())
-
-
-class Plugin:
-    """Registers whatever it is made with."""
-
-    def __init__(self, *analyses):
-        self.analyses = analyses
-
-    @hookimpl
-    def dcgan_register_analyses(self, register):
-        self.register = register
-        for analysis in self.analyses:
-            register(analysis)
-
-
-@pytest.fixture
-def healthy(install):
-    """Return the class of an analysis that keeps the contract."""
-    return importlib.import_module("broken_plugins.healthy").Healthy
-
-
-class TestContract:
-    @pytest.mark.parametrize(
-        ("member", "value", "message"),
-        [
-            ("name", "Not A Name", r"registers the analysis 'Not A Name'; a name is lower-case"),
-            ("name", 7, "registers the analysis 7; a name is lower-case"),
-            ("summary", 3, "its summary must be a string, got 3"),
-            ("question", None, "its question must be a string, got None"),
-            ("reference", b"", "its reference must be a string"),
-            ("config_type", dict, "its config_type must be a subclass of AnalysisConfig, got"),
-            ("config_type", "x", "its config_type must be a subclass of AnalysisConfig, got 'x'"),
-            ("needs", {"labels": True}, r"its needs must be a dcgan_analysis\.api\.Needs, got {"),
-            ("run", "soon", r"its run must be a method run\(context, config\), got 'soon'"),
-        ],
-    )
-    def test_a_member_of_the_wrong_type_is_named(self, healthy, member, value, message):
-        unfit = type("Unfit", (healthy,), {member: value})()
-        host = PluginHost()
-        with pytest.raises(RegistrationError, match=message):
-            host.register(Plugin(unfit), "acme")
-        assert len(host.analyses) == 0
-        assert host.plugins == []
-
-    def test_a_class_instead_of_an_instance_is_named(self, healthy):
-        expected = r"plugin 'acme' registers the class Healthy; .*: register\(Healthy\(\)\)\."
-        with pytest.raises(RegistrationError, match=expected):
-            PluginHost().register(Plugin(healthy), "acme")
-
-    def test_an_entry_of_another_kind_is_refused(self, healthy):
-        class Confused:
-            @hookimpl
-            def dcgan_register_importers(self, register):
-                register(healthy())
-
-        expected = r"register takes a dcgan_analysis\.models\.importers\.WeightImporter\."
-        with pytest.raises(RegistrationError, match=expected):
-            PluginHost().register(Confused(), "acme")
-
-    def test_register_is_refused_once_the_hook_has_returned(self, healthy):
-        plugin = Plugin()
-        PluginHost().register(plugin, "acme")
-        with pytest.raises(RegistrationError, match="after its hook has returned"):
-            plugin.register(healthy())
-
-    def test_a_failed_plugin_can_be_registered_again(self, healthy):
-        host = PluginHost()
-        with pytest.raises(RegistrationError, match="the class Healthy"):
-            host.register(Plugin(healthy(), healthy), "acme")
-        assert host.register(Plugin(healthy()), "acme").registered == {"analyses": ("healthy",)}
-
-    def test_plugins_may_be_unhashable_and_equal_to_each_other(self, healthy):
-        class Same(Plugin):
-            __hash__ = None
-
-            def __eq__(self, other):
-                return True
-
-        host = PluginHost()
-        host.register(Same(healthy()), "first")
-        host.register(Same(), "second")
-        assert host.analyses.names() == ["healthy"]
-        assert host.before_run(healthy(), SimpleNamespace(), SimpleNamespace()) == []
-
-    def test_an_unknown_hook_may_be_marked_as_optional(self):
-        class Ahead:
-            @hookimpl
-            def dcgan_before_run(self):
-                raise NotImplementedError
-
-            @hookimpl(optionalhook=True)
-            def dcgan_hook_of_a_later_release(self):
-                raise NotImplementedError
-
-        assert "dcgan_before_run" in PluginHost().register(Ahead(), "ahead").hooks
-
-    @pytest.mark.parametrize(
-        ("wanted", "message"),
-        [
-            (0, "needs plugin API 0, this release has 1. Update acme-gan."),
-            (2, "needs plugin API 2, this release has 1. Update dcgan-analysis."),
-            ((2, 3), "needs plugin API 2 to 3, this release has 1. Update dcgan-analysis."),
-            ("1", "has DCGAN_ANALYSIS_API = '1'; it must be a version such as 1, or the first and the last one"),
-            ((2, 1), "has DCGAN_ANALYSIS_API = (2, 1); it must be a version such as 1"),
-            (True, "has DCGAN_ANALYSIS_API = True; it must be"),
-        ],
-    )
-    def test_an_api_version_that_does_not_fit_is_refused_with_both_versions(self, wanted, message):
-        plugin = Plugin()
-        plugin.DCGAN_ANALYSIS_API = wanted
-        host = PluginHost()
-        host.load(PluginInfo("acme", distribution="acme-gan"), lambda: plugin)
-        assert host.failures[0].error.startswith(f"Plugin 'acme' {message}")
-
-    @pytest.mark.parametrize("wanted", [1, (1, 1), (0, 4)])
-    def test_an_api_version_that_fits_is_loaded(self, wanted):
-        plugin = Plugin()
-        plugin.DCGAN_ANALYSIS_API = wanted
-        assert PluginHost().register(plugin, "acme").state == "loaded"
-
-    def test_a_later_release_loads_plugins_of_the_version_before(self, monkeypatch):
-        from dcgan_analysis import hookspecs
-
-        monkeypatch.setattr(hookspecs, "API_VERSION", 2)
-        plugin = Plugin()
-        plugin.DCGAN_ANALYSIS_API = 1
-        assert PluginHost().register(plugin, "acme").state == "loaded"
-        monkeypatch.setattr(hookspecs, "OLDEST_API_VERSION", 2)
-        with pytest.raises(RegistrationError, match=r"needs plugin API 1, this release has 2\. Update the plugin\."):
-            PluginHost().register(plugin, "acme")
 
 
 def test_the_analysis_of_a_plugins_own_name_cannot_be_taken_by_an_earlier_one(install):
