@@ -6,7 +6,7 @@ from dcgan_analysis.api.analysis import Analysis, Demo, Needs, needs_of
 from dcgan_analysis.api.command import CommandEntry
 from dcgan_analysis.api.config import AnalysisConfig
 from dcgan_analysis.api.context import RunContext
-from dcgan_analysis.api.metrics import accuracy_metric, draws_metric, error_metric
+from dcgan_analysis.api.metrics import accuracy_metric, draws_metric, error_metric, paired_metric
 from dcgan_analysis.api.result import Cell, Figure, Metric, Result, Section, Stage, Table
 
 __all__ = [
@@ -27,4 +27,5 @@ __all__ = [
     "draws_metric",
     "error_metric",
     "needs_of",
+    "paired_metric",
 ]

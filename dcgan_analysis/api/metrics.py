@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dcgan_analysis.api.result import Metric
-from dcgan_analysis.statistics import spread_interval, wilson_interval
+from dcgan_analysis.statistics import mcnemar, spread_interval, wilson_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["accuracy_metric", "draws_metric", "error_metric"]
+    import numpy as np
+
+__all__ = ["accuracy_metric", "draws_metric", "error_metric", "paired_metric"]
 
 
 def accuracy_metric(
@@ -91,4 +93,30 @@ def draws_metric(
         published=published,
         source=source,
         description=description,
+    )
+
+
+def paired_metric(a: np.ndarray, b: np.ndarray, description: str) -> Metric:
+    """Return by how much classifier A is more accurate than B on the same images, with its paired 95 % interval.
+
+    Args:
+        a: (N,) whether A is right on each image.
+        b: (N,) whether B is.
+        description: One line for the report; the p-value of McNemar's exact test is added to it.
+
+    Example:
+        >>> import numpy as np
+        >>> a, b = np.array([True, True, True, False]), np.array([True, False, False, True])
+        >>> found = paired_metric(a, b, "A minus B")
+        >>> found.value, found.description
+        (0.25, "A minus B; McNemar's exact test: p = 1")
+    """
+    found = mcnemar(int((a & ~b).sum()), int((b & ~a).sum()), len(a))
+    return Metric(
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        interval="95 %, paired",
+        n=len(a),
+        description=f"{description}; McNemar's exact test: p = {found.p:.2g}",
     )

@@ -20,13 +20,13 @@ Mensink, ECCV 2010. Standardised features before a linear SVM: Coates, Lee, Ng, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from dcgan_analysis import hookimpl
-from dcgan_analysis.api import Demo, Metric, Needs, Table, accuracy_metric
+from dcgan_analysis.api import Demo, Metric, Needs, Table, accuracy_metric, paired_metric
 from dcgan_analysis.api.classification import classes_table, labelled_images, save_class_figures, save_predictions
 from dcgan_analysis.api.probing import (
     AUTHORS_GRID,
@@ -35,25 +35,21 @@ from dcgan_analysis.api.probing import (
     note_grid_ends,
     save_grid_figure,
 )
-from dcgan_analysis.progress import steps
-from dcgan_analysis.statistics import mcnemar
+from dcgan_analysis.api.recipes import Recipe, RecipeProbes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from dcgan_analysis.api import Analysis, Cell, Result, RunContext
     from dcgan_analysis.api.classification import LabelledImages
-    from dcgan_analysis.data.dataset import DatasetSplit
-    from dcgan_analysis.linear import RowSource
-    from dcgan_analysis.stores.features import FeatureStore
+    from dcgan_analysis.api.recipes import RecipeChoice
 
-__all__ = ["Recipe", "Selection", "SvmBest", "SvmBestConfig"]
+__all__ = ["Step", "SvmBest", "SvmBestConfig", "ablate", "choose_steps"]
 
 PAPER, BEST = "paper", "best"
-_TOLERANCE = 1e-4  # of fits that choose, as in linear.probe
 
 
 class SvmBestConfig(FeatureSettings, ProbeSettings):
@@ -74,39 +70,6 @@ class SvmBestConfig(FeatureSettings, ProbeSettings):
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What is done to the features; the defaults are the ``paper`` preset, but for ``grid``."""
-
-    grid: int
-    root: bool = False
-    standardise: bool = False
-    mirror: bool = False
-    without: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Choice:
-    """C chosen for one recipe.
-
-    Attributes:
-        c: The chosen C.
-        cs: (G,) the grid, ascending.
-        validation: (G,) held-out accuracy for each C.
-        features: Number of features.
-    """
-
-    c: float
-    cs: NDArray[np.float64]
-    validation: NDArray[np.float64]
-    features: int
-
-    @property
-    def accuracy(self) -> float:
-        """Held-out accuracy at the chosen C."""
-        return float(self.validation.max())
-
-
-@dataclass(frozen=True)
 class Step:
     """One change to a recipe, and what held-out images say of it.
 
@@ -120,106 +83,14 @@ class Step:
 
     name: str
     change: Mapping[str, Any]
-    choice: Choice
+    choice: RecipeChoice
     gain: float
     kept: bool
 
 
-def changed(recipe: Recipe, changes: Iterable[Mapping[str, Any]]) -> Recipe:
-    """Return the recipe after some changes.
-
-    Example:
-        >>> changed(Recipe(4), [{"root": True}, {"without": ("conv1",)}, {"without": ("conv2",)}]).without
-        ('conv1', 'conv2')
-    """
-    for change in changes:
-        recipe = replace(recipe, **{**change, "without": recipe.without + tuple(change.get("without", ()))})
-    return recipe
-
-
-@dataclass
-class Selection:
-    """Features under any recipe, and how they do on held-out images; stores are opened when first asked for."""
-
-    context: RunContext
-    config: SvmBestConfig
-    images: LabelledImages
-    _stores: dict[tuple[str, int, bool], FeatureStore] = field(default_factory=dict)
-    _choices: dict[Recipe, Choice] = field(default_factory=dict)
-
-    @property
-    def paper(self) -> Recipe:
-        """The recipe of the ``paper`` preset."""
-        return Recipe(self.config.grid)
-
-    def taps(self) -> list[str]:
-        """Return the layers of the network, first to last."""
-        return list(self._store("train", self.config.grid, mirrored=False).taps)
-
-    def rows(self, recipe: Recipe, side: str) -> RowSource:
-        """Return the features of a side, ``train`` or ``test``, as they are before standardisation."""
-        from dcgan_analysis.linear import JoinedRows, MeanRows, RootRows
-
-        sources = []
-        for mirrored in (False, True) if recipe.mirror else (False,):
-            store = self._store(side, recipe.grid, mirrored=mirrored)
-            kept = [columns for tap, columns in store.taps.items() if tap not in recipe.without]
-            sources.append(JoinedRows(*map(store.rows, kept)) if recipe.without else store.rows())
-        rows = MeanRows(*sources) if recipe.mirror else sources[0]
-        return RootRows(rows) if recipe.root else rows
-
-    def choose(self, recipe: Recipe) -> Choice:
-        """Choose C on held-out images; a scaler is learned on the training images that are not held out."""
-        from dcgan_analysis.linear import l2svm_path, learn_standardisation
-
-        if recipe not in self._choices:
-            held, labels = self.images.held_out, self.images.labels
-            rows = self.rows(recipe, "train")
-            if recipe.standardise:
-                rows = learn_standardisation(rows, used=~held)(rows)
-            grid = sorted(self.config.C if recipe == self.paper else self.config.best_C)
-            step = steps(self.context.progress, "held-out accuracy of one recipe (steps)")
-            path = l2svm_path(rows, labels, grid, sample_weight=~held, tol=_TOLERANCE, progress=step)
-            validation = (path.predict(held) == labels[held]).mean(axis=1)
-            self._choices[recipe] = Choice(grid[validation.argmax()], path.cs, validation, rows.shape[1])
-        return self._choices[recipe]
-
-    def predict(self, recipe: Recipe) -> NDArray[np.int64]:
-        """Refit on all training images, by which a scaler is learned anew, and predict the test images."""
-        from dcgan_analysis.linear import L2SVM, learn_standardisation
-
-        labels = self.images.labels
-        train, test = self.rows(recipe, "train"), self.rows(recipe, "test")
-        if recipe.standardise:
-            standardise = learn_standardisation(train)
-            train, test = standardise(train), standardise(test)
-        step = steps(self.context.progress, "refit (steps)")
-        predicted: NDArray[np.int64] = L2SVM(C=self.choose(recipe).c, progress=step).fit(train, labels).predict(test)
-        return predicted
-
-    def _store(self, side: str, grid: int, *, mirrored: bool) -> FeatureStore:
-        if (side, grid, mirrored) not in self._stores:
-            split = self.images.train if side == "train" else self.images.test
-            name = f"{side}-mirrored" if mirrored else side
-            spec = self.config.model_copy(update={"grid": grid}).spec()
-            with self.context.stage(f"features, {grid}x{grid}, {name}") as stage:
-                extraction = self.context.extraction(spec, self.images.train, fit=self.config.fit)
-                store = extraction.store(name, mirror(split) if mirrored else split)
-                stage.note = extraction.summary()
-            self._stores[side, grid, mirrored] = store
-        return self._stores[side, grid, mirrored]
-
-
-def mirror(split: DatasetSplit) -> DatasetSplit:
-    """Return the images of a split with left and right exchanged."""
-    import numpy as np
-
-    return replace(split, images=np.ascontiguousarray(split.images[..., ::-1]), source=f"{split.source}, mirrored")
-
-
-def choose_steps(selection: Selection, config: SvmBestConfig) -> list[Step]:
+def choose_steps(probes: RecipeProbes, config: SvmBestConfig) -> list[Step]:
     """Try one change after the other on held-out training images; keep what helps."""
-    taps = selection.taps() if config.layers else []
+    taps = probes.taps() if config.layers else []
     changes: list[tuple[str, dict[str, Any]]] = [
         *([("signed square root", {"root": True})] if config.root else []),
         *([("standardised", {"standardise": True})] if config.standardise else []),
@@ -227,14 +98,15 @@ def choose_steps(selection: Selection, config: SvmBestConfig) -> list[Step]:
         *((f"pooled to {grid}x{grid}", {"grid": grid}) for grid in config.grids if grid != config.grid),
         *((f"without {tap}", {"without": (tap,)}) for tap in taps),
     ]
-    recipe, found = selection.paper, [Step("paper", {}, selection.choose(selection.paper), 0.0, kept=True)]
+    recipe = Recipe(config.grid)
+    found = [Step(PAPER, {}, probes.choose(recipe, config.C), 0.0, kept=True)]
     best = found[0].choice.accuracy
     for number, (name, change) in enumerate(changes):
-        selection.context.progress("steps of the best preset", number, len(changes))
-        tried = changed(recipe, [change])
+        probes.context.progress("steps of the best preset", number, len(changes))
+        tried = recipe.changed(change)
         if taps and len(tried.without) == len(taps):
             continue  # one layer must stay
-        choice = selection.choose(tried)
+        choice = probes.choose(tried, config.best_C)
         gain = choice.accuracy - best
         found.append(Step(name, change, choice, gain, kept=gain > 0))
         if gain > 0:
@@ -242,12 +114,13 @@ def choose_steps(selection: Selection, config: SvmBestConfig) -> list[Step]:
     return found
 
 
-def ablate(selection: Selection, found: Sequence[Step]) -> dict[str, float]:
+def ablate(probes: RecipeProbes, config: SvmBestConfig, found: Sequence[Step]) -> dict[str, float]:
     """Take each kept step back alone; return its name -> held-out accuracy without it."""
     kept = [step for step in found[1:] if step.kept]
     return {
-        step.name: selection.choose(
-            changed(selection.paper, [other.change for other in kept if other is not step])
+        step.name: probes.choose(
+            Recipe(config.grid).changed(*(other.change for other in kept if other is not step)),
+            config.best_C if len(kept) > 1 else config.C,
         ).accuracy
         for step in kept
     }
@@ -268,22 +141,25 @@ class SvmBest:
         """Choose on held-out training images, then test both presets once."""
         with context.stage("images"):
             images = labelled_images(context, test=config.test, validation=config.validation)
-        selection = Selection(context, config, images)
+        probes = RecipeProbes(context, config, images)
         with context.stage("steps on held-out images"):
-            found = choose_steps(selection, config)
+            found = choose_steps(probes, config)
         with context.stage("ablation on held-out images"):
-            taken_back = ablate(selection, found) if config.ablation else {}
-        recipes = {BEST: changed(selection.paper, [step.change for step in found if step.kept]), PAPER: selection.paper}
+            taken_back = ablate(probes, config, found) if config.ablation else {}
+        kept = [step for step in found if step.kept]
+        recipes = {BEST: Recipe(config.grid).changed(*(step.change for step in kept)), PAPER: Recipe(config.grid)}
+        choices = {BEST: kept[-1].choice, PAPER: kept[0].choice}
+        shown = choices if len(kept) > 1 else {PAPER: choices[PAPER]}
         with context.stage("refit and test"):
-            predictions = {name: selection.predict(recipe) for name, recipe in recipes.items()}
-        choices = {name: selection.choose(recipe) for name, recipe in recipes.items()}
-        table = _steps_table(found, taken_back)
+            predictions = {name: probes.predict(recipe, choices[name].c) for name, recipe in recipes.items()}
         with context.stage("figures"):
             save_predictions(context, images, predictions)
-            save_grid_figure(context, choices)
+            save_grid_figure(context, shown)
             _save_steps(context, found)
             save_class_figures(context, images, predictions[BEST])
-        note_grid_ends(context, choices)
+        note_grid_ends(context, shown)
+        if len(kept) == 1:
+            context.note("No step did better on held-out images: 'best' is 'paper' here, and the gain is 0.")
         context.note(
             f"Every choice was made on {int(images.held_out.sum()):,} held-out training images; the best of many "
             "held-out accuracies is too high by chance, the test accuracies are not."
@@ -294,12 +170,12 @@ class SvmBest:
             title=f"The best of {context.checkpoint.name} features on {context.dataset.name}",
             headline="accuracy",
             metrics=_metrics(images, predictions, choices),
-            tables=[table, classes_table(images, predictions)],
+            tables=[_steps_table(found, taken_back), classes_table(images, predictions)],
         )
 
 
 def _metrics(
-    images: LabelledImages, predictions: Mapping[str, NDArray[np.int64]], choices: Mapping[str, Choice]
+    images: LabelledImages, predictions: Mapping[str, NDArray[np.int64]], choices: Mapping[str, RecipeChoice]
 ) -> dict[str, Metric]:
     metrics = {
         "accuracy" if name == BEST else "paper_accuracy": accuracy_metric(
@@ -308,16 +184,7 @@ def _metrics(
         for name, predicted in predictions.items()
     }
     right = {name: predicted == images.test_labels for name, predicted in predictions.items()}
-    only_best, only_paper = (int((right[a] & ~right[b]).sum()) for a, b in ((BEST, PAPER), (PAPER, BEST)))
-    gain = mcnemar(only_best, only_paper, len(images.test))
-    metrics["gain"] = Metric(
-        value=gain.value,
-        low=gain.low,
-        high=gain.high,
-        interval="95 %, paired",
-        n=len(images.test),
-        description=f"accuracy, best minus paper, on the same images; McNemar's exact test: p = {gain.p:.2g}",
-    )
+    metrics["gain"] = paired_metric(right[BEST], right[PAPER], "accuracy, best minus paper, on the same images")
     return metrics
 
 

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from dcgan_analysis.api import accuracy_metric, draws_metric
+from dcgan_analysis.api import accuracy_metric, draws_metric, paired_metric
 
 
 def test_an_accuracy_has_the_wilson_interval_of_its_test_set():
@@ -27,3 +28,14 @@ def test_the_spread_of_draws_stays_between_none_and_all():
     assert draws_metric([0, 0.1], "toy").low == 0
     assert draws_metric([1, 0.9], "toy").high == 1
     assert draws_metric([1, 1], "toy").low == 1
+
+
+def test_a_paired_metric_counts_images_that_one_alone_gets_right():
+    a = np.array([True] * 9 + [False])
+    b = np.array([True] * 5 + [False] * 4 + [True])
+    found = paired_metric(a, b, "a minus b")
+    assert found.value == pytest.approx(0.3)
+    assert (found.n, found.interval) == (10, "95 %, paired")
+    # 4 against 1: the exact two-sided p is 2 (1 + 5) / 2^5.
+    assert found.description == "a minus b; McNemar's exact test: p = 0.38"
+    assert found.low < 0 < found.value < found.high

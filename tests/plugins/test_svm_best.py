@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dcgan_analysis_plugins.svm_best import Recipe, SvmBest, changed, mirror
+from dcgan_analysis_plugins.svm_best import SvmBest
 from dcgan_analysis_plugins.svm_cifar import SvmCifar
 
 from dcgan_analysis import linear
@@ -47,6 +47,17 @@ def test_only_steps_that_help_are_kept(run, make_images):
         assert (step["best without it"] is not None) == step["kept"]
 
 
+def test_where_no_step_helps_the_best_is_the_paper_preset_fitted_once_and_that_is_said(run, make_images, monkeypatch):
+    fits = []
+    fit = linear.L2SVM.fit
+    monkeypatch.setattr(linear.L2SVM, "fit", lambda self, *data: fits.append(1) or fit(self, *data))
+    none = {"root": False, "standardise": False, "mirror": False, "grids": (), "layers": False}
+    result = run(SvmBest(), make_images(), C=(1e-3,), **none)
+    assert result.metrics["gain"].value == 0
+    assert any("'best' is 'paper' here" in note for note in result.notes)
+    assert len(fits) == 1
+
+
 def test_test_images_take_no_part_in_any_choice(run, make_images, shuffle_test_labels, saved):
     images = make_images()
     first = run(SvmBest(), images, **SHORT)
@@ -75,13 +86,3 @@ def test_the_scaler_sees_no_held_out_row_while_choosing_and_no_test_row_ever(run
     assert seen[0] == (n, n - held)
     # Only the refit of a preset that kept the step learns from all training rows.
     assert [used for _, used in seen].count(n) == int(steps(result)["standardised"]["kept"])
-
-
-def test_changes_add_up_and_mirrored_images_come_back():
-    recipe = changed(Recipe(4), [{"root": True}, {"without": ("a",)}, {"grid": 2}, {"without": ("b",)}])
-    assert recipe == Recipe(2, root=True, without=("a", "b"))
-    images = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 1, 3, 4)
-    split = DatasetSplit(images, None, ["a", "b"])
-    assert mirror(split).images[0, 0, 0].tolist() == [3, 2, 1, 0]
-    assert (mirror(mirror(split)).images == images).all()
-    assert mirror(split).sha256 != split.sha256
