@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dcgan_analysis.api.classification import confusion
 from dcgan_analysis.api.metrics import error_metric
 from dcgan_analysis.api.result import Cell, Metric, Table
+from dcgan_analysis.numbers import count as grouped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,6 +55,25 @@ class NearestStudy:
     def errors(self) -> list[int]:
         """Return how many test images are taken for another class, at each count."""
         return [int((predicted != self.labels).sum()) for predicted in self.predictions]
+
+    def metrics(self, published: Mapping[int, float] | None = None, source: str | None = None) -> list[Metric]:
+        """Return the error at each count as a metric.
+
+        Args:
+            published: Count -> published error, where it is for the same data.
+            source: Where these stand.
+        """
+        known = published or {}
+        return [
+            error_metric(
+                wrong,
+                len(self.test),
+                f"nearest of {grouped(n)} samples",
+                published=known.get(n),
+                source=source if n in known else None,
+            )
+            for n, wrong in zip(self.search.counts, self.errors(), strict=True)
+        ]
 
     def by_class(self) -> dict[str, Metric]:
         """Return the error of each class that has test images, at the largest count."""

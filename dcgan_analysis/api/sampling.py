@@ -1,9 +1,11 @@
-"""Images of a generator for given latent vectors, batch by batch, whether it is conditional or not."""
+"""Images of a generator for given latent vectors, whether it is conditional or not, and real images beside them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
+from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -13,9 +15,10 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from dcgan_analysis.data.dataset import Dataset, DatasetSplit
     from dcgan_analysis.stores.checkpoint import Checkpoint
 
-__all__ = ["Sampler", "class_labels", "realism"]
+__all__ = ["Sampler", "check_classes", "class_labels", "like_samples", "realism"]
 
 _BATCH = 64
 
@@ -85,6 +88,50 @@ class Sampler:
         if not pages:
             return np.empty((0, *self.checkpoint.architecture.image_shape), np.uint8)
         return np.concatenate(pages)
+
+
+def check_classes(checkpoint: Checkpoint, dataset: Dataset) -> None:
+    """Check that a generator makes images of a dataset's classes.
+
+    Raises:
+        AnalysisError: If it is unconditional, or knows another number of classes.
+    """
+    classes, known = len(dataset.classes), checkpoint.architecture.classes
+    if known != classes:
+        msg = (
+            f"Checkpoint '{checkpoint.name}' makes images of {known} classes (0: it is unconditional), dataset "
+            f"'{dataset.name}' has {classes}. Choose a conditional generator trained on this dataset: "
+            "dcgan-analyze list checkpoints"
+        )
+        raise AnalysisError(msg)
+
+
+def like_samples(
+    split: DatasetSplit, checkpoint: Checkpoint, *, dataset: str, fit: Literal["exact", "resize"] = "exact"
+) -> DatasetSplit:
+    """Return real images in the shape of a generator's samples, to compare the two pixel by pixel.
+
+    Args:
+        split: Real images.
+        checkpoint: Whose samples.
+        dataset: The name of the dataset, for messages.
+        fit: Images of another shape: refuse them, or resize them.
+
+    Raises:
+        DatasetError: If ``fit`` is ``exact`` and the shapes differ, or channels cannot be matched.
+
+    Example:
+        >>> like_samples(context.split("test"), context.checkpoint, dataset="mnist").image_shape  # doctest: +SKIP
+        (1, 28, 28)
+    """
+    from dcgan_analysis.data.preprocessing import Preprocessing
+
+    prepare = Preprocessing(checkpoint.architecture.image_shape, fit=fit)
+    prepare.check(split.image_shape, dataset=dataset, checkpoint=checkpoint.name)
+    if split.image_shape == checkpoint.architecture.image_shape:
+        return split
+    # The hash that was known is that of the images as they were.
+    return replace(split, images=prepare.to_bytes(prepare(split.images)), known_sha256=None)
 
 
 def realism(

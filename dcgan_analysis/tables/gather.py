@@ -127,10 +127,7 @@ def make_table(
     published = [
         Row(
             row.method,
-            tuple(
-                None if value is None else _published(value, spread)
-                for value, spread in zip(row.values, row.spread or (None,) * len(row.values), strict=True)
-            ),
+            tuple(row.metric(column) for column in range(len(table.columns))),
             "; ".join(["published", *([row.remark] if row.remark else [])]),
             own=False,
         )
@@ -139,12 +136,6 @@ def make_table(
     bench = _Bench(table, request, host or default_host(), progress)
     own = [bench.row(row) for row in table.own]
     return PaperTable(number, table.title, table.columns, (*published, *own), table.note)
-
-
-def _published(value: float, spread: float | None) -> Metric:
-    if spread is None:
-        return Metric(value=value)
-    return Metric(value=value, low=value - spread, high=value + spread, interval="as published")
 
 
 class _Bench:

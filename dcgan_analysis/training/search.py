@@ -1,4 +1,4 @@
-"""Trials of a search over supervised trainings: what one is, how it runs, and what is kept of it."""
+"""Random search over supervised trainings: what is drawn, what a trial is, how it runs, and what is kept of it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,46 @@ if TYPE_CHECKING:
     from dcgan_analysis.models.architecture import Architecture
     from dcgan_analysis.models.classifier import Classifier
 
-__all__ = ["ClassifierTask", "ClassifierTrial", "run_classifier_trials"]
+__all__ = ["SPACE", "ClassifierTask", "ClassifierTrial", "draw_settings", "run_classifier_trials"]
+
+SPACE = (
+    "learning rate 10^-3.5 to 10^-2 and weight decay 10^-3 to 10^0.5, log-uniform; beta1 0.5, 0.9; dropout 0, 0.25, "
+    "0.5, 0.75; label smoothing 0, 0.1, 0.2; shift 0 to 3; batch 32, 64, 128"
+)
+"""What ``draw_settings`` draws from, in words."""
 
 _KIND = "trials"
 _WEIGHT = "network."
+
+
+def draw_settings(rng: np.random.Generator, *, epochs: int, patience: int, mirror: bool = False) -> ClassifierSettings:
+    """Draw the settings of one trial from ``SPACE``.
+
+    Learning rate and weight decay are log-uniform; what cannot help everywhere (dropout, smoothing, shifts) may be 0.
+
+    Args:
+        rng: The source of chance; the same state gives the same settings.
+        epochs: A trial trains for at most so many.
+        patience: It stops after so many without a new least error.
+        mirror: Whether half of the trials mirror images.
+
+    Example:
+        >>> draw_settings(np.random.default_rng(0), epochs=40, patience=8).batch
+        32
+    """
+    return ClassifierSettings(
+        learning_rate=float(10 ** rng.uniform(-3.5, -2)),
+        weight_decay=float(10 ** rng.uniform(-3, 0.5)),
+        beta1=float(rng.choice([0.5, 0.9])),
+        dropout=float(rng.choice([0.0, 0.25, 0.5, 0.75])),
+        label_smoothing=float(rng.choice([0.0, 0.1, 0.2])),
+        shift=int(rng.choice([0, 1, 2, 3])),
+        batch=int(rng.choice([32, 64, 128])),
+        # Drawn either way: what follows from the same state is then the same.
+        mirror=bool(rng.random() < 0.5) and mirror,
+        epochs=epochs,
+        patience=patience,
+    )
 
 
 @dataclass(frozen=True)

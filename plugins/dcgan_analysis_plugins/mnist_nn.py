@@ -20,12 +20,13 @@ samples were made into pixels; here they are rounded to bytes, as when they are 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from dcgan_analysis import hookimpl
-from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table, error_metric
+from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table
 from dcgan_analysis.api.nearest_samples import (
     NearestStudy,
     curve_table,
@@ -33,8 +34,9 @@ from dcgan_analysis.api.nearest_samples import (
     save_nearest_arrays,
     save_nearest_figures,
 )
+from dcgan_analysis.api.published import TABLE_3
 from dcgan_analysis.api.sample_quality import cas_metrics, coverage_metrics
-from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.api.sampling import check_classes, like_samples
 from dcgan_analysis.numbers import count as grouped
 
 if TYPE_CHECKING:
@@ -49,16 +51,13 @@ __all__ = ["MnistNN", "MnistNNConfig", "counts_up_to"]
 _COUNTS = (1_000, 10_000, 50_000, 100_000, 1_000_000, 10_000_000)
 _CHECKPOINTS = {"dcgan": "mnist-conditional", "mlp": "mnist-conditional-mlp"}
 _PAPER = "Radford et al. 2016, Table 3"
-# Table 3: who, samples, test error.
-_TABLE_3: tuple[tuple[str, int, float], ...] = (
-    ("AlignMNIST", 10_000_000, 0.014),
-    ("InfiMNIST", 10_000_000, 0.026),
-    ("Real data", 50_000, 0.031),
-    ("GAN (permutation invariant)", 50_000, 0.0628),
-    ("GAN (permutation invariant)", 10_000_000, 0.0565),
-    ("DCGAN", 50_000, 0.0298),
-    ("DCGAN", 10_000_000, 0.0148),
-)
+# Table 3 row by row: who, samples, test error.
+_TABLE_3 = [
+    (row.method, samples, error)
+    for row in TABLE_3
+    for samples, error in zip((50_000, 10_000_000), row.values, strict=True)
+    if error is not None
+]
 # What of Table 3 a run may stand beside: by architecture for generators, by source for the rest.
 _ROWS = {"dcgan28-conditional": "DCGAN", "mlp-conditional": "GAN (permutation invariant)", "real": "Real data"}
 _WHO = {"real": "training images", "elastic": "deformed training images"}
@@ -120,13 +119,7 @@ class MnistNN:
     def requires(self, config: MnistNNConfig) -> Needs:
         """Return what the chosen source needs: images alone, or a generator as well."""
         checkpoint = _CHECKPOINTS.get(config.source)
-        return Needs(
-            checkpoint=checkpoint,
-            dataset="mnist",
-            splits=("train", "test"),
-            labels=True,
-            generator=checkpoint is not None,
-        )
+        return replace(self.needs, checkpoint=checkpoint, generator=checkpoint is not None)
 
     def run(self, context: RunContext, config: MnistNNConfig) -> Result:
         """Search the nearest samples, then ask the samples themselves."""
@@ -153,16 +146,7 @@ class MnistNN:
                 context.note(f"The first {grouped(search.resumed)} samples had been compared by an earlier run.")
         study = NearestStudy(source, test, search)
         published = _published(context, row)
-        errors = [
-            error_metric(
-                wrong,
-                len(test),
-                f"nearest of {grouped(n)} samples",
-                published=published.get(n),
-                source=_PAPER if n in published else None,
-            )
-            for n, wrong in zip(search.counts, study.errors(), strict=True)
-        ]
+        errors = study.metrics(published, _PAPER)
         metrics = {"test_error": errors[-1]} | {f"error_{n}": one for n, one in zip(search.counts, errors, strict=True)}
         with context.stage("classifiers trained on samples and on real images"):
             metrics |= cas_metrics(context, source, real, test, min(config.cas_samples, total))
@@ -191,26 +175,15 @@ class MnistNN:
 
 def _images(context: RunContext, config: MnistNNConfig) -> tuple[DatasetSplit, DatasetSplit]:
     """Return training images without those left out, and test images, in the shape of the generator."""
-    from dataclasses import replace
-
-    from dcgan_analysis.data import Preprocessing
-
     train, test = context.split("train"), context.split("test")
     left = len(train) - min(config.validation, len(train) // 6)
     train = train.take(range(left), source=f"{train.source}, first {left} of {len(train)}")
     if config.source in _CHECKPOINTS:
-        architecture = context.checkpoint.architecture
-        if architecture.classes != len(test.classes):
-            msg = (
-                f"Checkpoint '{context.checkpoint.name}' makes images of {architecture.classes} classes (0: it is "
-                f"unconditional), dataset '{context.dataset.name}' has {len(test.classes)}. Choose a conditional "
-                "generator trained on this dataset: dcgan-analyze list checkpoints"
-            )
-            raise AnalysisError(msg)
-        prepare = Preprocessing(architecture.image_shape, fit=config.fit)
-        prepare.check(test.image_shape, dataset=context.dataset.name, checkpoint=context.checkpoint.name)
-        if test.image_shape != architecture.image_shape:
-            train, test = (replace(split, images=prepare.to_bytes(prepare(split.images))) for split in (train, test))
+        check_classes(context.checkpoint, context.dataset)
+        train, test = (
+            like_samples(split, context.checkpoint, dataset=context.dataset.name, fit=config.fit)
+            for split in (train, test)
+        )
     context.use_split("train", train)
     context.use_split("test", test)
     return train, test

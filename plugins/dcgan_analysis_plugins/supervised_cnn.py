@@ -23,15 +23,17 @@ space nor the stopping rule of its search; those here are this project's.
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveInt, field_validator
 
 from dcgan_analysis import hookimpl
-from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table, error_metric
+from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, error_metric
 from dcgan_analysis.api.classification import classes_table, labelled_images, save_class_figures, save_predictions
+from dcgan_analysis.api.classifier_search import save_epochs, save_search, trials_table
 from dcgan_analysis.api.few_labels import make_draws
+from dcgan_analysis.api.published import TABLE_2
 from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -39,17 +41,17 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from dcgan_analysis.api import Analysis, Cell, Result, RunContext
+    from dcgan_analysis.api import Analysis, Result, RunContext
     from dcgan_analysis.api.classification import LabelledImages
     from dcgan_analysis.models.architecture import Architecture
-    from dcgan_analysis.training.classifier import ClassifierSettings
     from dcgan_analysis.training.search import ClassifierTask, ClassifierTrial
 
-__all__ = ["SupervisedCnn", "SupervisedCnnConfig", "draw_settings", "make_tasks"]
+__all__ = ["SupervisedCnn", "SupervisedCnnConfig", "make_tasks"]
 
 BEST, FROZEN = "supervised CNN", "random trunk, trained head"
 _SVHN, _ARCHITECTURE = "svhn", "dcgan32-svhn"
-_PUBLISHED, _PUBLISHED_LABELS, _PUBLISHED_TRIALS = 0.2887, 100, 64
+_PUBLISHED = TABLE_2[-1].values[1]  # validation error
+_PUBLISHED_LABELS, _PUBLISHED_TRIALS = 100, 64
 _PAPER = "Radford et al. 2016, section 5.2: random search over 64 trials"
 
 
@@ -82,27 +84,6 @@ class SupervisedCnnConfig(AnalysisConfig):
             msg = "must be 1 or more, or -1 for one trial a core"
             raise ValueError(msg)
         return value
-
-
-def draw_settings(rng: np.random.Generator, config: SupervisedCnnConfig) -> ClassifierSettings:
-    """Draw the settings of one trial.
-
-    Learning rate and weight decay are log-uniform; what cannot help everywhere (dropout, smoothing, shifts) may be 0.
-    """
-    from dcgan_analysis.training.classifier import ClassifierSettings
-
-    return ClassifierSettings(
-        learning_rate=float(10 ** rng.uniform(-3.5, -2)),
-        weight_decay=float(10 ** rng.uniform(-3, 0.5)),
-        beta1=float(rng.choice([0.5, 0.9])),
-        dropout=float(rng.choice([0.0, 0.25, 0.5, 0.75])),
-        label_smoothing=float(rng.choice([0.0, 0.1, 0.2])),
-        shift=int(rng.choice([0, 1, 2, 3])),
-        batch=int(rng.choice([32, 64, 128])),
-        mirror=bool(rng.random() < 0.5) and config.mirror,
-        epochs=config.epochs,
-        patience=config.patience,
-    )
 
 
 class SupervisedCnn:
@@ -138,8 +119,8 @@ class SupervisedCnn:
             predictions = {who: _predict(trial, images) for who, trial in shown.items()}
         with context.stage("figures"):
             save_predictions(context, images, predictions)
-            _save_search(context, trials)
-            _save_epochs(context, shown)
+            save_search(context, trials)
+            save_epochs(context, shown, chosen=BEST)
             save_class_figures(context, images, predictions[BEST])
         _note(context, config, images, best)
         return context.result(
@@ -148,7 +129,7 @@ class SupervisedCnn:
             title=f"Supervised {best.task.architecture.name} on {context.dataset.name} with few labels",
             headline="validation_error",
             metrics=_metrics(context, config, images, shown, predictions),
-            tables=[_trials(trials), classes_table(images, predictions)],
+            tables=[trials_table(trials), classes_table(images, predictions)],
         )
 
 
@@ -159,7 +140,7 @@ def make_tasks(context: RunContext, config: SupervisedCnnConfig, images: Labelle
     from dcgan_analysis.data import Preprocessing
     from dcgan_analysis.data.splits import pick
     from dcgan_analysis.training.classifier import Labelled
-    from dcgan_analysis.training.search import ClassifierTask
+    from dcgan_analysis.training.search import ClassifierTask, draw_settings
 
     architecture = _architecture(context, config)
     Preprocessing.for_range(architecture.image_shape, architecture.image_range).check(
@@ -176,7 +157,8 @@ def make_tasks(context: RunContext, config: SupervisedCnnConfig, images: Labelle
     tasks = []
     for number in range(config.trials):
         rng = context.rng("trial", str(number))
-        settings, seed = draw_settings(rng, config), int(rng.integers(2**62))
+        settings = draw_settings(rng, epochs=config.epochs, patience=config.patience, mirror=config.mirror)
+        seed = int(rng.integers(2**62))
         tasks.append(ClassifierTask(architecture, len(images.classes), train, validation, stopping, settings, seed))
     return tasks
 
@@ -241,25 +223,6 @@ def _metrics(
     return metrics
 
 
-def _trials(trials: Sequence[ClassifierTrial]) -> Table:
-    names = ("learning_rate", "weight_decay", "beta1", "dropout", "label_smoothing", "shift", "mirror", "batch")
-    rows: list[list[Cell]] = []
-    for number in sorted(range(len(trials)), key=lambda number: trials[number].error):
-        trial = trials[number]
-        settings, run = asdict(trial.task.settings), trial.trained
-        epochs = f"{run.best_epoch + 1} of {len(run.errors)}"
-        rows.append([number + 1, trial.error, epochs, *(settings[name] for name in names)])
-    return Table(
-        name="trials",
-        title="All trials, the best first",
-        columns=["trial", "validation error", "epoch kept", *(name.replace("_", " ") for name in names)],
-        rows=rows,
-        percent=["validation error"],
-        note="Drawn from: learning rate 10^-3.5 to 10^-2 and weight decay 10^-3 to 10^0.5, log-uniform; beta1 "
-        "0.5, 0.9; dropout 0, 0.25, 0.5, 0.75; label smoothing 0, 0.1, 0.2; shift 0 to 3; batch 32, 64, 128.",
-    )
-
-
 def _note(context: RunContext, config: SupervisedCnnConfig, images: LabelledImages, best: ClassifierTrial) -> None:
     whole = ", held out photo by photo" if images.train.groups is not None else ""
     context.note(
@@ -268,39 +231,6 @@ def _note(context: RunContext, config: SupervisedCnnConfig, images: LabelledImag
     )
     if _is_published(context, best) and config.trials < _PUBLISHED_TRIALS:
         context.note(f"The paper searched {_PUBLISHED_TRIALS} trials, this run {config.trials}.")
-
-
-def _save_search(context: RunContext, trials: Sequence[ClassifierTrial]) -> None:
-    import numpy as np
-
-    from dcgan_analysis import figures
-
-    errors, numbers = [trial.error for trial in trials], list(range(1, len(trials) + 1))
-    series = {
-        "best so far": figures.Series(numbers, np.minimum.accumulate(errors).tolist()),
-        "each trial": figures.Series(numbers, errors, line=False),
-    }
-    figure = figures.curve(series, x_label="trials", y_label="validation error", log_x=False)
-    context.save_figure(figure, "search", "The search: best so far", "Error on all held-out images.")
-    rates = [trial.task.settings.learning_rate for trial in trials]
-    points = {"each trial": figures.Series(rates, errors, line=False)}
-    figure = figures.curve(points, x_label="learning rate", y_label="validation error")
-    context.save_figure(figure, "rates", "Error against the learning rate", "The other settings vary as well.")
-
-
-def _save_epochs(context: RunContext, shown: Mapping[str, ClassifierTrial]) -> None:
-    from dcgan_analysis import figures
-
-    series = {}
-    for who, trial in shown.items():
-        run = trial.trained
-        epochs = list(range(1, len(run.errors) + 1))
-        series[who] = figures.Series(epochs, run.errors, chosen=run.best_epoch + 1 if who == BEST else None)
-    figure = figures.curve(series, x_label="epoch", y_label="error", log_x=False)
-    caption = (
-        "Error on the stopping images. The weights of the marked epoch were kept; of the control, those of its best."
-    )
-    context.save_figure(figure, "epochs", "The best trial and its control, epoch by epoch", caption)
 
 
 @hookimpl

@@ -17,7 +17,7 @@ is this project's: the paper does not give it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -31,6 +31,7 @@ from dcgan_analysis.api.classification import (
     save_predictions,
 )
 from dcgan_analysis.api.few_labels import make_draws, save_draws
+from dcgan_analysis.api.layers import layers_table, probe_layers, save_layers
 from dcgan_analysis.api.probing import (
     LEARNED,
     FeatureSettings,
@@ -43,7 +44,7 @@ from dcgan_analysis.api.probing import (
     save_grid_figure,
     study,
 )
-from dcgan_analysis.progress import steps
+from dcgan_analysis.api.published import TABLE_1
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,22 +52,12 @@ if TYPE_CHECKING:
     from dcgan_analysis.api import Analysis, Cell, Result, RunContext
     from dcgan_analysis.api.classification import LabelledImages
     from dcgan_analysis.api.few_labels import Draws
-    from dcgan_analysis.linear import Probe
-    from dcgan_analysis.stores.checkpoint import Checkpoint
-    from dcgan_analysis.stores.features import FeatureStore
 
 __all__ = ["SvmCifar", "SvmCifarConfig"]
 
 _PAPER = "Radford et al. 2016, Table 1"
-_PUBLISHED_ACCURACY, _PUBLISHED_FEW_LABEL, _PUBLISHED_LABELS = 0.828, 0.738, 400
-# Table 1: method, accuracy, accuracy with 400 labels per class.
-_TABLE_1: tuple[tuple[str, float, float], ...] = (
-    ("1 layer K-means", 0.806, 0.637),
-    ("3 layer K-means learned RF", 0.820, 0.707),
-    ("View-invariant K-means", 0.819, 0.726),
-    ("Exemplar CNN", 0.843, 0.774),
-    ("DCGAN + L2-SVM (paper)", _PUBLISHED_ACCURACY, _PUBLISHED_FEW_LABEL),
-)
+_PUBLISHED_ACCURACY, _PUBLISHED_FEW_LABEL = TABLE_1[-1].values
+_PUBLISHED_LABELS = 400
 _CIFAR = "cifar10"
 _SAMPLES = 40
 
@@ -76,48 +67,6 @@ class SvmCifarConfig(FeatureSettings, ProbeSettings):
 
     twin: bool = Field(default=True, description="whether the random-weight twin is run beside it")
     ablation: bool = Field(default=True, description="whether each layer is also tried alone")
-
-
-@dataclass(frozen=True)
-class NetworkStudy:
-    """What was found for one network.
-
-    Attributes:
-        together: All layers.
-        alone: Tap -> number of its features and the probe on it.
-    """
-
-    together: Study
-    alone: dict[str, tuple[int, Probe]]
-
-
-def study_network(
-    context: RunContext, config: SvmCifarConfig, who: str, checkpoint: Checkpoint, images: LabelledImages, draws: Draws
-) -> NetworkStudy:
-    """Extract one network's features and probe them: all layers, with all and few labels, and each layer alone.
-
-    Layers are tried alone for learned features only.
-    """
-    train, test = extract_features(context, config, who, checkpoint, images)
-    together = study(context, config, who, train.rows(), test.rows(), images, draws)
-    alone = {}
-    if config.ablation and who == LEARNED:
-        with context.stage(f"{who}: each layer alone"):
-            alone = _each_layer(context, config, train, test, images)
-    return NetworkStudy(together, alone)
-
-
-def _each_layer(
-    context: RunContext, config: SvmCifarConfig, train: FeatureStore, test: FeatureStore, images: LabelledImages
-) -> dict[str, tuple[int, Probe]]:
-    from dcgan_analysis.linear import probe
-
-    found = {}
-    for tap, columns in train.taps.items():
-        step = steps(context.progress, f"{LEARNED}: L2-SVM on {tap} (steps)")
-        one = probe(train.rows(columns), images.labels, images.held_out, test.rows(columns), config.C, progress=step)
-        found[tap] = (columns.stop - columns.start, one)
-    return found
 
 
 class SvmCifar:
@@ -140,18 +89,23 @@ class SvmCifar:
         with context.stage("images and draws"):
             images = labelled_images(context, test=config.test, validation=config.validation)
             draws = make_draws(images, config.labels_per_class, context, choosing=config.draws, tested=config.draws)
-        networks = learned_and_twin(context, twin=config.twin)
-        found = {who: study_network(context, config, who, network, images, draws) for who, network in networks.items()}
-        studies = {who: one.together for who, one in found.items()}
+        studies: dict[str, Study] = {}
+        layers: list[Table] = []
+        for who, network in learned_and_twin(context, twin=config.twin).items():
+            train, test = extract_features(context, config, who, network, images)
+            studies[who] = study(context, config, who, train.rows(), test.rows(), images, draws)
+            if config.ablation and who == LEARNED:
+                alone = probe_layers(context, config.C, who, train, test, images)
+                layers.append(layers_table(images, alone, studies[who].full))
         choices = {who: one.full for who, one in studies.items()}
-        layers = _layers(images, found[LEARNED])
         with context.stage("figures"):
             predictions = {who: choice.predictions for who, choice in choices.items()}
             save_predictions(context, images, predictions)
             if draws.per_class:
                 save_draws(context, images, {who: one.few for who, one in studies.items() if one.few}, draws)
             save_grid_figure(context, choices)
-            _save_layers(context, layers)
+            for table in layers:
+                save_layers(context, table)
             save_class_figures(context, images, predictions[LEARNED])
             _save_samples(context)
         note_grid_ends(context, choices)
@@ -164,7 +118,7 @@ class SvmCifar:
             metrics=metrics,
             tables=[
                 *([_table_1(context, metrics)] if _on_cifar(context) else []),
-                *([layers] if layers.rows else []),
+                *layers,
                 classes_table(images, predictions),
                 grid_table(choices),
             ],
@@ -205,7 +159,7 @@ def _metrics(
 
 def _table_1(context: RunContext, metrics: Mapping[str, Metric]) -> Table:
     columns = ["method", "accuracy", f"accuracy, {_PUBLISHED_LABELS} labels per class"]
-    rows: list[list[Cell]] = [list(row) for row in _TABLE_1]
+    rows: list[list[Cell]] = [[f"{row.method} (paper)", *row.values] for row in TABLE_1]
     for prefix, name in (("", f"{context.checkpoint.name} + L2-SVM (this run)"), ("twin_", "random twin (this run)")):
         if f"{prefix}accuracy" in metrics:
             few = metrics.get(f"{prefix}few_label_accuracy")
@@ -219,36 +173,6 @@ def _table_1(context: RunContext, metrics: Mapping[str, Metric]) -> Table:
         percent=columns[1:],
         note=note,
     )
-
-
-def _layers(images: LabelledImages, found: NetworkStudy) -> Table:
-    columns = ["layer", "features", "C", "held-out accuracy", "test accuracy", "low", "high"]
-    together = (sum(size for size, _ in found.alone.values()), found.together.full)
-    rows: list[list[Cell]] = []
-    for tap, (size, one) in {**found.alone, "all layers": together}.items() if found.alone else ():
-        metric = accuracy_metric(images.correct(one.predictions), len(images.test), tap)
-        rows.append([tap, size, one.c, float(one.validation.max()), metric.value, metric.low, metric.high])
-    return Table(
-        name="layers",
-        title="Each layer alone",
-        columns=columns,
-        rows=rows,
-        percent=columns[3:],
-        note="C is chosen for each row by itself. Low and high: 95 % Wilson interval.",
-    )
-
-
-def _save_layers(context: RunContext, layers: Table) -> None:
-    from dcgan_analysis import figures
-
-    if layers.rows:
-        names, _, _, _, values, low, high = zip(*layers.rows, strict=True)
-        context.save_figure(
-            figures.bars(names, values, low=low, high=high, highlight=["all layers"]),
-            "layers",
-            "Each layer alone",
-            "Test accuracy with 95 % intervals.",
-        )
 
 
 def _save_samples(context: RunContext) -> None:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_analysis.api.sampling import Sampler, class_labels
-from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.api.sampling import Sampler, check_classes, class_labels, like_samples
+from dcgan_analysis.data.dataset import Dataset, DatasetSplit
+from dcgan_analysis.errors import AnalysisError, DatasetError
 from dcgan_analysis.models.tables import dcgan28_conditional
 from dcgan_analysis.stores.checkpoint import Checkpoint
 
@@ -37,3 +38,28 @@ def test_a_class_that_is_not_there_is_refused(conditional, tiny_checkpoint):
         class_labels(conditional, 1, 3)
     with pytest.raises(AnalysisError, match=r"label=0: .* is not conditional"):
         class_labels(tiny_checkpoint, 1, 0)
+
+
+def test_real_images_get_the_shape_of_samples_and_a_hash_of_their_own(conditional):
+    pixels = np.full((2, 1, 16, 16), 100, np.uint8)
+    split = DatasetSplit(pixels, None, ["a", "b"], known_sha256="ab")
+    with pytest.raises(DatasetError, match=r"'toys' has images of 1x16x16, .* takes 1x8x8\. Use --set fit=resize"):
+        like_samples(split, conditional, dataset="toys")
+    resized = like_samples(split, conditional, dataset="toys", fit="resize")
+    assert resized.image_shape == (1, 8, 8)
+    assert (resized.images == 100).all()
+    assert resized.sha256 != split.sha256
+    same = DatasetSplit(pixels[..., :8, :8], None, ["a", "b"])
+    assert like_samples(same, conditional, dataset="toys") is same
+
+
+def test_classes_of_samples_are_those_of_the_dataset(conditional, tiny_checkpoint):
+    def named(*classes):
+        split = DatasetSplit(np.zeros((1, 1, 8, 8), np.uint8), np.zeros(1, np.int64), ["a"], classes=list(classes))
+        return Dataset.from_splits("toys", {"test": split})
+
+    check_classes(conditional, named("a", "b", "c"))
+    with pytest.raises(AnalysisError, match=r"makes images of 3 classes .*dataset 'toys' has 2"):
+        check_classes(conditional, named("a", "b"))
+    with pytest.raises(AnalysisError, match=r"makes images of 0 classes \(0: it is unconditional\)"):
+        check_classes(tiny_checkpoint, named("a"))

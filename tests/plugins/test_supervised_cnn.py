@@ -6,7 +6,7 @@ import joblib
 import numpy as np
 import pytest
 from dcgan_analysis_plugins import supervised_cnn
-from dcgan_analysis_plugins.supervised_cnn import SupervisedCnn, SupervisedCnnConfig, draw_settings, make_tasks
+from dcgan_analysis_plugins.supervised_cnn import SupervisedCnn, SupervisedCnnConfig, make_tasks
 
 from dcgan_analysis.api.classification import labelled_images
 from dcgan_analysis.api.few_labels import make_draws
@@ -102,16 +102,6 @@ def test_the_settings_of_a_trial_depend_on_seed_and_number_alone(dcgan_context):
 
     assert settings(3) == settings(5)[:3]
     assert settings(3) != settings(3, seed=1)
-
-
-def test_the_space_is_kept_and_images_are_mirrored_only_where_asked_for():
-    rng = np.random.default_rng(0)
-    drawn = [draw_settings(rng, SupervisedCnnConfig()) for _ in range(200)]
-    assert all(10**-3.5 <= one.learning_rate <= 10**-2 for one in drawn)
-    assert {one.batch for one in drawn} == {32, 64, 128}
-    assert not any(one.mirror for one in drawn)
-    mirrored = [draw_settings(rng, SupervisedCnnConfig(mirror=True)).mirror for _ in range(200)]
-    assert 60 < sum(mirrored) < 140
 
 
 def test_an_architecture_can_be_given_by_name_and_a_checkpoint_is_not_needed(run, make_images, monkeypatch):

@@ -6,12 +6,13 @@ from html.parser import HTMLParser
 
 import pytest
 
+from dcgan_analysis.api.published import PublishedRow
 from dcgan_analysis.api.result import Metric, Result
 from dcgan_analysis.data.registry import DatasetEntry
 from dcgan_analysis.errors import ConfigError, UnknownNameError
 from dcgan_analysis.runner import run_analysis
 from dcgan_analysis.tables import PaperTable, Request, Row, gather, make_table, write_table
-from dcgan_analysis.tables.published import TABLES, OwnRow, PublishedRow, PublishedTable
+from dcgan_analysis.tables.published import TABLES, OwnRow, PublishedTable
 from dcgan_analysis.tables.render import as_html, as_latex, as_markdown, as_text
 from dcgan_analysis.testing import make_dataset
 
