@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from dcgan_analysis.errors import AnalysisError
@@ -116,18 +117,22 @@ def _draw_line(axes: Axes, name: str, line: Series, colour: str, x_label: str, *
     )
     value = percent(float(y[at]), 1) if fractions else number(float(y[at]))
     text = f"{x_label} = {number(line.chosen)}: {value}"
-    # The label sits above its ring, towards the middle of the axis so that it is never cut off.
+    # The label sits above its ring, below it where the line comes down to it; towards the middle of the axis, so that
+    # it is never cut off; on white, as other lines may pass behind it.
+    below = y[at] == y.min() and y[at] < y.max()
     side = "left" if at == 0 else "right" if at == len(x) - 1 else "center"
     shift = {"left": -6, "right": 6, "center": 0}[side]
     axes.annotate(
         text,
         (x[at], y[at]),
-        (shift, 9),
+        (shift, -9 if below else 9),
         textcoords="offset points",
         ha=side,
+        va="top" if below else "baseline",
         size=8.5,
         color=colour,
         weight="bold",
+        path_effects=[withStroke(linewidth=3, foreground="white")],
     )
 
 

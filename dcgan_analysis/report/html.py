@@ -40,6 +40,7 @@ _FILTERS = (
 _CONTROL_PREFIX = "twin_"
 _WIDE_FROM = 1250  # dots; wider pictures span the page
 _LONG_TABLE = 24  # rows; longer tables are folded
+_MANY_COLUMNS = 6  # tables of more span the page
 _URL = re.compile(r"https?://[^\s<>\"']*[^\s<>\"'.,;:)]")
 
 
@@ -118,6 +119,7 @@ def render_report(result: Result, folder: Path) -> str:
             sections=[_part(section, folder) for section in result.sections],
             reference=_linked(result.reference),
             long_table=_LONG_TABLE,
+            many_columns=_MANY_COLUMNS,
             longest_stage=max([stage.seconds for stage in result.stages], default=0) or 1,
         )
     )

@@ -85,6 +85,14 @@ def test_a_curve_marks_the_chosen_setting_with_its_value():
     assert _texts(figure) == ["C = 0.1: 71.2 %"]
 
 
+def test_the_value_of_the_chosen_setting_stands_off_its_line():
+    best, least = figures.Series([1, 2, 3], [0.5, 0.7, 0.6], chosen=2), figures.Series([1, 2], [0.4, 0.2], chosen=2)
+    axes = figures.curve({"accuracy": best, "error": least}).axes[0]
+    above, below = ((text.xyann[1], text.get_va()) for text in axes.texts)
+    assert above == (9, "baseline")
+    assert below == (-9, "top")
+
+
 def test_points_are_not_joined_and_their_axis_has_round_numbers():
     figure = figures.curve({"trials": figures.Series([3.3e-4, 1.72e-3, 9e-3], [0.3, 0.2, 0.4], line=False)})
     (axes,) = figure.axes

@@ -151,6 +151,18 @@ def test_table_headers_say_what_they_head_and_tables_have_captions(make_result, 
     assert len(page.all("caption")) == len(page.all("table"))
 
 
+def test_a_table_of_many_columns_spans_the_page(make_result, run_folder):
+    def table(columns):
+        names = [f"c{number}" for number in range(columns)]
+        return Table(name=f"t{columns}", title=f"{columns} columns", columns=names, rows=[[1] * columns])
+
+    page = _Page(render_report(make_result(tables=[table(6), table(7)]), run_folder))
+    assert [div["class"] for div in page.all("div") if "table" in div.get("class", "").split()] == [
+        "table",
+        "table wide",
+    ]
+
+
 def test_a_long_table_is_folded(make_result, run_folder):
     rows = [[position] for position in range(60)]
     table = Table(name="long", title="Long", columns=["position"], rows=rows)
