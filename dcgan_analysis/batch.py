@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis._plugin_loading import FAILURES, describe_error
 from dcgan_analysis.atomic import write_text
-from dcgan_analysis.errors import AnalysisError, ConfigError, DcganAnalysisError, unknown_name
+from dcgan_analysis.errors import AnalysisError, DcganAnalysisError
+from dcgan_analysis.jobs import Job, demo_jobs, settings_by_analysis
 from dcgan_analysis.plugins import PluginHost, default_host
 from dcgan_analysis.preparation import PreparedRun, Sources, prepare_run
 from dcgan_analysis.progress import Progress, silent
@@ -36,30 +37,6 @@ INDEX_FILE = "index.json"
 """Says which runs a folder holds; ``index.html`` shows them."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Job:
-    """One analysis of several, with what is its own; what is None is that of the whole command.
-
-    Attributes:
-        analysis: A registered name, or an object that keeps the contract.
-        settings: Its settings.
-        checkpoint: Name, path, hash or object.
-        dataset: Name, path or object.
-        limit: At most so many images of each split.
-    """
-
-    analysis: str | Analysis
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    checkpoint: str | Path | Checkpoint | None = None
-    dataset: str | Path | Dataset | None = None
-    limit: int | None = None
-
-    @property
-    def name(self) -> str:
-        """Name of the analysis."""
-        return self.analysis if isinstance(self.analysis, str) else self.analysis.name
 
 
 @dataclass(frozen=True)
@@ -179,46 +156,6 @@ def run_several(
         # Also after Ctrl-C: the page then says which analyses were not run.
         _write_index(Batch(folder, tuple(outcomes)), title)
     return Batch(folder, tuple(outcomes))
-
-
-def settings_by_analysis(analyses: Sequence[Analysis], settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Share settings out: one that names an analysis goes to it alone, any other to all that have it.
-
-    Raises:
-        ConfigError: If no analysis has a setting.
-
-    Example:
-        >>> from dcgan_analysis.plugins import load_plugins
-        >>> host = load_plugins("")
-        >>> both = [host.analysis("svm-cifar"), host.analysis("pixels")]
-        >>> settings_by_analysis(both, {"draws": 3, "pixels.epsilon": 0.2})
-        {'svm-cifar': {'draws': 3}, 'pixels': {'draws': 3, 'epsilon': 0.2}}
-    """
-    shared: dict[str, dict[str, Any]] = {analysis.name: {} for analysis in analyses}
-    fields = {analysis.name: analysis.config_type.model_fields for analysis in analyses}
-    own: dict[str, dict[str, Any]] = {name: {} for name in shared}
-    for key, value in settings.items():
-        name, dot, setting = key.partition(".")
-        if name in own and (dot or isinstance(value, dict)):
-            own[name] |= {setting: value} if dot else value
-            continue
-        takers = [name for name in shared if key in fields[name]]
-        if not takers:
-            msg = str(unknown_name("setting", key, {field for known in fields.values() for field in known}))
-            raise ConfigError(msg)
-        for taker in takers:
-            shared[taker][key] = value
-    return {name: shared[name] | own[name] for name in shared}
-
-
-def demo_jobs(host: PluginHost) -> list[Job]:
-    """Return a job for each registered analysis that says how it is demonstrated (``Demo``)."""
-    demos = {name: getattr(host.analyses[name], "demo", None) for name in host.analyses}
-    return [
-        Job(name, demo.settings, demo.checkpoint, demo.dataset, demo.limit)
-        for name, demo in demos.items()
-        if demo is not None
-    ]
 
 
 def _batch_folder(jobs: Sequence[Job], out: Path | None, force: bool) -> Path:

@@ -7,6 +7,7 @@ The order is that of docs/architecture.md. Imports inside functions count as wel
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import subprocess
 import sys
@@ -49,6 +50,7 @@ LAYERS = (
         "preparation",
         "runner",
         "batch",
+        "jobs",
         "scaffold",
         "report",
         "tables",
@@ -95,6 +97,7 @@ class Imports(ast.NodeVisitor):
             self.names.add(submodule if submodule in {**SOURCES, **PLUGINS} else node.module)
 
 
+@functools.cache
 def imports(path):
     """Return the full names of all modules that a file imports."""
     visitor = Imports()
