@@ -78,7 +78,7 @@ TABLES: Mapping[int, PublishedTable] = {
             OwnRow("pixels", "pixels", _BOTH),
         ),
         note="Published rows are on the whole test set of 10,000 images.",
-        says={"accuracy, 400 labels per class": "400 labels per class"},
+        says={"accuracy, 400 labels per class": " 400 labels per class"},
     ),
     2: PublishedTable(
         title="SVHN classification with 1,000 labels",
@@ -91,6 +91,7 @@ TABLES: Mapping[int, PublishedTable] = {
             OwnRow("Supervised CNN, same architecture", "supervised-cnn", ("test_error", "validation_error")),
         ),
         note="Published rows are on the whole test set of 26,032 images.",
+        says={"test error": " 100 labels per class", "validation error": " 100 labels per class"},
     ),
     3: PublishedTable(
         title="MNIST by the nearest class-conditional sample",

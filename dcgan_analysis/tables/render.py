@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["as_html", "as_json", "as_latex", "as_markdown", "as_table", "as_text", "write_table"]
 
+_REMARK = 60  # letters of a remark in a line of plain text
 _LATEX = {
     "\\": r"\textbackslash{}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -73,13 +75,20 @@ def as_table(table: PaperTable) -> Table:
 def as_text(table: PaperTable) -> str:
     """Return plain text with aligned columns."""
     grid = [["method", *table.columns, "remark"], *cells(table)]
-    widths = [max(len(row[place]) for row in grid) for place in range(len(grid[0]))]
-    lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in grid]
-    rule = "-" * max(map(len, lines))
+    *widths, _ = (max(map(len, column)) for column in zip(*grid, strict=True))
+
+    def block(row: list[str]) -> str:
+        """Return a row of the table; a long remark goes on below its beginning."""
+        *words, remark = row
+        first, *more = textwrap.wrap(remark, _REMARK) or [""]
+        start = "".join(f"{word:{width}}  " for word, width in zip(words, widths, strict=True))
+        return "\n".join([f"{start}{first}".rstrip(), *(" " * len(start) + line for line in more)])
+
+    head, *blocks = map(block, grid)
+    rule = "-" * max(len(line) for one in (head, *blocks) for line in one.split("\n"))
     own = [row.own for row in table.rows]
     first = own.index(True) if any(own) else len(own)
-    body = [*lines[1 : 1 + first], rule, *lines[1 + first :]]
-    return "\n".join([_title(table), "", lines[0], rule, *body, "", table.note, ""])
+    return "\n".join([_title(table), "", head, rule, *blocks[:first], rule, *blocks[first:], "", table.note, ""])
 
 
 def as_markdown(table: PaperTable) -> str:
@@ -97,7 +106,7 @@ def as_markdown(table: PaperTable) -> str:
 
 
 def as_latex(table: PaperTable) -> str:
-    """Return a LaTeX table; needs no package."""
+    """Return a LaTeX table, as wide as a page of one column; needs no package. LaTeX numbers it itself."""
 
     def escaped(text: str) -> str:
         return "".join(_LATEX.get(sign, sign) for sign in text)
@@ -116,8 +125,10 @@ def as_latex(table: PaperTable) -> str:
     return "\n".join(
         [
             r"\begin{table}",
-            rf"\caption{{{escaped(f'{_title(table)}. {table.note}')}}}",
-            rf"\begin{{tabular}}{{l{columns}p{{0.35\textwidth}}}}",
+            r"\centering",
+            rf"\caption{{{escaped(f'{table.title} (Table {table.number} of arXiv 1511.06434). {table.note}')}}}",
+            r"\footnotesize",
+            rf"\begin{{tabular}}{{p{{0.22\textwidth}}{columns}p{{0.24\textwidth}}}}",
             line(["method", *table.columns, "remark"]),
             r"\hline",
             *lines,

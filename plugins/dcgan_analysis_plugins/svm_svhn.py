@@ -161,7 +161,7 @@ def _metrics(
     learned = probes[LEARNED]
     metrics["validation_error"] = draws_metric(
         (1 - learned.held_out[:, learned.cs.tolist().index(learned.c)]).tolist(),
-        f"{LEARNED}, the choosing draws at the chosen C, {int(images.held_out.sum()):,} held-out images",
+        f"{LEARNED}, {per_class} labels per class, draws that chose C, {int(images.held_out.sum()):,} held-out images",
         higher_is_better=False,
     )
     return metrics

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import pytest
 
@@ -110,6 +111,18 @@ def test_a_number_of_something_else_does_not_stand_in_the_column(table, monkeypa
     assert "30 test images; instead: " in row.remark
 
 
+@pytest.mark.parametrize("labels", [10, 2100])
+def test_the_table_of_1000_labels_has_numbers_from_1000_labels_alone(labels):
+    def fitting(per_class):
+        metrics = [Metric(value=0.5, description=f"learned features, {per_class} labels per class")] * 2
+        return gather._fitting(TABLES[2], SimpleNamespace(limit=None, dataset=None), metrics)
+
+    assert fitting(100)[0] == (Metric(value=0.5, description="learned features, 100 labels per class"),) * 2
+    metrics, remark = fitting(labels)
+    assert metrics == (None, None)
+    assert f"instead: 50.0 %, learned features, {labels} labels per class" in remark
+
+
 def test_a_damaged_run_is_no_finished_run(table, tmp_path):
     table()
     (path,) = tmp_path.rglob("result.json")
@@ -165,11 +178,22 @@ def test_every_form_shows_the_same_and_escapes_it():
     assert "| **<ours> \\| 50%** | 50.0 % [40.0, 60.0] |" in as_markdown(SHOWN)
     latex = as_latex(SHOWN)
     assert r"a\_b & 73.8 \% $\pm$0.4 & published \\" in latex
-    assert r"Cats \& dogs" in latex
+    # LaTeX numbers tables itself.
+    assert r"\caption{Cats \& dogs (Table 1 of arXiv 1511.06434). A note.}" in latex
     assert r"none & -- & not run: why \\" in latex
     page = as_html(SHOWN)
     assert "&lt;ours&gt; | 50%" in page
     HTMLParser().feed(page)
+
+
+def test_a_long_remark_goes_on_in_its_column_of_the_plain_text():
+    long = replace(SHOWN, rows=(*SHOWN.rows, Row("last", (None,), "word " * 30 + "end", own=True)))
+    lines = as_text(long).splitlines()
+    at = lines[2].index("remark")
+    assert max(map(len, lines)) <= at + 60
+    rest = lines[next(number for number, line in enumerate(lines) if line.startswith("last")) :]
+    assert " ".join(line[at:] for line in rest[:3]).split() == ["word"] * 30 + ["end"]
+    assert not rest[1][:at].strip()
 
 
 def test_all_forms_are_written(tmp_path):
