@@ -20,7 +20,7 @@ from dcgan_analysis.report import format as text
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dcgan_analysis.api.result import Figure, Metric, Result
+    from dcgan_analysis.api.result import Figure, Metric, Result, Table
 
 __all__ = ["check_section", "make_environment", "render_report", "write_report"]
 
@@ -40,7 +40,7 @@ _FILTERS = (
 _CONTROL_PREFIX = "twin_"
 _WIDE_FROM = 1250  # dots; wider pictures span the page
 _LONG_TABLE = 24  # rows; longer tables are folded
-_MANY_COLUMNS = 6  # tables of more span the page
+_WIDE_HEAD = 56  # letters of a table's heading with gaps; wider tables span the page
 _URL = re.compile(r"https?://[^\s<>\"']*[^\s<>\"'.,;:)]")
 
 
@@ -92,7 +92,13 @@ def make_environment() -> Environment:
     )
     environment.filters.update({function.__name__: function for function in _FILTERS})
     environment.tests["number_column"] = text.is_number_column
+    environment.tests["wide_table"] = _is_wide
     return environment
+
+
+def _is_wide(table: Table) -> bool:
+    """Whether half of the page is too narrow for a table's heading."""
+    return sum(len(column) + 2 for column in table.columns) > _WIDE_HEAD
 
 
 def render_report(result: Result, folder: Path) -> str:
@@ -119,7 +125,6 @@ def render_report(result: Result, folder: Path) -> str:
             sections=[_part(section, folder) for section in result.sections],
             reference=_linked(result.reference),
             long_table=_LONG_TABLE,
-            many_columns=_MANY_COLUMNS,
             longest_stage=max([stage.seconds for stage in result.stages], default=0) or 1,
         )
     )

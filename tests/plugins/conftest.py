@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from dcgan_analysis.data.dataset import Dataset, DatasetSplit
+from dcgan_analysis.figures import style
 from dcgan_analysis.models.tables import dcgan32
 from dcgan_analysis.runner import run_analysis
 from dcgan_analysis.stores.checkpoint import Checkpoint
@@ -26,10 +27,14 @@ def data_root() -> Path:
     return root
 
 
+def _network():
+    return Checkpoint.random(dcgan32(width=4), seed=7, name="tiny")
+
+
 @pytest.fixture
 def network():
     """A discriminator and generator of width 4: 896 features."""
-    return Checkpoint.random(dcgan32(width=4), seed=7, name="tiny")
+    return _network()
 
 
 def _save_blank(figure, path):
@@ -37,19 +42,28 @@ def _save_blank(figure, path):
     Image.new("RGB", (1, 1)).save(path)
 
 
+@pytest.fixture(autouse=True)
+def rendered_once(monkeypatch):
+    """A figure is rendered when it is first saved in a test, and not again when the analysis runs a second time."""
+    save, seen = style.save_png, set()
+
+    def save_png(figure, path, **options):
+        if path.name in seen:
+            return _save_blank(figure, path)
+        seen.add(path.name)
+        return save(figure, path, **options)
+
+    monkeypatch.setattr(style, "save_png", save_png)
+
+
 @pytest.fixture
 def unrendered(monkeypatch):
     """Figures are made but not rendered."""
-    monkeypatch.setattr("dcgan_analysis.figures.style.save_png", _save_blank)
+    monkeypatch.setattr(style, "save_png", _save_blank)
 
 
-@pytest.fixture
-def run(tmp_path, network, monkeypatch):
-    """Run an analysis on the tiny network and a dataset; feature stores are shared within the test.
-
-    Figures are made but not rendered, which would take most of the time; the tests of the contract render them.
-    """
-    monkeypatch.setattr("dcgan_analysis.figures.style.save_png", _save_blank)
+def _runs(folder, network):
+    """Return a function that runs an analysis, each time into another folder; feature stores are shared."""
     folders = iter(range(100))
 
     def run(analysis, dataset, checkpoint=network, limit=None, seed=0, **settings):
@@ -58,13 +72,35 @@ def run(tmp_path, network, monkeypatch):
             settings=settings,
             checkpoint=checkpoint,
             dataset=dataset,
-            out=tmp_path / f"run-{next(folders)}",
+            out=folder / f"run-{next(folders)}",
             limit=limit,
             seed=seed,
-            cache_dir=tmp_path / "cache",
+            cache_dir=folder / "cache",
         )
 
     return run
+
+
+@pytest.fixture
+def run(tmp_path, network, unrendered):
+    """Run an analysis on the tiny network and a dataset; feature stores are shared within the test.
+
+    Figures are made but not rendered, which would take most of the time; the tests of the contract render them.
+    """
+    return _runs(tmp_path, network)
+
+
+@pytest.fixture(scope="module")
+def run_once(tmp_path_factory):
+    """The same for a result that several tests of a module read, and none changes."""
+    run = _runs(tmp_path_factory.mktemp("once"), _network())
+
+    def run_unrendered(analysis, dataset, **settings):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(style, "save_png", _save_blank)
+            return run(analysis, dataset, **settings)
+
+    return run_unrendered
 
 
 def _renamed(dataset, name):

@@ -7,7 +7,7 @@ from dcgan_analysis_plugins.svm_cifar import SvmCifar
 
 from dcgan_analysis import linear
 from dcgan_analysis.data.dataset import Dataset, DatasetSplit
-from dcgan_analysis.testing import check_analysis
+from dcgan_analysis.testing import check_analysis, make_dataset
 
 SHORT = {"C": (1e-3, 1e-2), "best_C": (1e-4, 1e-3), "grids": (2,), "layers": False}
 
@@ -17,6 +17,11 @@ def steps(result):
     return {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
 
 
+@pytest.fixture(scope="module")
+def short(run_once):
+    return run_once(SvmBest(), make_dataset(), **SHORT)
+
+
 def test_svm_best_keeps_the_contract(dcgan_context):
     settings = {"C": (1e-3,), "best_C": (1e-3,), "grids": (2,), "mirror": False}
     result = check_analysis(SvmBest(), dcgan_context, settings)
@@ -24,25 +29,22 @@ def test_svm_best_keeps_the_contract(dcgan_context):
     assert any(name.startswith("without ") for name in steps(result))
 
 
-def test_the_paper_preset_is_that_of_svm_cifar(run, make_images, saved):
-    images = make_images()
-    best = run(SvmBest(), images, **SHORT)
-    cifar = run(SvmCifar(), images, C=(1e-3, 1e-2), labels_per_class=0, twin=False, ablation=False)
-    assert best.metrics["paper_accuracy"].value == cifar.metrics["accuracy"].value
-    ours, theirs = saved(best, "predictions"), saved(cifar, "predictions")
+def test_the_paper_preset_is_that_of_svm_cifar(short, run_once, saved):
+    cifar = run_once(SvmCifar(), make_dataset(), C=(1e-3, 1e-2), labels_per_class=0, twin=False, ablation=False)
+    assert short.metrics["paper_accuracy"].value == cifar.metrics["accuracy"].value
+    ours, theirs = saved(short, "predictions"), saved(cifar, "predictions")
     assert ours["paper"].tolist() == theirs["learned features"].tolist()
 
 
-def test_the_gain_is_that_of_the_saved_predictions(run, make_images, saved):
-    result = run(SvmBest(), make_images(), **SHORT)
-    arrays = saved(result, "predictions")
+def test_the_gain_is_that_of_the_saved_predictions(short, saved):
+    arrays = saved(short, "predictions")
     right = {name: float((arrays[name] == arrays["labels"]).mean()) for name in ("best", "paper")}
-    assert result.metrics["gain"].value == pytest.approx(right["best"] - right["paper"])
-    assert result.metrics["gain"].low <= result.metrics["gain"].value <= result.metrics["gain"].high
+    assert short.metrics["gain"].value == pytest.approx(right["best"] - right["paper"])
+    assert short.metrics["gain"].low <= short.metrics["gain"].value <= short.metrics["gain"].high
 
 
-def test_only_steps_that_help_are_kept(run, make_images):
-    for step in list(steps(run(SvmBest(), make_images(), **SHORT)).values())[1:]:
+def test_only_steps_that_help_are_kept(short):
+    for step in list(steps(short).values())[1:]:
         assert step["kept"] == (step["gain"] > 0)
         assert (step["best without it"] is not None) == step["kept"]
 
@@ -58,16 +60,15 @@ def test_where_no_step_helps_the_best_is_the_paper_preset_fitted_once_and_that_i
     assert len(fits) == 1
 
 
-def test_test_images_take_no_part_in_any_choice(run, make_images, shuffle_test_labels, saved):
-    images = make_images()
-    first = run(SvmBest(), images, **SHORT)
-    shuffled = run(SvmBest(), shuffle_test_labels(images), **SHORT)
-    assert steps(first) == steps(shuffled)
-    assert saved(first, "predictions")["best"].tolist() == saved(shuffled, "predictions")["best"].tolist()
+def test_test_images_take_no_part_in_any_choice(short, run_once, shuffle_test_labels, saved):
+    images = make_dataset()
+    shuffled = run_once(SvmBest(), shuffle_test_labels(images), **SHORT)
+    assert steps(short) == steps(shuffled)
+    assert saved(short, "predictions")["best"].tolist() == saved(shuffled, "predictions")["best"].tolist()
     test = images.split("test")
     blank = DatasetSplit(np.zeros_like(test.images), test.labels, test.ids, classes=test.classes)
-    other = run(SvmBest(), Dataset.from_splits("shapes", {"train": images.split("train"), "test": blank}), **SHORT)
-    assert steps(other) == steps(first)
+    other = run_once(SvmBest(), Dataset.from_splits("shapes", {"train": images.split("train"), "test": blank}), **SHORT)
+    assert steps(other) == steps(short)
 
 
 def test_the_scaler_sees_no_held_out_row_while_choosing_and_no_test_row_ever(run, make_images, monkeypatch):

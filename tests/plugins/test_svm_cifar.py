@@ -89,7 +89,7 @@ def test_a_best_c_at_the_end_of_the_grid_is_said(run, make_images):
     assert any("lies at an end of the grid" in note for note in notes)
 
 
-def test_digits_are_told_apart_from_the_command_line(run_cli, network, tmp_path):
+def test_digits_are_told_apart_from_the_command_line(run_cli, network, tmp_path, unrendered):
     network.save(tmp_path / "tiny.safetensors")
     settings = [f"--set={key}" for key in ("C=[1e-3]", "ablation=false", "draws=2", "labels_per_class=20")]
     outcome = run_cli("run", "svm-cifar", "--checkpoint=tiny.safetensors", "--dataset=digits", "--json", *settings)
