@@ -6,7 +6,14 @@ from dcgan_analysis.api.analysis import Analysis, Demo, Needs, needs_of
 from dcgan_analysis.api.command import CommandEntry
 from dcgan_analysis.api.config import AnalysisConfig
 from dcgan_analysis.api.context import RunContext
-from dcgan_analysis.api.metrics import accuracy_metric, draws_metric, error_metric, paired_metric
+from dcgan_analysis.api.metrics import (
+    accuracy_metric,
+    draws_metric,
+    error_metric,
+    mean_metric,
+    paired_metric,
+    share_metric,
+)
 from dcgan_analysis.api.result import Cell, Figure, Metric, Result, Section, Stage, Table
 
 __all__ = [
@@ -26,6 +33,8 @@ __all__ = [
     "accuracy_metric",
     "draws_metric",
     "error_metric",
+    "mean_metric",
     "needs_of",
     "paired_metric",
+    "share_metric",
 ]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dcgan_analysis.api.result import Metric
-from dcgan_analysis.statistics import mcnemar, spread_interval, wilson_interval
+from dcgan_analysis.statistics import mcnemar, mean_interval, spread_interval, wilson_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import numpy as np
 
-__all__ = ["accuracy_metric", "draws_metric", "error_metric", "paired_metric"]
+__all__ = ["accuracy_metric", "draws_metric", "error_metric", "mean_metric", "paired_metric", "share_metric"]
 
 
 def accuracy_metric(
@@ -119,4 +119,60 @@ def paired_metric(a: np.ndarray, b: np.ndarray, description: str) -> Metric:
         interval="95 %, paired",
         n=len(a),
         description=f"{description}; McNemar's exact test: p = {found.p:.2g}",
+    )
+
+
+def share_metric(hits: Collection[bool] | np.ndarray, description: str, *, higher_is_better: bool | None) -> Metric:
+    """Return the share of cases in which something holds, with its 95 % Wilson interval.
+
+    Args:
+        hits: Whether it holds, for each case; at least one.
+        description: One line for the report.
+        higher_is_better: Which direction is better; None: neither, as for a control.
+
+    Example:
+        >>> share_metric([True, False, False, False], "toy", higher_is_better=None).value
+        0.25
+    """
+    metric = accuracy_metric(sum(map(bool, hits)), len(hits), description)
+    return metric.model_copy(update={"higher_is_better": higher_is_better})
+
+
+def mean_metric(
+    values: Sequence[float],
+    description: str,
+    *,
+    over: str,
+    higher_is_better: bool | None,
+    unit: Literal["fraction", "number", "seconds"] = "number",
+    bounds: tuple[float, float] | None = None,
+) -> Metric:
+    """Return the mean of independent measurements, with mean -+ 1.96 standard errors.
+
+    Where ``draws_metric`` says how far single draws lie apart, this says how well their mean is known.
+
+    Args:
+        values: One value for each measurement, at least one; with a single one the interval has no width.
+        description: One line for the report.
+        over: What was measured, in the plural.
+        higher_is_better: Which direction is better; None: neither.
+        unit: What kind of number it is.
+        bounds: Least and largest value there can be: the ends are cut to them.
+
+    Example:
+        >>> mean_metric([1.0, 3.0], "toy", over="walks", higher_is_better=None).value
+        2.0
+    """
+    mean, low, high = mean_interval(values)
+    if bounds is not None:
+        low, high = max(bounds[0], low), min(bounds[1], high)
+    return Metric(
+        value=mean,
+        low=low,
+        high=high,
+        interval=f"1.96 standard errors over {over}",
+        n=len(values),
+        higher_is_better=higher_is_better,
+        unit=unit,
+        description=description,
     )

@@ -46,6 +46,14 @@ class Sampler:
         checkpoint: Whose generator; a copy of it is used.
         device: Where to compute.
         progress: Told of images done where there are more than one batch.
+        label: Class of all images of a conditional generator, where the caller of the sampler names none; None: image i
+            is of class i modulo the number of classes. It means nothing to an unconditional generator.
+
+    Attributes:
+        label: The same; None for an unconditional generator.
+
+    Raises:
+        AnalysisError: If a conditional generator has no such class.
 
     Example:
         >>> import torch
@@ -56,21 +64,34 @@ class Sampler:
         (3, 3, 32, 32)
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device, progress: Progress = silent) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        device: torch.device,
+        progress: Progress = silent,
+        *,
+        label: int | None = None,
+    ) -> None:
         from dcgan_analysis.data.preprocessing import Preprocessing
 
         self.checkpoint = checkpoint
+        self.label = label if checkpoint.architecture.classes else None
+        self.labels(0)
         self._progress = progress
         self._generator = checkpoint.generator().requires_grad_(False).to(device)
         architecture = checkpoint.architecture
         self._bytes = Preprocessing.for_range(architecture.image_shape, checkpoint.metadata.image_range).to_bytes
+
+    def labels(self, n: int) -> Tensor | None:
+        """Return the classes (n,) of n images for which none are named; None for an unconditional generator."""
+        return class_labels(self.checkpoint, n, self.label)
 
     def __call__(self, z: Tensor, labels: Tensor | None = None, *, what: str = "samples") -> np.ndarray:
         """Generate images.
 
         Args:
             z: Latent vectors (N, Z).
-            labels: Class numbers (N,), for a conditional generator.
+            labels: Class numbers (N,), for a conditional generator; None: those of ``self.labels``.
             what: What progress calls them.
 
         Returns:
@@ -84,6 +105,7 @@ class Sampler:
             if len(z) > _BATCH:
                 self._progress(what, done, len(z))
 
+        labels = self.labels(len(z)) if labels is None else labels
         pages = [self._bytes(images) for images in generate(self._generator, z, labels, batch=_BATCH, progress=report)]
         if not pages:
             return np.empty((0, *self.checkpoint.architecture.image_shape), np.uint8)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dcgan_analysis.api import accuracy_metric, draws_metric, paired_metric
+from dcgan_analysis.api import accuracy_metric, draws_metric, mean_metric, paired_metric, share_metric
 
 
 def test_an_accuracy_has_the_wilson_interval_of_its_test_set():
@@ -39,3 +39,18 @@ def test_a_paired_metric_counts_images_that_one_alone_gets_right():
     # 4 against 1: the exact two-sided p is 2 (1 + 5) / 2^5.
     assert found.description == "a minus b; McNemar's exact test: p = 0.38"
     assert found.low < 0 < found.value < found.high
+
+
+def test_a_share_has_the_wilson_interval_of_its_cases():
+    metric = share_metric(np.array([True] * 8 + [False] * 2), "toy", higher_is_better=None)
+    assert metric == accuracy_metric(8, 10, "toy").model_copy(update={"higher_is_better": None})
+
+
+def test_a_mean_is_known_to_its_standard_error_and_no_end_is_out_of_bounds():
+    metric = mean_metric([0.0, 1.0, 0.0, 1.0], "toy", over="legs", higher_is_better=False)
+    # Standard deviation sqrt(1/3), four values.
+    assert metric.high - metric.value == pytest.approx(1.96 * (1 / 3) ** 0.5 / 2)
+    assert (metric.value, metric.n, metric.interval) == (0.5, 4, "1.96 standard errors over legs")
+    assert (metric.unit, metric.higher_is_better) == ("number", False)
+    cut = mean_metric([0.0, 1.0], "toy", over="legs", higher_is_better=None, bounds=(0, 1))
+    assert (cut.low, cut.high) == (0, 1)

@@ -33,6 +33,22 @@ def test_labels_take_turns_or_are_all_one_class(conditional, tiny_checkpoint):
     assert Sampler(conditional, CPU)(conditional.latents(5, 0), class_labels(conditional, 5)).shape == (5, 1, 8, 8)
 
 
+def test_a_sampler_draws_the_class_it_was_made_for_unless_others_are_named(conditional, tiny_checkpoint):
+    z = conditional.latents(4, 0)
+    twos = Sampler(conditional, CPU, label=2)
+    assert twos.labels(3).tolist() == [2, 2, 2]
+    turns = Sampler(conditional, CPU)
+    np.testing.assert_array_equal(twos(z), turns(z, class_labels(conditional, 4, 2)))
+    np.testing.assert_array_equal(twos(z, class_labels(conditional, 4)), turns(z))
+    assert (twos(z) != turns(z)).any()
+    # To an unconditional generator a class means nothing.
+    plain = Sampler(tiny_checkpoint, CPU, label=2)
+    assert plain.label is None
+    assert plain.labels(3) is None
+    with pytest.raises(AnalysisError, match=r"label=3: .* has the classes 0 to 2"):
+        Sampler(conditional, CPU, label=3)
+
+
 def test_a_class_that_is_not_there_is_refused(conditional, tiny_checkpoint):
     with pytest.raises(AnalysisError, match=r"label=3: .* has the classes 0 to 2"):
         class_labels(conditional, 1, 3)
