@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.neighbours import Nearest
 
-__all__ = ["COPIES", "FEATURES", "HASH", "REAL", "SAMPLES", "Evidence", "prefers_training"]
+__all__ = ["COPIES", "FEATURES", "HASH", "REAL", "SAMPLES", "Evidence", "perturbed_copies", "prefers_training"]
 
 SAMPLES, REAL, COPIES = "samples", "held-out images", "copies (control)"
 """Whose nearest training images are looked up."""
@@ -48,6 +48,14 @@ def prefers_training(within: np.ndarray, to_held_out: np.ndarray) -> tuple[float
 
     share = sum(nearer(one, to_held_out) for one in within) / len(within)
     return share, [nearer(a, b) for a, b in zip(within[0::2], within[1::2], strict=True)]
+
+
+def perturbed_copies(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return images, uint8 (N, C, H, W), brightened by 3 %, with noise of 2 shades: what such tests must find."""
+    import numpy as np
+
+    noisy = 1.03 * images.astype(np.float32) + rng.normal(0, 2, images.shape)
+    return np.rint(noisy).clip(0, 255).astype(np.uint8)
 
 
 class Evidence:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dcgan_analysis.api.sampling import class_labels
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from torch import Tensor
@@ -16,7 +14,23 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.sampling import Sampler
     from dcgan_analysis.extraction.perceptual import PerceptualEmbedding
 
-__all__ = ["SHARP", "WalkSteps", "measure_walk", "nearest_of", "pixel_steps", "roughness", "unrelated_distance"]
+__all__ = [
+    "LINEAR",
+    "MEMORISING",
+    "SHARP",
+    "SPHERICAL",
+    "WalkSteps",
+    "measure_walk",
+    "measure_walks",
+    "nearest_of",
+    "pixel_steps",
+    "roughness",
+    "sharp_steps",
+    "unrelated_distance",
+]
+
+LINEAR, SPHERICAL, MEMORISING = "linear", "spherical", "memorising control"
+"""Kinds of walks: along straight lines, along great circles, and what the control shows on the straight ones."""
 
 SHARP = 0.5
 """A step is a sharp transition if it moves the image by more than this share of what unrelated samples differ by."""
@@ -58,14 +72,63 @@ def measure_walk(images: np.ndarray, embed: PerceptualEmbedding, labels: Tensor 
     return WalkSteps(images, pixel_steps(images), (rows[1:] - rows[:-1]).norm(dim=1).numpy())
 
 
-def unrelated_distance(sampler: Sampler, embed: PerceptualEmbedding, z: Tensor, label: int | None) -> float:
+def measure_walks(
+    sampler: Sampler,
+    embed: PerceptualEmbedding,
+    points: Sequence[Tensor],
+    steps: int,
+    bank: Tensor,
+    done: Callable[[int], None] | None = None,
+) -> dict[str, list[WalkSteps]]:
+    """Walk from point to point, straight and along great circles, beside a generator that had memorised.
+
+    Args:
+        sampler: Draws the images; of a conditional generator it is to draw one class, or walks would jump between them.
+        embed: Measures them.
+        points: The points (P, Z) of each walk.
+        steps: Steps from one point to the next.
+        bank: Latent vectors (M, Z) of the images that the memorising control knows: on the straight walks it shows
+            the nearest of them.
+        done: Told how many walks are done.
+
+    Returns:
+        ``LINEAR``, ``SPHERICAL``, ``MEMORISING`` -> one walk for each of ``points``.
+    """
+    from dcgan_analysis.models.interpolation import walk
+
+    known = sampler(bank, what="samples of the control")
+    found: dict[str, list[WalkSteps]] = {LINEAR: [], SPHERICAL: [], MEMORISING: []}
+    for number, ends in enumerate(points, start=1):
+        labels = sampler.labels((len(ends) - 1) * steps + 1)
+        straight = sampler(walk(ends, steps), labels)
+        snapped = nearest_of(known, straight, embed, (sampler.labels(len(bank)), labels))
+        found[LINEAR].append(measure_walk(straight, embed, labels))
+        found[SPHERICAL].append(measure_walk(sampler(walk(ends, steps, "spherical"), labels), embed, labels))
+        found[MEMORISING].append(measure_walk(snapped, embed, labels))
+        if done is not None:
+            done(number)
+    return found
+
+
+def unrelated_distance(sampler: Sampler, embed: PerceptualEmbedding, z: Tensor) -> float:
     """Return the median perceptual distance of pairs of samples: vector 0 with 1, 2 with 3, ... of z (2 M, Z).
 
-    In a conditional generator all samples are of one class, as those of a walk are.
+    Of a conditional generator the sampler is to draw one class, that of the walk that is measured by it.
     """
-    labels = class_labels(sampler.checkpoint, len(z), label)
-    rows = embed(sampler(z, labels), labels)
+    rows = embed(sampler(z), sampler.labels(len(z)))
     return float((rows[0::2] - rows[1::2]).norm(dim=1).median())
+
+
+def sharp_steps(steps: np.ndarray, unrelated: float, share: float = SHARP) -> np.ndarray:
+    """Return which steps (T,) are larger than a share of the distance of unrelated samples.
+
+    Example:
+        >>> import numpy as np
+        >>> sharp_steps(np.array([0.1, 0.6]), unrelated=1.0).tolist()
+        [False, True]
+    """
+    sharp: np.ndarray = steps > share * unrelated
+    return sharp
 
 
 def nearest_of(

@@ -1,6 +1,7 @@
 """Figures in one style, as :class:`matplotlib.figure.Figure` objects; no pyplot, no global state.
 
     confusion_matrix   counts (K, K)                    -> shares of each true class
+    cumulative         named values                     -> which share lies below each value
     curve, Series      named series over C              -> lines with intervals and the chosen value
     bars               one value per name               -> bars with intervals and published markers
     image_grid         images uint8 (N, C, H, W)        -> rows of images, crisp pixels
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dcgan_analysis.figures.bar_chart import bars
     from dcgan_analysis.figures.grid import image_grid
-    from dcgan_analysis.figures.line_chart import Series, curve
+    from dcgan_analysis.figures.line_chart import Series, cumulative, curve
     from dcgan_analysis.figures.matrix import confusion_matrix
     from dcgan_analysis.figures.panels import Tile, image_panels
     from dcgan_analysis.figures.pixels import save_gif, save_image, tiled
@@ -33,6 +34,7 @@ __all__ = [
     "Tile",
     "bars",
     "confusion_matrix",
+    "cumulative",
     "curve",
     "image_grid",
     "image_panels",
@@ -47,6 +49,7 @@ _HOME = {
     "Tile": "panels",
     "bars": "bar_chart",
     "confusion_matrix": "matrix",
+    "cumulative": "line_chart",
     "curve": "line_chart",
     "image_grid": "grid",
     "image_panels": "panels",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Series", "curve"]
+__all__ = ["Series", "cumulative", "curve"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,22 @@ def curve(
         if entries > 1:
             figure.legend(loc="outside upper left", ncols=min(entries, 4), handlelength=1.6)
     return figure
+
+
+def cumulative(values: Mapping[str, np.ndarray], *, x_label: str, y_label: str = "share of images") -> Figure:
+    """Draw which share of named values lies below each value: cumulative distributions, one line each.
+
+    Args:
+        values: Name -> values of any number, at least one; the second name is the first one's control.
+        x_label: What the values are, with their unit.
+        y_label: What shares are counted of.
+
+    Example:
+        >>> figure = cumulative({"samples": np.arange(5), "real": np.arange(9)}, x_label="distance")
+    """
+    shares = np.linspace(0, 1, 51)
+    series = {name: Series(np.quantile(one, shares).tolist(), shares.tolist()) for name, one in values.items()}
+    return curve(series, x_label=x_label, y_label=y_label, log_x=False)
 
 
 def _check(name: str, line: Series) -> None:

@@ -24,23 +24,19 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, PositiveInt
 
 from dcgan_analysis import hookimpl
-from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table
-from dcgan_analysis.statistics import mean_interval, wilson_interval
+from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table, mean_metric, share_metric
+from dcgan_analysis.api.walking import LINEAR, MEMORISING, SPHERICAL, measure_walks, roughness, sharp_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import numpy as np
-    from torch import Tensor
 
     from dcgan_analysis.api import Analysis, Cell, Result, RunContext
-    from dcgan_analysis.api.sampling import Sampler
     from dcgan_analysis.api.walking import WalkSteps
-    from dcgan_analysis.extraction.perceptual import PerceptualEmbedding
 
-__all__ = ["LatentWalk", "LatentWalkConfig", "sharp_steps"]
+__all__ = ["LatentWalk", "LatentWalkConfig"]
 
-LINEAR, SPHERICAL, MEMORISING = "linear", "spherical", "memorising control"
 _PREFIX = {LINEAR: "", SPHERICAL: "spherical_", MEMORISING: "memorising_"}
 _PAIRS = 128
 _SHOWN_COLUMNS = 9
@@ -63,51 +59,6 @@ class LatentWalkConfig(AnalysisConfig):
     )
 
 
-def sharp_steps(steps: np.ndarray, unrelated: float, share: float) -> np.ndarray:
-    """Return which steps (T,) are larger than a share of the distance of unrelated samples.
-
-    Example:
-        >>> import numpy as np
-        >>> sharp_steps(np.array([0.1, 0.6]), 1.0, 0.5).tolist()
-        [False, True]
-    """
-    sharp: np.ndarray = steps > share * unrelated
-    return sharp
-
-
-def measure(
-    context: RunContext, config: LatentWalkConfig, sampler: Sampler, embed: PerceptualEmbedding
-) -> dict[str, list[WalkSteps]]:
-    """Walk and measure: each kind of walk -> ``config.walks`` walks between the same points."""
-    from dcgan_analysis.api.sampling import class_labels
-    from dcgan_analysis.api.walking import measure_walk, nearest_of
-    from dcgan_analysis.models.interpolation import walk
-
-    label = config.label if context.checkpoint.architecture.classes else None
-    points = context.checkpoint.latents(config.points * config.walks, context.seed)
-    bank_labels = class_labels(context.checkpoint, config.bank, label)
-    bank = sampler(_others(context, config)[: config.bank], bank_labels, what="samples of the control")
-    found: dict[str, list[WalkSteps]] = {LINEAR: [], SPHERICAL: [], MEMORISING: []}
-    for number in range(config.walks):
-        mine = points[number * config.points : (number + 1) * config.points]
-        for kind in (LINEAR, SPHERICAL):
-            z = walk(mine, config.steps, kind)  # type: ignore[arg-type]
-            labels = class_labels(context.checkpoint, len(z), label)
-            images = sampler(z, labels)
-            found[kind].append(measure_walk(images, embed, labels))
-            if kind == LINEAR:
-                snapped = nearest_of(bank, images, embed, (bank_labels, labels))
-                found[MEMORISING].append(measure_walk(snapped, embed, labels))
-        context.progress("walks", number + 1, config.walks)
-    return found
-
-
-def _others(context: RunContext, config: LatentWalkConfig) -> Tensor:
-    """Return latent vectors that are none of the points: the same stream, further on."""
-    used = config.points * config.walks
-    return context.checkpoint.latents(used + max(config.bank, 2 * _PAIRS), context.seed)[used:]
-
-
 class LatentWalk:
     """Interpolations between random points, looked at and measured."""
 
@@ -121,34 +72,44 @@ class LatentWalk:
 
     def run(self, context: RunContext, config: LatentWalkConfig) -> Result:
         """Walk, measure, compare with a generator that had memorised."""
+        import torch
+
         from dcgan_analysis.api.sampling import Sampler
         from dcgan_analysis.api.walking import unrelated_distance
         from dcgan_analysis.extraction.perceptual import discriminator_embedding, vgg19_embedding
 
         checkpoint = context.checkpoint
-        sampler = Sampler(checkpoint, context.device, context.progress)
+        sampler = Sampler(checkpoint, context.device, context.progress, label=config.label)
         embed = (
             vgg19_embedding(context.device)
             if config.features == "vgg19"
             else discriminator_embedding(checkpoint.discriminator(), checkpoint.architecture, context.device)
         )
-        label = config.label if checkpoint.architecture.classes else None
+        used = config.points * config.walks
+        drawn = checkpoint.latents(used + max(config.bank, 2 * _PAIRS), context.seed)
         with context.stage("unrelated samples"):
-            unrelated = unrelated_distance(sampler, embed, _others(context, config)[: 2 * _PAIRS], label)
+            unrelated = unrelated_distance(sampler, embed, drawn[used:][: 2 * _PAIRS])
         with context.stage(f"{config.walks} walks of {config.points} points"):
-            walks = measure(context, config, sampler, embed)
+            points = torch.split(drawn[:used], config.points)
+            walks = measure_walks(
+                sampler,
+                embed,
+                points,
+                config.steps,
+                drawn[used:][: config.bank],
+                lambda done: context.progress("walks", done, config.walks),
+            )
         with context.stage("figures"):
             _save_walks(context, config, walks, unrelated)
             _save_steps(context, config, walks, unrelated)
-        if label is not None:
-            context.note(f"The generator is conditional: all images are of class {label}.")
-        metrics = _metrics(config, walks, unrelated)
+        if sampler.label is not None:
+            context.note(f"The generator is conditional: all images are of class {sampler.label}.")
         return context.result(
             self,
             config,
             title=f"Walks in the latent space of {checkpoint.name}",
             headline="sharp_steps",
-            metrics=metrics,
+            metrics=_metrics(config, walks, unrelated),
             tables=[_legs(config, walks)],
         )
 
@@ -160,34 +121,19 @@ def _joined(walks: list[WalkSteps]) -> np.ndarray:
 
 
 def _metrics(config: LatentWalkConfig, walks: Mapping[str, list[WalkSteps]], unrelated: float) -> dict[str, Metric]:
-    from dcgan_analysis.api.walking import roughness
-
     metrics = {}
     for kind, found in walks.items():
         steps = _joined(found)
-        sharp = int(sharp_steps(steps, unrelated, config.sharp).sum())
-        low, high = wilson_interval(sharp, len(steps))
-        metrics[f"{_PREFIX[kind]}sharp_steps"] = Metric(
-            value=sharp / len(steps),
-            low=low,
-            high=high,
-            interval="95 % Wilson",
-            n=len(steps),
+        metrics[f"{_PREFIX[kind]}sharp_steps"] = share_metric(
+            sharp_steps(steps, unrelated, config.sharp),
+            f"{kind}: steps that cover over {config.sharp:g} of the distance of unrelated samples",
             higher_is_better=None if kind == MEMORISING else False,
-            description=f"{kind}: steps that cover over {config.sharp:g} of the distance of unrelated samples",
         )
-    for kind, found in walks.items():
-        legs = roughness(_joined(found), config.steps)
-        mean, low, high = mean_interval(legs.tolist())
-        metrics[f"{_PREFIX[kind]}roughness"] = Metric(
-            value=mean,
-            low=low,
-            high=high,
-            interval="1.96 standard errors over legs",
-            n=len(legs),
+        metrics[f"{_PREFIX[kind]}roughness"] = mean_metric(
+            roughness(steps, config.steps).tolist(),
+            f"{kind}: largest step over mean step of a leg; 1 is even, {config.steps} is one jump",
+            over="legs",
             higher_is_better=None if kind == MEMORISING else False,
-            unit="number",
-            description=f"{kind}: largest step over mean step of a leg; 1 is even, {config.steps} is one jump",
         )
     steps = _joined(walks[LINEAR])
     metrics["step_distance"] = Metric(

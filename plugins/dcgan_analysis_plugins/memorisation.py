@@ -21,32 +21,38 @@ copying of Meehan, Chaudhuri, Dasgupta 2020, arXiv 2004.05675, without its cells
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveInt
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import AnalysisConfig, Demo, Needs
-from dcgan_analysis.api.copying import COPIES, FEATURES, HASH, REAL, SAMPLES, Evidence
-from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.api.copying import COPIES, FEATURES, HASH, REAL, SAMPLES, Evidence, perturbed_copies
+from dcgan_analysis.api.nearest_images import (
+    Images,
+    View,
+    conditioning_labels,
+    disjoint_subsets,
+    hash_view,
+    nearest_images,
+    pixel_views,
+    training_images,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import numpy as np
     from torch import Tensor
 
     from dcgan_analysis.api import Analysis, Result, RunContext
-    from dcgan_analysis.api.sampling import Sampler
-    from dcgan_analysis.data.dataset import DatasetSplit
     from dcgan_analysis.extraction.perceptual import PerceptualEmbedding
     from dcgan_analysis.neighbours import Nearest
 
-__all__ = ["Memorisation", "MemorisationConfig", "perturbed_copies"]
+__all__ = ["Memorisation", "MemorisationConfig"]
 
 VGG = "vgg19"
-_BLOCK = 512
 _GRID = 4
 _HALVES = 5
 _POINTS, _STEPS, _PAIRS = 9, 16, 64
@@ -63,83 +69,22 @@ class MemorisationConfig(AnalysisConfig):
     vgg19: bool = Field(default=True, description="whether VGG-19's features are used where its weights are present")
 
 
-@dataclass(frozen=True)
-class Images:
-    """A set of images that is looked up.
-
-    Attributes:
-        images: uint8 (N, C, H, W).
-        labels: (N,) for a conditional discriminator, or None.
-        own: (N,) positions among the training images, which do not count as neighbours, or None.
-    """
-
-    images: np.ndarray
-    labels: Tensor | None
-    own: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class View:
-    """One way of seeing images: rows and a norm; ``scale`` turns distances into readable units."""
-
-    rows: Callable[[np.ndarray, Tensor | None], Tensor]
-    norm: int
-    scale: float
-
-
-def perturbed_copies(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return images, uint8 (N, C, H, W), brightened by 3 %, with noise of 2 shades."""
-    import numpy as np
-
-    noisy = 1.03 * images.astype(np.float32) + rng.normal(0, 2, images.shape)
-    return np.rint(noisy).clip(0, 255).astype(np.uint8)
-
-
 def views(
-    context: RunContext, config: MemorisationConfig, train: DatasetSplit, embed: PerceptualEmbedding
+    context: RunContext, config: MemorisationConfig, train: np.ndarray, embed: PerceptualEmbedding
 ) -> dict[str, View]:
     """Return all ways of seeing, by name; learns the semantic hash."""
-    import numpy as np
-    import torch
-
     from dcgan_analysis.data.near_duplicates import learn_hash
     from dcgan_analysis.extraction.perceptual import vgg19_embedding, vgg19_path
 
-    def pixels(images: np.ndarray, _: Tensor | None) -> Tensor:
-        return torch.from_numpy(images).flatten(1).float() / 255
-
-    size = int(np.prod(train.image_shape))
-    found = {"l1": View(pixels, 1, 1 / size), "l2": View(pixels, 2, size**-0.5), FEATURES: View(embed, 2, 1.0)}
+    found = pixel_views(train.shape[1:]) | {FEATURES: View(embed)}
     if config.vgg19 and vgg19_path() is not None:
         vgg = vgg19_embedding(context.device, grid=_GRID)
-        found[VGG] = View(lambda images, _: vgg(images), 2, 1.0)
+        found[VGG] = View(lambda images, _: vgg(images))
     elif config.vgg19:
         context.note("VGG-19's weights are not in torch's hub cache; its features were left out.")
     seed = int(context.rng("hash").integers(2**31))
-    hashed = learn_hash(train.images, seed=seed, steps=config.hash_steps, progress=context.progress)
-
-    def bits(images: np.ndarray, _: Tensor | None) -> Tensor:
-        return torch.from_numpy(np.unpackbits(hashed(images), axis=1).astype(np.float32))
-
-    # The sum of absolute differences of bits is the number of bits that differ.
-    return found | {HASH: View(bits, 1, 1.0)}
-
-
-def look_up(
-    context: RunContext, view: View, name: str, wanted: Images, gallery: Images, subsets: Tensor | None
-) -> Nearest:
-    """Find the nearest image of a gallery to each image, block by block."""
-    from dcgan_analysis.neighbours import nearest_rows
-
-    def blocks() -> Iterator[Tensor]:
-        total = len(gallery.images)
-        for start in range(0, total, _BLOCK):
-            chosen = slice(start, start + _BLOCK)
-            yield view.rows(gallery.images[chosen], None if gallery.labels is None else gallery.labels[chosen])
-            context.progress(f"nearest by {name} (images)", min(start + _BLOCK, total), total)
-
-    rows = view.rows(wanted.images, wanted.labels)
-    return nearest_rows(rows, blocks(), norm=1 if view.norm == 1 else 2, exclude=wanted.own, subsets=subsets)
+    hashed = learn_hash(train, seed=seed, steps=config.hash_steps, progress=context.progress)
+    return found | {HASH: hash_view(hashed)}
 
 
 class Memorisation:
@@ -155,37 +100,34 @@ class Memorisation:
 
     def run(self, context: RunContext, config: MemorisationConfig) -> Result:
         """Look up samples, held-out images and copies; compare; judge."""
-        from dcgan_analysis.api.sampling import Sampler
         from dcgan_analysis.extraction.perceptual import discriminator_embedding
 
-        train = context.split("train")
-        _check(context, train)
+        gallery = training_images(context)
         checkpoint = context.checkpoint
-        sampler = Sampler(checkpoint, context.device, context.progress)
-        network = checkpoint.discriminator()
-        embed = discriminator_embedding(network, checkpoint.architecture, context.device, grid=_GRID)
+        embed = discriminator_embedding(checkpoint.discriminator(), checkpoint.architecture, context.device, grid=_GRID)
         with context.stage("images"):
-            gallery = Images(train.images, _labels(context, train))
-            asked = _asked(context, config, sampler, train)
+            asked = {
+                SAMPLES: _samples(context, config),
+                REAL: _real(context, config, gallery),
+                COPIES: _copies(context, config, gallery),
+            }
+            subsets, held_out = _subsets(context, gallery)
         with context.stage("semantic hash and features"):
-            ways = views(context, config, train, embed)
+            ways = views(context, config, gallery.images, embed)
         found: dict[str, dict[str, Nearest]] = {}
-        subsets, held_out = _subsets(context, train, asked)
         kept: dict[str, dict[str, np.ndarray]] = {}
         for name, view in ways.items():
             with context.stage(f"nearest by {name}"):
+                look_up = partial(nearest_images, view, what=f"nearest by {name} (images)", progress=context.progress)
                 halves = None if name == HASH else subsets
-                found[name] = {who: look_up(context, view, name, some, gallery, halves) for who, some in asked.items()}
+                found[name] = {who: look_up(some, gallery, halves) for who, some in asked.items()}
                 if held_out is not None and name != HASH:
-                    kept[name] = {
-                        who: look_up(context, view, name, asked[who], held_out, None).distances.numpy()
-                        for who in (SAMPLES, COPIES)
-                    }
+                    kept[name] = {who: look_up(asked[who], held_out).distances.numpy() for who in (SAMPLES, COPIES)}
         with context.stage("walk"):
-            sharp = _walk(context, sampler, embed)
+            sharp = _walk(context, embed)
         evidence = Evidence(found, kept, sharp, bits=config.bits)
         with context.stage("figures"):
-            _save_neighbours(context, train, asked[SAMPLES].images, found)
+            _save_neighbours(context, gallery.images, asked[SAMPLES].images, found)
             _save_distances(context, ways, found)
         return context.result(
             self,
@@ -197,104 +139,69 @@ class Memorisation:
         )
 
 
-def _check(context: RunContext, train: DatasetSplit) -> None:
-    shape = context.checkpoint.architecture.image_shape
-    if train.image_shape != shape:
-        msg = (
-            f"Dataset '{context.dataset.name}' has images of {train.image_shape}, checkpoint "
-            f"'{context.checkpoint.name}' makes {shape}. Give the dataset it was trained on (--dataset)."
-        )
-        raise AnalysisError(msg)
-    known = context.checkpoint.metadata.data.get("sha256")
-    if known != train.sha256:
-        context.note("The checkpoint does not name these very images as those it was trained on.")
-
-
-def _labels(context: RunContext, split: DatasetSplit) -> Tensor | None:
-    import torch
-
-    classes = context.checkpoint.architecture.classes
-    if not classes:
-        return None
-    if split.labels is None or len(split.classes) != classes:
-        msg = (
-            f"Checkpoint '{context.checkpoint.name}' is conditioned on {classes} classes; dataset "
-            f"'{context.dataset.name}' has {len(split.classes)}. Give the dataset it was trained on (--dataset)."
-        )
-        raise AnalysisError(msg)
-    return torch.from_numpy(split.labels)
-
-
 def _held_out_name(context: RunContext) -> str | None:
     return next((split for split in ("test", "validation") if split in context.dataset.split_names), None)
 
 
-def _asked(context: RunContext, config: MemorisationConfig, sampler: Sampler, train: DatasetSplit) -> dict[str, Images]:
-    """Return samples, held-out real images, and perturbed copies of training images."""
+def _samples(context: RunContext, config: MemorisationConfig) -> Images:
+    from dcgan_analysis.api.sampling import Sampler
+
+    sampler = Sampler(context.checkpoint, context.device, context.progress)
+    labels = sampler.labels(config.samples)
+    return Images(sampler(context.checkpoint.latents(config.samples, context.seed), labels), labels)
+
+
+def _real(context: RunContext, config: MemorisationConfig, train: Images) -> Images:
+    """Return held-out images, or without such training images that do not count as their own neighbours."""
     import torch
 
-    from dcgan_analysis.api.sampling import class_labels
-
-    n = config.samples
-    labels = class_labels(context.checkpoint, n)
-    samples = Images(sampler(context.checkpoint.latents(n, context.seed), labels), labels)
     name = _held_out_name(context)
-    source = train if name is None else context.split(name)
-    chosen = torch.from_numpy(context.rng("real").permutation(len(source))[:n])
-    of_source = _labels(context, source)
-    real = Images(
-        source.images[chosen.numpy()],
-        None if of_source is None else of_source[chosen],
-        chosen if name is None else None,
-    )
     if name is None:
         context.note(
             "The dataset has no held-out split: real images are training images, each compared with all others, as an "
             "unseen image would be. Features may treat seen images differently, pixels and hashes cannot."
         )
+        source = Images(train.images, train.labels, own=torch.arange(len(train.images)))
+    else:
+        split = context.split(name)
+        source = Images(split.images, conditioning_labels(context, split))
+    return source.take(context.rng("real").permutation(len(source.images))[: config.samples])
+
+
+def _copies(context: RunContext, config: MemorisationConfig, train: Images) -> Images:
     rng = context.rng("copies")
-    copied = rng.permutation(len(train))[: config.copies]
-    of_train = _labels(context, train)
-    copies = Images(perturbed_copies(train.images[copied], rng), None if of_train is None else of_train[copied])
-    return {SAMPLES: samples, REAL: real, COPIES: copies}
+    copied = train.take(rng.permutation(len(train.images))[: config.copies])
+    return Images(perturbed_copies(copied.images, rng), copied.labels)
 
 
-def _subsets(context: RunContext, train: DatasetSplit, asked: dict[str, Images]) -> tuple[Tensor | None, Images | None]:
+def _subsets(context: RunContext, train: Images) -> tuple[Tensor | None, Images | None]:
     """Return masks of pairs of disjoint training subsets, and as many held-out images; None twice without a split."""
-    import torch
-
-    if asked[REAL].own is not None:
+    name = _held_out_name(context)
+    if name is None:
         return None, None
     # All held-out images, not only those looked up: the larger the subsets, the more of what is copied is in them.
-    held_out = context.split(_held_out_name(context) or "test")
-    size = min(len(held_out), len(train) // 2)
-    masks = torch.zeros(2 * _HALVES, len(train), dtype=torch.bool)
-    for pair in range(_HALVES):
-        order = torch.from_numpy(context.rng("halves", str(pair)).permutation(len(train)))
-        masks[2 * pair, order[:size]] = True
-        masks[2 * pair + 1, order[size : 2 * size]] = True
-    labels = _labels(context, held_out)
+    held_out, n = context.split(name), len(train.images)
+    size = min(len(held_out), n // 2)
+    masks = disjoint_subsets(n, size, [context.rng("halves", str(pair)) for pair in range(_HALVES)])
     chosen = context.rng("held out").permutation(len(held_out))[:size]
-    return masks, Images(held_out.images[chosen], None if labels is None else labels[torch.from_numpy(chosen)])
+    return masks, Images(held_out.images, conditioning_labels(context, held_out)).take(chosen)
 
 
-def _walk(context: RunContext, sampler: Sampler, embed: PerceptualEmbedding) -> np.ndarray:
-    """Return which steps of a linear walk are sharp transitions."""
-    from dcgan_analysis.api.sampling import class_labels
-    from dcgan_analysis.api.walking import SHARP, measure_walk, unrelated_distance
+def _walk(context: RunContext, embed: PerceptualEmbedding) -> np.ndarray:
+    """Return which steps of a linear walk are sharp transitions; a conditional generator walks within class 0."""
+    from dcgan_analysis.api.sampling import Sampler
+    from dcgan_analysis.api.walking import measure_walk, sharp_steps, unrelated_distance
     from dcgan_analysis.models.interpolation import walk
 
-    label = 0 if context.checkpoint.architecture.classes else None
+    sampler = Sampler(context.checkpoint, context.device, context.progress, label=0)
     drawn = context.checkpoint.latents(_POINTS + 2 * _PAIRS, context.seed)
     z = walk(drawn[:_POINTS], _STEPS)
-    labels = class_labels(context.checkpoint, len(z), label)
-    steps = measure_walk(sampler(z, labels), embed, labels).perceptual
-    sharp: np.ndarray = steps > SHARP * unrelated_distance(sampler, embed, drawn[_POINTS:], label)
-    return sharp
+    steps = measure_walk(sampler(z), embed, sampler.labels(len(z))).perceptual
+    return sharp_steps(steps, unrelated_distance(sampler, embed, drawn[_POINTS:]))
 
 
 def _save_neighbours(
-    context: RunContext, train: DatasetSplit, samples: np.ndarray, found: dict[str, dict[str, Nearest]]
+    context: RunContext, train: np.ndarray, samples: np.ndarray, found: dict[str, dict[str, Nearest]]
 ) -> None:
     import numpy as np
 
@@ -303,7 +210,7 @@ def _save_neighbours(
     order = found[FEATURES][SAMPLES].distances.argsort().numpy()
     names = [name for name in found if name != HASH]
     for who, chosen in (("nearest", order[:_SHOWN]), ("typical", order[len(order) // 2 :][:_SHOWN])):
-        rows = [samples[chosen], *(train.images[found[name][SAMPLES].positions.numpy()[chosen]] for name in names)]
+        rows = [samples[chosen], *(train[found[name][SAMPLES].positions.numpy()[chosen]] for name in names)]
         titles = [title if not at else "" for title in ("sample", *names) for at in range(len(chosen))]
         context.save_figure(
             figures.image_grid(np.concatenate(rows), len(chosen), titles=titles),
@@ -314,22 +221,14 @@ def _save_neighbours(
 
 
 def _save_distances(context: RunContext, ways: dict[str, View], found: dict[str, dict[str, Nearest]]) -> None:
-    import numpy as np
-
     from dcgan_analysis import figures
 
     arrays: dict[str, np.ndarray] = {}
     for name, nearest in found.items():
         scaled = {who: nearest[who].distances.numpy() * ways[name].scale for who in (SAMPLES, REAL, COPIES)}
         arrays |= {f"{name}_{who.split()[0]}": values for who, values in scaled.items()}
-        shares = np.linspace(0, 1, 51)
-        series = {
-            who: figures.Series(np.quantile(values, shares).tolist(), shares.tolist()) for who, values in scaled.items()
-        }
         unit = "bits that differ" if name == HASH else "distance"
-        figure = figures.curve(
-            series, x_label=f"{unit} to the nearest training image", y_label="share of images", log_x=False
-        )
+        figure = figures.cumulative(scaled, x_label=f"{unit} to the nearest training image")
         context.save_figure(figure, f"distances-{name}", f"Distance to the nearest training image, {name}")
     context.save_arrays("distances", **arrays)
 

@@ -75,6 +75,15 @@ def test_a_confusion_matrix_names_all_its_classes_and_stays_within_the_report(si
     assert bool(_texts(figure)) == (size <= 20)
 
 
+def test_a_cumulative_line_rises_from_the_least_value_to_the_largest():
+    figure = figures.cumulative(
+        {"samples": np.array([3.0, 1.0, 2.0]), "real": np.array([5.0, 5.0])}, x_label="distance"
+    )
+    x, y = figure.axes[0].lines[0].get_data()
+    assert (x[0], x[-1], y[0], y[-1]) == (1, 3, 0, 1)
+    assert x[np.searchsorted(y, 0.5)] == pytest.approx(2)
+
+
 def test_a_curve_marks_the_chosen_setting_with_its_value():
     line = figures.Series([1, 0.01, 0.1], [0.65, 0.6, 0.7125], chosen=0.1)
     figure = figures.curve({"learned": line})

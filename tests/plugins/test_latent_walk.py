@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import numpy as np
-from dcgan_analysis_plugins.latent_walk import LatentWalk, sharp_steps
+from dcgan_analysis_plugins.latent_walk import LatentWalk
 from PIL import Image
 
 from dcgan_analysis.models.tables import dcgan28_conditional
@@ -32,7 +31,3 @@ def test_a_conditional_generator_walks_within_one_class(run):
     network = Checkpoint.random(dcgan28_conditional(width=2, hidden=8, image_size=8, z_size=5), seed=0)
     result = run(LatentWalk(), None, checkpoint=network, label=3, **SHORT)
     assert "all images are of class 3" in result.notes[0]
-
-
-def test_steps_are_sharp_beyond_the_share_of_unrelated_samples():
-    assert sharp_steps(np.array([0.2, 0.5, 0.51]), 1.0, 0.5).tolist() == [False, False, True]

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dcgan_analysis_plugins import memorisation
 from dcgan_analysis_plugins.memorisation import Memorisation
 
-from dcgan_analysis.api.copying import prefers_training
+from dcgan_analysis.api.copying import perturbed_copies, prefers_training
 from dcgan_analysis.data.dataset import Dataset
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.testing import check_analysis
@@ -24,8 +23,11 @@ def test_a_generator_of_training_images_is_found_out(run, make_images, monkeypat
     train = dataset.split("train").images
 
     class Memoriser:
-        def __init__(self, checkpoint, device, progress):
+        def __init__(self, checkpoint, device, progress, label=None):
             self.checkpoint = checkpoint
+
+        def labels(self, n):
+            return None
 
         def __call__(self, z, labels=None, **options):
             return train[(z[:, 0].abs().numpy() * 1e6).astype(int) % len(train)]
@@ -73,5 +75,5 @@ def test_preference_counts_ties_half_and_judges_chance_by_pairs():
 
 def test_copies_are_close_to_what_they_were_made_from():
     images = np.random.default_rng(0).integers(0, 200, (4, 3, 8, 8), dtype=np.uint8)
-    copies = memorisation.perturbed_copies(images, np.random.default_rng(1)).astype(int)
+    copies = perturbed_copies(images, np.random.default_rng(1)).astype(int)
     assert 0 < np.abs(copies - images).mean() < 8
