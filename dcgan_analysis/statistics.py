@@ -18,6 +18,7 @@ __all__ = [
     "mcnemar",
     "mean_interval",
     "paired_draws",
+    "rank_correlations",
     "spread_interval",
     "wilson_interval",
 ]
@@ -195,3 +196,23 @@ def auc_interval(lower: Sequence[float], higher: Sequence[float]) -> tuple[float
     variance = sum(float(part.var(ddof=1)) / len(part) for part in (of_x, of_y) if len(part) > 1)
     half = Z_95 * math.sqrt(variance)
     return value, max(0.0, value - half), min(1.0, value + half)
+
+
+def rank_correlations(values: np.ndarray) -> np.ndarray:
+    """Return Spearman's rank correlation of each row (S, T) with its position, ties sharing ranks; 0 if it is constant.
+
+    1 is a row that only rises, -1 one that only falls.
+
+    Example:
+        >>> import numpy as np
+        >>> rank_correlations(np.array([[1.0, 2.0, 9.0], [3.0, 2.0, 1.0], [1.0, 1.0, 1.0]])).round(3).tolist()
+        [1.0, -1.0, 0.0]
+    """
+    import numpy as np
+    from scipy.stats import rankdata
+
+    ranks = rankdata(values, axis=1) - (values.shape[1] + 1) / 2
+    wanted = np.arange(values.shape[1]) - (values.shape[1] - 1) / 2
+    norms = np.linalg.norm(ranks, axis=1) * np.linalg.norm(wanted)
+    found: np.ndarray = np.divide(ranks @ wanted, norms, out=np.zeros(len(values)), where=norms > 0)
+    return found

@@ -5,7 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from dcgan_analysis.statistics import Z_95, mcnemar, paired_draws, spread_interval, wilson_interval
+from dcgan_analysis.statistics import (
+    Z_95,
+    mcnemar,
+    paired_draws,
+    rank_correlations,
+    spread_interval,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -118,3 +125,15 @@ def test_identical_predictions_have_no_difference():
 def test_draws_on_other_images_are_refused():
     with pytest.raises(ValueError, match="same N images"):
         paired_draws(np.ones((2, 4)), np.ones((2, 5)), same_draws=False)
+
+
+def test_rank_correlations_share_ranks_among_ties():
+    from scipy.stats import spearmanr
+
+    values = np.array([[1.0, 1.0, 2.0, 5.0, 3.0]])
+    assert rank_correlations(values)[0] == pytest.approx(spearmanr(range(5), values[0]).statistic)
+
+
+def test_rank_correlations_look_at_order_alone_and_a_constant_has_none():
+    # Ranks 2, 1, 3 against 1, 2, 3: 1 - 6 (1 + 1) / (3 * 8).
+    assert rank_correlations(np.array([[5.0, 1.0, 1000.0], [4.0, 4.0, 4.0]])).tolist() == pytest.approx([0.5, 0.0])

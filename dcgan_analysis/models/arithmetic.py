@@ -10,7 +10,7 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["NEIGHBOURS", "combine", "combine_pixels", "with_neighbours"]
+__all__ = ["NEIGHBOURS", "combine", "combine_pixels", "direction", "with_neighbours"]
 
 NEIGHBOURS = 8
 """How many neighbours stand around the result, as in the paper."""
@@ -32,6 +32,17 @@ def combine_pixels(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     total = a.mean(axis=0) - b.mean(axis=0) + c.mean(axis=0)
     image: np.ndarray = np.rint(total).clip(0, 255).astype(np.uint8)
     return image
+
+
+def direction(low: Tensor, high: Tensor, length: float | None = None) -> Tensor:
+    """Return mean(high) - mean(low) of latent vectors (E, Z), brought to a length where one is given: (Z,).
+
+    Example:
+        >>> direction(torch.zeros(2, 2), torch.tensor([[2.0, 0.0], [4.0, 8.0]])).tolist()
+        [3.0, 4.0]
+    """
+    vector = high.mean(0) - low.mean(0)
+    return vector if length is None else vector * (length / vector.norm().clamp_min(1e-12))
 
 
 def with_neighbours(centre: Tensor, noise: float, source: np.random.Generator) -> Tensor:

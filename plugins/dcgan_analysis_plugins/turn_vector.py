@@ -18,31 +18,28 @@ Beyond the paper: everything measured. There the four samples were picked by eye
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveInt
 
 from dcgan_analysis import hookimpl
-from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table
-from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.statistics import mean_interval
+from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table, mean_metric
+from dcgan_analysis.api.directions import RANDOM, TURN, draw_directions, images_along, measure_directions
+from dcgan_analysis.statistics import mean_interval, rank_correlations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    import numpy as np
     from torch import Tensor
 
     from dcgan_analysis.api import Analysis, Cell, Result, RunContext
     from dcgan_analysis.api.attributes import Judge
+    from dcgan_analysis.api.directions import Moves
     from dcgan_analysis.api.sampling import Sampler
-    from dcgan_analysis.extraction.perceptual import PerceptualEmbedding
 
-__all__ = ["TurnVector", "TurnVectorConfig", "rank_correlations", "turn_between"]
+__all__ = ["TurnVector", "TurnVectorConfig"]
 
 AUTO = "auto"
-TURN, RANDOM = "turn vector", "random direction"
 # In this order one is taken where nothing is asked for.
 _PREFERRED = ("yaw", "Smiling", "slant")
 _SHOWN = 8
@@ -65,113 +62,11 @@ class TurnVectorConfig(AnalysisConfig):
     )
 
 
-@dataclass(frozen=True)
-class Moves:
-    """What one vector does to S new samples at T multiples.
-
-    Attributes:
-        said: (S, T, A) what the judge says, in standard deviations among plain samples.
-        change: (S,) perceptual distance of the two ends.
-    """
-
-    said: np.ndarray
-    change: np.ndarray
-
-
-def rank_correlations(values: np.ndarray) -> np.ndarray:
-    """Return Spearman's rank correlation of each row (S, T) with its position, ties sharing ranks; 0 if it is constant.
-
-    Example:
-        >>> import numpy as np
-        >>> rank_correlations(np.array([[1.0, 2.0, 9.0], [3.0, 2.0, 1.0], [1.0, 1.0, 1.0]])).round(3).tolist()
-        [1.0, -1.0, 0.0]
-    """
-    import numpy as np
-    from scipy.stats import rankdata
-
-    ranks = rankdata(values, axis=1) - (values.shape[1] + 1) / 2
-    wanted = np.arange(values.shape[1]) - (values.shape[1] - 1) / 2
-    norms = np.linalg.norm(ranks, axis=1) * np.linalg.norm(wanted)
-    found: np.ndarray = np.divide(ranks @ wanted, norms, out=np.zeros(len(values)), where=norms > 0)
-    return found
-
-
-def turn_between(low: Tensor, high: Tensor, length: float | None = None) -> Tensor:
-    """Return mean(high) - mean(low) of latent vectors (E, Z), brought to a length where one is given: (Z,)."""
-    vector = high.mean(0) - low.mean(0)
-    return vector if length is None else vector * (length / vector.norm().clamp_min(1e-12))
-
-
-def draw_vectors(
-    context: RunContext, config: TurnVectorConfig, z: Tensor, values: np.ndarray
-) -> dict[str, list[Tensor]]:
-    """Draw turn vectors and, as long as these, random directions.
-
-    Args:
-        context: The run.
-        config: How many, of how many samples.
-        z: (N, Z) samples.
-        values: (N,) the attribute.
-
-    Raises:
-        AnalysisError: If an end holds too few samples.
-    """
-    import numpy as np
-
-    order, size = np.argsort(values, kind="stable"), round(config.tail * len(values))
-    if size < config.ends:
-        msg = (
-            f"The ends hold {size} of {len(values):,} samples each, {config.ends} are averaged. "
-            "Draw more (--set samples=...) or take wider ends (--set tail=...)."
-        )
-        raise AnalysisError(msg)
-    vectors: dict[str, list[Tensor]] = {TURN: [], RANDOM: []}
-    for number in range(config.vectors):
-        rng = context.rng("vector", str(number))
-        low, high = (rng.choice(part, config.ends, replace=False) for part in (order[:size], order[-size:]))
-        turn = turn_between(z[low], z[high])
-        others = rng.choice(len(z), 2 * config.ends, replace=False)
-        vectors[TURN].append(turn)
-        vectors[RANDOM].append(turn_between(z[others[: config.ends]], z[others[config.ends :]], float(turn.norm())))
-    return vectors
-
-
 def multiples(config: TurnVectorConfig) -> Tensor:
     """Return the multiples (T,)."""
     import torch
 
     return torch.linspace(-config.reach, config.reach, config.multiples)
-
-
-def moved_images(
-    context: RunContext, config: TurnVectorConfig, sampler: Sampler, new: Tensor, vector: Tensor
-) -> tuple[np.ndarray, Tensor | None]:
-    """Return the images of new samples (S, Z) with all multiples of a vector added, (S x T, C, H, W), and labels."""
-    z = (new[:, None] + multiples(config)[None, :, None] * vector).flatten(0, 1)
-    labels = _labels(context, config, len(z))
-    return sampler(z, labels), labels
-
-
-def measure(
-    context: RunContext,
-    config: TurnVectorConfig,
-    sampler: Sampler,
-    judge: Judge,
-    embed: PerceptualEmbedding,
-    new: Tensor,
-    vectors: Sequence[Tensor],
-    spread: np.ndarray,
-) -> list[Moves]:
-    """Add each vector to the new samples and judge the images."""
-    found = []
-    for number, vector in enumerate(vectors):
-        images, labels = moved_images(context, config, sampler, new, vector)
-        said = judge(images).reshape(len(new), config.multiples, -1) / spread
-        ends = [slice(at, None, config.multiples) for at in (0, config.multiples - 1)]
-        low, high = (embed(images[end], None if labels is None else labels[end]) for end in ends)
-        found.append(Moves(said, (high - low).norm(dim=1).numpy()))
-        context.progress("vectors", number + 1, len(vectors))
-    return found
 
 
 class TurnVector:
@@ -194,7 +89,7 @@ class TurnVector:
         from dcgan_analysis.extraction.perceptual import discriminator_embedding
 
         checkpoint = context.checkpoint
-        sampler = Sampler(checkpoint, context.device, context.progress)
+        sampler = Sampler(checkpoint, context.device, context.progress, label=config.label)
         embed = discriminator_embedding(checkpoint.discriminator(), checkpoint.architecture, context.device)
         with context.stage("attribute classifier"):
             judge = train_judge(context, steps=config.classifier_steps)
@@ -202,19 +97,26 @@ class TurnVector:
         with context.stage("ends of the attribute"):
             drawn = checkpoint.latents(config.samples + config.new, context.seed)
             z, new = drawn[: config.samples], drawn[config.samples :]
-            said = judge(sampler(z, _labels(context, config, len(z)), what="samples to choose from"))
-            spread = np.maximum(said.std(axis=0), 1e-9)
-            vectors = draw_vectors(context, config, z, said[:, judge.column(attribute)])
+            said = judge(sampler(z, what="samples to choose from"))
+            spread, column = np.maximum(said.std(axis=0), 1e-9), judge.column(attribute)
+            vectors = draw_directions(
+                context, z, said[:, column], directions=config.vectors, averaged=config.ends, tail=config.tail
+            )
         with context.stage("turn vectors and random directions"):
+
+            def done(number: int) -> None:
+                context.progress("vectors", number, config.vectors)
+
+            steps = multiples(config)
             moves = {
-                who: measure(context, config, sampler, judge, embed, new, some, spread) for who, some in vectors.items()
+                who: measure_directions(sampler, judge, embed, new, some, steps, spread, done)
+                for who, some in vectors.items()
             }
-        column = judge.column(attribute)
         with context.stage("figures"):
             _save_turns(context, config, sampler, new, vectors, attribute)
             _save_curve(context, config, moves, column, attribute)
-        if checkpoint.architecture.classes:
-            context.note(f"The generator is conditional: all images are of class {config.label}.")
+        if sampler.label is not None:
+            context.note(f"The generator is conditional: all images are of class {sampler.label}.")
         context.note("Standard deviations are those among plain samples, as the attribute classifier judges them.")
         return context.result(
             self,
@@ -226,23 +128,11 @@ class TurnVector:
         )
 
 
-def _labels(context: RunContext, config: TurnVectorConfig, n: int) -> Tensor | None:
-    from dcgan_analysis.api.sampling import class_labels
-
-    return class_labels(context.checkpoint, n, config.label if context.checkpoint.architecture.classes else None)
-
-
 def _chosen(judge: Judge, attribute: str) -> str:
     if attribute == AUTO:
         return next(name for name in _PREFERRED if name in judge.names)
     judge.column(attribute)
     return attribute
-
-
-def _ends(move: Moves) -> np.ndarray:
-    """Return how far each attribute moves from end to end, (S, A)."""
-    moved: np.ndarray = move.said[:, -1] - move.said[:, 0]
-    return moved
 
 
 def _metrics(moves: dict[str, list[Moves]], column: int, attribute: str) -> dict[str, Metric]:
@@ -253,9 +143,9 @@ def _metrics(moves: dict[str, list[Moves]], column: int, attribute: str) -> dict
         prefix, better = ("", True) if who == TURN else ("random_", None)
         # The sign of a random direction means nothing: its size is what any direction does.
         sign = abs if who == RANDOM else float
-        effects = [sign(float(_ends(one)[:, column].mean())) for one in found]
-        others = [float(np.abs(np.delete(_ends(one), column, axis=1)).mean()) for one in found]
-        sizes = [float(np.abs(_ends(one)[:, column]).mean()) for one in found]
+        effects = [sign(float(one.ends[:, column].mean())) for one in found]
+        others = [float(np.abs(np.delete(one.ends, column, axis=1)).mean()) for one in found]
+        sizes = [float(np.abs(one.ends[:, column]).mean()) for one in found]
         ratios = [size / max(other, 1e-9) for size, other in zip(sizes, others, strict=True)]
         correlations = [sign(float(rank_correlations(one.said[:, :, column]).mean())) for one in found]
         changes = [float(one.change.mean()) for one in found]
@@ -266,18 +156,12 @@ def _metrics(moves: dict[str, list[Moves]], column: int, attribute: str) -> dict
             ("selectivity", ratios, better, f"absolute move of {attribute} over that of the others"),
             ("image_change", changes, None, "perceptual distance of the two ends"),
         ):
-            mean, low, high = mean_interval(values)
-            if name == "monotonicity":
-                low, high = max(-1.0, low), min(1.0, high)
-            metrics[f"{prefix}{name}"] = Metric(
-                value=mean,
-                low=low,
-                high=high,
-                interval="1.96 standard errors over vectors",
-                n=len(values),
+            metrics[f"{prefix}{name}"] = mean_metric(
+                values,
+                f"{who}: {text}",
+                over="vectors",
                 higher_is_better=direction,
-                unit="number",
-                description=f"{who}: {text}",
+                bounds=(-1.0, 1.0) if name == "monotonicity" else None,
             )
     return metrics
 
@@ -286,7 +170,7 @@ def _side_effects(judge: Judge, moves: dict[str, list[Moves]], column: int) -> T
     import numpy as np
 
     signed, random = (
-        np.stack([(_ends(one) if who == TURN else np.abs(_ends(one))).mean(axis=0) for one in found]).mean(axis=0)
+        np.stack([(one.ends if who == TURN else np.abs(one.ends)).mean(axis=0) for one in found]).mean(axis=0)
         for who, found in moves.items()
     )
     order = [column, *(i for i in np.argsort(-np.abs(signed), kind="stable").tolist() if i != column)]
@@ -311,7 +195,7 @@ def _save_turns(
     shown = new[:_SHOWN]
     pages = {}
     for who, some in vectors.items():
-        pages[who] = moved_images(context, config, sampler, shown, some[0])[0]
+        pages[who] = images_along(sampler, shown, some[0], multiples(config))
         caption = (
             f"Each row is a new sample in the middle, with multiples from -{config.reach:g} to {config.reach:g} added."
         )

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
-import torch
-from dcgan_analysis_plugins.turn_vector import TurnVector, rank_correlations, turn_between
+from dcgan_analysis_plugins.turn_vector import TurnVector
 
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.testing import check_analysis
@@ -22,19 +20,6 @@ def test_the_direction_of_brightness_turns_a_random_generator_brighter(run, make
     metrics = run(TurnVector(), make_images(), **settings).metrics
     assert metrics["monotonicity"].value > 0.5
     assert metrics["effect"].value > 2 * metrics["random_effect"].value
-
-
-def test_rank_correlations_share_ranks_among_ties():
-    from scipy.stats import spearmanr
-
-    values = np.array([[1.0, 1.0, 2.0, 5.0, 3.0]])
-    assert rank_correlations(values)[0] == pytest.approx(spearmanr(range(5), values[0]).statistic)
-
-
-def test_a_vector_points_from_low_to_high_and_may_have_any_length():
-    low, high = torch.zeros(2, 2), torch.tensor([[2.0, 0.0], [4.0, 8.0]])
-    assert turn_between(low, high).tolist() == [3.0, 4.0]
-    assert turn_between(low, high, 10.0).tolist() == pytest.approx([6.0, 8.0])
 
 
 def test_ends_that_hold_too_few_samples_are_refused(run, make_images):
