@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import numpy as np
 
     from dcgan_analysis.api.attributes import Judge
 
-__all__ = ["Expression", "best_supported", "matches", "pools"]
+__all__ = ["Candidates", "Expression", "best_supported", "find_candidates", "matches", "pools"]
 
 Wanted = dict[str, bool]
 
@@ -63,9 +63,26 @@ class Expression:
         second = {contrast[-1]: True}
         return cls({moved: True, **first}, {moved: False, **first}, {moved: False, **second}, {moved: True, **second})
 
-    def name(self, part: Mapping[str, bool]) -> str:
-        """Say one of its parts in words: ``"Smiling, not Male"``."""
-        return ", ".join(name if there else f"not {name}" for name, there in part.items())
+    def name(self, part: Mapping[str, bool], numbers: Collection[str] = ()) -> str:
+        """Say one of its parts in words.
+
+        Args:
+            part: One of a, b, c, result.
+            numbers: Attributes of which there is more or less than usual, not yes or no.
+
+        Example:
+            >>> Expression.of("Smiling", ["Male"]).name({"Smiling": True, "Male": False})
+            'Smiling, not Male'
+            >>> Expression.of("slant", ["3", "8"]).name({"slant": False, "3": True}, numbers=["slant"])
+            'less slant, 3'
+        """
+
+        def said(name: str, there: bool) -> str:
+            if name in numbers:
+                return f"{'more' if there else 'less'} {name}"
+            return name if there else f"not {name}"
+
+        return ", ".join(said(*one) for one in part.items())
 
 
 def matches(judge: Judge, margins: np.ndarray, wanted: Mapping[str, bool], margin: float = 0.0) -> np.ndarray:
@@ -122,3 +139,77 @@ def _candidates(judge: Judge, *, classes: bool) -> Iterator[Expression]:
         yield from (Expression.of(moved, pair) for pair in pairs for moved in others)
     else:
         yield from (Expression.of(a, [b]) for a, b in itertools.permutations(others, 2))
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Samples among which exemplars of an expression are found.
+
+    Attributes:
+        judge: Who chose them, centred on the samples.
+        expression: What is asked for.
+        pools: Positions of the samples that clearly show a, b, c.
+        margins: (N, A) what the judge says of all N samples.
+    """
+
+    judge: Judge
+    expression: Expression
+    pools: list[np.ndarray]
+    margins: np.ndarray
+
+    @property
+    def asked(self) -> str:
+        """What the result is to show, in words."""
+        return self._name(self.expression.result)
+
+    def named(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield name and positions of a, b and c."""
+        parts = (self.expression.a, self.expression.b, self.expression.c)
+        yield from zip(map(self._name, parts), self.pools, strict=True)
+
+    def _name(self, part: Mapping[str, bool]) -> str:
+        numbers = [name for name in part if not self.judge.binary[self.judge.column(name)]]
+        return self.expression.name(part, numbers)
+
+
+def find_candidates(
+    judge: Judge,
+    images: np.ndarray,
+    *,
+    moved: str | None = None,
+    contrast: Sequence[str] = (),
+    margin: float,
+    needed: int,
+    classes: bool = True,
+) -> Candidates:
+    """Judge samples and find those that clearly show a, b and c.
+
+    Args:
+        judge: Is centred on these samples first.
+        images: The samples, uint8 (N, C, H, W).
+        moved: As in :meth:`Expression.of`; None: the expression with most exemplars.
+        contrast: The same.
+        margin: How clear exemplars must be.
+        needed: How many of each there must be.
+        classes: Whether classes may tell kinds apart, where the expression is not given.
+
+    Raises:
+        AnalysisError: If there are too few of one.
+        UnknownNameError: If the judge does not know an attribute.
+    """
+    judge = judge.centred_on(judge(images))
+    margins = judge(images)
+    if moved is None:
+        expression = best_supported(judge, margins, margin, classes=classes)
+    else:
+        expression = Expression.of(moved, contrast)
+    found = Candidates(judge, expression, pools(judge, margins, expression, margin), margins)
+    for name, pool in found.named():
+        if len(pool) < needed:
+            msg = (
+                f"Only {len(pool)} of {len(images):,} samples clearly show '{name}', {needed} are needed. Draw more "
+                "(--set samples=...), ask for less clarity (--set margin=...), or choose other attributes "
+                "(--set moved=..., contrast=...)."
+            )
+            raise AnalysisError(msg)
+    return found

@@ -21,34 +21,49 @@ Beyond the paper: everything in 2 and 3. In the paper exemplars were picked by e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveInt
 
 from dcgan_analysis import hookimpl
-from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table
-from dcgan_analysis.api.expressions import Expression, best_supported, matches, pools
-from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.statistics import mean_interval, wilson_interval
+from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table, mean_metric, share_metric
+from dcgan_analysis.api.arithmetic import (
+    C_ALONE,
+    LATENT,
+    ONE_LATENT,
+    ONE_PIXELS,
+    PIXELS,
+    compute_triples,
+    draw_triples,
+    save_arithmetic,
+)
+from dcgan_analysis.api.exemplars import make_exemplars, read_expression
+from dcgan_analysis.api.expressions import find_candidates, matches
+from dcgan_analysis.statistics import wilson_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
 
     import numpy as np
-    from torch import Tensor
 
     from dcgan_analysis.api import Analysis, Cell, Result, RunContext
-    from dcgan_analysis.api.attributes import Judge
     from dcgan_analysis.api.exemplars import Exemplars
-    from dcgan_analysis.api.sampling import Sampler
+    from dcgan_analysis.api.expressions import Candidates
 
 __all__ = ["LatentArithmetic", "LatentArithmeticConfig"]
 
 AUTO = "auto"
-_PLAIN = 256
-_CENTRE_FRAME = "#0072b2"
+PLAIN = "plain samples"
+# In the order of the report: way of computing -> its metric.
+_WAYS = {
+    LATENT: "success",
+    ONE_LATENT: "one_exemplar_success",
+    PIXELS: "pixel_success",
+    ONE_PIXELS: "pixel_one_exemplar_success",
+    C_ALONE: "c_alone",
+    PLAIN: "chance",
+}
+_PLAIN_SHOWN = 256
 
 
 class LatentArithmeticConfig(AnalysisConfig):
@@ -72,81 +87,6 @@ class LatentArithmeticConfig(AnalysisConfig):
     )
 
 
-@dataclass(frozen=True)
-class Found:
-    """Exemplars found by the classifier.
-
-    Attributes:
-        judge: The classifier, centred on the samples.
-        expression: What was asked for.
-        pools: Indices of samples that clearly show a, b, c.
-        margins: (N, A) what the classifier said of all samples.
-    """
-
-    judge: Judge
-    expression: Expression
-    pools: list[np.ndarray]
-    margins: np.ndarray
-
-
-def find(context: RunContext, config: LatentArithmeticConfig, judge: Judge, sampler: Sampler, z: Tensor) -> Found:
-    """Judge samples (N, Z) and take those that clearly show a, b and c.
-
-    Raises:
-        AnalysisError: If there are too few of one.
-        UnknownNameError: If an attribute is unknown.
-    """
-    conditional = bool(context.checkpoint.architecture.classes)
-    images = sampler(z, _labels(context, config, len(z)), what="samples to choose from")
-    judge = judge.centred_on(judge(images))
-    margins = judge(images)
-    if config.moved == AUTO:
-        expression = best_supported(judge, margins, config.margin, classes=not conditional)
-    else:
-        expression = Expression.of(config.moved, config.contrast)
-    found = pools(judge, margins, expression, config.margin)
-    for part, pool in zip((expression.a, expression.b, expression.c), found, strict=True):
-        if len(pool) < config.averaged:
-            msg = (
-                f"Only {len(pool)} of {len(z):,} samples of '{context.checkpoint.name}' clearly show "
-                f"'{expression.name(part)}', {config.averaged} are needed. Draw more (--set samples=...), ask for less "
-                "clarity (--set margin=...), or choose other attributes (--set moved=..., contrast=...)."
-            )
-            raise AnalysisError(msg)
-    return Found(judge, expression, found, margins)
-
-
-def try_triples(
-    context: RunContext, config: LatentArithmeticConfig, sampler: Sampler, z: Tensor, found: Found
-) -> dict[str, np.ndarray]:
-    """Compute many expressions: way of computing -> (triples, C, H, W), uint8."""
-    import numpy as np
-    import torch
-
-    from dcgan_analysis.models.arithmetic import combine, combine_pixels
-
-    rng = context.rng("triples")
-    chosen = [
-        torch.from_numpy(np.stack([rng.choice(pool, config.averaged, replace=False) for _ in range(config.triples)]))
-        for pool in found.pools
-    ]
-    labels = _labels(context, config, config.triples)
-    many = [z[indices] for indices in chosen]  # (triples, E, Z) each
-    one = [vectors[:, :1] for vectors in many]
-    images = {
-        "latent": sampler(combine(*many), labels),
-        "latent, one exemplar": sampler(combine(*one), labels),
-        "c alone, averaged": sampler(many[2].mean(1), labels),
-    }
-    drawn = np.unique(torch.cat(chosen).numpy())
-    shown = sampler(z[torch.from_numpy(drawn)], _labels(context, config, len(drawn)), what="exemplars")
-    places = [np.searchsorted(drawn, indices.numpy()) for indices in chosen]
-    rows = list(zip(*places, strict=True))
-    images["pixels"] = np.stack([combine_pixels(*(shown[place] for place in row)) for row in rows])
-    images["pixels, one exemplar"] = np.stack([combine_pixels(*(shown[place[:1]] for place in row)) for row in rows])
-    return images
-
-
 class LatentArithmetic:
     """Vector arithmetic on latent vectors, shown and measured."""
 
@@ -163,135 +103,89 @@ class LatentArithmetic:
         from dcgan_analysis.api.attributes import judge_table, train_judge
         from dcgan_analysis.api.sampling import Sampler, realism
 
-        picked = _given(context, config)
+        picked = _picked(context, config)
         checkpoint = context.checkpoint
-        label = config.label if checkpoint.architecture.classes else None
-        sampler = Sampler(checkpoint, context.device, context.progress)
+        sampler = Sampler(checkpoint, context.device, context.progress, label=config.label)
         with context.stage("attribute classifier"):
             judge = train_judge(context, steps=config.classifier_steps)
         with context.stage("exemplars"):
-            z = context.checkpoint.latents(config.samples, context.seed)
-            found = find(context, config, judge, sampler, z)
-        with context.stage(f"{config.triples} triples"):
-            images = try_triples(context, config, sampler, z, found)
-            right = {
-                way: matches(found.judge, found.judge(page), found.expression.result) for way, page in images.items()
-            }
-            plain = z[:_PLAIN]
-            real = realism(
-                checkpoint, context.device, images, sampler(plain, _labels(context, config, len(plain))), label
+            z = checkpoint.latents(config.samples, context.seed)
+            found = find_candidates(
+                judge,
+                sampler(z, what="samples to choose from"),
+                moved=None if config.moved == AUTO else config.moved,
+                contrast=config.contrast,
+                margin=config.margin,
+                needed=config.averaged,
+                classes=sampler.label is None,
             )
-            right["plain samples"] = matches(found.judge, found.margins, found.expression.result)
-        shown = picked or _first(context, config, found)
+        with context.stage(f"{config.triples} triples"):
+            triples = draw_triples(found.pools, config.averaged, config.triples, context.rng("triples"))
+            images = compute_triples(sampler, z, triples)
+            wanted = found.expression.result
+            right = {way: matches(found.judge, found.judge(page), wanted) for way, page in images.items()}
+            right[PLAIN] = matches(found.judge, found.margins, wanted)
+            real = realism(checkpoint, context.device, images, sampler(z[:_PLAIN_SHOWN]), sampler.label)
         with context.stage("figures"):
+            shown = picked or _drawn(context, config, found, sampler.label)
             context.save_json("exemplars", shown.document())
-            _save_arithmetic(context, config, sampler, shown)
+            save_arithmetic(context, sampler, shown, config.noise)
             _save_success(context, right)
-        _notes(context, config, found, picked)
-        asked = found.expression
-        a, b, c = (f"({asked.name(part)})" for part in (asked.a, asked.b, asked.c))
+        _notes(context, config, picked, sampler.label)
+        a, b, c = (f"({name})" for name, _ in found.named())
         return context.result(
             self,
             config,
             title=f"{a} - {b} + {c} in {context.checkpoint.name}",
             headline="success",
             metrics=_metrics(config, right, found, real),
-            tables=[_ways(right, real), _pools(found), judge_table(judge, [*asked.a, *asked.c])],
+            tables=[_ways(right, real), _pools(found), judge_table(judge, [*found.expression.a, *found.expression.c])],
         )
 
 
-def _labels(context: RunContext, config: LatentArithmeticConfig, n: int) -> Tensor | None:
-    from dcgan_analysis.api.sampling import class_labels
-
-    return class_labels(context.checkpoint, n, config.label if context.checkpoint.architecture.classes else None)
-
-
-def _given(context: RunContext, config: LatentArithmeticConfig) -> Exemplars | None:
+def _picked(context: RunContext, config: LatentArithmeticConfig) -> Exemplars | None:
     """Read the exemplars that the user or the checkpoint brings, before anything long starts."""
-    from dcgan_analysis.api.exemplars import find_exemplars, read_exemplars
-
-    path = find_exemplars(context.checkpoint) if config.exemplars == AUTO else Path(config.exemplars).expanduser()
-    if path is None:
+    given = read_expression(context.checkpoint, None if config.exemplars == AUTO else config.exemplars)
+    if given is None:
         return None
-    exemplars = read_exemplars(path)
-    exemplars.check(context.checkpoint, path)
-    if exemplars.expression is None:
-        msg = f"Exemplars '{path}' have no expression. Add \"expression\": [a, b, c], three names of concepts."
-        raise AnalysisError(msg)
+    exemplars, path = given
     context.note(f"The figure shows the exemplars of '{path.name}'; the measure chooses its own by the classifier.")
     return exemplars
 
 
-def _first(context: RunContext, config: LatentArithmeticConfig, found: Found) -> Exemplars:
-    """Return the clearest exemplars of each concept as a document."""
-    import numpy as np
-
-    from dcgan_analysis.api.exemplars import Exemplars
-
-    asked = found.expression
-    parts = (asked.a, asked.b, asked.c)
+def _drawn(context: RunContext, config: LatentArithmeticConfig, found: Candidates, label: int | None) -> Exemplars:
+    """Draw exemplars of each concept."""
     rng = context.rng("figure")
-    concepts: dict[str, list[int | list[float]]] = {
-        asked.name(part): [int(i) for i in np.sort(rng.choice(pool, config.averaged, replace=False))]
-        for part, pool in zip(parts, found.pools, strict=True)
-    }
-    names = [asked.name(part) for part in parts]
-    return Exemplars(
-        checkpoint=context.checkpoint.name,
-        checkpoint_sha256=context.checkpoint.sha256(),
-        seed=context.seed,
-        z_prior=context.checkpoint.metadata.z_prior,
-        label=config.label if context.checkpoint.architecture.classes else None,
-        concepts=concepts,
-        expression=(names[0], names[1], names[2]),
-    )
-
-
-_WAYS = {
-    "latent": "success",
-    "latent, one exemplar": "one_exemplar_success",
-    "pixels": "pixel_success",
-    "pixels, one exemplar": "pixel_one_exemplar_success",
-    "c alone, averaged": "c_alone",
-    "plain samples": "chance",
-}
+    concepts = {name: rng.choice(pool, config.averaged, replace=False).tolist() for name, pool in found.named()}
+    return make_exemplars(context.checkpoint, context.seed, concepts, label)
 
 
 def _metrics(
-    config: LatentArithmeticConfig, right: dict[str, np.ndarray], found: Found, real: dict[str, float]
+    config: LatentArithmeticConfig, right: Mapping[str, np.ndarray], found: Candidates, real: Mapping[str, float]
 ) -> dict[str, Metric]:
-    asked = found.expression.name(found.expression.result)
-    metrics = {}
-    for way, name in _WAYS.items():
-        hits, n = int(right[way].sum()), len(right[way])
-        low, high = wilson_interval(hits, n)
-        metrics[name] = Metric(
-            value=hits / n,
-            low=low,
-            high=high,
-            interval="95 % Wilson",
-            n=n,
-            higher_is_better=None if name in ("chance", "c_alone") else True,
-            description=f"{way}: results that show '{asked}'",
+    metrics = {
+        name: share_metric(
+            right[way],
+            f"{way}: results that show '{found.asked}'",
+            higher_is_better=None if way in (PLAIN, C_ALONE) else True,
         )
-    difference = right["latent"].astype(float) - right["latent, one exemplar"]
-    mean, low, high = mean_interval(difference.tolist())
-    metrics["averaging_gain"] = Metric(
-        value=mean,
-        low=low,
-        high=high,
-        interval="1.96 standard errors, paired",
-        n=len(difference),
-        description=f"success of {config.averaged} exemplars less that of one, the same triples",
+        for way, name in _WAYS.items()
+    }
+    metrics["averaging_gain"] = mean_metric(
+        (right[LATENT].astype(float) - right[ONE_LATENT]).tolist(),
+        f"success of {config.averaged} exemplars less that of one, the same triples",
+        over="triples",
+        higher_is_better=True,
+        unit="fraction",
     )
-    for way, name in (("latent", "realism"), ("pixels", "pixel_realism")):
+    for way, name in ((LATENT, "realism"), (PIXELS, "pixel_realism")):
         if way in real:
             text = f"{way}: share of plain samples that the discriminator takes for less real; 50 % is as real as these"
             metrics[name] = Metric(value=real[way], n=len(right[way]), higher_is_better=True, description=text)
     return metrics
 
 
-def _ways(right: dict[str, np.ndarray], real: dict[str, float]) -> Table:
+def _ways(right: Mapping[str, np.ndarray], real: Mapping[str, float]) -> Table:
     rows: list[list[Cell]] = []
     for way in _WAYS:
         hits, n = int(right[way].sum()), len(right[way])
@@ -311,84 +205,31 @@ def _ways(right: dict[str, np.ndarray], real: dict[str, float]) -> Table:
     )
 
 
-def _pools(found: Found) -> Table:
-    asked = found.expression
-    rows: list[list[Cell]] = [
-        [part, asked.name(wanted), len(pool)]
-        for part, wanted, pool in zip("abc", (asked.a, asked.b, asked.c), found.pools, strict=True)
-    ]
-    rows.append(["a - b + c", asked.name(asked.result), None])
+def _pools(found: Candidates) -> Table:
+    rows: list[list[Cell]] = [[part, name, len(pool)] for part, (name, pool) in zip("abc", found.named(), strict=True)]
+    rows.append(["a - b + c", found.asked, None])
     return Table(name="pools", title="What was asked for", columns=["", "shows", "exemplars to draw from"], rows=rows)
 
 
-def _notes(context: RunContext, config: LatentArithmeticConfig, found: Found, picked: Exemplars | None) -> None:
+def _notes(context: RunContext, config: LatentArithmeticConfig, picked: Exemplars | None, label: int | None) -> None:
     if config.moved == AUTO and picked is None:
         context.note("The expression was chosen as the one with the most exemplars; choose: --set moved=, contrast=.")
-    if context.checkpoint.architecture.classes:
-        context.note(f"The generator is conditional: the measure works within class {config.label}.")
+    if label is not None:
+        context.note(f"The generator is conditional: the measure works within class {label}.")
     context.note(
         "The sum of three single vectors lies further from the origin than any sample; averages of three bring it back "
         "to about the length that the prior gives."
     )
 
 
-def _save_success(context: RunContext, right: dict[str, np.ndarray]) -> None:
+def _save_success(context: RunContext, right: Mapping[str, np.ndarray]) -> None:
     from dcgan_analysis import figures
 
     values = [float(right[way].mean()) for way in _WAYS]
     ends = [wilson_interval(int(right[way].sum()), len(right[way])) for way in _WAYS]
     low, high = zip(*ends, strict=True)
-    figure = figures.bars(list(_WAYS), values, low=low, high=high, highlight=["latent"], x_label="results as asked")
+    figure = figures.bars(list(_WAYS), values, low=low, high=high, highlight=[LATENT], x_label="results as asked")
     context.save_figure(figure, "success", "How often the result shows what was asked for", "With 95 % intervals.")
-
-
-def _save_arithmetic(
-    context: RunContext, config: LatentArithmeticConfig, sampler: Sampler, exemplars: Exemplars
-) -> None:
-    import numpy as np
-    import torch
-
-    from dcgan_analysis import figures
-    from dcgan_analysis.models.arithmetic import NEIGHBOURS, combine, combine_pixels, with_neighbours
-
-    names: Sequence[str] = exemplars.expression or ()
-    vectors = [exemplars.latents(name, context.checkpoint) for name in names]
-    labels = [exemplars.labels(name, context.checkpoint) for name in names]
-    images = [sampler(z, label) for z, label in zip(vectors, labels, strict=True)]
-    means = [
-        sampler(z.mean(0, keepdim=True), None if label is None else label[:1])
-        for z, label in zip(vectors, labels, strict=True)
-    ]
-    columns = max(map(len, images)) + 1
-    blank = np.full((columns, *images[0].shape[1:]), 255, np.uint8)
-    rows = [
-        np.concatenate([mine, blank[: columns - 1 - len(mine)], mean]) for mine, mean in zip(images, means, strict=True)
-    ]
-    titles = [
-        title
-        for sign, name in zip(("a", "- b", "+ c"), names, strict=True)
-        for title in [f"{sign}: {name}", *[""] * (columns - 2), "average z"]
-    ]
-    grid = figures.image_grid(np.concatenate(rows), columns, titles=titles, scale=max(2, 192 // images[0].shape[3]))
-    context.save_figure(grid, "exemplars", "Exemplars, and the image of their averaged latent vectors")
-    z = with_neighbours(combine(*vectors), config.noise, context.rng("neighbours"))
-    label = None if labels[0] is None else torch.full((len(z),), int(labels[2][0] if labels[2] is not None else 0))
-    around = sampler(z, label)
-    pixels = combine_pixels(*images)
-    frames = [_CENTRE_FRAME if i == NEIGHBOURS // 2 else None for i in range(len(z))]
-    context.save_figure(
-        figures.image_grid(around, 3, borders=frames, scale=max(2, 192 // around.shape[3])),
-        "arithmetic",
-        f"{names[0]} - {names[1]} + {names[2]}",
-        f"Framed: the image of a - b + c. Around it: uniform noise of +-{config.noise:g} added to the latent vector.",
-    )
-    context.save_image(
-        pixels,
-        "pixels",
-        "Control: the same sum on pixels",
-        "Mean images, cut to the range of pixels.",
-        scale=max(2, 384 // pixels.shape[2]),
-    )
 
 
 @hookimpl
