@@ -21,48 +21,32 @@ LeakyReLU, the numbers and their definitions are this project's: ``dcgan_analysi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs, Table
+from dcgan_analysis.api.attributions import TOP_SHARE, AttributionSettings, attribute_strongest
 from dcgan_analysis.api.comparison import compared_metrics, save_pairs
-from dcgan_analysis.api.filters import (
-    FilterSettings,
-    check_filters,
-    cut,
-    find_responses,
-    last_conv,
-    open_images,
-    settled_network,
-    subjects,
-)
+from dcgan_analysis.api.filters import check_filters, cut, last_conv, open_images, settled_network, subjects
 from dcgan_analysis.api.probing import LEARNED, TWIN
-from dcgan_analysis.attribution import check_method
 from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor, nn
 
     from dcgan_analysis.api import Analysis, Cell, Result, RunContext
+    from dcgan_analysis.api.attributions import Attributions
     from dcgan_analysis.api.filters import ImageStream
-    from dcgan_analysis.attribution import Units
-    from dcgan_analysis.extraction import TapResponses
-    from dcgan_analysis.models.receptive import Box
 
-__all__ = ["GuidedBackprop", "GuidedBackpropConfig", "measured_features"]
+__all__ = ["GuidedBackprop", "GuidedBackpropConfig"]
 
-_TOP_SHARE = 0.05
-_SHIFTS = ((0, 1), (1, 0))  # rows and columns, in pixels
 # Name -> whether higher is better, description.
 _NUMBERS = {
-    "concentration": (True, f"share of the attribution in the strongest {100 * _TOP_SHARE:g} % of the pixels seen"),
+    "concentration": (True, f"share of the attribution in the strongest {100 * TOP_SHARE:g} % of the pixels seen"),
     "stability_margin": (True, "correlation under noise, less that between different images"),
     "stability": (True, "correlation with the attribution after noise"),
     "shift_stability": (True, "correlation with the attribution after a shift of one pixel, shifted back"),
@@ -72,144 +56,10 @@ _NUMBERS = {
 }
 
 
-class GuidedBackpropConfig(FilterSettings):
+class GuidedBackpropConfig(AttributionSettings):
     """Settings; the defaults are those of figure 5."""
 
-    method: str = Field(
-        default="guided-backprop",
-        description="guided-backprop, guided-backprop-leaky, deconvolution, saliency, smoothgrad, input-x-gradient, "
-        "integrated-gradients, gradient-shap or occlusion",
-    )
     tap: str = Field(default="", description="layer whose features are looked at; empty: the last conv layer")
-    top: PositiveInt = Field(default=6, description="images of the strongest responses, for each feature")
-    measured: PositiveInt = Field(
-        default=48, description="features that the numbers rest on: those shown, and the first others"
-    )
-    noise: float = Field(default=0.05, gt=0, le=1, description="std of the added noise, as a share of the image range")
-    noise_draws: PositiveInt = Field(default=2, description="noisy copies of each image")
-
-    @field_validator("method")
-    @classmethod
-    def _method_is_known(cls, value: str) -> str:
-        return check_method(value)
-
-
-@dataclass(frozen=True)
-class Attributions:
-    """What was found for one network: F features, the M strongest responses of each, in row-major order.
-
-    Attributes:
-        features: Numbers of the features (F,); those shown come first.
-        responses: All responses of the layer.
-        boxes: What each unit sees, F x M.
-        maps: Attributions, float32 (F x M, C, H, W).
-        columns: Measure -> values (F, M), NaN where an attribution is zero everywhere.
-    """
-
-    features: tuple[int, ...]
-    responses: TapResponses
-    boxes: list[Box]
-    maps: NDArray[np.float32]
-    columns: dict[str, NDArray[np.float64]]
-
-
-def measured_features(shown: Sequence[int], measured: int, available: int) -> tuple[int, ...]:
-    """Return the features shown, then the first others, as many as are measured."""
-    others = (feature for feature in range(available) if feature not in shown)
-    return (*shown, *list(others)[: max(measured - len(shown), 0)])
-
-
-def attribute_network(
-    context: RunContext, config: GuidedBackpropConfig, who: str, network: nn.Module, tap: str, images: ImageStream
-) -> Attributions:
-    """Find the strongest responses of one network, attribute them, and measure the attributions."""
-    from dcgan_analysis.attribution import Units
-    from dcgan_analysis.models.receptive import receptive_field
-
-    with context.stage(f"{who}: strongest responses"):
-        responses = find_responses(context, who, network, [tap], images, config.top)[tap]
-    features = measured_features(config.features, config.measured, responses.features)
-    chosen, kept = list(features), responses.top.values.shape[1]
-    units = Units.of([f for f in features for _ in range(kept)], responses.top.positions[chosen].ravel().tolist())
-    field = receptive_field(context.checkpoint.architecture, tap)
-    boxes = [field.box(*responses.place(f, rank)) for f in features for rank in range(kept)]
-    with context.stage(f"{who}: attributions"):
-        maps, columns = _measure(
-            context, config, who, _Explained(network, tap, images, units, responses, chosen, boxes)
-        )
-    columns["margin"] = responses.margins(config.top)[chosen].repeat(kept)
-    shaped = {name: values.reshape(len(features), kept) for name, values in columns.items()}
-    return Attributions(features, responses, boxes, maps, shaped)
-
-
-@dataclass(frozen=True)
-class _Explained:
-    network: nn.Module
-    tap: str
-    images: ImageStream
-    units: Units
-    responses: TapResponses
-    features: list[int]
-    boxes: list[Box]
-
-    @property
-    def indices(self) -> NDArray[np.int64]:
-        return self.responses.top.images[self.features].ravel()
-
-
-def _measure(
-    context: RunContext, config: GuidedBackpropConfig, who: str, explained: _Explained
-) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float64]]]:
-    """Attribute every response once as it is, and again from noisy and shifted images and by the plain gradient."""
-    import numpy as np
-    import torch
-
-    from dcgan_analysis.attribution import UnitResponse, agreement, attribute, measure_maps, shifted
-
-    response = UnitResponse(explained.network, explained.tap)
-    pixels, *labels = explained.images.arguments(explained.indices)
-    low, high = context.checkpoint.metadata.image_range
-    source = context.torch_generator("noise")
-    noise = [torch.randn(pixels.shape, generator=source).to(pixels.device) for _ in range(config.noise_draws)]
-    todo = 3 + len(noise) + len(_SHIFTS)
-    done = 0
-
-    def maps_of(images: Tensor, method: str = config.method, classes: list[Tensor] = labels) -> NDArray[np.float32]:
-        nonlocal done
-        found = attribute(
-            method,
-            response,
-            images,
-            explained.units,
-            image_range=(low, high),
-            labels=classes[0] if classes else None,
-        )
-        done += 1
-        context.progress(f"{who}: attributions (versions of the images)", done, todo)
-        return found.numpy()
-
-    def agreeing(others: NDArray[np.float32], shift: tuple[int, int] = (0, 0)) -> NDArray[np.float64]:
-        return agreement(maps, others, explained.boxes, shift)
-
-    maps = maps_of(pixels)
-    measures = measure_maps([cut(one, box) for one, box in zip(maps, explained.boxes, strict=True)], _TOP_SHARE)
-    noisy = [agreeing(maps_of((pixels + config.noise * (high - low) * one).clamp(low, high))) for one in noise]
-    moved = [agreeing(maps_of(shifted(pixels, *shift)), shift) for shift in _SHIFTS]
-    # The same units on other images: mostly the feature's next strongest, of which each unit's neighbour has one.
-    others = [torch.roll(one, 1, dims=0) for one in (pixels, *labels)]
-    other = agreeing(maps_of(others[0], classes=others[1:]))
-    columns = {
-        "concentration": measures.top_share,
-        "gini": measures.gini,
-        "entropy": measures.entropy,
-        "stability": np.mean(noisy, axis=0),
-        "shift_stability": np.mean(moved, axis=0),
-        "other_image_agreement": other,
-        "stability_margin": np.mean(noisy, axis=0) - other,
-        "gradient_agreement": agreeing(maps_of(pixels, "saliency")),
-    }
-    silent = np.isnan(measures.top_share)
-    return maps, {name: np.where(silent, np.nan, values) for name, values in columns.items()}
 
 
 class GuidedBackprop:
@@ -233,7 +83,7 @@ class GuidedBackprop:
         for who, checkpoint in subjects(context).items():
             with context.stage(f"{who}: BatchNorm statistics"):
                 network = settled_network(context, config, who, checkpoint, [tap])
-            found[who] = attribute_network(context, config, who, network, tap, images)
+            found[who] = attribute_strongest(context, config, who, network, tap, images)
             _check_and_note(context, config, who, tap, found[who])
         metrics = _metrics(context, found)
         with context.stage("figures"):
@@ -287,7 +137,7 @@ def _features_table(config: GuidedBackpropConfig, found: Mapping[str, Attributio
 
     names = {
         "margin": "margin",
-        "concentration": f"in top {100 * _TOP_SHARE:g} % of pixels",
+        "concentration": f"in top {100 * TOP_SHARE:g} % of pixels",
         "gini": "Gini",
         "entropy": "entropy",
         "stability": "kept under noise",
@@ -340,10 +190,9 @@ def _save_features(
     kind = METHODS[config.method].kind
     panels = {}
     for who, one in found.items():
-        kept = one.responses.top.values.shape[1]
         rows = []
         for row, feature in enumerate(config.features):
-            units = range(row * kept, (row + 1) * kept)
+            units = one.units(row)
             indices = one.responses.top.images[feature].tolist()
             crops = [cut(images.shown(i), one.boxes[unit]) for i, unit in zip(indices, units, strict=True)]
             maps = [attribution_picture(cut(one.maps[unit], one.boxes[unit]), kind) for unit in units]
@@ -358,14 +207,14 @@ def _save_features(
         f"For each feature the {config.top} images of the strongest responses, strongest first, cut to what the unit "
         "sees, and below each its attribution, scaled by itself "
         f"({'gray is zero' if kind == 'gradient' else 'orange adds to the response, blue takes from it'}). "
-        f"The strongest {100 * _TOP_SHARE:g} % of the pixels hold {100 * ours:.1f} % of the attribution, with random "
+        f"The strongest {100 * TOP_SHARE:g} % of the pixels hold {100 * ours:.1f} % of the attribution, with random "
         f"weights {100 * theirs:.1f} %.",
     )
 
 
 def _save_bars(context: RunContext, metrics: Mapping[str, Metric]) -> None:
     names = {
-        "concentration": f"in the top {100 * _TOP_SHARE:g} % of pixels",
+        "concentration": f"in the top {100 * TOP_SHARE:g} % of pixels",
         "stability": "kept under noise",
         "shift_stability": "kept under shift",
         "other_image_agreement": "same on another image",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dcgan_analysis_plugins.guided_backprop import GuidedBackprop, measured_features
+from dcgan_analysis_plugins.guided_backprop import GuidedBackprop
 
 from dcgan_analysis.data import Dataset, DatasetSplit
 from dcgan_analysis.errors import AnalysisError, UnknownNameError
@@ -86,9 +86,3 @@ def test_an_unknown_method_or_tap_or_feature_is_refused_in_one_line(run, make_im
         run(GuidedBackprop(), make_images(train=4), tap="conv7")
     with pytest.raises(AnalysisError, match="Tap 'conv6' has features 0 to 15, got 16"):
         run(GuidedBackprop(), make_images(train=4), features=(16,))
-
-
-def test_numbers_rest_on_the_features_shown_and_the_first_others():
-    assert measured_features((5, 1), 4, 8) == (5, 1, 0, 2)
-    assert measured_features((5, 1), 1, 8) == (5, 1)
-    assert measured_features((5, 1), 100, 6) == (5, 1, 0, 2, 3, 4)
