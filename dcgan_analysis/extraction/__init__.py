@@ -6,6 +6,7 @@ from dcgan_analysis.extraction.batchnorm import reestimate, reference_batches
 from dcgan_analysis.extraction.extractor import FeatureExtractor, FeatureSpec, PrecisionError
 from dcgan_analysis.extraction.pooling import pool_to_grid
 from dcgan_analysis.extraction.precision import choose_device
+from dcgan_analysis.extraction.purity import chance_purity, class_purity
 from dcgan_analysis.extraction.responses import TapResponses, TopResponses, collect_responses, stream_responses
 from dcgan_analysis.extraction.taps import capture
 
@@ -16,7 +17,9 @@ __all__ = [
     "TapResponses",
     "TopResponses",
     "capture",
+    "chance_purity",
     "choose_device",
+    "class_purity",
     "collect_responses",
     "pool_to_grid",
     "reestimate",

@@ -18,23 +18,15 @@ Reference: Erhan et al. 2009; the regularisers' sources are in ``dcgan_analysis.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs, Table
 from dcgan_analysis.api.comparison import compared_metrics
-from dcgan_analysis.api.filters import (
-    FilterSettings,
-    check_filters,
-    cut,
-    find_responses,
-    open_images,
-    settled_network,
-    subjects,
-)
+from dcgan_analysis.api.filters import check_filters, cut, find_responses, open_images, settled_network, subjects
+from dcgan_analysis.api.maximised import COMPARED, AscentSettings, maximise_filters
 from dcgan_analysis.api.probing import LEARNED, TWIN
 from dcgan_analysis.errors import AnalysisError
 
@@ -43,133 +35,18 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
-    from torch import nn
 
     from dcgan_analysis.api import Analysis, Cell, Result, RunContext
     from dcgan_analysis.api.filters import ImageStream
-    from dcgan_analysis.attribution import Ascent
-    from dcgan_analysis.extraction import TapResponses
-    from dcgan_analysis.models.receptive import Box
+    from dcgan_analysis.api.maximised import Maximised
 
 __all__ = ["ActivationMaximization", "ActivationMaximizationConfig"]
 
-_COMPARED = 128  # real images whose nearest others tell how far real images lie apart
-_BLOCK = 512  # real images held as floats at once
 
-
-class ActivationMaximizationConfig(FilterSettings):
+class ActivationMaximizationConfig(AscentSettings):
     """Settings; weights are those of penalties beside responses in standard deviations of real ones."""
 
     taps: tuple[str, ...] = Field(default=(), description="layers looked at; empty: all that give features")
-    steps: PositiveInt = Field(default=96, description="steps of gradient ascent")
-    rate: PositiveFloat = Field(default=0.05, description="learning rate of Adam; pixels count from -1 to 1")
-    l2: NonNegativeFloat = Field(default=8.0, description="weight of the mean square distance from gray")
-    tv: NonNegativeFloat = Field(default=2.0, description="weight of the total variation")
-    jitter: NonNegativeInt = Field(
-        default=2, description="pixels of random shift in each step, at most an eighth of the receptive field"
-    )
-    blur: NonNegativeFloat = Field(
-        default=0.5, description="std in pixels of the blur, at most a thirty-second of the receptive field; 0: none"
-    )
-    blur_every: PositiveInt = Field(default=4, description="steps between two blurs")
-    start: NonNegativeFloat = Field(default=0.05, description="std of the noise that the search starts from")
-
-    def ascent(self, field: int, seen: int) -> Ascent:
-        """Return the settings of the search for a unit whose field has ``field`` pixels per side, ``seen`` in all."""
-        from dcgan_analysis.attribution import Ascent
-
-        return Ascent(
-            steps=self.steps,
-            rate=self.rate,
-            l2=self.l2,
-            tv=self.tv,
-            seen=seen,
-            jitter=min(self.jitter, field // 8),
-            blur=min(self.blur, field / 32),
-            blur_every=self.blur_every,
-            start=self.start,
-        )
-
-
-@dataclass(frozen=True)
-class Found:
-    """What was found for one layer of one network, for F filters.
-
-    Attributes:
-        images: Images found, uint8 (F, C, H, W).
-        box: What the maximised units see.
-        reached: Responses to them, the strongest of all positions (F,).
-        responses: Responses to the real images.
-        ratios: Responses reached over the strongest real ones (F,), NaN where those are not positive.
-        distances: Distance to the nearest real image, in units of that between real ones (F,).
-    """
-
-    images: NDArray[np.uint8]
-    box: Box
-    reached: NDArray[np.float64]
-    responses: TapResponses
-    ratios: NDArray[np.float64]
-    distances: NDArray[np.float64]
-
-
-def maximise_layer(
-    context: RunContext,
-    config: ActivationMaximizationConfig,
-    who: str,
-    network: nn.Module,
-    tap: str,
-    responses: TapResponses,
-    images: ImageStream,
-) -> Found:
-    """Search the images of one layer's filters, and compare them with real ones."""
-    import numpy as np
-    import torch
-
-    from dcgan_analysis.attribution import UnitResponse, Units, ascend, relative_distances
-    from dcgan_analysis.extraction import stream_responses
-    from dcgan_analysis.models.receptive import receptive_field
-
-    features = list(config.features)
-    height, width = responses.map_size
-    architecture = context.checkpoint.architecture
-    field = receptive_field(architecture, tap)
-    box = field.box(height // 2, width // 2)
-    strongest = responses.top.images[features, 0]
-    labels = images.arguments(strongest)[1:]
-    stds = torch.from_numpy(responses.sums.std[features]).float()
-
-    def step(done: int) -> None:
-        context.progress(f"{who}: {tap} (steps of the ascent)", done, config.steps)
-
-    found = ascend(
-        UnitResponse(network, tap),
-        Units.of(features, [height // 2 * width + width // 2] * len(features)),
-        architecture.image_shape,
-        config.ascent(min(field.extent), box.height * box.width),
-        context.torch_generator("ascent", tap),
-        image_range=context.checkpoint.metadata.image_range,
-        scales=torch.where(stds > 0, stds, 1.0),
-        labels=labels[0] if labels else None,
-        device=context.device,
-        step=step,
-    )
-    # What is shown and saved is what is measured: bytes.
-    shown = images.prepare.to_bytes(found)
-    seen = next(stream_responses(network, [tap], [(images.prepare(shown).to(context.device), *labels)]))[tap]
-    reached = seen.values[np.arange(len(features)), features].astype(np.float64)
-    highest = responses.top.values[features, 0].astype(np.float64)
-    ratios = np.divide(reached, highest, out=np.full(len(features), np.nan), where=highest > 0)
-    compared = context.rng("compared").permutation(len(images))[:_COMPARED]
-    distances = relative_distances(cut(shown, box), _real_parts(images, box), compared)
-    return Found(shown, box, reached, responses, ratios, distances)
-
-
-def _real_parts(images: ImageStream, box: Box) -> NDArray[np.uint8]:
-    """Return what the maximised units see of every image, as bytes."""
-    import numpy as np
-
-    blocks = (images.split.images[start : start + _BLOCK] for start in range(0, len(images), _BLOCK))
-    return np.concatenate([cut(images.prepare.to_bytes(images.prepare(block)), box) for block in blocks])
 
 
 class ActivationMaximization:
@@ -191,7 +68,7 @@ class ActivationMaximization:
         images = open_images(context, config, config.split, config.images)
         context.use_split(config.split, images.split)
         check_filters(context, taps, config.features, images)
-        found: dict[str, dict[str, Found]] = {}
+        found: dict[str, dict[str, Maximised]] = {}
         for who, checkpoint in subjects(context).items():
             with context.stage(f"{who}: BatchNorm statistics"):
                 network = settled_network(context, config, who, checkpoint, taps)
@@ -199,7 +76,7 @@ class ActivationMaximization:
                 responses = find_responses(context, who, network, taps, images, 1)
             with context.stage(f"{who}: gradient ascent"):
                 found[who] = {
-                    tap: maximise_layer(context, config, who, network, tap, responses[tap], images) for tap in taps
+                    tap: maximise_filters(context, config, who, network, tap, responses[tap], images) for tap in taps
                 }
         metrics = _metrics(context, found)
         with context.stage("figures"):
@@ -215,7 +92,7 @@ class ActivationMaximization:
         )
 
 
-def _metrics(context: RunContext, found: Mapping[str, Mapping[str, Found]]) -> dict[str, Metric]:
+def _metrics(context: RunContext, found: Mapping[str, Mapping[str, Maximised]]) -> dict[str, Metric]:
     import numpy as np
 
     def together(name: str) -> dict[str, NDArray[np.float64]]:
@@ -247,7 +124,7 @@ def _metrics(context: RunContext, found: Mapping[str, Mapping[str, Found]]) -> d
     )
 
 
-def _layers_table(found: Mapping[str, Mapping[str, Found]]) -> Table:
+def _layers_table(found: Mapping[str, Mapping[str, Maximised]]) -> Table:
     import numpy as np
 
     columns = ["layer"]
@@ -267,11 +144,11 @@ def _layers_table(found: Mapping[str, Mapping[str, Found]]) -> Table:
         columns=columns,
         rows=rows,
         note="Distances: root mean square over the pixels that the unit sees, to the nearest of the real images, in "
-        f"units of the mean distance of {_COMPARED} real images to their nearest others.",
+        f"units of the mean distance of {COMPARED} real images to their nearest others.",
     )
 
 
-def _filters_table(config: ActivationMaximizationConfig, found: Mapping[str, Mapping[str, Found]]) -> Table:
+def _filters_table(config: ActivationMaximizationConfig, found: Mapping[str, Mapping[str, Maximised]]) -> Table:
     rows: list[list[Cell]] = []
     for who, layers in found.items():
         for tap, one in layers.items():
@@ -286,7 +163,7 @@ def _known(value: float) -> float | None:
     return float(value) if value == value else None  # NaN differs from itself
 
 
-def _save_arrays(context: RunContext, found: Mapping[str, Mapping[str, Found]]) -> None:
+def _save_arrays(context: RunContext, found: Mapping[str, Mapping[str, Maximised]]) -> None:
     arrays: dict[str, NDArray[Any]] = {}
     for who, layers in found.items():
         for tap, one in layers.items():
@@ -298,7 +175,7 @@ def _save_grid(
     context: RunContext,
     config: ActivationMaximizationConfig,
     images: ImageStream,
-    found: Mapping[str, Mapping[str, Found]],
+    found: Mapping[str, Mapping[str, Maximised]],
 ) -> None:
     from dcgan_analysis import figures
     from dcgan_analysis.models.receptive import receptive_field

@@ -36,7 +36,6 @@ from dcgan_analysis.api.probing import LEARNED, TWIN
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from dcgan_analysis.api import Analysis, Cell, Result, RunContext
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.extraction import TapResponses
     from dcgan_analysis.figures import Tile
 
-__all__ = ["MaxActivations", "MaxActivationsConfig", "class_purity"]
+__all__ = ["MaxActivations", "MaxActivationsConfig"]
 
 # Number -> unit, description.
 _NUMBERS = {
@@ -62,40 +61,10 @@ class MaxActivationsConfig(FilterSettings):
     counted: PositiveInt = Field(default=50, description="strongest images of each filter that purity rests on")
 
 
-def class_purity(images: NDArray[np.int64], labels: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
-    """Return the share of the most frequent class among the strongest images of each filter.
-
-    Args:
-        images: Numbers of the images (F, k).
-        labels: Label of every image (N,).
-        classes: K.
-
-    Returns:
-        Shares (F,), 1/k at least.
-
-    Example:
-        >>> import numpy as np
-        >>> class_purity(np.array([[0, 1, 2], [0, 3, 2]]), np.array([4, 4, 0, 1]), 5).round(2).tolist()
-        [0.67, 0.33]
-    """
-    import numpy as np
-
-    found = labels[images]
-    counts = np.stack([(found == label).sum(axis=1) for label in range(classes)], axis=1)
-    shares: NDArray[np.float64] = counts.max(axis=1) / images.shape[1]
-    return shares
-
-
-def chance_purity(labels: NDArray[np.int64], classes: int, k: int, rng: np.random.Generator) -> float:
-    """Return the mean purity of ``k`` images drawn blindly."""
-    import numpy as np
-
-    draws = np.stack([rng.permutation(len(labels))[:k] for _ in range(200)])
-    return float(class_purity(draws, labels, classes).mean())
-
-
 def filter_numbers(tap: TapResponses, images: ImageStream, config: MaxActivationsConfig) -> dict[str, NDArray[Any]]:
     """Return each number for all filters of a layer (F,)."""
+    from dcgan_analysis.extraction import class_purity
+
     numbers = {}
     labels, classes = images.split.labels, len(images.split.classes)
     if labels is not None and classes > 1:
@@ -165,6 +134,8 @@ def _chance(context: RunContext, config: MaxActivationsConfig, images: ImageStre
     labels, classes = images.split.labels, len(images.split.classes)
     if labels is None or classes < 2:
         return None
+    from dcgan_analysis.extraction import chance_purity
+
     return chance_purity(labels, classes, min(config.counted, len(images)), context.rng("chance"))
 
 

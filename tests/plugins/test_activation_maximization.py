@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dcgan_analysis_plugins.activation_maximization import ActivationMaximization, ActivationMaximizationConfig
+from dcgan_analysis_plugins.activation_maximization import ActivationMaximization
 
 from dcgan_analysis.data import Dataset, DatasetSplit
 from dcgan_analysis.errors import AnalysisError
@@ -62,13 +62,6 @@ def test_a_conditional_discriminator_is_maximised_under_the_label_of_the_stronge
 def test_a_filter_that_a_layer_does_not_have_is_refused(run, make_images):
     with pytest.raises(AnalysisError, match="Tap 'conv2' has features 0 to 3, got 4"):
         run(ActivationMaximization(), make_images(train=6), **(FAST | {"features": (4,)}))
-
-
-def test_jitter_and_blur_shrink_with_the_receptive_field():
-    config = ActivationMaximizationConfig(jitter=2, blur=0.5)
-    small, large = config.ascent(3, 9), config.ascent(29, 529)
-    assert (small.jitter, large.jitter) == (0, 2)
-    assert small.blur < 0.1 < large.blur == 0.5
 
 
 def test_filters_that_respond_to_nothing_are_refused(run, make_images, network):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dcgan_analysis_plugins.max_activations import MaxActivations, chance_purity, class_purity
+from dcgan_analysis_plugins.max_activations import MaxActivations
 
 from dcgan_analysis.data import Dataset, DatasetSplit
 from dcgan_analysis.errors import AnalysisError
@@ -46,12 +46,3 @@ def test_images_without_labels_have_a_margin_and_no_purity(run, make_images):
 def test_a_filter_that_a_layer_does_not_have_is_refused(run, make_images):
     with pytest.raises(AnalysisError, match="Tap 'conv2' has features 0 to 3, got 9"):
         run(MaxActivations(), make_images(train=6), **(FAST | {"features": (9,)}))
-
-
-def test_purity_is_one_for_one_class_and_chance_for_images_drawn_blindly():
-    labels = np.repeat(np.arange(4), 50)
-    images = np.array([[0, 1, 2, 3], [0, 50, 100, 150]])
-    assert class_purity(images, labels, 4).tolist() == [1, 0.25]
-    # All images: every class has a quarter.
-    assert chance_purity(labels, 4, 200, np.random.default_rng(0)) == 0.25
-    assert 0.25 < chance_purity(labels, 4, 8, np.random.default_rng(0)) < 0.6
