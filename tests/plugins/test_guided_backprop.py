@@ -13,7 +13,7 @@ from dcgan_analysis.testing import check_analysis
 FAST = {"features": (0, 3), "top": 2, "measured": 3, "noise_draws": 1}
 
 
-def test_guided_backprop_keeps_the_contract(dcgan_context):
+def test_guided_backprop_keeps_the_contract(dcgan_context, unrendered):
     result = check_analysis(GuidedBackprop(), dcgan_context, FAST | {"features": (2,)})
     assert result.headline == "concentration"
     assert {"twin_concentration", "stability_gain", "shift_stability", "margin_gain"} <= set(result.metrics)

@@ -10,7 +10,7 @@ from dcgan_analysis.testing import check_analysis
 SHORT = {"points": 3, "steps": 3, "walks": 1, "bank": 4}
 
 
-def test_latent_walk_keeps_the_contract_and_shows_an_animation(dcgan_context):
+def test_latent_walk_keeps_the_contract_and_shows_an_animation(dcgan_context, unrendered):
     result = check_analysis(LatentWalk(), dcgan_context, SHORT)
     animation = next(figure for figure in result.figures if figure.name == "animation")
     with Image.open(dcgan_context.output_dir / "first" / "run" / animation.file) as read:

@@ -9,7 +9,7 @@ from dcgan_analysis.data.dataset import Dataset
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.testing import check_analysis
 
-SHORT = {"samples": 24, "copies": 20, "hash_steps": 20}
+SHORT = {"samples": 24, "copies": 20, "hash_steps": 10}
 
 
 def test_memorisation_keeps_the_contract_and_a_random_generator_memorises_nothing(dcgan_context, unrendered):
