@@ -131,7 +131,7 @@ class LatentArithmetic:
             context.save_json("exemplars", shown.document())
             save_arithmetic(context, sampler, shown, config.noise)
             _save_success(context, right)
-        _notes(context, config, picked, sampler.label)
+        _notes(context, config, sampler.label)
         a, b, c = (f"({name})" for name, _ in found.named())
         return context.result(
             self,
@@ -211,9 +211,9 @@ def _pools(found: Candidates) -> Table:
     return Table(name="pools", title="What was asked for", columns=["", "shows", "exemplars to draw from"], rows=rows)
 
 
-def _notes(context: RunContext, config: LatentArithmeticConfig, picked: Exemplars | None, label: int | None) -> None:
-    if config.moved == AUTO and picked is None:
-        context.note("The expression was chosen as the one with the most exemplars; choose: --set moved=, contrast=.")
+def _notes(context: RunContext, config: LatentArithmeticConfig, label: int | None) -> None:
+    if config.moved == AUTO:
+        context.note("What is measured is the expression with the most exemplars; choose: --set moved=, contrast=.")
     if label is not None:
         context.note(f"The generator is conditional: the measure works within class {label}.")
     context.note(
