@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.neighbours import NearestNeighbours, exact
+from dcgan_analysis.neighbours import NearestNeighbours, exact, pairs
 
 
 def brute_force(queries, rows):
@@ -35,7 +35,7 @@ def small_tiles(monkeypatch):
     """Make tiles so small that few queries and rows fill several."""
     monkeypatch.setattr(exact, "_TILE", 16)
     monkeypatch.setattr(exact, "_ROWS", 32)
-    monkeypatch.setattr(exact, "_PAIRS", 8)
+    monkeypatch.setattr(pairs, "_PAIRS", 8)
 
 
 @pytest.mark.parametrize(
