@@ -8,7 +8,7 @@ from torch import nn
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.models.tables import dcgan28_conditional, dcgan32
 from dcgan_analysis.sampling import BLOCK, ElasticSamples, GeneratedSamples, ImageSamples, Remembered, take
-from dcgan_analysis.sampling.elastic import deform
+from dcgan_analysis.sampling.elastic import deform, smooth
 from dcgan_analysis.sampling.generated import faster_copy
 from dcgan_analysis.stores.checkpoint import Checkpoint
 
@@ -117,6 +117,15 @@ def test_a_field_says_where_a_pixel_is_taken_from():
     down = torch.tensor([0.0, 1.0]).view(1, 2, 1, 1).expand(1, 2, 3, 4)
     assert deform(image, down)[0, 0].tolist() == [[4, 5, 6, 7], [8, 9, 10, 11], [0, 0, 0, 0]]
     assert torch.equal(deform(image, torch.zeros(1, 2, 3, 4)), image)
+
+
+@pytest.mark.parametrize(("shape", "sigma"), [((28, 20), 4.0), ((5, 9), 4.0), ((8, 8), 0.7), ((1, 4), 2.0)])
+def test_fields_are_smoothed_as_torchvision_does(shape, sigma):
+    from torchvision.transforms.v2.functional import gaussian_blur
+
+    noise = torch.rand(3, 2, *shape, generator=torch.Generator().manual_seed(0))
+    sides = [2 * min(int(np.ceil(3 * sigma)), length - 1) + 1 for length in reversed(shape)]
+    torch.testing.assert_close(smooth(noise, sigma), gaussian_blur(noise, sides, [sigma, sigma]))
 
 
 def test_first_blocks_are_made_once(sources):
