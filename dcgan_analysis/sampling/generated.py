@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn import functional as F
 
 from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.sampling.folded import faster_copy
 from dcgan_analysis.sampling.source import BLOCK, block_rng
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from dcgan_analysis.stores.checkpoint import Checkpoint
 
-__all__ = ["GeneratedSamples", "faster_copy"]
-
-# Transposed convolutions to so few maps are slow in torch: most of their time goes into moving data.
-_FEW_MAPS = 8
+__all__ = ["GeneratedSamples"]
 
 
 class GeneratedSamples:
@@ -90,43 +84,3 @@ class GeneratedSamples:
     def labels(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the class numbers of samples: k mod K."""
         return indices % self.classes
-
-
-def faster_copy(network: nn.Module) -> nn.Module:
-    """Copy a generator in evaluation mode so that it runs faster and gives the same images up to rounding.
-
-    Weights are laid out channels last, and transposed convolutions to few maps become one product and an addition of
-    overlapping patches.
-    """
-    copied = copy.deepcopy(network).eval()
-    for parent in list(copied.modules()):
-        for name, module in list(parent.named_children()):
-            if isinstance(module, nn.ConvTranspose2d) and _has_few_maps(module):
-                setattr(parent, name, _FewMapsDeconvolution(module))
-    placed: nn.Module = copied.to(memory_format=torch.channels_last)
-    return placed
-
-
-def _has_few_maps(layer: nn.ConvTranspose2d) -> bool:
-    return layer.out_channels <= _FEW_MAPS and layer.groups == 1 and set(layer.dilation) == {1}
-
-
-class _FewMapsDeconvolution(nn.Module):
-    """A transposed convolution as a product with all of its kernels, then the sum of the patches that overlap."""
-
-    def __init__(self, layer: nn.ConvTranspose2d) -> None:
-        super().__init__()
-        self.weight, self.bias = layer.weight, layer.bias  # (C, C', k, k)
-        self._kernel, self._stride = layer.kernel_size, layer.stride
-        self._padding = tuple(int(length) for length in layer.padding)
-        self._output_padding = layer.output_padding
-
-    def forward(self, x: Tensor) -> Tensor:
-        sizes = zip(x.shape[2:], self._stride, self._padding, self._kernel, self._output_padding, strict=True)
-        out = [(size - 1) * stride - 2 * pad + kernel + more for size, stride, pad, kernel, more in sizes]
-        # (N, H W, C) @ (C, C' k k): a view without a copy where channels lie last.
-        patches = x.permute(0, 2, 3, 1).flatten(1, 2) @ self.weight.flatten(1)
-        result = F.fold(
-            patches.transpose(1, 2), (out[0], out[1]), self._kernel, padding=self._padding, stride=self._stride
-        )
-        return result if self.bias is None else result + self.bias[:, None, None]

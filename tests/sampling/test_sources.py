@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.models.tables import dcgan28_conditional, dcgan32
+from dcgan_analysis.models.tables import dcgan28_conditional, dcgan32, dcgan64_4x4, mlp_conditional
 from dcgan_analysis.sampling import BLOCK, ElasticSamples, GeneratedSamples, ImageSamples, Remembered, take
 from dcgan_analysis.sampling.elastic import deform, smooth
-from dcgan_analysis.sampling.generated import faster_copy
+from dcgan_analysis.sampling.folded import faster_copy
 from dcgan_analysis.stores.checkpoint import Checkpoint
 
 CPU = torch.device("cpu")
@@ -58,15 +58,45 @@ def test_samples_are_those_of_the_network_for_their_class_rounded_to_bytes(condi
     assert np.abs(images - expected.numpy()).max() <= 0.501
 
 
-def test_the_faster_copy_gives_the_same_images_and_leaves_the_network_alone():
-    network = Checkpoint.random(dcgan28_conditional(width=12, hidden=8), 3).generator()
-    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+ARCHITECTURES = {
+    "conditional": dcgan28_conditional(width=12, hidden=8),
+    "conditional with scale and shift": dcgan28_conditional(width=4, hidden=8, batchnorm_affine=True),
+    "one class": dcgan28_conditional(width=4, hidden=8, classes=1),
+    "fully connected": mlp_conditional(width=16),
+    "unconditional": dcgan32(width=4, z_size=10),
+    "batch normalisation of maps": dcgan64_4x4(width=2, generator_width=2, z_size=10),
+}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_faster_copy_gives_the_same_images_and_leaves_the_network_alone(name):
+    architecture = ARCHITECTURES[name]
+    network = Checkpoint.random(architecture, 3).generator()
+    source = torch.Generator().manual_seed(1)
+    for key, tensor in network.state_dict().items():
+        if key.endswith(("running_var", "norm.weight", "norm.bias")):
+            tensor.copy_(torch.rand(tensor.shape, generator=source) + 0.5)
+        elif tensor.dim() > 1:  # fresh weights make images that are all alike
+            tensor.mul_(10)
+    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
     copied = faster_copy(network)
-    assert sum(isinstance(module, nn.ConvTranspose2d) for module in copied.modules()) == 1  # that to 12 maps
-    z, labels = torch.rand(5, 100, generator=torch.Generator().manual_seed(0)), torch.arange(5)
+    assert not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in copied.modules())
+    # More images than pass the convolutions at a time.
+    z = torch.rand(52, architecture.z_size, generator=source)
+    labels = torch.arange(52) % architecture.classes if architecture.classes else None
     with torch.no_grad():
-        torch.testing.assert_close(copied(z, labels), network(z, labels), atol=1e-6, rtol=1e-5)
-    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+        images = network(z, labels)
+        torch.testing.assert_close(copied(z, labels), images, atol=1e-5, rtol=1e-5)
+        assert images.std(0).max() > 0.01
+        assert torch.equal(network(z, labels), images)
+    assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
+
+
+def test_a_network_of_other_modules_is_copied_as_it_is():
+    network = nn.Sequential(nn.ConvTranspose2d(3, 12, 5), nn.BatchNorm2d(12)).eval()
+    copied = faster_copy(network)
+    assert [type(module) for module in copied] == [nn.ConvTranspose2d, nn.BatchNorm2d]
+    assert copied is not network
 
 
 @pytest.mark.parametrize("options", [{}, {"bias": False}, {"output_padding": 0}, {"kernel_size": (4, 3)}])
