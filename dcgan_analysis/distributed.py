@@ -14,12 +14,22 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import timedelta
 
     from torch import Tensor
 
-__all__ = ["agreed", "gather_interleaved", "is_leader", "process_group", "rank", "share", "wait_for_all", "world_size"]
+__all__ = [
+    "agreed",
+    "divided",
+    "gather_interleaved",
+    "is_leader",
+    "process_group",
+    "rank",
+    "share",
+    "wait_for_all",
+    "world_size",
+]
 
 T = TypeVar("T")
 
@@ -90,6 +100,27 @@ def is_leader() -> bool:
 def share(work: Sequence[T]) -> Sequence[T]:
     """Return every ``world_size``-th piece of work, this process's own."""
     return work[rank() :: world_size()]
+
+
+def divided(pieces: Sequence[Callable[[], T]]) -> list[T]:
+    """Do pieces of work that do not communicate, each in one process, and return all results in every process.
+
+    Args:
+        pieces: What to do, the same in every process; results must be picklable.
+
+    Example:
+        >>> divided([lambda: 1, lambda: 2])
+        [1, 2]
+    """
+    mine = [piece() for piece in share(pieces)]
+    size = world_size()
+    if size == 1:
+        return mine
+    from torch import distributed
+
+    found: list[list[T]] = [[] for _ in range(size)]
+    distributed.all_gather_object(found, mine)
+    return [found[number % size][number // size] for number in range(len(pieces))]
 
 
 def wait_for_all() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import distributed
 
-from dcgan_analysis.distributed import is_leader, process_group, rank, world_size
+from dcgan_analysis.distributed import divided, is_leader, process_group, rank, world_size
 from dcgan_analysis.training.distributed import ALONE
 from dcgan_analysis.training.distributed import process_group as training_group
 
@@ -58,3 +58,23 @@ def test_a_group_that_stands_is_neither_joined_again_nor_left(tmp_path, monkeypa
         assert (rank(), world_size(), is_leader()) == (0, 1, True)
     finally:
         distributed.destroy_process_group()
+
+
+def test_one_process_does_all_pieces_in_order():
+    done = []
+    assert divided([lambda: done.append(1) or "a", lambda: done.append(2) or "b"]) == ["a", "b"]
+    assert done == [1, 2]
+    assert divided([]) == []
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_each_of_two_processes_does_its_pieces_and_gets_all_results(number, monkeypatch):
+    def all_gather(found, mine):
+        found[:] = [["0", "2"], ["1"]]
+        assert mine == found[number]
+
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "get_rank", lambda: number)
+    monkeypatch.setattr(distributed, "all_gather_object", all_gather)
+    assert divided([lambda: "0", lambda: "1", lambda: "2"]) == ["0", "1", "2"]

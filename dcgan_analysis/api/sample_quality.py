@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dcgan_analysis.api.metrics import accuracy_metric
@@ -23,7 +24,7 @@ def cas_metrics(
 
     The first is the classification accuracy score of Ravuri and Vinyals, "Classification Accuracy Score for
     Conditional Generative Models", NeurIPS 2019, arXiv 1905.10887, with a network small enough for a laptop; the second
-    is its control.
+    is its control. Of several processes two train one each.
 
     Args:
         context: The run: seed and progress.
@@ -37,14 +38,15 @@ def cas_metrics(
     """
     import numpy as np
 
+    from dcgan_analysis.distributed import divided
     from dcgan_analysis.sampling import take, train_classifier
 
     n = min(samples, real.size or samples)
     if not n:
         return {}
     first = np.arange(n)
-    metrics = {}
-    for name, what, images in (("cas_accuracy", "samples", source), ("real_cas_accuracy", "real images", real)):
+
+    def right(images: SampleSource, what: str) -> int:
         predicted = train_classifier(
             take(images, first),
             images.labels(first),
@@ -54,9 +56,14 @@ def cas_metrics(
             progress=context.progress,
             what=f"training on {what}",
         )
-        right = int((predicted == test.labels).sum())
-        metrics[name] = accuracy_metric(right, len(test), f"small network trained on {count(n)} {what}")
-    return metrics
+        return int((predicted == test.labels).sum())
+
+    trained = {"cas_accuracy": (source, "samples"), "real_cas_accuracy": (real, "real images")}
+    found = divided([partial(right, *given) for given in trained.values()])
+    return {
+        name: accuracy_metric(hits, len(test), f"small network trained on {count(n)} {what}")
+        for (name, (_, what)), hits in zip(trained.items(), found, strict=True)
+    }
 
 
 def coverage_metrics(covered: ClassCoverage) -> dict[str, Metric]:

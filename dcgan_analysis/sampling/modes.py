@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from dcgan_analysis.distributed import divided
 from dcgan_analysis.neighbours import coverage
 from dcgan_analysis.sampling.source import take
 
@@ -42,7 +44,7 @@ def class_coverage(
     """Measure coverage in the space of pixels, each class for itself.
 
     The first samples of each class are compared with real images, and with the real images that come before those as
-    control. So for a source that is ``real`` itself both are the same.
+    control. So for a source that is ``real`` itself both are the same. Several processes share the classes out.
 
     Args:
         source: Where samples come from.
@@ -59,14 +61,15 @@ def class_coverage(
     per_class = min(images // classes, int(np.bincount(labels, minlength=classes).min()) // 2)
     if per_class <= k:
         return None
-    found = np.zeros((2, classes), dtype=np.int64)
-    for number in range(classes):
+
+    def covered(number: int) -> tuple[int, int]:
         members = np.flatnonzero(labels == number)[: 2 * per_class]
         control, reference = _rows(real, members[:per_class]), _rows(real, members[per_class:])
         mine = _rows(source, _first(source, number, per_class, classes))
-        for row, others in enumerate((mine, control)):
-            found[row, number] = int(coverage(reference, others, k).sum())
-    return ClassCoverage(per_class, found[0], found[1])
+        return int(coverage(reference, mine, k).sum()), int(coverage(reference, control, k).sum())
+
+    found = np.array(divided([partial(covered, number) for number in range(classes)]), dtype=np.int64)
+    return ClassCoverage(per_class, found[:, 0], found[:, 1])
 
 
 def _first(source: SampleSource, number: int, count: int, classes: int) -> NDArray[np.int64]:

@@ -126,7 +126,7 @@ import sys
 from pathlib import Path
 import numpy as np, torch
 from dcgan_analysis import load_checkpoint
-from dcgan_analysis.distributed import process_group
+from dcgan_analysis.distributed import divided, process_group
 from dcgan_analysis.sampling import GeneratedSamples, nearest_samples, search
 search._ROUND = search._GROUP = 500
 cpu, folder = torch.device("cpu"), Path(sys.argv[1])
@@ -135,7 +135,8 @@ with process_group() as leader:
     queries = np.load(folder / "queries.npy")
     found = nearest_samples(queries, source, (100, 500, 750, 2000), device=cpu, folder=folder, code="1")
     name = "leader" if leader else "other"
-    np.savez(folder / f"{name}.npz", index=found.index, distance=found.distance, resumed=found.resumed)
+    who = divided([lambda number=number: (number, leader) for number in range(3)])
+    np.savez(folder / f"{name}.npz", index=found.index, distance=found.distance, resumed=found.resumed, who=who)
 """
 
 
@@ -157,5 +158,6 @@ def test_two_processes_find_what_one_finds_and_go_on_from_what_one_saved(look, q
     for name in ("leader", "other"):
         with np.load(tmp_path / f"{name}.npz") as found:
             assert found["resumed"] == BLOCK
+            assert found["who"].tolist() == [[0, True], [1, False], [2, True]]
             np.testing.assert_array_equal(found["index"], [index for index, _ in expected])
             np.testing.assert_array_equal(found["distance"], [distance for _, distance in expected])
