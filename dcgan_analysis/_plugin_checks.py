@@ -113,6 +113,30 @@ def check_command(entry: object, owner: str) -> None:
         raise RegistrationError(msg)
 
 
+class _Manager(pluggy.PluginManager):
+    """pluggy's manager, which does not look twice at what is no function.
+
+    pluggy looks every name of a module up as if it might be inherited or computed, imported names too, which takes
+    more time than importing the module. In a module its dictionary tells.
+    """
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
+        return super().parse_hookimpl_opts(plugin, name) if _may_be_hook(plugin, name, "impl") else None
+
+    def parse_hookspec_opts(self, module_or_class: object, name: str) -> pluggy.HookspecOpts | None:
+        return (
+            super().parse_hookspec_opts(module_or_class, name) if _may_be_hook(module_or_class, name, "spec") else None
+        )
+
+
+def _may_be_hook(home: object, name: str, kind: str) -> bool:
+    """Say whether a name may carry pluggy's marker; anything but a module is left to pluggy to tell."""
+    if not inspect.ismodule(home):
+        return True
+    value = vars(home).get(name)
+    return inspect.isfunction(value) and hasattr(value, f"{hookspecs.PROJECT}_{kind}")
+
+
 def build_manager(plugin: object, info: PluginInfo) -> pluggy.PluginManager:
     """Put one plugin into a pluggy manager of its own and check its hooks.
 
@@ -134,7 +158,7 @@ def build_manager(plugin: object, info: PluginInfo) -> pluggy.PluginManager:
             f'like {info.name} = "{plugin.__module__}".'
         )
         raise RegistrationError(msg)
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager = _Manager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     try:
         manager.register(plugin, name=info.name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dcgan_analysis.cli import options
-from dcgan_analysis.cli.console import console, say
+from dcgan_analysis.cli.console import say
 
 if TYPE_CHECKING:
     from dcgan_analysis.plugins import PluginHost
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _KINDS = ("analyses", "datasets", "architectures", "checkpoints", "importers", "presets")
+_WIDEST = 120
 
 
 @click.command()
@@ -31,8 +32,9 @@ def command(kind: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(listing, indent=2))
         return
+    own = {"", *(info.owner for info in host.plugins if info.builtin)}
     for each, rows in listing.items():
-        _print(each, rows)
+        _print(each, rows, own)
     for failed in host.failures:
         say(f"Warning: {failed.error}")
 
@@ -70,21 +72,13 @@ def _presets() -> list[dict[str, str]]:
     return [{"name": name, "summary": load_preset(name).summary, "owner": ""} for name in list_presets()]
 
 
-def _print(kind: str, rows: list[dict[str, str]]) -> None:
-    from rich.table import Table
-
-    table = Table(title=kind.capitalize(), title_justify="left", title_style="bold", box=None, pad_edge=False)
-    table.add_column("name", style="bold", no_wrap=True)
-    table.add_column("summary", overflow="fold")
-    owners = any(row["owner"] for row in rows)
-    if owners:
-        table.add_column("owner", style="dim", overflow="fold")
-    for row in rows:
-        table.add_row(row["name"], row["summary"], *([row["owner"]] if owners else []))
-    out = console()
-    if rows:
-        out.print(table)
-    else:
-        out.print(kind.capitalize(), style="bold")
-        out.print("none")
-    out.print()
+def _print(kind: str, rows: list[dict[str, str]], own: set[str]) -> None:
+    """Print the rows of a kind; the owners in ``own`` go without saying."""
+    out = click.HelpFormatter(max_width=_WIDEST)
+    out.write(click.style(kind.capitalize(), bold=True) + "\n")
+    lines = [
+        (row["name"], row["summary"] if row["owner"] in own else f"{row['summary']} [{row['owner']}]") for row in rows
+    ]
+    with out.indentation():
+        out.write_dl(lines or [("none", "")])
+    click.echo(out.getvalue())

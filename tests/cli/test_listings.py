@@ -38,6 +38,14 @@ def test_checkpoints_are_found_by_folder_with_what_they_say_of_themselves(cli, t
     assert "cannot be read" in found["aa-broken"]
 
 
+def test_only_what_plugins_bring_is_shown_with_its_owner(cli):
+    lines = cli("list").assert_success().out.splitlines()
+    toy = next(line for line in lines if line.startswith("  toy "))
+    assert toy.endswith("Brightness of images [plugin 'toy-plugin']")
+    assert next(line for line in lines if line.startswith("  dcgan32-svhn ")).endswith("SVHN network")
+    assert not [line for line in lines if line != line.rstrip()]
+
+
 def test_summaries_in_brackets_are_shown_as_they_stand(cli, host, make_toy):
     host.analyses.add("odd", make_toy(name="odd", summary="Layers [conv1] and [/bold]"), owner="test")
     assert "Layers [conv1] and [/bold]" in cli("list", "analyses").assert_success().out

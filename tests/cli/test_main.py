@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 
@@ -38,6 +39,20 @@ def test_light_commands_import_nothing_heavy(words, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout
     assert done.stderr.splitlines()[-1] == ""
+
+
+@pytest.mark.parametrize(("words", "unneeded"), [(["--help"], ("rich", "pydantic")), (["list"], ("rich",))], ids=str)
+def test_what_answers_at_once_does_without_packages_that_take_long_to_import(words, unneeded):
+    code = (
+        "import sys\nfrom dcgan_analysis.cli.main import main\n"
+        f"try:\n    main({words!r})\nexcept SystemExit:\n    pass\n"
+        f"sys.exit(' '.join(set(sys.modules) & set({unneeded!r})))\n"
+    )
+    # No stranger's plugin, which may import what it likes.
+    environment = {**os.environ, "DCGAN_ANALYSIS_PLUGINS": ""}
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout != "", done.stderr.strip()) == (True, "")
 
 
 def test_help_names_every_command(cli):
