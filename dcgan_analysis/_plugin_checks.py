@@ -121,20 +121,11 @@ class _Manager(pluggy.PluginManager):
     """
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
-        return super().parse_hookimpl_opts(plugin, name) if _may_be_hook(plugin, name, "impl") else None
-
-    def parse_hookspec_opts(self, module_or_class: object, name: str) -> pluggy.HookspecOpts | None:
-        return (
-            super().parse_hookspec_opts(module_or_class, name) if _may_be_hook(module_or_class, name, "spec") else None
-        )
-
-
-def _may_be_hook(home: object, name: str, kind: str) -> bool:
-    """Say whether a name may carry pluggy's marker; anything but a module is left to pluggy to tell."""
-    if not inspect.ismodule(home):
-        return True
-    value = vars(home).get(name)
-    return inspect.isfunction(value) and hasattr(value, f"{hookspecs.PROJECT}_{kind}")
+        if inspect.ismodule(plugin):
+            value = vars(plugin).get(name)
+            if not (inspect.isfunction(value) and hasattr(value, f"{hookspecs.PROJECT}_impl")):
+                return None
+        return super().parse_hookimpl_opts(plugin, name)
 
 
 def build_manager(plugin: object, info: PluginInfo) -> pluggy.PluginManager:

@@ -157,7 +157,9 @@ def train(
     with process_group(chosen) as (processes, place):
         progress = progress if processes.first else silent
         dataset = load_dataset(config.dataset, data_root=data_root, registry=host.datasets, progress=progress)
-        split, left_out = select_images(config, dataset.split(config.split))
+        # A list of near-duplicates may have been made of all images.
+        known = None if config.leave_out is not None else config.images
+        split, left_out = select_images(config, dataset.some(config.split, known, first=True))
         trainer = Trainer(config, architecture, split, out, place, processes, left_out)
         if resume:
             trainer.resume()

@@ -79,7 +79,7 @@ def _layers(checkpoint: Checkpoint) -> Iterator[str]:
 def missing_in_dataset(analysis: str, needs: Needs, dataset: Dataset | None, limit: int | None = None) -> list[str]:
     """Say what an analysis needs and a dataset does not have.
 
-    Splits are decoded where their labels or sizes matter.
+    Of splits whose labels or sizes matter as many images are decoded as the run will use.
 
     Args:
         analysis: Name of the analysis, for the sentences.
@@ -108,14 +108,16 @@ def missing_in_dataset(analysis: str, needs: Needs, dataset: Dataset | None, lim
             f"the classes: {classes}. Choose a labelled dataset."
         )
     elif needs.labels:
-        bare = [split for split in present if dataset.split(split).labels is None]
+        bare = [split for split in present if dataset.some(split, limit).labels is None]
         if bare:
             found.append(
                 f"{who} needs labels; split '{bare[0]}' of dataset '{dataset.name}' has none. "
                 "Choose a labelled dataset."
             )
     if needs.images:
-        sizes = {split: len(dataset.split(split)) for split in present}
+        # Where fewer are used than needed, that alone is said; of the rest no more is decoded than is used.
+        enough = limit is None or limit >= needs.images
+        sizes = {split: len(dataset.some(split, limit)) for split in present if enough}
         found += [
             f"{who} needs at least {needs.images:,} images of split '{split}'; dataset '{dataset.name}' has {n:,}."
             for split, n in sizes.items()

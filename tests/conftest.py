@@ -72,6 +72,14 @@ class ToyPlugin:
         register(DatasetEntry("toy-images", "Discs and stripes", lambda root, download: make_dataset()))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """What tests decode and extract does not end up in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DCGAN_ANALYSIS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def make_toy():
     """Make the toy analysis; keyword arguments replace its members."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.stores.checkpoint import Checkpoint
     from dcgan_analysis.stores.extraction import Extraction
 
-__all__ = ["RunContext", "cut_split"]
+__all__ = ["RunContext"]
 
 
 @dataclass
@@ -92,7 +92,7 @@ class RunContext(RunFolder):
     def split(self, name: str) -> DatasetSplit:
         """Return a split of the dataset, cut to ``limit`` images evenly spread over it."""
         if name not in self._splits:
-            self._splits[name] = self._taken[name] = cut_split(self.dataset.split(name), self.limit)
+            self._splits[name] = self._taken[name] = self.dataset.some(name, self.limit)
         return self._splits[name]
 
     def use_split(self, name: str, split: DatasetSplit) -> None:
@@ -189,7 +189,7 @@ class RunContext(RunFolder):
         return DatasetRecord(
             name=self._dataset.name,
             classes=self._dataset.classes,
-            image_shape=self._dataset.image_shape,
+            image_shape=next(iter(self._splits.values()), self._dataset).image_shape,
             splits={
                 name: SplitRecord(n=len(split), sha256=split.sha256, source=split.source)
                 for name, split in self._splits.items()
@@ -209,17 +209,6 @@ class RunContext(RunFolder):
             parameters=metadata.parameters,
             training={"data": metadata.data, "epoch": metadata.epoch, "step": metadata.step, **metadata.training},
         )
-
-
-def cut_split(split: DatasetSplit, limit: int | None) -> DatasetSplit:
-    """Return ``limit`` images evenly spread over a split; the split itself if it has no more, or limit is None."""
-    import numpy as np
-
-    if limit is None or limit >= len(split):
-        return split
-    # Evenly spread, for the images may be sorted by class.
-    chosen = np.linspace(0, len(split) - 1, limit).round().astype(np.int64)
-    return split.take(chosen, source=f"{split.source}, {limit} of {len(split)}")
 
 
 def _digits(names: tuple[str, ...]) -> list[int]:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from dcgan_analysis.cli import options
 from dcgan_analysis.cli.console import say
 from dcgan_analysis.cli.progress import progress_bars
-
-if TYPE_CHECKING:
-    from dcgan_analysis.data.dataset import DatasetSplit
 
 __all__ = ["command"]
 
@@ -72,8 +68,8 @@ def command(
         raise click.BadParameter(msg, param_hint="--against")
     with progress_bars() as progress:
         data = load_dataset(dataset, data_root=data_root, registry=default_host().datasets, progress=progress)
-        images = _limited(data.split(split), limit)
-        other = None if against is None else _limited(data.split(against), limit)
+        images = data.some(split, limit, first=True)
+        other = None if against is None else data.some(against, limit, first=True)
         found = find_duplicates(images, against=other, bits=bits, steps=steps, seed=seed, progress=progress)
     document = found.document(data.name, split, against)
     write_text(out, json.dumps(document, indent=2) + "\n")
@@ -90,9 +86,3 @@ def command(
         click.echo(f"{colliding:,} of {n:,} images of {against} are near-duplicates of one in {split}.")
     for path in (out, *galleries):
         click.echo(path)
-
-
-def _limited(images: DatasetSplit, limit: int | None) -> DatasetSplit:
-    if limit is None or limit >= len(images):
-        return images
-    return images.take(range(limit), source=f"{images.source}, first {limit} of {len(images)}")

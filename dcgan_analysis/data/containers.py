@@ -50,6 +50,10 @@ class Container(Protocol):
         """Return the bytes of a file; safe to call from several threads."""
         ...
 
+    def state(self, name: str) -> str:
+        """Return what tells one content of a file from another without reading it."""
+        ...
+
 
 class ZipContainer:
     """A zip, kept open as long as this object lives.
@@ -84,6 +88,11 @@ class ZipContainer:
             )
             raise DatasetError(msg) from error
 
+    def state(self, name: str) -> str:
+        """Return size and CRC-32 of a file, as the zip's directory has them: a copy of the zip has the same."""
+        info = self._zip.NameToInfo[name]
+        return f"{info.file_size} {info.CRC:08x}"
+
 
 class FolderContainer:
     """A folder with any depth of subfolders."""
@@ -107,6 +116,14 @@ class FolderContainer:
         except OSError as error:
             msg = f"'{self.path / name}' cannot be read: {error.strerror}."
             raise DatasetError(msg) from error
+
+    def state(self, name: str) -> str:
+        """Return size and time of last change of a file, in nanoseconds; why there are none where there are none."""
+        try:
+            status = (self.path / name).stat()
+        except OSError as error:
+            return str(error.strerror)
+        return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def open_container(path: Path) -> Container:

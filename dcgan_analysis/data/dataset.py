@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["SPLIT_NAMES", "Dataset", "DatasetSplit", "Progress", "SplitLoader"]
+__all__ = ["SPLIT_NAMES", "Dataset", "DatasetSplit", "PartialLoader", "Progress", "SplitLoader"]
 
 
 SPLIT_NAMES = ("train", "validation", "test", "extra", "unlabeled")
@@ -43,6 +43,7 @@ class DatasetSplit:
         attribute_names: A names, in the order of the columns of ``attributes``.
         extras: Further arrays of length N by name, as ``"yaw"`` in degrees with NaN where unknown.
         known_sha256: Its content hash where that was computed before; None: computed when first asked for.
+        images_sha256: Hash of the array of images alone, where that was computed before.
 
     Raises:
         DatasetError: If images have another type or shape than said here, another array is not of
@@ -65,6 +66,7 @@ class DatasetSplit:
     attribute_names: list[str] = field(default_factory=list)
     extras: dict[str, NDArray[Any]] = field(default_factory=dict)
     known_sha256: str | None = None
+    images_sha256: str | None = None
 
     def __post_init__(self) -> None:
         where = self.source or "a split"
@@ -105,7 +107,7 @@ class DatasetSplit:
         if self.known_sha256 is not None:
             return self.known_sha256
         labels = "none" if self.labels is None else hash_array(self.labels)
-        return hash_parts({"images": hash_array(self.images), "labels": labels})
+        return hash_parts({"images": self.images_sha256 or hash_array(self.images), "labels": labels})
 
     def take(self, indices: ArrayLike, *, source: str | None = None) -> DatasetSplit:
         """Return some of the images as a split of its own.
@@ -138,6 +140,21 @@ class DatasetSplit:
 
 SplitLoader = Callable[[Progress | None], DatasetSplit]
 """Reads one split, reporting its progress where it is given something to report to."""
+
+
+@runtime_checkable
+class PartialLoader(Protocol):
+    """A ``SplitLoader`` that knows how many images there are, and can read some of them alone."""
+
+    def __len__(self) -> int: ...
+
+    def __call__(self, progress: Progress | None) -> DatasetSplit:
+        """Read all."""
+        ...
+
+    def some(self, positions: NDArray[np.int64], source: str, progress: Progress | None) -> DatasetSplit:
+        """Read the images at some positions; ``source`` is added to what the split says of its origin."""
+        ...
 
 
 def _held(split: DatasetSplit, progress: Progress | None) -> DatasetSplit:
@@ -217,15 +234,46 @@ class Dataset:
         Raises:
             DatasetError: If the dataset has no such split, or its images cannot be read.
         """
+        if name not in self._splits:
+            self._splits[name] = self._loader(name)(self.progress)
+        return self._splits[name]
+
+    def some(self, name: str, n: int | None, *, first: bool = False) -> DatasetSplit:
+        """Return n images of a split, and decode no others where the dataset consists of image files.
+
+        Args:
+            name: The split.
+            n: How many; the whole split if it has no more, or if None.
+            first: Whether the first n are taken; otherwise they are evenly spread, for images may be sorted by class.
+
+        Raises:
+            DatasetError: As :meth:`split`.
+
+        Example:
+            >>> from dcgan_analysis.data import load_dataset
+            >>> load_dataset("digits").some("test", 3).source
+            'scikit-learn digits, test, 3 of 500'
+        """
+        loader = self._loader(name)
+        own = loader if isinstance(loader, PartialLoader) else None
+        total = len(own) if own is not None else len(self.split(name)) if n is not None else 0
+        if n is None or n >= total:
+            return self.split(name)
+        positions = np.arange(n) if first else np.linspace(0, total - 1, n).round().astype(np.int64)
+        source = f"first {n} of {total}" if first else f"{n} of {total}"
+        if own is not None:
+            return own.some(positions, source, self.progress)
+        whole = self.split(name)
+        return whole.take(positions, source=f"{whole.source}, {source}")
+
+    def _loader(self, name: str) -> SplitLoader:
         if name not in self._loaders:
             msg = (
                 f"Dataset '{self.name}' has no split '{name}', only: "
                 f"{', '.join(self.split_names)}. Choose one of these, or another dataset."
             )
             raise DatasetError(msg)
-        if name not in self._splits:
-            self._splits[name] = self._loaders[name](self.progress)
-        return self._splits[name]
+        return self._loaders[name]
 
     def __repr__(self) -> str:
         return f"Dataset({self.name!r}, splits={self.split_names}, classes={len(self.classes)})"

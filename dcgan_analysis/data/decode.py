@@ -1,13 +1,12 @@
-"""Encoded image files to one uint8 array, by several threads.
+"""One encoded image to pixels.
 
-Threads help because Pillow lets go of the interpreter while it decodes.
+Several threads may decode at a time: Pillow lets go of the interpreter while it does.
 """
 
 from __future__ import annotations
 
 import io
 import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,16 +15,10 @@ from PIL import Image, UnidentifiedImageError
 from dcgan_analysis.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from numpy.typing import NDArray
 
-    from dcgan_analysis.data.dataset import Progress
+__all__ = ["decode_image", "worker_threads"]
 
-__all__ = ["decode_image", "decode_images", "worker_threads"]
-
-# Images per task: long enough to hide the cost of a task, short enough for a smooth progress bar.
-_CHUNK = 256
 _MOST_THREADS = 16
 _GRAY = frozenset({"1", "L", "LA"})
 _COLOUR = frozenset({"RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr"})
@@ -64,10 +57,7 @@ def decode_image(data: bytes, what: str, *, size: int | None = None) -> tuple[ND
                 rgb = np.asarray(colour if size is None else _centre_square(colour, size))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         # Pillow reports damaged files by any of these, depending on the format.
-        msg = (
-            f"Image {what} cannot be read: {_reason(error)}. Replace or remove the file, or let "
-            "'dcgan-analyze prepare' leave it out."
-        )
+        msg = f"Image {what} cannot be read: {_reason(error)}. Replace or remove the file."
         raise DatasetError(msg) from error
     if rgb is None:
         msg = (
@@ -92,56 +82,3 @@ def _centre_square(image: Image.Image, size: int) -> Image.Image:
 def _reason(error: Exception) -> str:
     # This one's text shows the address of our buffer, which tells the user nothing.
     return "not an image" if isinstance(error, UnidentifiedImageError) else str(error)
-
-
-def decode_images(
-    names: Sequence[str],
-    read: Callable[[str], bytes],
-    *,
-    where: str,
-    progress: Progress | None = None,
-) -> NDArray[np.uint8]:
-    """Decode images of one size in the order of ``names``, whatever the number of threads.
-
-    Args:
-        names: N names, at least one.
-        read: Gives the encoded bytes of a name; called from several threads.
-        where: What holds the images, for messages.
-        progress: Called as ``progress(what, done, total)`` while it runs.
-
-    Returns:
-        uint8 array (N, C, H, W): one channel where every image is gray, otherwise three (gray
-        ones repeated).
-
-    Raises:
-        DatasetError: If an image cannot be read or differs in size from the first; the message
-            names it.
-    """
-    first, _ = decode_image(read(names[0]), f"'{names[0]}' in {where}")
-    _, height, width = first.shape
-    images = np.empty((len(names), 3, height, width), np.uint8)
-    gray = np.empty(len(names), bool)
-
-    def decode_chunk(start: int) -> int:
-        chunk = names[start : start + _CHUNK]
-        for i, name in enumerate(chunk, start):
-            pixels, gray[i] = decode_image(read(name), f"'{name}' in {where}")
-            if pixels.shape != first.shape:
-                msg = (
-                    f"Image '{name}' in {where} is {pixels.shape[1]}x{pixels.shape[2]} (height x "
-                    f"width), but the first one, '{names[0]}', is {height}x{width}. "
-                    "Bring all images to one size first."
-                )
-                raise DatasetError(msg)
-            images[i] = pixels
-        return start + len(chunk)
-
-    with ThreadPoolExecutor(worker_threads()) as pool:
-        try:
-            for done in pool.map(decode_chunk, range(0, len(names), _CHUNK)):
-                if progress is not None:
-                    progress(f"decode {where}", done, len(names))
-        except BaseException:  # Ctrl-C too: what has not begun must not be waited for
-            pool.shutdown(cancel_futures=True)
-            raise
-    return images[:, :1].copy() if gray.all() else images

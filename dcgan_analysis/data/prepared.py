@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.data.dataset import Progress
 
-__all__ = ["FORMAT", "PREPARED", "VERSION", "is_prepared", "load_prepared"]
+__all__ = ["FORMAT", "PREPARED", "SKIPPED", "VERSION", "is_prepared", "load_prepared"]
 
 PREPARED = "metadata.json"
+SKIPPED = "skipped.tsv"
 FORMAT = "dcgan-analysis prepared images"
 VERSION = 1
 
@@ -89,6 +90,7 @@ def _load_split(path: Path, metadata: dict[str, Any], split: str, progress: Prog
         source=f"{path.name}, {split}",
         attribute_names=metadata["attribute_names"],
         known_sha256=record["sha256"],
+        images_sha256=record.get("images_sha256"),
         extras={key: values for key, values in columns.items() if key not in _COLUMNS},
         **{key: columns.get(key) for key in _COLUMNS},
     )

@@ -90,6 +90,16 @@ def data_folder(data_root: Path | None = None) -> Path:
     return Path(named).expanduser()
 
 
+def cache_folder() -> Path:
+    """Return the cache folder: ``DCGAN_ANALYSIS_CACHE``, or the platform's own place for caches."""
+    named = os.environ.get("DCGAN_ANALYSIS_CACHE")
+    if not named:
+        import platformdirs
+
+        return platformdirs.user_cache_path("dcgan-analysis")
+    return Path(named)
+
+
 def _is_path(text: str | Path) -> bool:
     return isinstance(text, Path) or text.endswith(".zip") or bool({"/", os.sep} & set(text))
 

@@ -51,6 +51,7 @@ class ImageStream:
         start: Yields the images from a position on.
         index: Names, labels and columns of a zip or folder; None for the others.
         classes: Class names; empty where there are none, or where they are numbered only.
+        one_split: The split that all images belong to, told apart by their positions alone; empty: names say it.
     """
 
     path: Path
@@ -59,10 +60,11 @@ class ImageStream:
     start: Callable[[int], Iterator[EncodedImage]]
     index: ImageIndex | None = None
     classes: list[str] = field(default_factory=list)
+    one_split: str = ""
 
     def split(self, image: EncodedImage) -> str:
         """Return the split that an image's name says, ``"train"`` where it says none."""
-        return split_of(image.name) or "train"
+        return self.one_split or split_of(image.name) or "train"
 
 
 def open_stream(path: Path) -> ImageStream:

@@ -13,17 +13,16 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
+from dcgan_analysis.data.registry import cache_folder
 from dcgan_analysis.errors import StoreError
 from dcgan_analysis.stores.locking import writer_lock
 from dcgan_analysis.stores.spec import Difference, FeatureKey, opened, read_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from dcgan_analysis.stores.features import FeatureStore
 
@@ -79,11 +78,6 @@ class CacheFolder:
     files: int
     size: int
     last_used: datetime
-
-
-def cache_folder() -> Path:
-    """Return the cache folder: ``DCGAN_ANALYSIS_CACHE``, or the platform's own place for caches."""
-    return Path(os.environ.get("DCGAN_ANALYSIS_CACHE") or platformdirs.user_cache_dir("dcgan-analysis"))
 
 
 def path_for(key: FeatureKey, folder: Path | None = None) -> Path:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcgan_analysis.api.context import cut_split
 from dcgan_analysis.api.result import RESULT_FILE, Metric, Result
 from dcgan_analysis.data.registry import load_dataset
 from dcgan_analysis.errors import AnalysisError, ConfigError, DcganAnalysisError, unknown_name
@@ -228,7 +227,7 @@ class _Bench:
         # What was taken from the dataset, before the analysis divided it.
         taken = result.dataset.taken or {name: split.sha256 for name, split in result.dataset.splits.items()}
         return bool(taken) and all(
-            name in data.split_names and cut_split(data.split(name), result.limit).sha256 == sha256
+            name in data.split_names and data.some(name, result.limit).sha256 == sha256
             for name, sha256 in taken.items()
         )
 

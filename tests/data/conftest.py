@@ -20,6 +20,14 @@ def encode(pixels: np.ndarray, suffix: str = "png") -> bytes:
     return stream.getvalue()
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    """Give each test a cache of its own: what is decoded is decoded in it."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("DCGAN_ANALYSIS_CACHE", str(folder))
+    return folder
+
+
 @pytest.fixture
 def make_zip(tmp_path):
     """Write a zip of lossless images; ``pixels`` maps names to arrays, metadata becomes JSON."""

@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from dcgan_analysis.data import load_images
+from dcgan_analysis.data import load_images, prepared_writer
 from dcgan_analysis.errors import DatasetError
 
 
@@ -95,7 +95,8 @@ def test_all_gray_images_have_one_channel_and_mixed_ones_three(make_zip, picture
     np.testing.assert_array_equal(mixed.split("train").images[0], np.stack([gray] * 3))
 
 
-def test_progress_ends_at_the_number_of_images(make_zip, pictures):
+def test_progress_ends_at_the_number_of_images(make_zip, pictures, monkeypatch):
+    monkeypatch.setattr(prepared_writer, "_BLOCK", 256)
     dataset = load_images(make_zip(pictures(*(f"{i}.png" for i in range(300)), size=(1, 1))))
     steps = []
     dataset.progress = lambda what, done, total: steps.append((what, done, total))
@@ -148,20 +149,29 @@ def test_an_image_of_another_size_is_named(make_zip, pictures):
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "jpg"])
-def test_an_unreadable_image_is_named(make_zip, pictures, suffix):
-    path = make_zip(pictures("1.png"))
+def test_an_unreadable_image_is_left_out_counted_and_listed(make_zip, pictures, suffix, caplog, cache):
+    pixels = pictures("1.png", "3.png")
+    path = make_zip(pixels)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(f"2.{suffix}", b"RIFF\x10\x00\x00\x00WEBPVP8L damaged")
-    with pytest.raises(DatasetError, match=rf"'2\.{suffix}' in birds\.zip cannot be read"):
-        load_images(path).split("train")
+        archive.writestr("dataset.json", json.dumps({"labels": [["1.png", 0], [f"2.{suffix}", 1], ["3.png", 2]]}))
+    train = load_images(path).split("train")
+    assert (train.ids, train.labels.tolist()) == (["1.png", "3.png"], [0, 2])
+    np.testing.assert_array_equal(train.images[1], channels_first(pixels["3.png"]))
+    assert train.source == "birds.zip, 1 unreadable left out"
+    (listed,) = cache.glob("images/*/skipped.tsv")
+    assert listed.read_text().startswith(f"2.{suffix}\tImage '2.{suffix}' in birds.zip cannot be read")
+    assert caplog.messages == [f"birds.zip: 1 of 3 images cannot be read, see {listed}"]
 
 
-def test_sixteen_bit_images_are_refused(make_zip):
-    with pytest.raises(DatasetError, match=r"'1\.png'.* 8 bits per channel are needed"):
+def test_where_no_image_can_be_read_the_reasons_are_listed(make_zip, cache):
+    with pytest.raises(DatasetError, match=r"None of the 1 images .* can be read; '.*skipped\.tsv' says why"):
         load_images(make_zip({"1.png": np.zeros((2, 2), np.uint16)})).split("train")
+    (listed,) = cache.glob("images/*.part/skipped.tsv")
+    assert "8 bits per channel are needed" in listed.read_text()
 
 
-def test_a_damaged_zip_is_named(make_zip, pictures, tmp_path):
+def test_a_damaged_zip_is_named(make_zip, pictures, tmp_path, cache):
     whole = make_zip(pictures("1.png", "2.png")).read_bytes()
     cut = tmp_path / "cut.zip"
     cut.write_bytes(whole[: len(whole) // 2])
@@ -169,8 +179,11 @@ def test_a_damaged_zip_is_named(make_zip, pictures, tmp_path):
         load_images(cut)
     spoiled = tmp_path / "spoiled.zip"
     spoiled.write_bytes(whole[:60] + bytes([whole[60] ^ 255]) + whole[61:])
-    with pytest.raises(DatasetError, match=r"'1\.png' in spoiled\.zip cannot be read: Bad CRC"):
-        load_images(spoiled).split("train")
+    assert load_images(spoiled).split("train").ids == ["2.png"]
+    assert "'1.png' in spoiled.zip cannot be read: Bad CRC" in next(cache.glob("images/*/skipped.tsv")).read_text()
+    # The whole zip has the same directory, and the hash that it always had.
+    (tmp_path / "whole.zip").write_bytes(whole)
+    assert load_images(tmp_path / "whole.zip").split("train").ids == ["1.png", "2.png"]
 
 
 def test_folder_of_splits_and_classes(make_folder, pictures):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_analysis.data import load_dataset, prepare
+from dcgan_analysis.data import load_dataset, prepared_writer
 from dcgan_analysis.data.prepare import prepare_images
 from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.errors import DatasetError
@@ -97,7 +97,7 @@ def test_a_killed_preparation_goes_on_and_ends_as_one_in_one_go(
 ):
     folder = make_folder(pictures(*(f"{kind}/{i}.png" for kind in ("hen", "owl") for i in range(4))))
     (folder / "hen" / "1.png").write_bytes(b"no image")
-    monkeypatch.setattr(prepare, "_BLOCK", 2)
+    monkeypatch.setattr(prepared_writer, "_BLOCK", 2)
     prepare_images(folder, tmp_path / "whole", size=4)
 
     def kill(what, done, total):
