@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-__all__ = ["hash_array", "hash_file", "hash_json", "hash_parts"]
+__all__ = ["hash_array", "hash_array_file", "hash_file", "hash_json", "hash_parts"]
 
 _BLOCK = 1 << 20
 
@@ -41,9 +41,24 @@ def hash_array(array: np.ndarray) -> str:
     return digest.hexdigest()
 
 
+def hash_array_file(path: Path, dtype: str, shape: tuple[int, ...]) -> str:
+    """Return what :func:`hash_array` gives for the array whose bytes a file holds, without mapping it into memory.
+
+    Args:
+        path: The file: the array in C order, nothing else.
+        dtype: As of ``array.dtype.str``: ``"|u1"``.
+        shape: The array's shape.
+    """
+    return _digest_file(path, f"{dtype}{shape}".encode())
+
+
 def hash_file(path: Path) -> str:
     """Hash a file's bytes."""
-    digest = hashlib.sha256()
+    return _digest_file(path, b"")
+
+
+def _digest_file(path: Path, before: bytes) -> str:
+    digest = hashlib.sha256(before)
     with path.open("rb") as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)

@@ -91,7 +91,7 @@ def explain(store: Path) -> None:
 def gc(max_gb: float | None, older_than: float | None) -> None:
     """Remove old stores and abandoned half-written files; never one that a living process writes.
 
-    Outcomes of long computations (trials, dictionaries, searches) are small: they go by --older-than alone.
+    What else is kept (trials, dictionaries, searches, decoded images) goes by --older-than alone.
     """
     from datetime import timedelta
 

@@ -120,7 +120,8 @@ class FolderContainer:
     def state(self, name: str) -> str:
         """Return size and time of last change of a file, in nanoseconds; why there are none where there are none."""
         try:
-            status = (self.path / name).stat()
+            # Not by way of a Path, which takes longer than the system does.
+            status = os.stat(f"{self.path}/{name}")  # noqa: PTH116
         except OSError as error:
             return str(error.strerror)
         return f"{status.st_size} {status.st_mtime_ns}"

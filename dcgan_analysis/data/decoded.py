@@ -37,7 +37,10 @@ if TYPE_CHECKING:
     from dcgan_analysis.data.containers import Container
     from dcgan_analysis.progress import Progress
 
-__all__ = ["DecodedImages", "decode_once"]
+__all__ = ["IMAGES", "DecodedImages", "alone", "decode_once"]
+
+IMAGES = "images"
+"""The folder of the cache that decoded images lie in."""
 
 _log = logging.getLogger(__name__)
 # Grows when the same files give other pixels than before.
@@ -76,7 +79,7 @@ def decode_once(
         DatasetError: If no image can be read, one differs in size from the first, or the cache cannot be written.
     """
     key = _key(container, names)
-    folder = cache_folder() / "images" / key[:16]
+    folder = cache_folder() / IMAGES / key[:16]
     if folder.exists() and _mended(container, names, _opened(folder)):
         shutil.rmtree(folder, ignore_errors=True)
     if not folder.exists():
@@ -126,7 +129,7 @@ def _decode(container: Container, names: Sequence[str], folder: Path, key: str, 
     part = folder.with_name(f"{folder.name}.part")
     try:
         part.mkdir(parents=True, exist_ok=True)
-        with _alone(part):
+        with alone(part):
             if not folder.exists():
                 write_images(stream, folder, plan, what=f"decode {where}", progress=progress)
     except OSError as error:
@@ -138,17 +141,21 @@ def _decode(container: Container, names: Sequence[str], folder: Path, key: str, 
 
 
 @contextmanager
-def _alone(part: Path) -> Iterator[None]:
-    """Let one process write at a time; others wait, and then find it done, or go on where one was killed."""
+def alone(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Let one process write a folder at a time; others wait, and then find it done, or go on where one was killed.
+
+    Raises:
+        BlockingIOError: If another process has it, and ``wait`` is false.
+    """
     if sys.platform == "win32":
         yield
         return
     import fcntl
 
     # The folder itself is locked: it keeps its lock when it is renamed, and the system drops it with the process.
-    descriptor = os.open(part, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(descriptor)

@@ -10,7 +10,7 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
@@ -20,7 +20,7 @@ from dcgan_analysis.data.dataset import DatasetSplit
 from dcgan_analysis.data.decode import decode_image, worker_threads
 from dcgan_analysis.data.prepared import FORMAT, PREPARED, SKIPPED, VERSION
 from dcgan_analysis.errors import DatasetError
-from dcgan_analysis.hashing import hash_array
+from dcgan_analysis.hashing import hash_array_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,6 +36,8 @@ __all__ = ["Plan", "Prepared", "write_images"]
 # What a kill can lose, and what is held in memory: at most so many images, of at most so many bytes.
 _BLOCK = 4096
 _BLOCK_BYTES = 1 << 26
+# Images per task of a thread: to hand over one takes as long as to decode it.
+_TASK = 64
 _JOURNAL = "journal.json"
 # ITU-R BT.601, as in `Preprocessing`.
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -122,7 +124,9 @@ def write_images(
     images = islice(stream.start(journal.position), None if limit is None else limit - journal.position)
     with ThreadPoolExecutor(worker_threads()) as pool:
         while encoded := list(islice(images, block)):
-            decoded = list(pool.map(lambda image: _decode(image, stream.path.name, plan), encoded))
+            parts = [encoded[i : i + _TASK] for i in range(0, len(encoded), _TASK)]
+            done = pool.map(lambda part: [_decode(image, stream.path.name, plan) for image in part], parts)
+            decoded = list(chain.from_iterable(done))
             for each in decoded:
                 if each.pixels is not None and each.pixels.shape[1:] != shape[1:]:
                     raise _another_size(stream, first, shape, each.image.name, each.pixels.shape)
@@ -249,9 +253,10 @@ def _finish(
     }
     for split, n in journal.rows.items():
         np.savez(part / f"{split}.npz", allow_pickle=False, **columns[split])
-        pixels = np.memmap(part / f"{split}.u8", np.uint8, "r", shape=(n, *shape))
-        labels = columns[split].get("labels")
-        held = DatasetSplit(pixels, labels, [""] * n, classes=classes, images_sha256=hash_array(pixels))
+        # Read, not mapped: what is mapped counts as memory that is used.
+        content = hash_array_file(part / f"{split}.u8", "|u1", (n, *shape))
+        blank = np.broadcast_to(np.uint8(0), (n, *shape))
+        held = DatasetSplit(blank, columns[split].get("labels"), [""] * n, classes=classes, images_sha256=content)
         metadata["splits"][split] = {"n": n, "sha256": held.sha256, "images_sha256": held.images_sha256}
         for suffix in ("labels", "positions"):
             (part / f"{split}.{suffix}").unlink()

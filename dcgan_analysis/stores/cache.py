@@ -2,19 +2,22 @@
 
 ``<cache>/features/<first 16 digits of the key's SHA-256>.h5`` are the feature stores. A file's modification time is
 when it was last used; the content of a store never changes. Beside them lie smaller files: outcomes of long
-computations (``stores.outcomes``: dictionaries, trials, and whatever plugins keep), and in ``neighbours/`` those by
-which long searches go on (``sampling.search``).
+computations (``stores.outcomes``: dictionaries, trials, and whatever plugins keep), in ``neighbours/`` those by
+which long searches go on (``sampling.search``), and in ``images/`` a folder for each set of decoded image files
+(``data.decoded``).
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from dcgan_analysis.data.decoded import IMAGES, alone
 from dcgan_analysis.data.registry import cache_folder
 from dcgan_analysis.errors import StoreError
 from dcgan_analysis.stores.locking import writer_lock
@@ -42,6 +45,7 @@ _FEATURES = "features"
 # Named by a hash, or on the way to it (see atomic_path). Nothing else is ever listed or removed: the cache may lie in a
 # folder that holds other things.
 _KEPT = re.compile(r"[0-9a-f]{16}\.(safetensors|npz)|\.[0-9a-f]{16}\.(safetensors|npz)\..+\.part")
+_KEPT_FOLDER = re.compile(rf"{IMAGES}/[0-9a-f]{{16}}(\.part)?")
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class CacheFolder:
 
     Attributes:
         kind: Name of the folder: ``"trials"``.
-        files: How many.
+        files: How many; of decoded images, how many sets.
         size: Bytes on the disk.
         last_used: When one of them was last used, UTC.
     """
@@ -124,7 +128,7 @@ def list_folders(folder: Path | None = None) -> list[CacheFolder]:
     for kind, paths in _kept(folder).items():
         states = [path.stat() for path in paths]
         used = datetime.fromtimestamp(max(state.st_mtime for state in states), UTC)
-        found.append(CacheFolder(kind, len(paths), sum(state.st_size for state in states), used))
+        found.append(CacheFolder(kind, len(paths), sum(map(_size, paths)), used))
     return found
 
 
@@ -200,10 +204,11 @@ def _leftovers(folder: Path) -> Iterator[Path]:
 
 
 def _kept(folder: Path | None) -> dict[str, list[Path]]:
-    """Return the files beside the feature stores, by kind; what is being written as well."""
+    """Return the files, or folders of images, beside the feature stores, by kind; what is being written as well."""
     found: dict[str, list[Path]] = {}
     for path in sorted((cache_folder() if folder is None else folder).glob("*/*")):
-        if path.parent.name != _FEATURES and _KEPT.fullmatch(path.name) and path.is_file():
+        whole = _KEPT_FOLDER.fullmatch(f"{path.parent.name}/{path.name}") and path.is_dir()
+        if whole or (path.parent.name != _FEATURES and _KEPT.fullmatch(path.name) and path.is_file()):
             found.setdefault(path.parent.name, []).append(path)
     return found
 
@@ -212,9 +217,21 @@ def _remove_aged(folder: Path | None, oldest: datetime) -> list[Path]:
     """Remove what lies beside the feature stores and was not used since ``oldest``; return it."""
     kept = [path for paths in _kept(folder).values() for path in paths]
     found = [path for path in kept if path.stat().st_mtime < oldest.timestamp()]
-    for path in found:
+    return [path for path in found if _remove_kept(path)]
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size
+
+
+def _remove_kept(path: Path) -> bool:
+    """Remove a file, or a folder that nobody is writing; return whether it is gone."""
+    if not path.is_dir():
         path.unlink(missing_ok=True)
-    return found
+        return True
+    with suppress(BlockingIOError), alone(path, wait=False):
+        shutil.rmtree(path, ignore_errors=True)
+    return not path.exists()
 
 
 def _remove(path: Path) -> bool:

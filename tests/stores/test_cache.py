@@ -6,6 +6,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from dcgan_analysis.data.decoded import alone
 from dcgan_analysis.errors import StoreError
 from dcgan_analysis.stores.cache import (
     cache_folder,
@@ -178,3 +179,18 @@ def test_finding_an_outcome_makes_it_used(cache):
     assert find_outcome("trials", {"a": 1}) is not None
     assert collect_garbage(older_than=timedelta(days=1)) == []
     assert path.exists()
+
+
+def test_decoded_images_are_listed_and_removed_by_age_but_not_while_they_are_written(cache):
+    old, new, written = (cache / "images" / name for name in ("0" * 16, "1" * 16, "2" * 16 + ".part"))
+    for folder in (old, new, written, cache / "images" / "mine"):
+        folder.mkdir(parents=True)
+        (folder / "train.u8").write_bytes(bytes(10))
+    for folder in (old, written):
+        used(folder, 1000)
+    (found,) = list_folders()
+    assert (found.kind, found.files, found.size) == ("images", 3, 30)
+    with alone(written):
+        assert collect_garbage(older_than=timedelta(days=1)) == [old]
+    assert collect_garbage(older_than=timedelta(days=1)) == [written]
+    assert {path.name for path in (cache / "images").iterdir()} == {"1" * 16, "mine"}
