@@ -25,6 +25,8 @@ from dcgan_analysis.errors import DatasetError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from dcgan_analysis.data.dataset import Progress
 
 __all__ = ["FORMAT", "PREPARED", "SKIPPED", "VERSION", "is_prepared", "load_prepared"]
@@ -84,7 +86,7 @@ def _load_split(path: Path, metadata: dict[str, Any], split: str, progress: Prog
         msg = f"'{file}' has {size:,} bytes, {np.prod(shape):,} were written. Prepare the images again."
         raise DatasetError(msg)
     return DatasetSplit(
-        images=np.memmap(file, np.uint8, "r", shape=shape),
+        images=_mapped(file, shape),
         ids=ids,
         classes=metadata["classes"],
         source=f"{path.name}, {split}",
@@ -94,3 +96,14 @@ def _load_split(path: Path, metadata: dict[str, Any], split: str, progress: Prog
         extras={key: values for key, values in columns.items() if key not in _COLUMNS},
         **{key: columns.get(key) for key in _COLUMNS},
     )
+
+
+def _mapped(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Map a file so that it behaves as an array in memory does: what is written to it stays in this process.
+
+    Torch complains of arrays that cannot be written. A map larger than the memory may be refused; it is read-only then.
+    """
+    try:
+        return np.memmap(file, np.uint8, "c", shape=shape)
+    except OSError:
+        return np.memmap(file, np.uint8, "r", shape=shape)

@@ -7,6 +7,7 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 
 from dcgan_analysis.data import containers, decoded, load_images, prepared_writer
 from dcgan_analysis.errors import DatasetError
@@ -45,6 +46,27 @@ def test_opening_reads_no_image_and_a_second_use_none_again(make, pictures, requ
     assert reads == []
     assert isinstance(again.images, np.memmap)
     np.testing.assert_array_equal(again.images, first)
+
+
+def test_what_is_written_to_decoded_images_stays_in_memory(make_folder, pictures):
+    folder = make_folder(pictures("1.png"))
+    images = load_images(folder).split("train").images
+    before = images.copy()
+    images[:] = 0
+    assert torch.from_numpy(images).sum() == 0
+    np.testing.assert_array_equal(load_images(folder).split("train").images, before)
+
+
+def test_a_map_that_the_system_refuses_is_read_only(make_folder, pictures, monkeypatch):
+    original = np.memmap
+
+    def refused(file, dtype, mode, **more):
+        if mode == "c":
+            raise OSError
+        return original(file, dtype, mode, **more)
+
+    monkeypatch.setattr(np, "memmap", refused)
+    assert not load_images(make_folder(pictures("1.png"))).split("train").images.flags.writeable
 
 
 def test_the_hash_is_that_of_the_same_arrays_in_memory(make_zip, pictures):
