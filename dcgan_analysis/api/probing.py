@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
-from dcgan_analysis.api.classification import tail_size
+from dcgan_analysis.api.classification import save_predictions, tail_size
 from dcgan_analysis.api.config import AnalysisConfig
-from dcgan_analysis.api.few_labels import few_label_study
+from dcgan_analysis.api.few_labels import few_label_study, save_draws
 from dcgan_analysis.api.result import Cell, Table
 from dcgan_analysis.progress import steps
 
@@ -39,6 +39,7 @@ __all__ = [
     "learned_and_twin",
     "note_grid_ends",
     "save_grid_figure",
+    "save_studies",
     "study",
 ]
 
@@ -156,6 +157,17 @@ def study(
         full = probe(train, images.labels, images.held_out, test, settings.C, progress=step)
     few = few_label_study(context, settings.C, who, train, test, images, draws) if draws.per_class else None
     return Study(full, few)
+
+
+def save_studies(context: RunContext, images: LabelledImages, studies: Mapping[str, Study], draws: Draws) -> None:
+    """Save what every test image is taken for, with all labels and with few, for paired comparisons.
+
+    Writes predictions.npz and, where there are few-label probes, draws.npz; comparisons take the first study.
+    """
+    save_predictions(context, images, {who: found.full.predictions for who, found in studies.items()})
+    few = {who: found.few for who, found in studies.items() if found.few is not None}
+    if few:
+        save_draws(context, images, few, draws)
 
 
 def _shown(choice: Choice, measure: str) -> list[float]:

@@ -12,7 +12,8 @@
 
 Consumes a labelled dataset with a training and a test split; no checkpoint. Dictionary and features are kept in the
 cache by content. Features beyond 2 GiB are read block by block: memory does not grow with the number of images.
-Produces ``accuracy``, ``few_label_accuracy``, ``random_accuracy``, ``random_few_label_accuracy``, and predictions.npz.
+Produces ``accuracy``, ``few_label_accuracy``, ``random_accuracy``, ``random_few_label_accuracy``, predictions.npz and
+draws.npz.
 
 Reference: Coates, Lee, Ng, "An Analysis of Single-Layer Networks in Unsupervised Feature Learning", AISTATS 2011; the
 row "1 layer K-means" of arXiv 1511.06434, Table 1. Patches, epochs of K-means, grid of C: this project's choices.
@@ -26,9 +27,17 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs, accuracy_metric, draws_metric
-from dcgan_analysis.api.classification import classes_table, labelled_images, save_class_figures, save_predictions
+from dcgan_analysis.api.classification import classes_table, labelled_images, save_class_figures
 from dcgan_analysis.api.few_labels import make_draws
-from dcgan_analysis.api.probing import ProbeSettings, Study, grid_table, note_grid_ends, save_grid_figure, study
+from dcgan_analysis.api.probing import (
+    ProbeSettings,
+    Study,
+    grid_table,
+    note_grid_ends,
+    save_grid_figure,
+    save_studies,
+    study,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +123,7 @@ class KmeansFeatures:
         choices = {who: found.full for who, found in studies.items()}
         predictions = {who: choice.predictions for who, choice in choices.items()}
         with context.stage("figures"):
-            save_predictions(context, images, predictions)
+            save_studies(context, images, studies, draws)
             _save_centroids(context, dictionary, images)
             save_grid_figure(context, choices)
             save_class_figures(context, images, predictions[KMEANS])

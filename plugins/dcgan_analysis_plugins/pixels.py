@@ -7,8 +7,8 @@
    with few labels per class. C may lie far from the one of network features, so the grid is wide.
 
 Consumes a labelled dataset with a training and a test split; no checkpoint.
-Produces ``accuracy`` (raw), ``whitened_accuracy``, ``few_label_accuracy``, ``whitened_few_label_accuracy``, and
-predictions.npz.
+Produces ``accuracy`` (raw), ``whitened_accuracy``, ``few_label_accuracy``, ``whitened_few_label_accuracy``,
+predictions.npz and draws.npz.
 
 Reference: ZCA of whole images: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009, section 2.
 """
@@ -26,7 +26,6 @@ from dcgan_analysis.api.classification import (
     classes_table,
     labelled_images,
     save_class_figures,
-    save_predictions,
 )
 from dcgan_analysis.api.few_labels import make_draws
 from dcgan_analysis.api.probing import (
@@ -35,6 +34,7 @@ from dcgan_analysis.api.probing import (
     grid_table,
     note_grid_ends,
     save_grid_figure,
+    save_studies,
     study,
 )
 
@@ -145,7 +145,7 @@ class Pixels:
         choices = {who: found.full for who, found in studies.items()}
         predictions = {who: choice.predictions for who, choice in choices.items()}
         with context.stage("figures"):
-            save_predictions(context, images, predictions)
+            save_studies(context, images, studies, draws)
             save_grid_figure(context, choices)
             save_class_figures(context, images, predictions[RAW])
         note_grid_ends(context, choices)

@@ -7,7 +7,7 @@
 3. Reported are mean and spread over the networks, so that a learned figure can be told from a lucky initialisation.
 
 Consumes a checkpoint, for the architecture of its discriminator, and a labelled dataset with a training split.
-Produces ``accuracy``, ``few_label_accuracy``, and predictions.npz with one array for each network.
+Produces ``accuracy``, ``few_label_accuracy``, predictions.npz and draws.npz with one array for each network.
 
 Reference: arXiv 1511.06434 has no such control. That random features can score high is known from Saxe et al.,
 "On Random Weights and Unsupervised Feature Learning", ICML 2011.
@@ -26,7 +26,6 @@ from dcgan_analysis.api.classification import (
     classes_table,
     labelled_images,
     save_class_figures,
-    save_predictions,
 )
 from dcgan_analysis.api.few_labels import make_draws
 from dcgan_analysis.api.probing import (
@@ -37,6 +36,7 @@ from dcgan_analysis.api.probing import (
     grid_table,
     note_grid_ends,
     save_grid_figure,
+    save_studies,
     study,
 )
 
@@ -84,7 +84,7 @@ class RandomFeatures:
         predictions = {who: choice.predictions for who, choice in choices.items()}
         networks = _networks(images, studies)
         with context.stage("figures"):
-            save_predictions(context, images, predictions)
+            save_studies(context, images, studies, draws)
             save_grid_figure(context, choices)
             _save_networks(context, networks)
             save_class_figures(context, images, next(iter(predictions.values())))

@@ -28,9 +28,8 @@ from dcgan_analysis.api.classification import (
     classes_table,
     labelled_images,
     save_class_figures,
-    save_predictions,
 )
-from dcgan_analysis.api.few_labels import make_draws, save_draws
+from dcgan_analysis.api.few_labels import make_draws
 from dcgan_analysis.api.layers import layers_table, probe_layers, save_layers
 from dcgan_analysis.api.probing import (
     LEARNED,
@@ -42,6 +41,7 @@ from dcgan_analysis.api.probing import (
     learned_and_twin,
     note_grid_ends,
     save_grid_figure,
+    save_studies,
     study,
 )
 from dcgan_analysis.api.published import TABLE_1
@@ -100,9 +100,7 @@ class SvmCifar:
         choices = {who: one.full for who, one in studies.items()}
         with context.stage("figures"):
             predictions = {who: choice.predictions for who, choice in choices.items()}
-            save_predictions(context, images, predictions)
-            if draws.per_class:
-                save_draws(context, images, {who: one.few for who, one in studies.items() if one.few}, draws)
+            save_studies(context, images, studies, draws)
             save_grid_figure(context, choices)
             for table in layers:
                 save_layers(context, table)

@@ -13,6 +13,7 @@ from dcgan_analysis.api.probing import (
     extract_features,
     grid_table,
     note_grid_ends,
+    save_studies,
     study,
 )
 
@@ -36,13 +37,20 @@ def test_features_that_say_the_class_are_always_right(dcgan_context, images):
     found = study(dcgan_context, settings, "toy", says[images.labels], says[images.test_labels], images, draws)
     assert images.correct(found.full.predictions) == 30
     assert found.few.accuracies == [1, 1]
+    save_studies(dcgan_context, images, {"toy": found}, draws)
+    for name, shape in (("predictions", (30,)), ("draws", (2, 30))):
+        with np.load(dcgan_context.output_dir / f"{name}.npz") as file:
+            assert (file["toy"] == np.broadcast_to(images.test_labels, shape)).all()
 
 
 def test_without_draws_there_is_no_few_label_probe(dcgan_context, images):
     says = np.eye(3, dtype=np.float32)
     draws = make_draws(images, 0, dcgan_context, choosing=1, tested=1)
     settings = ProbeSettings(C=(1.0,))
-    assert study(dcgan_context, settings, "t", says[images.labels], says[images.test_labels], images, draws).few is None
+    found = study(dcgan_context, settings, "t", says[images.labels], says[images.test_labels], images, draws)
+    assert found.few is None
+    save_studies(dcgan_context, images, {"t": found}, draws)
+    assert [path.name for path in dcgan_context.output_dir.glob("*.npz")] == ["predictions.npz"]
 
 
 def test_features_follow_the_settings(dcgan_context, images):
