@@ -24,9 +24,10 @@ def command(runs: tuple[Path, ...], as_json: bool) -> None:
     """
     from dcgan_analysis.api.result import Result
     from dcgan_analysis.report import comparison_table, paired_table, print_table
+    from dcgan_analysis.report.compare import run_names
 
     results = [Result.load(run) for run in runs]
-    table = comparison_table(results)
+    table = comparison_table(results, run_names(runs))
     paired = paired_table(results, table.columns[1:])
     if as_json:
         click.echo(json.dumps({**table.model_dump(mode="json"), "paired": paired.model_dump(mode="json")}, indent=2))

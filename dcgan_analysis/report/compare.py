@@ -11,10 +11,27 @@ from dcgan_analysis.report.format import metric_text, setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from dcgan_analysis.api.result import Result
 
-__all__ = ["comparison_table"]
+__all__ = ["comparison_table", "run_names"]
+
+
+def run_names(folders: Sequence[Path]) -> list[str] | None:
+    """Name runs by the ends of their paths, as much of each as tells all apart; None if one is given twice.
+
+    Example:
+        >>> from pathlib import Path
+        >>> run_names([Path("runs/a"), Path("runs/b")]), run_names([Path("x/seed-0"), Path("y/seed-0")])
+        (['a', 'b'], ['x/seed-0', 'y/seed-0'])
+    """
+    parts = [folder.absolute().parts for folder in folders]
+    for length in range(1, max(map(len, parts), default=0) + 1):
+        names = ["/".join(part[-length:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    return None
 
 
 def comparison_table(results: Sequence[Result], names: Sequence[str] | None = None) -> Table:

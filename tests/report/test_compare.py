@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from dcgan_analysis.api.result import Metric
 from dcgan_analysis.errors import ConfigError
 from dcgan_analysis.report import comparison_table
+from dcgan_analysis.report.compare import run_names
 
 
 def test_differing_settings_are_named_and_equal_ones_are_not(make_result):
@@ -53,3 +56,9 @@ def test_a_comparison_needs_two_runs_with_distinct_names(make_result):
         comparison_table([make_result()])
     with pytest.raises(ConfigError, match="distinct names"):
         comparison_table([make_result(), make_result()], ["a", "a"])
+
+
+def test_runs_are_called_by_as_much_of_their_folders_as_tells_them_apart():
+    assert run_names([Path("runs/pixels"), Path("other/svm")]) == ["pixels", "svm"]
+    assert run_names([Path("a/x/run"), Path("b/x/run"), Path("b/y/run")]) == ["a/x/run", "b/x/run", "b/y/run"]
+    assert run_names([Path("a"), Path("a")]) is None
