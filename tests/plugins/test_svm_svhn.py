@@ -19,7 +19,7 @@ def test_svm_svhn_keeps_the_contract(dcgan_context):
     assert result.headline == "test_error"
     assert not any(metric.higher_is_better for metric in result.metrics.values())
     assert [result.metrics[name].n for name in ("test_error", "validation_error")] == [3, 2]
-    assert all(" 10 labels per class" in metric.description for metric in result.metrics.values())
+    assert all(" 4 labels per class" in metric.description for metric in result.metrics.values())
 
 
 def test_the_test_error_is_that_of_the_saved_predictions(run, make_images, saved):
