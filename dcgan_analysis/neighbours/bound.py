@@ -32,6 +32,8 @@ _DIRECTIONS = 62
 _SAMPLE = 1000
 # Least values are looked at in groups of so many rows: one pass at the speed of memory, then 1/20 to compare.
 _GROUP = 20
+# Rows that are held in float64 at a time.
+_ROWS = 2000
 _UNIT, _UNIT64 = 2.0**-24, 2.0**-53
 # Room for the rounding of the bound itself, and for products too small for float32.
 _SLACK, _TINY = 1.01, 2.0**-100
@@ -117,6 +119,6 @@ class ProjectionBound:
 
     def _points(self, rows: Rows) -> Tensor:
         """Return (n, k + 1) float32: coordinates and length of the residual."""
-        inside = rows.values.double() @ self._basis
+        inside = torch.cat([part.double() @ self._basis for part in torch.split(rows.values, _ROWS)])
         residual = (rows.norms - inside.square().sum(1)).clamp_(min=0).sqrt_()
         return torch.cat([inside, residual[:, None]], 1).float()

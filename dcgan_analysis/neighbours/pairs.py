@@ -13,6 +13,8 @@ __all__ = ["Rows", "nearest_of_pairs"]
 
 # Pairs gathered at a time: few enough to stay in the cache.
 _PAIRS = 512
+# Rows that are held in float64 at a time.
+_ROWS = 2000
 
 
 class Rows:
@@ -31,8 +33,7 @@ class Rows:
 
     def __init__(self, values: Tensor, *, whole: bool) -> None:
         self.values, self.whole = values, whole
-        squares = values.square().sum(1) if whole else values.double().square_().sum(1)
-        self.norms = squares.double()
+        self.norms = torch.cat([_squares(part, whole=whole) for part in torch.split(values, _ROWS)])
         self.longest = float(self.norms.max().sqrt())
 
 
@@ -57,6 +58,10 @@ def nearest_of_pairs(queries: Rows, rows: Rows, query: Tensor, row: Tensor) -> t
     hit = measured == least[position]
     first.scatter_reduce_(0, position[hit], row[hit], "amin")
     return asked, least, first
+
+
+def _squares(values: Tensor, *, whole: bool) -> Tensor:
+    return values.square().sum(1).double() if whole else values.double().square_().sum(1)
 
 
 def _distances(queries: Rows, rows: Rows, query: Tensor, row: Tensor) -> Tensor:
