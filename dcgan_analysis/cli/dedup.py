@@ -30,6 +30,15 @@ __all__ = ["command"]
     "that are none; 0 as in the paper.",
 )
 @click.option(
+    "--moves",
+    type=click.IntRange(min=0, max=8),
+    metavar="PIXELS",
+    default=0,
+    show_default=True,
+    help="Compare images also moved by up to so many pixels, which finds shifted and cropped copies, in "
+    "(2 PIXELS + 1)^2 times the time; 0 as in the paper.",
+)
+@click.option(
     "--steps", type=click.IntRange(min=1), default=600, show_default=True, help="Minibatches the hash is learned from."
 )
 @options.limit_option
@@ -42,6 +51,7 @@ def command(
     split: str,
     against: str | None,
     bits: int,
+    moves: int,
     steps: int,
     limit: int | None,
     seed: int,
@@ -70,7 +80,9 @@ def command(
         data = load_dataset(dataset, data_root=data_root, registry=default_host().datasets, progress=progress)
         images = data.some(split, limit, first=True)
         other = None if against is None else data.some(against, limit, first=True)
-        found = find_duplicates(images, against=other, bits=bits, steps=steps, seed=seed, progress=progress)
+        found = find_duplicates(
+            images, against=other, bits=bits, moves=moves, steps=steps, seed=seed, progress=progress
+        )
     document = found.document(data.name, split, against)
     write_text(out, json.dumps(document, indent=2) + "\n")
     galleries = write_galleries(found, out)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from dcgan_analysis.data.near_duplicates import nearest_hashes
+from dcgan_analysis.data.near_duplicates import move, moves_within, nearest_hashes
 from dcgan_analysis.statistics import wilson_interval
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ def _cropped(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _shifted(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Move the picture down and right by a thirty-second, the edge repeated."""
     height, width = images.shape[2:]
-    down, right = max(1, height // 32), max(1, width // 32)
-    return np.pad(images, ((0, 0), (0, 0), (down, 0), (right, 0)), mode="edge")[:, :, :height, :width]
+    return move(images, max(1, height // 32), max(1, width // 32))
 
 
 def _brightened(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -70,6 +69,7 @@ def measure_hash(
     hashed: SemanticHash,
     bits: int,
     rng: np.random.Generator,
+    moves: int = 0,
 ) -> dict[str, dict[str, float]]:
     """Measure a hash on near-duplicates made on purpose, and on images that are none.
 
@@ -79,6 +79,7 @@ def measure_hash(
         hashed: The hash.
         bits: In how many bits hashes may differ.
         rng: Chooses the images.
+        moves: By how many pixels copies and mirror images are moved to be compared with ``hashes``.
 
     Returns:
         Recall for each kind of copy: the copy's hash is near the original's. Precision: of all copies' hits, how many
@@ -89,17 +90,24 @@ def measure_hash(
     chosen = rng.permutation(len(images))[:_MEASURED]
     originals, own = images[chosen], hashes[chosen]
     found, hits, wrong = {}, 0, 0
+    moved = moves_within(moves)
+
+    def strangers(codes: NDArray[np.uint8]) -> int:
+        distances, _ = nearest_hashes(codes.reshape(-1, codes.shape[-1]), hashes, exclude=np.tile(chosen, len(codes)))
+        return int((distances.reshape(len(codes), -1).min(axis=0) <= bits).sum())
+
     for name, change in PERTURBATIONS.items():
-        copies = hashed(change(originals))
-        right = np.unpackbits(own ^ copies, axis=1).sum(axis=1) <= bits
+        changed = change(originals)
+        copies = np.stack([hashed(changed, moved=by) for by in moved])
+        right = np.unpackbits(own ^ copies, axis=2).sum(axis=2).min(axis=0) <= bits
         found[f"recall, {name}"] = _share(int(right.sum()), len(chosen))
         hits += int(right.sum())
-        wrong += int((nearest_hashes(copies, hashes, exclude=chosen)[0] <= bits).sum())
+        wrong += strangers(copies)
     if hits + wrong:
         found["precision, all copies"] = _share(hits, hits + wrong)
-    mirrored = hashed(np.ascontiguousarray(originals[..., ::-1]))
-    distances, _ = nearest_hashes(mirrored, hashes, exclude=chosen)
-    found["false positives, mirrored"] = _share(int((distances <= bits).sum()), len(chosen))
+    mirrored = np.ascontiguousarray(originals[..., ::-1])
+    false = strangers(np.stack([hashed(mirrored, moved=by) for by in moved]))
+    found["false positives, mirrored"] = _share(false, len(chosen))
     return found
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dcgan_analysis.data.copies import measure_hash
-from dcgan_analysis.data.hash_groups import near_groups, near_matches
-from dcgan_analysis.data.near_duplicates import learn_hash
+from dcgan_analysis.data.hash_groups import moved_groups, near_groups, near_matches
+from dcgan_analysis.data.near_duplicates import learn_hash, moves_within
 from dcgan_analysis.errors import DatasetError
 from dcgan_analysis.hashing import hash_file
 from dcgan_analysis.progress import Progress, silent
@@ -105,6 +105,7 @@ def find_duplicates(
     *,
     against: DatasetSplit | None = None,
     bits: int = 0,
+    moves: int = 0,
     steps: int = 600,
     seed: int = 0,
     progress: Progress = silent,
@@ -115,6 +116,8 @@ def find_duplicates(
         split: The images.
         against: Other images, of which those are found that are near-duplicates of one in ``split``.
         bits: In how many of 128 bits the hashes of near-duplicates may differ; 0 as in the paper.
+        moves: Images are also compared moved by up to so many pixels, in (2 moves + 1)^2 times the time; 0 as in
+            the paper.
         steps: Minibatches that the hash is learned from.
         seed: Of the hash and of the measurement.
         progress: Told how it goes.
@@ -124,12 +127,32 @@ def find_duplicates(
     """
     hashed = learn_hash(split.images, seed=seed, steps=steps, progress=progress)
     hashes = hashed(split.images, progress)
-    groups = near_groups(hashes, bits, progress)
-    measured = measure_hash(split.images, hashes, hashed, bits, np.random.default_rng(seed))
+    moved = moves_within(moves)[1:]
+    if moved:
+        others = (hashed(split.images, progress, moved=by) for by in moved)
+        groups = moved_groups(hashes, others, bits, progress)
+    else:
+        groups = near_groups(hashes, bits, progress)
+    measured = measure_hash(split.images, hashes, hashed, bits, np.random.default_rng(seed), moves)
     leakage = None
     if against is not None:
-        leakage = Leakage(against, *near_matches(hashed(against.images, progress), hashes, bits, progress))
-    return Duplicates(groups, bits, measured, split, hashes, {"steps": steps, "seed": seed}, leakage)
+        found = [
+            near_matches(hashed(against.images, progress, moved=by), hashes, bits, progress)
+            for by in moves_within(moves)
+        ]
+        leakage = Leakage(against, *_nearest(found))
+    settings = {"steps": steps, "seed": seed, "moves": moves}
+    return Duplicates(groups, bits, measured, split, hashes, settings, leakage)
+
+
+def _nearest(
+    found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return for each position of several matches the one with the fewest bits; of equals the first."""
+    positions, of, bits = (np.concatenate(column) for column in zip(*found, strict=True))
+    order = np.lexsort([bits, positions])  # stable
+    _, first = np.unique(positions[order], return_index=True)
+    return positions[order][first], of[order][first], bits[order][first]
 
 
 @dataclass(frozen=True)

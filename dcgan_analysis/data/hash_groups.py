@@ -18,11 +18,11 @@ import numpy as np
 from dcgan_analysis.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-__all__ = ["equal_groups", "near_groups", "near_matches", "near_pairs"]
+__all__ = ["equal_groups", "moved_groups", "near_groups", "near_matches", "near_pairs"]
 
 # How many bands a sorting may take.
 _TAKEN = (1, 2, 3)
@@ -81,6 +81,34 @@ def near_groups(hashes: NDArray[np.uint8], bits: int, progress: Progress = silen
     to_first = np.empty(len(hashes), np.int64)
     to_first[distinct] = distinct[leader[labels]]
     return _groups(to_first[first])
+
+
+def moved_groups(
+    hashes: NDArray[np.uint8], moved: Iterable[NDArray[np.uint8]], bits: int, progress: Progress = silent
+) -> list[NDArray[np.int64]]:
+    """Return the groups of images connected by hashes, of which one may be that of a moved image.
+
+    Args:
+        hashes: uint8 (N, B).
+        moved: The same for the images moved, once for each move; asked for one after another.
+        bits: How many bits may differ.
+        progress: Told of sortings done.
+
+    Returns:
+        As :func:`equal_groups`.
+
+    Example:
+        >>> hashes = np.array([[0], [15], [255]], np.uint8)
+        >>> [group.tolist() for group in moved_groups(hashes, [np.array([[7], [255], [63]], np.uint8)], 0)]
+        [[1, 2]]
+    """
+    n = len(hashes)
+    labels = np.arange(n)
+    for other in moved:
+        groups = near_groups(np.concatenate([hashes, other]), bits, progress)
+        labels = _joined(labels, [np.stack([np.full(len(group) - 1, group[0]), group[1:]]) % n for group in groups])
+    _, leader = np.unique(labels, return_index=True)
+    return _groups(leader[labels].astype(np.int64))
 
 
 def near_matches(

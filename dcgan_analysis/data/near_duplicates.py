@@ -5,7 +5,8 @@ code of an image, each unit on or off, is its hash of 128 bits; images of equal 
 removed about 275,000 of just over 3 million bedrooms.
 
 Beyond the paper: each image is first brought to mean 0 and variance 1, so that a copy that is only brighter or of more
-contrast has the same hash; and hashes that differ in a few bits can be grouped as well, which finds shifted copies.
+contrast has the same hash; hashes that differ in a few bits can be grouped as well; and images can be compared moved
+by a few pixels, which finds shifted and cropped copies.
 How hashes are grouped: ``hash_groups``.
 """
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-__all__ = ["CODE_BITS", "SemanticHash", "learn_hash", "nearest_hashes"]
+__all__ = ["CODE_BITS", "SemanticHash", "learn_hash", "move", "moves_within", "nearest_hashes"]
 
 CODE_BITS = 128
 _SIDE, _CHANNELS = 32, 3
@@ -49,12 +50,15 @@ class SemanticHash:
     weight: Tensor
     bias: Tensor
 
-    def __call__(self, images: NDArray[np.uint8], progress: Progress = silent) -> NDArray[np.uint8]:
+    def __call__(
+        self, images: NDArray[np.uint8], progress: Progress = silent, *, moved: tuple[int, int] = (0, 0)
+    ) -> NDArray[np.uint8]:
         """Hash images.
 
         Args:
             images: uint8 (N, C, H, W) of any size, C of 1 or 3.
             progress: Told of images done.
+            moved: Pixels down and to the right by which images are moved before, see :func:`move`.
 
         Returns:
             uint8 (N, 16), 128 bits an image.
@@ -64,10 +68,36 @@ class SemanticHash:
         codes = [np.empty((0, CODE_BITS // 8), np.uint8)]
         with torch.inference_mode():
             for start in range(0, len(images), _BLOCK):
-                rows = _pixels(images[start : start + _BLOCK]) - self.mean
+                rows = _pixels(move(images[start : start + _BLOCK], *moved)) - self.mean
                 codes.append(np.packbits((torch.addmm(self.bias, rows, self.weight.T) > 0).numpy(), axis=1))
                 progress("semantic hash (images)", min(start + _BLOCK, len(images)), len(images))
         return np.concatenate(codes)
+
+
+def move(images: NDArray[np.uint8], down: int, right: int) -> NDArray[np.uint8]:
+    """Move images (N, C, H, W) by some pixels, the edge repeated.
+
+    Example:
+        >>> move(np.array([[[[1, 2, 3]]]], np.uint8), 0, 1).ravel().tolist()
+        [1, 1, 2]
+    """
+    if not down and not right:
+        return images
+    height, width = images.shape[2:]
+    rows = np.clip(np.arange(height) - down, 0, height - 1)
+    columns = np.clip(np.arange(width) - right, 0, width - 1)
+    return images[:, :, rows[:, None], columns]
+
+
+def moves_within(pixels: int) -> list[tuple[int, int]]:
+    """Return all moves by at most so many pixels down or up, right or left; the first is none.
+
+    Example:
+        >>> len(moves_within(0)), len(moves_within(1)), moves_within(1)[0]
+        (1, 9, (0, 0))
+    """
+    steps = sorted(range(-pixels, pixels + 1), key=abs)
+    return [(down, right) for down in steps for right in steps]
 
 
 def _pixels(images: NDArray[np.uint8]) -> Tensor:

@@ -8,7 +8,7 @@ from dcgan_analysis.data.copies import PERTURBATIONS
 from dcgan_analysis.data.dataset import DatasetSplit
 from dcgan_analysis.data.deduplication import find_duplicates, read_duplicates
 from dcgan_analysis.data.hash_groups import equal_groups
-from dcgan_analysis.data.near_duplicates import learn_hash, nearest_hashes
+from dcgan_analysis.data.near_duplicates import learn_hash, move, moves_within, nearest_hashes
 from dcgan_analysis.errors import DatasetError
 
 
@@ -96,6 +96,37 @@ def test_images_of_another_split_are_found_that_are_in_the_first(photos):
     assert (against["split"], against["images"], against["sha256"]) == ("test", 22, test.sha256)
     assert [(one["id"], one["of"]) for one in against["collisions"]] == [("test 20", "train 7"), ("test 21", "train 3")]
     assert against["collisions"][1]["bits"] == 0
+
+
+def test_moved_copies_are_found_where_images_are_compared_moved(photos):
+    ids = [f"{i:02d}" for i in range(88)]
+    images = np.concatenate([photos, move(photos[:4], 2, -1), move(photos[4:8], -1, 2)])
+    split = DatasetSplit(images, None, ids)
+    plain = find_duplicates(split, steps=25)
+    found = find_duplicates(split, moves=2, steps=25)
+    assert sorted(found.leave_out) == ids[80:]
+    assert len(plain.leave_out) < 8
+    assert found.settings["moves"] == 2
+    assert found.measured["recall, shifted"]["value"] > plain.measured["recall, shifted"]["value"]
+    assert found.measured["recall, re-encoded"]["value"] >= plain.measured["recall, re-encoded"]["value"]
+
+
+def test_each_image_of_another_split_is_found_once_by_its_nearest_move(photos):
+    train = DatasetSplit(photos[:40], None, [f"{i}" for i in range(40)])
+    other = DatasetSplit(
+        np.concatenate([photos[60:], move(photos[3:5], 1, 1), photos[7:8]]), None, list("abcdefghijklmnopqrstuvw")
+    )
+    found = find_duplicates(train, against=other, moves=1, steps=25).leakage
+    assert found.positions.tolist() == [20, 21, 22]
+    assert found.of.tolist() == [3, 4, 7]
+    assert found.bits[2] == 0
+
+
+def test_moving_repeats_the_edge():
+    image = np.arange(6, dtype=np.uint8).reshape(1, 1, 2, 3)
+    assert move(image, 0, 0) is image
+    assert move(image, 1, -1)[0, 0].tolist() == [[1, 2, 2], [1, 2, 2]]
+    assert sorted(moves_within(1)) == [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
 
 
 @pytest.mark.parametrize(
