@@ -48,6 +48,17 @@ def test_one_image_again_and_again_is_warned_of_with_its_evidence(real):
     assert warning.startswith("Mode collapse: 16 samples lie 0.00 times as far apart as real images")
 
 
+def test_a_few_kinds_of_samples_that_differ_in_a_few_pixels_are_warned_of(real, noise):
+    # As of a conditional network that knew two or three pictures of each class: 0.2 of the real distance.
+    kinds = real[:4].repeat_interleave(8, 0)
+    nearly = kinds + 0.2 * (torch.rand(kinds.shape, generator=noise) * 2 - 1)
+
+    reading = Monitors(real).read(1000, FAIR, nearly, {})
+
+    assert 0.1 < reading.numbers["nearest_sample"] < 0.3
+    assert [warning.split(":")[0] for warning in reading.warnings] == ["Mode collapse"]
+
+
 def test_copies_of_several_images_are_warned_of_though_they_are_far_apart(real):
     copies = real[:4].repeat_interleave(8, 0)
 
