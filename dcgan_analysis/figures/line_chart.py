@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
 
 __all__ = ["Series", "cumulative", "curve"]
 
@@ -73,9 +75,11 @@ def curve(
         axes = figure.add_subplot()
         if log_x:
             axes.set_xscale("log")
+        labels = []
         for position, (name, line) in enumerate(series.items()):
             _check(name, line)
-            _draw_line(axes, name, line, PALETTE[position % len(PALETTE)], x_label, fractions=fractions)
+            label = _draw_line(axes, name, line, PALETTE[position % len(PALETTE)], x_label, fractions=fractions)
+            labels += [] if label is None else [label]
         for name, value in (published or {}).items():
             axes.axhline(value, color=PUBLISHED, linewidth=1.2, linestyle=(0, (4, 3)), label=name)
         _dress(axes, series, log_x=log_x, fractions=fractions)
@@ -83,6 +87,8 @@ def curve(
         entries = len(series) + len(published or {})
         if entries > 1:
             figure.legend(loc="outside upper left", ncols=min(entries, 4), handlelength=1.6)
+        if len(labels) > 1:
+            _part_labels(figure, labels)
     return figure
 
 
@@ -112,7 +118,8 @@ def _check(name: str, line: Series) -> None:
         raise AnalysisError(msg)
 
 
-def _draw_line(axes: Axes, name: str, line: Series, colour: str, x_label: str, *, fractions: bool) -> None:
+def _draw_line(axes: Axes, name: str, line: Series, colour: str, x_label: str, *, fractions: bool) -> Annotation | None:
+    """Draw a line; return the label of its chosen setting, if it has one."""
     order = np.argsort(line.x)
     x, y = np.asarray(line.x)[order], np.asarray(line.y)[order]
     if line.low is not None and line.high is not None:
@@ -120,7 +127,7 @@ def _draw_line(axes: Axes, name: str, line: Series, colour: str, x_label: str, *
         axes.fill_between(x, low, high, color=colour, alpha=0.14, linewidth=0)
     axes.plot(x, y, color=colour, linestyle="-" if line.line else "none", marker="o", markersize=3.6, label=name)
     if line.chosen is None:
-        return
+        return None
     at = int(np.flatnonzero(x == line.chosen)[0])
     axes.plot(
         x[at],
@@ -138,7 +145,7 @@ def _draw_line(axes: Axes, name: str, line: Series, colour: str, x_label: str, *
     below = y[at] == y.min() and y[at] < y.max()
     side = "left" if at == 0 else "right" if at == len(x) - 1 else "center"
     shift = {"left": -6, "right": 6, "center": 0}[side]
-    axes.annotate(
+    return axes.annotate(
         text,
         (x[at], y[at]),
         (shift, -9 if below else 9),
@@ -150,6 +157,17 @@ def _draw_line(axes: Axes, name: str, line: Series, colour: str, x_label: str, *
         weight="bold",
         path_effects=[withStroke(linewidth=3, foreground="white")],
     )
+
+
+def _part_labels(figure: Figure, labels: Sequence[Annotation]) -> None:
+    """Put a label that would cover an earlier one below its ring."""
+    figure.draw_without_rendering()
+    placed: list[Bbox] = []
+    for text in labels:
+        if any(text.get_window_extent().overlaps(other) for other in placed):
+            text.xyann = (text.xyann[0], -9)
+            text.set_verticalalignment("top")
+        placed.append(text.get_window_extent())
 
 
 def _dress(axes: Axes, series: Mapping[str, Series], *, log_x: bool, fractions: bool) -> None:

@@ -94,6 +94,17 @@ def test_a_curve_marks_the_chosen_setting_with_its_value():
     assert _texts(figure) == ["C = 0.1: 71.2 %"]
 
 
+def test_values_of_chosen_settings_that_would_cover_each_other_stand_above_and_below():
+    grid = [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2]
+    learned = figures.Series(grid, [0.985, 0.988, 0.988, 0.992, 0.992, 0.992, 0.992], chosen=1e-3)
+    twin = figures.Series(grid, [0.988, 0.988, 0.992, 0.992, 0.992, 0.992, 0.992], chosen=5e-4)
+    figure = figures.curve({"learned": learned, "random": twin})
+    figure.draw_without_rendering()
+    first, second = (text.get_window_extent() for text in figure.axes[0].texts)
+    assert not first.overlaps(second)
+    assert first.y0 > second.y1
+
+
 def test_the_value_of_the_chosen_setting_stands_off_its_line():
     best, least = figures.Series([1, 2, 3], [0.5, 0.7, 0.6], chosen=2), figures.Series([1, 2], [0.4, 0.2], chosen=2)
     axes = figures.curve({"accuracy": best, "error": least}).axes[0]
