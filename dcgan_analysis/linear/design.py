@@ -9,12 +9,15 @@ import torch
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.hardware import has_bfloat16_units
 from dcgan_analysis.linear.products import accurate_product, residuals_are_exact
-from dcgan_analysis.linear.rows import RowSource, block_rows, check_finite, spans
+from dcgan_analysis.linear.rows import RowSource, check_finite, spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 __all__ = ["Design"]
+
+# Elements converted at a time on a CPU: 4 MB of float32 are still in its cache when they are multiplied.
+_PIECE_ELEMENTS = 1 << 20
 
 
 class Design:
@@ -107,15 +110,15 @@ class Design:
         self.passes += 1
         weights, constant = coef[:, :-1].contiguous(), coef[:, -1:] * self.intercept
         scores = coef.new_empty(len(coef), self.shape[0])
-        total = torch.zeros_like(coef)
+        total, intercept = torch.zeros_like(weights), coef.new_zeros(len(coef), 1)
         for span, block in self._exact_blocks():
-            scores[:, span] = self._forward(block, weights).T
+            scores[:, span] = self._forward(block, weights)
             scores[:, span] += constant
             values = dual(scores[:, span], span)
             if values.any():
-                total[:, :-1] += self._backward(values, block)
-                total[:, -1] += values.sum(1) * self.intercept
-        return self.checked(scores), self.checked(total)
+                self._backward(values, block, total)
+                intercept += values.sum(1, keepdim=True) * self.intercept
+        return self.checked(scores), self.checked(torch.cat([total, intercept], dim=1))
 
     def sample(self, index: torch.Tensor) -> torch.Tensor:
         """Return the rows ``index`` (ascending) with the intercept column, (n, D + 1)."""
@@ -147,22 +150,40 @@ class Design:
             raise AnalysisError(msg)
         return result
 
-    def _blocks(self, dtype: torch.dtype) -> Iterator[tuple[slice, torch.Tensor]]:
+    def _blocks(self, dtype: torch.dtype, used: torch.Tensor | None = None) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Yield blocks of rows in a type; ``used`` (N,) says which rows count: blocks without one are not read."""
         for start, stop in spans(self.rows):
-            yield slice(start, stop), self._convert(self.rows.read(start, stop), dtype)
+            if used is not None and not used[start:stop].any():
+                continue
+            block = self.rows.read(start, stop)
+            for piece in torch.split(block, self._piece_rows(block, dtype)):
+                yield slice(start, start + len(piece)), self._convert(piece, dtype)
+                start += len(piece)
+
+    def _piece_rows(self, block: torch.Tensor, dtype: torch.dtype) -> int:
+        if block.dtype == dtype or self.device.type != "cpu":
+            return len(block)
+        return max(_PIECE_ELEMENTS // block.shape[1], 16)
 
     def _exact_blocks(self) -> Iterator[tuple[slice, torch.Tensor]]:
         return self._blocks(torch.bfloat16 if self._split else self.dtype)
 
     def _forward(self, block: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        if block.dtype == weights.dtype:
-            return block @ weights.T
-        return accurate_product(block, weights.T, stored="left")
+        """Return ``weights @ block.T``, (M, n)."""
+        if block.dtype != weights.dtype:
+            return accurate_product(block, weights.T, stored="left").T
+        if block.dtype == torch.bfloat16:
+            return (block @ weights.T).T
+        return weights @ block.T
 
-    def _backward(self, dual: torch.Tensor, block: torch.Tensor) -> torch.Tensor:
-        if block.dtype == dual.dtype:
-            return dual @ block
-        return accurate_product(dual, block, stored="right")
+    def _backward(self, dual: torch.Tensor, block: torch.Tensor, total: torch.Tensor) -> None:
+        """Add ``dual @ block`` to ``total``, (M, D)."""
+        if block.dtype != dual.dtype:
+            total += accurate_product(dual, block, stored="right")
+        elif block.dtype != total.dtype:
+            total += dual @ block
+        else:
+            total.addmm_(dual, block)
 
     def _convert(self, block: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         if block.dtype == dtype:
@@ -170,8 +191,7 @@ class Design:
         # One buffer per type for all blocks: fresh pages cost more than the conversion itself.
         buffer = self._buffers.get(dtype)
         if buffer is None or len(buffer) < len(block):
-            size = max(len(block), min(block_rows(block.shape[1]), self.rows.shape[0]))
-            buffer = torch.empty(size, block.shape[1], dtype=dtype, device=self.device)
+            buffer = torch.empty(block.shape, dtype=dtype, device=self.device)
             self._buffers[dtype] = buffer
         return buffer[: len(block)].copy_(block)
 
@@ -185,18 +205,13 @@ class Design:
         weights = weights.contiguous()
         out = coef.new_empty(len(coef), self.shape[0])
         for span, block in blocks:
-            out[:, span] = self._forward(block, weights).T
+            out[:, span] = self._forward(block, weights)
         out += coef[:, -1:] * self.intercept
         return self.checked(out)
 
     def _adjoint(self, dual: torch.Tensor, factor: torch.dtype, stored: torch.dtype) -> torch.Tensor:
         self.passes += 0.5
-        out = dual.new_zeros(len(dual), self.shape[1])
-        used = dual.any(0)
-        for start, stop in spans(self.rows):
-            # Held-out rows have weight 0: blocks of them are not even read.
-            if used[start:stop].any():
-                block = self._convert(self.rows.read(start, stop), stored)
-                out[:, :-1] += self._backward(dual[:, start:stop].to(factor), block)
-        out[:, -1] = dual.sum(1) * self.intercept
-        return self.checked(out)
+        total = dual.new_zeros(len(dual), self.shape[1] - 1)
+        for span, block in self._blocks(stored, used=dual.any(0)):
+            self._backward(dual[:, span].to(factor), block, total)
+        return self.checked(torch.cat([total, dual.sum(1, keepdim=True) * self.intercept], dim=1))
