@@ -17,6 +17,7 @@ from dcgan_analysis.extraction.folding import activate_in_place, fold_batchnorm
 from dcgan_analysis.extraction.pooling import pool_to_grid, pooled_shape
 from dcgan_analysis.extraction.precision import Precision, choose_precision
 from dcgan_analysis.extraction.taps import capture
+from dcgan_analysis.models.winograd import with_winograd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EXTRACTION_VERSION", "BatchNormMode", "FeatureExtractor", "FeatureSpec", "PrecisionError"]
 
-EXTRACTION_VERSION = 2
+EXTRACTION_VERSION = 3
 """Grows whenever a change to this package changes the numbers; part of every feature store's key."""
 
 BatchNormMode = Literal["reestimated", "running", "batch"]
@@ -126,6 +127,7 @@ class FeatureExtractor:
             gather: See ``reestimate``.
         """
         network = _in_precision(activate_in_place(copy.deepcopy(self._network)), self.dtype)
+        with_winograd(network, frozen=True)
         used = reestimate(network, (self._place(batch, self.dtype) for batch in batches), gather=gather)
         for name, layer in batchnorm_layers(self._network).items():
             source = batchnorm_layers(network)[name]
@@ -148,7 +150,7 @@ class FeatureExtractor:
             Features (N, D) in the arithmetic's dtype, on the device; columns tap by tap in the order of ``taps``.
         """
         if self._fast is None:
-            self._fast = self._prepare(self.dtype)
+            self._fast = with_winograd(self._prepare(self.dtype), frozen=True)
         return self._features(self._fast, images, self.dtype)
 
     def columns(self) -> dict[str, slice]:

@@ -208,3 +208,18 @@ def test_an_unknown_tap_gets_the_nearest_name(extractor):
 def test_wrong_settings_are_named(settings, message):
     with pytest.raises(ConfigError, match=message):
         FeatureSpec.build(settings)
+
+
+def test_fast_convolutions_give_the_features_of_direct_ones():
+    architecture = tables.dcgan32(width=64)
+    network = architecture.discriminator()
+    initialise(network, torch.Generator().manual_seed(0))
+    images = torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    extractor = FeatureExtractor(network, architecture, FeatureSpec(precision="float32"), CPU)
+    extractor.reestimate([images[:3], images[3:]])
+
+    found = extractor(images)
+    assert 0 < extractor.precision_error(images).relative < 1e-5  # fast, and compared with the direct ones
+    network.load_state_dict(extractor.network_state())
+    expected = plain_features(network, images, architecture.taps)
+    assert float((found - expected).norm() / expected.norm()) < 1e-5

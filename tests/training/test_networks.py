@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dcgan_analysis.models import tables
+from dcgan_analysis.models.winograd import WinogradConv2d
 from dcgan_analysis.training import TrainingConfig
 from dcgan_analysis.training.networks import AdversarialPair
 
@@ -149,3 +150,22 @@ def test_without_ema_there_is_no_average():
     pair = make_pair()
     pair.update_average(0)
     assert pair.average is None
+
+
+def test_fast_convolutions_learn_what_direct_ones_learn(monkeypatch):
+    architecture = tables.dcgan32(width=64)
+    config = TrainingConfig(precision="float32", batch_size=4)
+    z, images = torch.rand(4, 256) * 2 - 1, torch.rand(4, 3, 32, 32) * 2 - 1
+    gradients = []
+    for fast in (True, False):
+        if not fast:
+            monkeypatch.setattr("dcgan_analysis.training.networks.with_winograd", lambda network: network)
+        pair = AdversarialPair(architecture, config, torch.device("cpu"))
+        assert fast == any(isinstance(module, WinogradConv2d) for module in pair.discriminator.modules())
+        _, fake = pair.update_generator(z, None)
+        pair.update_discriminator(images, fake, None)
+        networks = (pair.generator, pair.discriminator)
+        gradients.append([each.grad for network in networks for each in network.parameters()])
+    for found, expected in zip(*gradients, strict=True):
+        # Near zero a unit may fall on either side; normalisation of so few images magnifies that.
+        assert float((found - expected).norm() / expected.norm()) < 2e-2
