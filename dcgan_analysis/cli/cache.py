@@ -86,12 +86,16 @@ def explain(store: Path) -> None:
 
 
 @command.command()
-@click.option("--max-gb", type=click.FloatRange(min=0), help="Keep the most recently used stores up to this size.")
+@click.option(
+    "--max-gb",
+    type=click.FloatRange(min=0),
+    help="Keep the most recently used stores and decoded images, up to this size together.",
+)
 @click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Remove what was not used for long.")
 def gc(max_gb: float | None, older_than: float | None) -> None:
     """Remove old stores and abandoned half-written files; never one that a living process writes.
 
-    What else is kept (trials, dictionaries, searches, decoded images) goes by --older-than alone.
+    What else is kept (trials, dictionaries, searches) is small and goes by --older-than alone.
     """
     from datetime import timedelta
 

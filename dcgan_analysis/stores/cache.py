@@ -157,13 +157,13 @@ def collect_garbage(
     older_than: timedelta | None = None,
     folder: Path | None = None,
 ) -> list[Path]:
-    """Remove what extractions left behind half-written, then stores by age and total size, everything else by age.
+    """Remove half-written leftovers, stores and decoded images by age and total size, everything else by age.
 
-    A store that a living process is writing is never touched.
+    What a living process is writing is never touched.
 
     Args:
-        max_bytes: Remove the stores not used for longest until the rest is no larger; None: any
-            size.
+        max_bytes: Remove the stores and decoded images not used for longest until the rest of them is no larger; None:
+            any size.
         older_than: Remove stores and outcomes not used, and searches not gone on with, for that long; None: any age.
         folder: The cache folder; None: :func:`cache_folder`.
 
@@ -171,16 +171,20 @@ def collect_garbage(
         The files removed.
     """
     removed = [path for path in _leftovers(_stores(folder)) if _remove(path)]
-    oldest = datetime.now(UTC) - older_than if older_than is not None else None
-    total = 0
-    for entry in list_entries(folder):
-        aged = oldest is not None and entry.last_used < oldest
-        large = max_bytes is not None and total + entry.size > max_bytes
-        if (aged or large) and _remove(entry.path):
-            removed.append(entry.path)
-        else:
-            total += entry.size
-    return removed + ([] if oldest is None else _remove_aged(folder, oldest))
+    if older_than is not None:
+        oldest = (datetime.now(UTC) - older_than).timestamp()
+        everything = [*_stores(folder).glob("*.h5"), *(path for paths in _kept(folder).values() for path in paths)]
+        removed += [path for path in everything if path.stat().st_mtime < oldest and _remove_any(path)]
+    if max_bytes is not None:
+        large = [*_stores(folder).glob("*.h5"), *_kept(folder).get(IMAGES, [])]
+        total = 0
+        for path in sorted(large, key=lambda path: path.stat().st_mtime, reverse=True):
+            size = _size(path)
+            if total + size > max_bytes and _remove_any(path):
+                removed.append(path)
+            else:
+                total += size
+    return removed
 
 
 def _stores(folder: Path | None) -> Path:
@@ -213,19 +217,14 @@ def _kept(folder: Path | None) -> dict[str, list[Path]]:
     return found
 
 
-def _remove_aged(folder: Path | None, oldest: datetime) -> list[Path]:
-    """Remove what lies beside the feature stores and was not used since ``oldest``; return it."""
-    kept = [path for paths in _kept(folder).values() for path in paths]
-    found = [path for path in kept if path.stat().st_mtime < oldest.timestamp()]
-    return [path for path in found if _remove_kept(path)]
-
-
 def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size
 
 
-def _remove_kept(path: Path) -> bool:
-    """Remove a file, or a folder that nobody is writing; return whether it is gone."""
+def _remove_any(path: Path) -> bool:
+    """Remove a store, another file, or a folder, unless it is being written; return whether it is gone."""
+    if path.parent.name == _FEATURES:
+        return _remove(path)
     if not path.is_dir():
         path.unlink(missing_ok=True)
         return True

@@ -194,3 +194,19 @@ def test_decoded_images_are_listed_and_removed_by_age_but_not_while_they_are_wri
         assert collect_garbage(older_than=timedelta(days=1)) == [old]
     assert collect_garbage(older_than=timedelta(days=1)) == [written]
     assert {path.name for path in (cache / "images").iterdir()} == {"1" * 16, "mine"}
+
+
+def test_garbage_by_size_counts_stores_and_decoded_images_together(write_store, make_key, cache):
+    key = make_key()
+    store = write_store(path_for(key), key=key)
+    old, new = (cache / "images" / (digit * 16) for digit in "01")
+    for folder, day in ((old, 1), (new, 3)):
+        folder.mkdir(parents=True)
+        (folder / "images.u8").write_bytes(b"x" * 10)
+        used(folder, 1000 * day)
+    used(store, 2000)
+
+    assert collect_garbage(max_bytes=store.stat().st_size + 10) == [old]
+    assert collect_garbage(max_bytes=10) == [store]
+    assert collect_garbage(max_bytes=10) == []
+    assert new.is_dir()
