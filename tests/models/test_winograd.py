@@ -61,10 +61,10 @@ def test_images_in_parts_give_what_all_at_once_give(monkeypatch):
 @pytest.mark.parametrize("bias", [False, True])
 def test_layers_and_their_gradients_are_those_of_the_layers_they_replace(kind, bias):
     torch.manual_seed(0)
-    plain = kind(64, 128, 3, 1, 1, bias=bias)
+    plain = kind(128, 192, 3, 1, 1, bias=bias)
     fast = with_winograd(nn.Sequential(plain))[0]
     assert type(fast) in (WinogradConv2d, WinogradConvTranspose2d)
-    images = _random(2, 64, 8, 8)
+    images = _random(2, 128, 8, 8)
     results = []
     for layer in (plain, fast):
         given = images.clone().requires_grad_()
@@ -78,11 +78,11 @@ def test_layers_and_their_gradients_are_those_of_the_layers_they_replace(kind, b
 def test_parameters_stay_the_same_objects_under_the_same_names():
     network = build(dcgan32(width=64).discriminator)
     before = dict(network.named_parameters())
-    mode = network.conv3.eval().operation.training
+    mode = network.conv5.eval().operation.training
     with_winograd(network)
     assert {name: id(each) for name, each in network.named_parameters()} == {n: id(p) for n, p in before.items()}
-    assert isinstance(network.conv3.operation, WinogradConv2d)
-    assert network.conv3.operation.training is mode
+    assert isinstance(network.conv5.operation, WinogradConv2d)
+    assert network.conv5.operation.training is mode
 
 
 def test_only_layers_that_gain_are_replaced():
@@ -95,8 +95,6 @@ def test_only_layers_that_gain_are_replaced():
     }
     assert replaced == {
         ("dcgan32", "generator", "deconv2.operation"),
-        ("dcgan32", "generator", "deconv4.operation"),
-        ("dcgan32", "discriminator", "conv3.operation"),
         ("dcgan32", "discriminator", "conv5.operation"),
     }
 
@@ -104,17 +102,17 @@ def test_only_layers_that_gain_are_replaced():
 @pytest.mark.parametrize(
     "layer",
     [
-        nn.Conv2d(64, 128, 3, 2, 1),
-        nn.Conv2d(64, 128, 3, 1, 0),
-        nn.Conv2d(64, 128, 5, 1, 2),
-        nn.Conv2d(64, 128, 3, 1, 2, dilation=2),
+        nn.Conv2d(128, 192, 3, 2, 1),
+        nn.Conv2d(128, 192, 3, 1, 0),
+        nn.Conv2d(128, 192, 5, 1, 2),
+        nn.Conv2d(128, 192, 3, 1, 2, dilation=2),
         nn.Conv2d(128, 128, 3, 1, 1, groups=2),
-        nn.Conv2d(64, 128, 3, 1, 1, padding_mode="circular"),
-        nn.Conv2d(64, 128, 3, 1, "same"),
-        nn.Conv2d(32, 512, 3, 1, 1),
-        spectral_norm(nn.Conv2d(64, 128, 3, 1, 1)),
-        nn.Conv2d(64, 128, 3, 1, 1).bfloat16(),
-        nn.Linear(64, 128),
+        nn.Conv2d(128, 192, 3, 1, 1, padding_mode="circular"),
+        nn.Conv2d(128, 192, 3, 1, "same"),
+        nn.Conv2d(64, 512, 3, 1, 1),
+        spectral_norm(nn.Conv2d(128, 192, 3, 1, 1)),
+        nn.Conv2d(128, 192, 3, 1, 1).bfloat16(),
+        nn.Linear(128, 192),
     ],
 )
 def test_other_layers_are_left_alone(layer):
@@ -122,9 +120,9 @@ def test_other_layers_are_left_alone(layer):
 
 
 def test_frozen_kernels_are_transformed_once_and_others_at_every_pass():
-    images = _random(1, 64, 8, 8)
+    images = _random(1, 128, 8, 8)
     for frozen in (True, False):
-        layer = with_winograd(nn.Sequential(nn.Conv2d(64, 128, 3, 1, 1, bias=False)), frozen=frozen)
+        layer = with_winograd(nn.Sequential(nn.Conv2d(128, 192, 3, 1, 1, bias=False)), frozen=frozen)
         with torch.no_grad():
             before = layer(images)
             layer[0].weight.mul_(2)
@@ -132,27 +130,27 @@ def test_frozen_kernels_are_transformed_once_and_others_at_every_pass():
 
 
 def test_maps_that_fill_their_tiles_badly_pass_directly(monkeypatch):
-    layer = with_winograd(nn.Sequential(nn.Conv2d(64, 128, 3, 1, 1)))
+    layer = with_winograd(nn.Sequential(nn.Conv2d(128, 192, 3, 1, 1)))
     monkeypatch.setattr(winograd, "convolve", None)
-    assert layer(_random(1, 64, 5, 5)).shape == (1, 128, 5, 5)
+    assert layer(_random(1, 128, 5, 5)).shape == (1, 192, 5, 5)
     with pytest.raises(TypeError):
-        layer(_random(1, 64, 8, 8))
+        layer(_random(1, 128, 8, 8))
 
 
 def test_under_autocast_convolutions_run_in_its_type():
-    layer = with_winograd(nn.Sequential(nn.Conv2d(64, 128, 3, 1, 1)))
+    layer = with_winograd(nn.Sequential(nn.Conv2d(128, 192, 3, 1, 1)))
     with torch.autocast("cpu", torch.bfloat16):
-        assert layer(_random(1, 64, 8, 8)).dtype == torch.bfloat16
+        assert layer(_random(1, 128, 8, 8)).dtype == torch.bfloat16
 
 
 def test_a_spectral_norm_laid_on_afterwards_is_kept():
-    plain, fast = nn.Conv2d(64, 128, 3, 1, 1), nn.Conv2d(64, 128, 3, 1, 1)
+    plain, fast = nn.Conv2d(128, 192, 3, 1, 1), nn.Conv2d(128, 192, 3, 1, 1)
     fast.load_state_dict(plain.state_dict())
     fast = with_winograd(nn.Sequential(fast))[0]
     made = []
     for layer in (plain, fast):
         torch.manual_seed(0)
-        made.append(spectral_norm(layer).eval()(_random(1, 64, 8, 8)))
+        made.append(spectral_norm(layer).eval()(_random(1, 128, 8, 8)))
     assert _relative(made[1], made[0]) < 1e-5
 
 
