@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Bbox
 
 __all__ = ["Series", "cumulative", "curve"]
+
+# Width of a letter of a tick's label, and the least distance of two labels, as shares of the axis.
+_LETTER, _GAP = 0.0097, 0.015
 
 
 @dataclass(frozen=True)
@@ -170,6 +174,26 @@ def _part_labels(figure: Figure, labels: Sequence[Annotation]) -> None:
         placed.append(text.get_window_extent())
 
 
+def _tick_labels(settings: Sequence[float]) -> list[str]:
+    """Name settings, ascending, on a logarithmic axis; one that would run into the name before it gets none.
+
+    Example:
+        >>> _tick_labels([1000, 50_000, 100_000, 10_000_000])
+        ['1,000', '50,000', '', '10,000,000']
+    """
+    span = math.log10(settings[-1] / settings[0]) or 1.0
+    labels: list[str] = []
+    last_place, last_text = -math.inf, ""
+    for value in settings:
+        text = f"{value:,.0f}" if value >= 1000 and float(value).is_integer() else f"{value:g}"
+        place = math.log10(value) / span
+        fits = place - last_place >= (len(last_text) + len(text)) / 2 * _LETTER + _GAP
+        labels.append(text if fits else "")
+        if fits:
+            last_place, last_text = place, text
+    return labels
+
+
 def _dress(axes: Axes, series: Mapping[str, Series], *, log_x: bool, fractions: bool) -> None:
     settings = sorted({value for line in series.values() for value in line.x})
     if log_x and not all(line.line for line in series.values()):
@@ -178,7 +202,7 @@ def _dress(axes: Axes, series: Mapping[str, Series], *, log_x: bool, fractions: 
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
     elif log_x and 1 <= len(settings) <= 12:
-        axes.set_xticks(settings, [f"{value:g}" for value in settings])
+        axes.set_xticks(settings, _tick_labels(settings))
         axes.xaxis.set_minor_locator(NullLocator())
     elif log_x:
         axes.xaxis.set_major_locator(LogLocator())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 
 import matplotlib as mpl
 import numpy as np
@@ -203,3 +204,19 @@ def test_a_long_title_is_cut_to_its_image():
 def test_parts_that_do_not_fit_are_named(draw, message):
     with pytest.raises(AnalysisError, match=message):
         draw()
+
+
+def test_names_of_settings_on_a_logarithmic_axis_do_not_run_into_each_other():
+    counts = [1_000, 10_000, 50_000, 100_000, 1_000_000, 10_000_000]
+    figure = figures.curve({"samples": figures.Series(counts, [0.13, 0.08, 0.07, 0.06, 0.055, 0.05])})
+    figure.draw_without_rendering()
+    labels = [label for label in figure.axes[0].get_xticklabels() if label.get_text()]
+    assert [label.get_text() for label in labels] == ["1,000", "10,000", "50,000", "1,000,000", "10,000,000"]
+    extents = [label.get_window_extent() for label in labels]
+    assert all(one.x1 < other.x0 for one, other in itertools.pairwise(extents))
+
+
+def test_every_c_of_the_authors_grid_is_named():
+    grid = [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2]
+    axes = figures.curve({"accuracy": figures.Series(grid, [0.5] * 7)}).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == [f"{c:g}" for c in grid]
