@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
+from timeit import timeit
 
 import torch
 from torch.nn import functional as F
@@ -66,19 +66,8 @@ def flop_per_image(architecture):
 def matmul_peak(dtype):
     """Return the best rate of a square matrix product, operations per second."""
     a, b = torch.randn(2048, 2048).to(dtype), torch.randn(2048, 2048).to(dtype)
-    best = float("inf")
-    for _ in range(12):
-        started = time.perf_counter()
-        a @ b
-        best = min(best, time.perf_counter() - started)
+    best = min(timeit(lambda: a @ b, number=1) for _ in range(12))
     return 2 * 2048**3 / best
-
-
-def seconds(function):
-    """Time one call."""
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
 
 
 def main():
@@ -103,8 +92,8 @@ def main():
     difference = float((fast - exact).norm() / exact.norm())
     plain_times, fast_times = [], []
     for _ in range(options.repeats):
-        plain_times.append(seconds(lambda: plain_loop(network, images)))
-        fast_times.append(seconds(lambda: fast_loop(extractor, images, options.batch)))
+        plain_times.append(timeit(lambda: plain_loop(network, images), number=1))
+        fast_times.append(timeit(lambda: fast_loop(extractor, images, options.batch), number=1))
     plain, ours = statistics.median(plain_times), statistics.median(fast_times)
     rate = flop_per_image(architecture) * options.images / ours
     peak = matmul_peak(extractor.dtype)

@@ -43,7 +43,7 @@ _INPUT = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
 _KERNEL = [[1 / 4, 0.0, 0.0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6],
            [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0.0, 0.0, 1.0]]  # fmt: skip
 _OUTPUT = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
-# With fewer maps the transforms cost what the products save: from 64 to 128 maps a training step takes longer.
+# With fewer maps the transforms cost what the products save: from 64 to 128 maps a step of training gains nothing.
 _MAPS = 128
 # Elements of the largest intermediate result of images that pass together: 16 MB stay in the cache.
 _ELEMENTS = 1 << 22
