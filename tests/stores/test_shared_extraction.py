@@ -17,7 +17,7 @@ import sys, torch
 from pathlib import Path
 import numpy as np
 from dcgan_analysis.data.dataset import DatasetSplit
-from dcgan_analysis.distributed import process_group
+from dcgan_analysis.distributed import process_group, rank
 from dcgan_analysis.extraction import FeatureSpec
 from dcgan_analysis.models import tables
 from dcgan_analysis.stores import layout
@@ -32,7 +32,9 @@ checkpoint = Checkpoint.random(tables.dcgan32_svhn(width=4, image_channels=1), s
 spec = FeatureSpec(batchnorm_batch=8, precision="float32", dtype="float32")
 with process_group():
     extraction = Extraction(checkpoint, spec, split, torch.device("cpu"), folder=Path(sys.argv[1]))
-    print(extraction.store("train", split).path, extraction.forward_images, flush=True)
+    path = extraction.store("train", split).path
+    # A file for each process: what two processes print at once may run together.
+    Path(sys.argv[1], f"told-{rank()}").write_text(f"{path}\\n{extraction.forward_images}")
     # A second call: every process finds the store.
     again = Extraction(checkpoint, spec, split, torch.device("cpu"), folder=Path(sys.argv[1]))
     again.store("train", split)
@@ -49,9 +51,9 @@ def launch(folder, processes):
         [*command, str(program), str(folder)], capture_output=True, text=True, env=environment, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
-    lines = [line.split() for line in done.stdout.splitlines()]
-    (path,) = {line[0] for line in lines}
-    return FeatureStore(path), sorted(int(line[1]) for line in lines)
+    told = [(folder / f"told-{rank}").read_text().split("\n") for rank in range(processes)]
+    (path,) = {path for path, _ in told}
+    return FeatureStore(path), sorted(int(images) for _, images in told)
 
 
 @pytest.mark.slow
