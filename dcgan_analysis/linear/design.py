@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Design"]
 
-# Elements converted at a time on a CPU: 4 MB of float32 are still in its cache when they are multiplied.
-_PIECE_ELEMENTS = 1 << 20
+# Converted at a time on a CPU: 4 MB of float32 are still in its cache when they are multiplied. Tiles of about 512 x
+# 2048 are multiplied nearly twice as fast as as many elements in whole, long rows: the sums of a product go through
+# memory once per tile of rows, and few rows make thin products (measured: benchmarks/l2svm.py --passes).
+_TILE_ELEMENTS = 1 << 20
+_TILE_ROWS = 512
 
 
 class Design:
@@ -54,7 +57,8 @@ class Design:
         self._mask: torch.Tensor | None = None
         self._sum: torch.Tensor | None = None
         self._fast = torch.bfloat16 if self.rounds else self.dtype
-        self._split = self.rounds and rows.dtype == torch.bfloat16 and residuals_are_exact(self.device)
+        split = self.rounds and rows.dtype == torch.bfloat16 and residuals_are_exact(self.device)
+        self._exact = torch.bfloat16 if split else self.dtype
         self._buffers: dict[torch.dtype, torch.Tensor] = {}
 
     @property
@@ -64,11 +68,11 @@ class Design:
 
     def scores(self, coef: torch.Tensor) -> torch.Tensor:
         """Return ``coef @ X.T``, (M, N), rounded if the storage has 16 bits."""
-        return self._scores(coef, coef[:, :-1].to(self._fast), self._blocks(self._fast))
+        return self._scores(coef, coef[:, :-1].to(self._fast), self._fast)
 
     def exact_scores(self, coef: torch.Tensor) -> torch.Tensor:
         """Return ``coef @ X.T``, (M, N), accurate to float32 (float64 for float64 storage)."""
-        return self._scores(coef, coef[:, :-1], self._exact_blocks())
+        return self._scores(coef, coef[:, :-1], self._exact)
 
     def adjoint(self, dual: torch.Tensor) -> torch.Tensor:
         """Return ``dual @ X``, (M, D + 1), rounded if the storage has 16 bits."""
@@ -80,7 +84,7 @@ class Design:
 
     def exact_adjoint(self, dual: torch.Tensor) -> torch.Tensor:
         """Return ``dual @ X``, (M, D + 1), accurate to float32 (float64 for float64 storage)."""
-        return self._adjoint(dual, self.dtype, torch.bfloat16 if self._split else self.dtype)
+        return self._adjoint(dual, self.dtype, self._exact)
 
     def centre(self, mask: torch.Tensor, total: torch.Tensor) -> None:
         """Let `adjoint` keep the mean of the features out of its rounded products.
@@ -109,14 +113,13 @@ class Design:
         """
         self.passes += 1
         weights, constant = coef[:, :-1].contiguous(), coef[:, -1:] * self.intercept
-        scores = coef.new_empty(len(coef), self.shape[0])
+        scores = constant.expand(-1, self.shape[0]).contiguous()
         total, intercept = torch.zeros_like(weights), coef.new_zeros(len(coef), 1)
-        for span, block in self._exact_blocks():
-            scores[:, span] = self._forward(block, weights)
-            scores[:, span] += constant
+        for span, block in self._blocks(self._exact):
+            self._add_scores(weights, block, self._exact, scores[:, span])
             values = dual(scores[:, span], span)
             if values.any():
-                self._backward(values, block, total)
+                self._add_adjoint(values, block, self._exact, total)
                 intercept += values.sum(1, keepdim=True) * self.intercept
         return self.checked(scores), self.checked(torch.cat([total, intercept], dim=1))
 
@@ -151,67 +154,71 @@ class Design:
         return result
 
     def _blocks(self, dtype: torch.dtype, used: torch.Tensor | None = None) -> Iterator[tuple[slice, torch.Tensor]]:
-        """Yield blocks of rows in a type; ``used`` (N,) says which rows count: blocks without one are not read."""
+        """Yield blocks of rows as stored; ``used`` (N,) says which rows count: blocks without one are not read."""
         for start, stop in spans(self.rows):
             if used is not None and not used[start:stop].any():
                 continue
             block = self.rows.read(start, stop)
-            for piece in torch.split(block, self._piece_rows(block, dtype)):
-                yield slice(start, start + len(piece)), self._convert(piece, dtype)
+            for piece in torch.split(block, self._tile_rows(block, dtype)):
+                yield slice(start, start + len(piece)), piece
                 start += len(piece)
 
-    def _piece_rows(self, block: torch.Tensor, dtype: torch.dtype) -> int:
+    def _tile_rows(self, block: torch.Tensor, dtype: torch.dtype) -> int:
         if block.dtype == dtype or self.device.type != "cpu":
             return len(block)
-        return max(_PIECE_ELEMENTS // block.shape[1], 16)
+        return max(_TILE_ELEMENTS // block.shape[1], _TILE_ROWS)
 
-    def _exact_blocks(self) -> Iterator[tuple[slice, torch.Tensor]]:
-        return self._blocks(torch.bfloat16 if self._split else self.dtype)
+    def _tiles(self, block: torch.Tensor, dtype: torch.dtype) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Yield (columns, tile) of a block, converted; all columns at once where nothing is to be converted."""
+        columns = block.shape[1]
+        if block.dtype == dtype or self.device.type != "cpu":
+            yield slice(columns), block.to(self.device, dtype)
+            return
+        # One buffer for all tiles: fresh pages cost more than the conversion itself.
+        buffer = self._buffer(dtype)
+        width = max(_TILE_ELEMENTS // len(block), 1)
+        for start in range(0, columns, width):
+            part = block[:, start : start + width]
+            yield slice(start, start + width), buffer[: part.numel()].view(part.shape).copy_(part)
 
-    def _forward(self, block: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        """Return ``weights @ block.T``, (M, n)."""
-        if block.dtype != weights.dtype:
-            return accurate_product(block, weights.T, stored="left").T
-        if block.dtype == torch.bfloat16:
-            return (block @ weights.T).T
-        return weights @ block.T
+    def _buffer(self, dtype: torch.dtype) -> torch.Tensor:
+        if dtype not in self._buffers:
+            self._buffers[dtype] = torch.empty(_TILE_ELEMENTS, dtype=dtype)
+        return self._buffers[dtype]
 
-    def _backward(self, dual: torch.Tensor, block: torch.Tensor, total: torch.Tensor) -> None:
+    def _add_scores(self, weights: torch.Tensor, block: torch.Tensor, dtype: torch.dtype, scores: torch.Tensor) -> None:
+        """Add ``weights @ block.T`` to ``scores``, (M, n)."""
+        for columns, tile in self._tiles(block, dtype):
+            part = weights[:, columns]
+            if tile.dtype != part.dtype:
+                scores += accurate_product(tile, part.T, stored="left").T
+            elif tile.dtype == torch.bfloat16:
+                scores += (tile @ part.T).T
+            else:
+                scores += part @ tile.T
+
+    def _add_adjoint(self, dual: torch.Tensor, block: torch.Tensor, dtype: torch.dtype, total: torch.Tensor) -> None:
         """Add ``dual @ block`` to ``total``, (M, D)."""
-        if block.dtype != dual.dtype:
-            total += accurate_product(dual, block, stored="right")
-        elif block.dtype != total.dtype:
-            total += dual @ block
-        else:
-            total.addmm_(dual, block)
+        for columns, tile in self._tiles(block, dtype):
+            part = total[:, columns]
+            if tile.dtype != dual.dtype:
+                part += accurate_product(dual, tile, stored="right")
+            elif tile.dtype != part.dtype:
+                part += dual @ tile
+            else:
+                part.addmm_(dual, tile)
 
-    def _convert(self, block: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        if block.dtype == dtype:
-            return block.to(self.device)
-        # One buffer per type for all blocks: fresh pages cost more than the conversion itself.
-        buffer = self._buffers.get(dtype)
-        if buffer is None or len(buffer) < len(block):
-            buffer = torch.empty(block.shape, dtype=dtype, device=self.device)
-            self._buffers[dtype] = buffer
-        return buffer[: len(block)].copy_(block)
-
-    def _scores(
-        self,
-        coef: torch.Tensor,
-        weights: torch.Tensor,
-        blocks: Iterator[tuple[slice, torch.Tensor]],
-    ) -> torch.Tensor:
+    def _scores(self, coef: torch.Tensor, weights: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         self.passes += 0.5
         weights = weights.contiguous()
-        out = coef.new_empty(len(coef), self.shape[0])
-        for span, block in blocks:
-            out[:, span] = self._forward(block, weights)
-        out += coef[:, -1:] * self.intercept
+        out = (coef[:, -1:] * self.intercept).expand(-1, self.shape[0]).contiguous()
+        for span, block in self._blocks(dtype):
+            self._add_scores(weights, block, dtype, out[:, span])
         return self.checked(out)
 
     def _adjoint(self, dual: torch.Tensor, factor: torch.dtype, stored: torch.dtype) -> torch.Tensor:
         self.passes += 0.5
         total = dual.new_zeros(len(dual), self.shape[1] - 1)
         for span, block in self._blocks(stored, used=dual.any(0)):
-            self._backward(dual[:, span].to(factor), block, total)
+            self._add_adjoint(dual[:, span].to(factor), block, stored, total)
         return self.checked(torch.cat([total, dual.sum(1, keepdim=True) * self.intercept], dim=1))
