@@ -152,7 +152,8 @@ def train(
     config = _training_config(settings, out, preset, limit, resume=resume)
     architecture = host.architectures[config.architecture].create(**config.parameters)
     chosen = choose_device(device)
-    if resume and (out / STATE).exists():
+    going_on = resume and (out / STATE).exists()
+    if going_on:
         check_settings(out / STATE, config.resolved(chosen))
     with process_group(chosen) as (processes, place):
         progress = progress if processes.first else silent
@@ -160,7 +161,8 @@ def train(
         # A list of near-duplicates may have been made of all images.
         known = None if config.leave_out is not None else config.images
         split, left_out = select_images(config, dataset.some(config.split, known, first=True))
-        trainer = Trainer(config, architecture, split, out, place, processes, left_out)
+        start = None if going_on or config.start_from is None else load_checkpoint(config.start_from, host=host)
+        trainer = Trainer(config, architecture, split, out, place, processes, left_out, start)
         if resume:
             trainer.resume()
         # Nothing is written before all have read what there was.

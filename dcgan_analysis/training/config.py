@@ -42,6 +42,10 @@ class TrainingConfig(Settings):
     )
     architecture: str = Field(default="dcgan32", description="registered name")
     parameters: dict[str, Any] = Field(default_factory=dict, description="parameters of the architecture: width, ...")
+    start_from: str | None = Field(
+        default=None,
+        description="checkpoint, by name or path, whose networks the training starts from; none: random weights",
+    )
     epochs: PositiveFloat = Field(default=25.0, description="passes of the discriminator over the images")
     batch_size: int = Field(
         default=128, ge=2, description="images per minibatch, in all processes of a distributed training together"

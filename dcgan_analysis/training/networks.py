@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dcgan_analysis.models.architecture import Architecture
+    from dcgan_analysis.stores.checkpoint import Checkpoint
     from dcgan_analysis.stores.metadata import Role
     from dcgan_analysis.training.config import TrainingConfig
 
@@ -48,6 +49,7 @@ class AdversarialPair:
         config: Learning rate, precision, options, seed of the initial weights.
         device: Where they live.
         processes: This process among those that train the same pair: gradients are averaged over all.
+        start: Checkpoint of the same architecture whose weights it starts with; None: random ones.
 
     Attributes:
         generator: The generator in training.
@@ -56,7 +58,12 @@ class AdversarialPair:
     """
 
     def __init__(
-        self, architecture: Architecture, config: TrainingConfig, device: torch.device, processes: Processes = ALONE
+        self,
+        architecture: Architecture,
+        config: TrainingConfig,
+        device: torch.device,
+        processes: Processes = ALONE,
+        start: Checkpoint | None = None,
     ) -> None:
         self.architecture = architecture
         self.device = device
@@ -67,6 +74,9 @@ class AdversarialPair:
         source = torch.Generator().manual_seed(config.seed)
         self.generator = self._place(build(architecture.generator, config.seed), source)
         self.discriminator = self._place(build(architecture.discriminator, config.seed), source)
+        if start is not None:
+            self.generator.load_state_dict(start.weights["generator"])
+            self.discriminator.load_state_dict(start.weights["discriminator"])
         self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
         if config.spectral_norm:
             _normalise_spectrally(self.discriminator, config.seed)

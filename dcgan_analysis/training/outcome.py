@@ -47,7 +47,7 @@ def make_checkpoint(
         inputs: Of the training.
         split: The images, for the metadata.
         config: The settings, for the metadata.
-        progress: ``step``, ``epoch``, ``seconds``, ``processes`` and ``left_out``, for the metadata.
+        progress: ``step``, ``epoch``, ``seconds``, ``processes``, ``left_out`` and ``started_from``, for the metadata.
     """
     generator, discriminator = pair.plain("generator"), pair.plain("discriminator")
     steps = range(min(_STATISTICS_BATCHES, inputs.order.steps_per_epoch))
@@ -97,6 +97,7 @@ def _metadata(
         provenance={
             "origin": "trained by dcgan-analysis",
             "recipe": _recipe(config),
+            **({"started_from": progress["started_from"]} if progress["started_from"] else {}),
             "hours": round(progress["seconds"] / 3600, 3),
             "processes": progress["processes"],
             "dcgan_analysis": version("dcgan-analysis"),

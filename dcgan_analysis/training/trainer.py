@@ -30,6 +30,7 @@ from dcgan_analysis.training.inputs import Inputs, Minibatch
 from dcgan_analysis.training.measures import Measures
 from dcgan_analysis.training.networks import AdversarialPair
 from dcgan_analysis.training.outcome import make_checkpoint
+from dcgan_analysis.training.start import describe_start
 from dcgan_analysis.training.state import StateFile, load_state, not_finite, save_state, written_or_told
 from dcgan_analysis.training.watching import Steps, TensorBoard, Watcher
 
@@ -77,9 +78,10 @@ class Trainer:
         device: Where it is computed.
         processes: This process among those of a distributed training; the first one writes.
         left_out: What ``select_images`` says of images left out, for the checkpoint; None: none were.
+        start: Checkpoint whose networks it starts from; None: random weights. A resume does not look at it.
 
     Raises:
-        TrainingError: If the images do not suffice for the settings.
+        TrainingError: If the images do not suffice for the settings, or ``start`` holds other networks.
     """
 
     def __init__(
@@ -91,8 +93,10 @@ class Trainer:
         device: torch.device,
         processes: Processes = ALONE,
         left_out: Mapping[str, Any] | None = None,
+        start: Checkpoint | None = None,
     ) -> None:
         check_split(config, architecture, split)
+        self._started_from = {} if start is None else describe_start(start, config, architecture)
         self.config = config.resolved(device)
         self.architecture = architecture
         self.folder = folder
@@ -101,7 +105,7 @@ class Trainer:
         self.processes = processes
         self._left_out = dict(left_out or {})
         self._inputs = Inputs(self.config, architecture, split, processes)
-        self.pair = AdversarialPair(architecture, self.config, device, processes)
+        self.pair = AdversarialPair(architecture, self.config, device, processes, start)
         self.order = self._inputs.order
         self.step = 0
         self.history: list[dict[str, Any]] = []
@@ -139,6 +143,7 @@ class Trainer:
         self._sums = self._no_sums()
         self._sums.values += torch.tensor(progress["sums"], device=self.device)
         self._sums.steps = progress["summed_steps"]
+        self._started_from = progress.get("started_from", {})
         self._measures.monitors.pictures = monitored
         self._saved_step = self.step
         return True
@@ -283,6 +288,7 @@ class Trainer:
             "sums": self._sums.values.tolist(),
             "summed_steps": self._sums.steps,
             "data_sha256": self.split.sha256,
+            "started_from": self._started_from,
         }
         with written_or_told(self.folder, self._saved_step):
             if self._saved_step is not None and self._saved_step != self.step:
@@ -298,6 +304,7 @@ class Trainer:
                 "seconds": self._seconds,
                 "processes": self.processes.count,
                 "left_out": self._left_out,
+                "started_from": self._started_from,
             }
             made = make_checkpoint(self.folder.name, self.pair, self._inputs, self.split, self.config, progress)
             self._finished = (self.step, made)

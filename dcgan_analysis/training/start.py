@@ -1,0 +1,62 @@
+"""Starting from the networks of a checkpoint instead of random weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dcgan_analysis.errors import TrainingError
+
+if TYPE_CHECKING:
+    from dcgan_analysis.models.architecture import Architecture
+    from dcgan_analysis.stores.checkpoint import Checkpoint
+    from dcgan_analysis.training.config import TrainingConfig
+
+__all__ = ["describe_start"]
+
+
+def describe_start(start: Checkpoint, config: TrainingConfig, architecture: Architecture) -> dict[str, Any]:
+    """Return what the metadata of the new checkpoint say of the one it starts from.
+
+    Weights and BatchNorm statistics are taken over; Adam's moments, the moving average and the count of epochs begin
+    anew.
+
+    Args:
+        start: The checkpoint.
+        config: Settings of the training.
+        architecture: What is trained.
+
+    Returns:
+        ``name``, ``sha256`` and ``epochs``: those of it and of all that it started from itself.
+
+    Raises:
+        TrainingError: If it lacks a network, is of another architecture, or takes latent vectors of another prior.
+    """
+    what = f"start_from: checkpoint '{start.name}'"
+    missing = [role for role in ("generator", "discriminator") if not start.has(role)]
+    if missing:
+        msg = f"{what} holds no {missing[0]}; both networks go on. Start from one that has both."
+        raise TrainingError(msg)
+    if start.architecture.identity() != architecture.identity():
+        theirs, ours = start.architecture, architecture
+        parameters = [
+            f"parameters.{name}={value}"
+            for name, value in theirs.parameters.items()
+            if ours.parameters.get(name) != value
+        ]
+        way = " ".join(f"--set {text}" for text in [f"architecture={theirs.name}", *parameters])
+        msg = f"{what} is {_named(theirs)}, and {_named(ours)} is to be trained. Train what it is: {way}"
+        raise TrainingError(msg)
+    if start.metadata.z_prior != config.z_prior:
+        msg = (
+            f"{what} takes latent vectors of the {start.metadata.z_prior} prior, and z_prior is {config.z_prior}. "
+            f"Set z_prior={start.metadata.z_prior}."
+        )
+        raise TrainingError(msg)
+    before = start.metadata.provenance.get("started_from", {})
+    epochs = start.metadata.epoch + before.get("epochs", 0.0)
+    return {"name": start.name, "sha256": start.sha256(), "epochs": epochs}
+
+
+def _named(architecture: Architecture) -> str:
+    given = ", ".join(f"{name} {value}" for name, value in architecture.parameters.items())
+    return f"'{architecture.name}' ({given})"

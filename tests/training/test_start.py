@@ -1,0 +1,92 @@
+"""Trainings that start from a checkpoint."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dcgan_analysis.errors import TrainingError
+from dcgan_analysis.models import tables
+from dcgan_analysis.stores.checkpoint import Checkpoint
+from dcgan_analysis.training import Trainer, TrainingConfig
+
+ARCHITECTURE = tables.dcgan32_svhn(width=4, z_size=5, image_channels=1)
+
+
+@pytest.fixture
+def start_trainer(split, tmp_path):
+    def make(start, folder="run", **settings):
+        config = TrainingConfig.build(
+            {"dataset": "noise", "architecture": "dcgan32-svhn", "parameters": dict(ARCHITECTURE.parameters)}
+            | {"batch_size": 8, "precision": "float32", "epochs": 1, "start_from": "some"}
+            | settings
+        )
+        return Trainer(config, ARCHITECTURE, split, tmp_path / folder, torch.device("cpu"), start=start)
+
+    return make
+
+
+@pytest.mark.parametrize("options", [{}, {"spectral_norm": True, "ema": 0.9}])
+def test_the_first_step_is_made_with_the_weights_of_the_checkpoint(start_trainer, options):
+    start = Checkpoint.random(ARCHITECTURE, seed=11)
+
+    pair = start_trainer(start, **options).pair
+
+    generator = (pair.average or pair.generator).state_dict()
+    assert all(torch.equal(generator[name], tensor) for name, tensor in start.weights["generator"].items())
+    if not options:
+        discriminator = pair.discriminator.state_dict()
+        assert all(torch.equal(discriminator[name], tensor) for name, tensor in start.weights["discriminator"].items())
+
+
+def test_the_metadata_name_what_it_started_from_and_count_all_epochs(start_trainer):
+    first = Checkpoint.random(ARCHITECTURE, seed=11, name="first")
+    second = start_trainer(first, "second").run()
+    third = start_trainer(second, "third", epochs=2).run()
+
+    assert second.metadata.provenance["started_from"] == {"name": "first", "sha256": first.sha256(), "epochs": 0.0}
+    assert third.metadata.provenance["started_from"] == {"name": "second", "sha256": second.sha256(), "epochs": 1.0}
+    fourth = start_trainer(third, "fourth")
+    assert fourth.run().metadata.provenance["started_from"]["epochs"] == 3.0
+
+
+def test_a_resume_does_not_need_the_checkpoint_and_gives_the_same_bits(start_trainer):
+    start = Checkpoint.random(ARCHITECTURE, seed=11)
+    whole = start_trainer(start, "whole", epochs=2).run()
+    start_trainer(start, "parts", epochs=1).run()
+
+    going_on = start_trainer(None, "parts", epochs=2)
+    assert going_on.resume()
+    resumed = going_on.run()
+
+    assert resumed.sha256() == whole.sha256()
+    assert resumed.metadata.provenance["started_from"] == whole.metadata.provenance["started_from"]
+
+
+def test_another_width_is_refused_with_the_settings_to_give(start_trainer):
+    start = Checkpoint.random(tables.dcgan32_svhn(width=8, z_size=5, image_channels=1), seed=0, name="wide")
+    with pytest.raises(TrainingError, match=r"'wide' is .*width 8.* --set architecture=.* --set parameters\.width=8$"):
+        start_trainer(start)
+
+
+def test_a_generator_alone_is_refused(start_trainer):
+    start = Checkpoint.random(ARCHITECTURE, seed=0, name="half")
+    del start.weights["discriminator"]
+    with pytest.raises(TrainingError, match="'half' holds no discriminator"):
+        start_trainer(start)
+
+
+def test_another_prior_is_refused(start_trainer):
+    start = Checkpoint.random(ARCHITECTURE, seed=0, name="uniform")
+    with pytest.raises(TrainingError, match="z_prior=uniform"):
+        start_trainer(start, z_prior="normal")
+
+
+def test_a_checkpoint_is_found_by_its_path(tmp_path):
+    from dcgan_analysis.library import train
+
+    small = {"architecture": "dcgan32-svhn", "parameters": {"width": 4, "image_channels": 3}}
+    common = small | {"dataset": "digits", "epochs": 0.1, "precision": "float32"}
+    first = train(common, tmp_path / "first", limit=256)
+    second = train(common | {"start_from": str(tmp_path / "first")}, tmp_path / "second", limit=256)
+    assert second.metadata.provenance["started_from"]["sha256"] == first.sha256()
