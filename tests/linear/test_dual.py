@@ -110,3 +110,21 @@ def test_rounding_over_many_steps_is_taken_away_until_the_error_asked_for_is_rea
     draw = random.permutation(len(features))[:400]
     fits = fit_draws(features.astype(np.float32), digits.target, [draw], [5e-3], features[:10].astype(np.float32))
     assert fits.error.max() <= 1e-5
+
+
+def test_a_matrix_too_large_to_be_held_gives_the_same_gram_matrix(monkeypatch):
+    from dcgan_analysis.linear import gram as module
+
+    features = np.random.default_rng(0).standard_normal((90, 40)).astype(np.float32)
+    used = torch.arange(90)[::2].contiguous()
+    held = gram(Design(ArrayRows(features), 1.0, "cpu"), used)
+    monkeypatch.setattr(module, "_HELD_ELEMENTS", 0)
+    monkeypatch.setattr(module, "_FLOAT_BLOCK", 16)
+    apart = gram(Design(ArrayRows(features), 1.0, "cpu"), used)
+    torch.testing.assert_close(apart, held)
+    torch.testing.assert_close(
+        held.double(),
+        torch.from_numpy(features[::2]).double() @ torch.from_numpy(features[::2]).double().T + 1,
+        rtol=1e-5,
+        atol=1e-5,
+    )
