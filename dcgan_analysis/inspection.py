@@ -39,6 +39,11 @@ def kind_of(what: str) -> tuple[Kind, Path]:
         if what in known:
             return "checkpoint", known[what]
         msg = f"Folder '{what}' is neither a run ({RESULT_FILE}) nor a checkpoint ({WEIGHTS})."
+        if (path / "state.safetensors").is_file():
+            msg = (
+                f"Folder '{what}' holds a training that has not finished its first interval: no checkpoint yet. "
+                f"Go on with it: dcgan-analyze train --resume --out {what}"
+            )
         raise AnalysisError(msg)
     if path.is_file():
         if path.name == RESULT_FILE:

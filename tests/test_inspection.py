@@ -108,6 +108,16 @@ def test_what_is_nothing_known_is_named(what, error, message):
         kind_of(what)
 
 
+def test_a_training_without_a_checkpoint_yet_is_told_how_to_go_on(tmp_path):
+    (tmp_path / "young").mkdir()
+    (tmp_path / "young" / "state.safetensors").touch()
+
+    with pytest.raises(
+        AnalysisError, match=r"no checkpoint yet\. Go on with it: dcgan-analyze train --resume --out young$"
+    ):
+        kind_of("young")
+
+
 def test_whole_things_are_said_to_be_whole(host, run, store):
     assert verify("my-dcgan", host) == f"checkpoint, dcgan32-svhn, sha256 {CHECKPOINT.sha256()}"
     assert verify(str(store.path), host) == f"feature store, 6 x 448, key {store.key.sha256}"
