@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Design"]
 
 # Converted at a time on a CPU: 4 MB of float32 are still in its cache when they are multiplied. Tiles of about 512 x
-# 2048 are multiplied nearly twice as fast as as many elements in whole, long rows: the sums of a product go through
+# 2048 are multiplied 1.5 times as fast as as many elements in whole, long rows: the sums of a product go through
 # memory once per tile of rows, and few rows make thin products (measured: benchmarks/l2svm.py --passes).
 _TILE_ELEMENTS = 1 << 20
 _TILE_ROWS = 512
