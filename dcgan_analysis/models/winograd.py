@@ -13,11 +13,13 @@ Reference: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from dcgan_analysis.models.replacing import Network, remade, replace_layers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +34,6 @@ __all__ = [
     "transform_kernels",
     "with_winograd",
 ]
-
-Network = TypeVar("Network", bound=nn.Module)
 
 # Output pixels and input pixels of a tile, along either axis.
 _OUT, _IN = 4, 6
@@ -215,11 +215,7 @@ def with_winograd(network: Network, *, frozen: bool = False) -> Network:
     Returns:
         The network.
     """
-    for parent in list(network.modules()):
-        for name, module in list(parent.named_children()):
-            if _suits(module):
-                setattr(parent, name, _replaced(module, frozen=frozen))
-    return network
+    return replace_layers(network, lambda module: _replaced(module, frozen=frozen) if _suits(module) else None)
 
 
 def _suits(module: nn.Module) -> bool:
@@ -240,11 +236,11 @@ def _suits(module: nn.Module) -> bool:
 
 def _replaced(module: nn.Module, *, frozen: bool) -> WinogradConv2d | WinogradConvTranspose2d:
     assert isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
-    transposed = isinstance(module, nn.ConvTranspose2d)
-    kind = WinogradConvTranspose2d if transposed else WinogradConv2d
-    made = kind(module.in_channels, module.out_channels, 3, 1, 1, bias=module.bias is not None, device="meta")
-    made.weight, made.bias = module.weight, module.bias
-    made.train(module.training)
+    made: WinogradConv2d | WinogradConvTranspose2d
+    if isinstance(module, nn.ConvTranspose2d):
+        made, kernels = remade(module, WinogradConvTranspose2d), _turned(module.weight)
+    else:
+        made, kernels = remade(module, WinogradConv2d), module.weight
     if frozen:
-        made.transformed = transform_kernels(_turned(module.weight) if transposed else module.weight).detach()
+        made.transformed = transform_kernels(kernels).detach()
     return made

@@ -14,6 +14,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from dcgan_analysis.extraction.batchnorm import keep_modes
 from dcgan_analysis.models.builder import build, initialise
+from dcgan_analysis.models.patches import with_patch_gradients
 from dcgan_analysis.models.winograd import with_winograd
 from dcgan_analysis.training.augment import DiffAugment
 from dcgan_analysis.training.distributed import ALONE, Processes, synchronise_batchnorm
@@ -97,7 +98,7 @@ class AdversarialPair:
         initialise(network, source)
         # channels-last: the layout in which CPU and GPU convolutions are fastest.
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return with_winograd(network)
+        return with_patch_gradients(with_winograd(network))
 
     def _adam(self, network: nn.Module) -> torch.optim.Adam:
         config = self._config
