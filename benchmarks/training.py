@@ -2,6 +2,7 @@
 
     python benchmarks/training.py                       # dcgan32, width 64
     python benchmarks/training.py --architecture dcgan64 --width 32
+    python benchmarks/training.py --compile             # and ours with both networks under torch.compile
 
 The plain loop is that of PyTorch's well-known DCGAN example: float32, default memory format, Adam as it comes, the
 discriminator on real images, on generated ones, then the generator through the same generated images. It makes one
@@ -58,11 +59,14 @@ class PlainLoop:
 class Ours:
     """The trainer's step."""
 
-    def __init__(self, architecture, batch, **settings):
+    def __init__(self, architecture, batch, *, compiled=False, **settings):
         self.reuse = settings.get("reuse_samples", False)
         config = TrainingConfig(batch_size=batch, **settings)
         self.pair = AdversarialPair(architecture, config, torch.device("cpu"))
         self.z_size = architecture.z_size
+        if compiled:
+            self.pair.generator.compile()
+            self.pair.discriminator.compile()
 
     def __call__(self, images):
         """Do one step."""
@@ -81,6 +85,7 @@ def main():
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
 
     architecture = getattr(tables, options.architecture)(width=options.width)
@@ -92,6 +97,8 @@ def main():
         "ours": Ours(architecture, options.batch),
         "ours, reuse_samples": Ours(architecture, options.batch, reuse_samples=True),
     }
+    if options.compile:
+        loops["ours, torch.compile"] = Ours(architecture, options.batch, compiled=True)
     times = {name: [] for name in loops}
     for repeat in range(options.repeats + 1):
         for name, loop in loops.items():
