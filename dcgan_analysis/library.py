@@ -134,8 +134,8 @@ def train(
 
     Raises:
         ConfigError: If a setting is wrong.
-        TrainingError: If ``out`` holds a training and ``resume`` is not set, or holds another one; if a loss is no
-            longer finite; if nothing can be written.
+        TrainingError: If ``out`` holds a training and ``resume`` is not set, or holds another one, or none and nothing
+            says what to train; if a loss is no longer finite; if nothing can be written.
         UnknownNameError: If there is no such preset, dataset or architecture.
 
     Example:
@@ -189,6 +189,9 @@ def _training_config(
 
     given = dict(settings) | ({"images": limit} if limit is not None else {})
     state = out / "state.safetensors"
+    if resume and not state.exists() and preset is None and not given:
+        msg = f"'{out}' holds no training to go on with. Check --out, or name a PRESET or settings to begin one."
+        raise TrainingError(msg)
     if not state.exists():
         return TrainingConfig.build(given if preset is None else with_preset(preset, given))
     if not resume:

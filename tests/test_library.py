@@ -81,6 +81,12 @@ def test_resuming_nothing_begins_anew(host, tmp_path):
     assert train(SETTINGS, tmp_path / "run", limit=8, device="cpu", host=host, resume=True).metadata.step == 1
 
 
+def test_resuming_nothing_without_saying_what_to_train_is_refused(host, tmp_path):
+    with pytest.raises(TrainingError, match=r"typo' holds no training to go on with\. Check --out, or name a PRESET"):
+        train({}, tmp_path / "typo", host=host, resume=True)
+    assert not (tmp_path / "typo").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [

@@ -40,7 +40,7 @@ def command(
 
     Settings are given with --set and --config; what is not given has the preset's value, or else the paper's. All of
     them: dcgan-analyze train PRESET --settings. Several processes: torchrun --nproc-per-node 2 -m
-    dcgan_analysis.cli.main train ...
+    dcgan_analysis train ...
     """
     settings = options.nested(options.collect_settings(config_file, assignments))
     if dataset is not None:

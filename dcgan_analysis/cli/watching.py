@@ -50,9 +50,11 @@ class TrainingLines(Watcher):
         """Show how far reading the images is; a ``Progress`` callable."""
 
     def begin(self, step: int, steps: int, epoch: float) -> None:
-        """Say where a training goes on."""
+        """Say that a training begins, or where it goes on."""
         if step:
             self._write(f"Going on after step {step:,} of {steps:,} (epoch {epoch:g}).")
+        else:
+            self._write(f"Beginning: {steps:,} steps.")
 
     def interval(self, folder: Path, row: Mapping[str, Any]) -> None:
         """Write the line of an interval and its warnings."""

@@ -28,7 +28,7 @@ def test_a_training_leaves_a_checkpoint_and_prints_its_path_alone(train, cli, tm
     outcome = train().assert_success()
     path = tmp_path / "training" / "model.safetensors"
     assert outcome.out == f"{path}\n"
-    assert outcome.err.startswith("epoch 1, step 4: loss G ")
+    assert outcome.err.startswith("Beginning: 4 steps.\nepoch 1, step 4: loss G ")
     assert outcome.err.splitlines()[-1].startswith("1 epochs, 4 steps, sha256 ")
     document = cli("show", path, "--json").assert_success().json()
     assert (document["parameters"]["width"], document["step"]) == (4, 4)
