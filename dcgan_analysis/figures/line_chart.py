@@ -211,6 +211,14 @@ def _dress(axes: Axes, series: Mapping[str, Series], *, log_x: bool, fractions: 
     if fractions:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     axes.margins(x=0.05, y=0.16)
+    bottom, top = axes.get_ylim()
+    if (
+        fractions
+        and bottom < 0
+        and all(value >= 0 for line in series.values() for value in (*line.y, *(line.low or ())))
+    ):
+        # There are no shares below none; markers at zero stay whole.
+        axes.set_ylim(-0.04 * top, top)
     axes.grid(axis="y", color=GRID)
     axes.spines["left"].set_visible(False)
     axes.tick_params(colors=MUTED)

@@ -127,6 +127,15 @@ def test_an_axis_of_whole_numbers_has_whole_ticks():
     assert all(float(tick).is_integer() for tick in figure.axes[0].get_xticks())
 
 
+@pytest.mark.parametrize("shares", [[0.0, 0.0, 0.0], [0.0, 0.01, 0.5]])
+def test_an_axis_of_shares_does_not_go_below_none(shares):
+    axes = figures.curve({"worst": figures.Series([1, 2, 3], shares)}, log_x=False).axes[0]
+    bottom, top = axes.get_ylim()
+    ticks = [tick for tick in axes.get_yticks() if bottom <= tick <= top]
+    assert bottom < 0 <= min(ticks)
+    assert top > max(shares)
+
+
 def test_bars_run_from_top_to_bottom_in_the_order_given():
     figure = figures.bars(["all", "conv1"], [0.75, 0.5], low=[0.7, 0.4], high=[0.8, 0.6])
     (axes,) = figure.axes

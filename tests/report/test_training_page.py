@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from dcgan_analysis.library import load_checkpoint
 from dcgan_analysis.models import tables
 from dcgan_analysis.report.training_page import TrainingPage, render_training_page, write_training_page
 from dcgan_analysis.stores.checkpoint import Checkpoint
@@ -64,6 +66,19 @@ def test_a_page_shows_what_a_person_watches_and_fetches_nothing(training):
     assert "<b>run" not in page
     assert "<script" not in page
     assert "://" not in page
+
+
+def test_a_page_names_the_checkpoint_that_a_training_began_with(training):
+    assert "Began with" not in render_training_page(training)
+
+    checkpoint = load_checkpoint(training)
+    before = {"name": "older", "sha256": "0" * 64, "epochs": 3.0}
+    metadata = checkpoint.metadata
+    update = {"provenance": {**metadata.provenance, "started_from": before}}
+    replace(checkpoint, metadata=metadata.model_copy(update=update)).save(training / "model.safetensors")
+    assert "Began with the networks of older, 3 epochs old, not with random ones." in " ".join(
+        render_training_page(training).split()
+    )
 
 
 def test_samples_that_were_deleted_are_left_out(training):
