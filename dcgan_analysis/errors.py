@@ -22,6 +22,7 @@ __all__ = [
     "RegistrationError",
     "StoreError",
     "TrainingError",
+    "TrainingStopped",
     "UnknownNameError",
     "unknown_name",
 ]
@@ -59,6 +60,19 @@ class StoreError(DcganAnalysisError):
 
 class TrainingError(DcganAnalysisError):
     """A training cannot start, go on, or be resumed."""
+
+
+class TrainingStopped(KeyboardInterrupt):
+    """A training ended early because somebody asked for it; its state is saved.
+
+    Args:
+        message: Where it stopped and how it goes on.
+        signal: Number of the signal that asked.
+    """
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.signal = signal
 
 
 class AnalysisError(DcganAnalysisError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dcgan_analysis.errors import AnalysisError, DcganAnalysisError, unknown_name
+from dcgan_analysis.errors import AnalysisError, DcganAnalysisError, TrainingStopped, unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -166,7 +166,12 @@ def _run(argv: Sequence[str] | None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
+        # click wraps the interrupts that it sees.
+        stopped = error.__cause__ or error
+        if isinstance(stopped, TrainingStopped):
+            click.echo(str(stopped), err=True)
+            return 128 + stopped.signal  # as a shell reports the end by a signal
         _complain("Interrupted. Finished feature stores and checkpoints are kept; the same command goes on from there.")
         return 1
     except DcganAnalysisError as error:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dcgan_analysis.atomic import write_text
-from dcgan_analysis.errors import TrainingError
+from dcgan_analysis.errors import TrainingError, TrainingStopped
 from dcgan_analysis.training.batches import Ahead, check_split
 from dcgan_analysis.training.distributed import ALONE, Processes
 from dcgan_analysis.training.inputs import Inputs, Minibatch
@@ -32,6 +33,7 @@ from dcgan_analysis.training.networks import AdversarialPair
 from dcgan_analysis.training.outcome import make_checkpoint
 from dcgan_analysis.training.start import describe_start
 from dcgan_analysis.training.state import StateFile, load_state, not_finite, save_state, written_or_told
+from dcgan_analysis.training.stopping import StopRequest, stop_requests
 from dcgan_analysis.training.watching import Steps, TensorBoard, Watcher
 
 if TYPE_CHECKING:
@@ -156,6 +158,8 @@ class Trainer:
 
         Raises:
             TrainingError: If a loss is no longer finite, or nothing can be written; the last saved state stays whole.
+            TrainingStopped: On Ctrl-C or SIGTERM, after the step and the saving of its state. A second one ends the
+                training at once, with the state saved last.
         """
         told = list(watchers) if self.processes.first else []
         if self.processes.first:
@@ -168,9 +172,10 @@ class Trainer:
         try:
             for watcher in told:
                 watcher.begin(self.step, self.steps, self.epoch)
-            while self.step < self.steps:
-                self._train_until(self._next_stop(), told)
-                self._end_interval(told)
+            with stop_requests() as request:
+                while self.step < self.steps:
+                    self._train_until(self._next_stop(), told, request)
+                    self._end_interval(told)
         finally:
             for watcher in told:
                 watcher.close()
@@ -185,7 +190,7 @@ class Trainer:
                 stops.append((self.step // length + 1) * length)
         return min(stops)
 
-    def _train_until(self, stop: int, told: Sequence[Watcher]) -> None:
+    def _train_until(self, stop: int, told: Sequence[Watcher], request: StopRequest) -> None:
         self.pair.generator.train()
         self.pair.discriminator.train()
         first = looked = self.step
@@ -196,18 +201,37 @@ class Trainer:
                 rate = self.pair.set_learning_rate(self.step / self.steps)
                 self._sums.add(*self._one_step(ahead(self.step)))
                 self.step += 1
-                if self.step % _LOOK_EVERY and self.step != stop:
-                    continue
-                means = self._look(looked)
-                looked, now = self.step, time.perf_counter()
+                now = time.perf_counter()
                 self._seconds = before + now - started
-                self._speed = (self.step - first) * self.config.batch_size / (now - started)
-                at = Steps(self.step, self.steps, self.epoch, means, self._speed, rate)
-                for watcher in told:
-                    watcher.steps(at)
-                if self.config.save_minutes and now - saved > 60 * self.config.save_minutes and self.step < stop:
+                due = self.step == stop or not self.step % _LOOK_EVERY
+                if due:
+                    means = self._look(looked)
+                    looked = self.step
+                    self._speed = (self.step - first) * self.config.batch_size / (now - started)
+                    at = Steps(self.step, self.steps, self.epoch, means, self._speed, rate)
+                    for watcher in told:
+                        watcher.steps(at)
+                if self.step == stop or not (due or self.processes.count == 1):
+                    continue
+                if self._asked(request):
+                    raise self._stopped(request)
+                if due and self.config.save_minutes and now - saved > 60 * self.config.save_minutes:
                     self._save_state()
                     saved = time.perf_counter()
+
+    def _asked(self, request: StopRequest) -> bool:
+        """Whether any process was asked to stop; all of them must want to know."""
+        asked = torch.tensor(float(request.signal != 0), device=self.device)
+        return bool(self.processes.mean(asked) > 0)
+
+    def _stopped(self, request: StopRequest) -> TrainingStopped:
+        self._save_state()
+        msg = (
+            f"Stopped after step {self.step:,} of {self.steps:,}; the state is saved. Go on: "
+            f"dcgan-analyze train --resume --out {self.folder}"
+        )
+        # Where another process was asked, this one was not.
+        return TrainingStopped(msg, request.signal or signal.SIGTERM)
 
     def _look(self, looked: int) -> dict[str, float]:
         """Return the means of the interval so far, over all processes; stop the training if one is not finite."""

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
+
+from dcgan_analysis.training import Trainer
 
 
 @pytest.fixture
@@ -43,6 +46,24 @@ def test_a_resumed_training_ends_where_one_without_pause_does(train, cli, tmp_pa
     at_once = cli("show", tmp_path / "at once", "--json").json()
     assert resumed["step"] == at_once["step"] == 8
     assert resumed["sha256"] == at_once["sha256"]
+
+
+def test_a_training_asked_to_stop_says_how_it_goes_on(train, cli, tmp_path, monkeypatch):
+    one_step = Trainer._one_step
+
+    def interrupted(self, batch):
+        if self.step == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return one_step(self, batch)
+
+    monkeypatch.setattr(Trainer, "_one_step", interrupted)
+    outcome = train()
+    assert outcome.exit_code == 128 + signal.SIGTERM
+    folder = tmp_path / "training"
+    assert outcome.err.splitlines()[-1] == (
+        f"Stopped after step 2 of 4; the state is saved. Go on: dcgan-analyze train --resume --out {folder}"
+    )
+    assert cli("train", "--resume", "--out", folder).assert_success().err.startswith("Going on after step 2 of 4")
 
 
 def test_a_training_is_not_overwritten(train, tmp_path, complains):

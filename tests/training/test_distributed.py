@@ -15,32 +15,51 @@ from dcgan_analysis.errors import TrainingError
 from dcgan_analysis.training.distributed import ALONE, Processes
 
 TRAINING = """
-import pickle, sys
+import pickle, signal, sys
 import torch
-from dcgan_analysis.training import Trainer
+from dcgan_analysis.errors import TrainingStopped
+from dcgan_analysis.training import Trainer, trainer as module
 from dcgan_analysis.training.distributed import process_group
+
+class AskedToStop(Trainer):
+    at = None
+    def _one_step(self, batch):
+        if self.step == self.at and self.processes.rank == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return super()._one_step(batch)
+
+module._LOOK_EVERY = 2
 
 torch.set_num_threads(1)
 with open(sys.argv[1], "rb") as file:
     runs = pickle.load(file)
 with process_group(torch.device("cpu")) as (processes, device):
     assert processes.count == 2
-    for config, architecture, split, folder in runs:
-        trainer = Trainer(config, architecture, split, folder, device, processes)
+    for at, config, architecture, split, folder in runs:
+        trainer = AskedToStop(config, architecture, split, folder, device, processes)
+        trainer.at = at
         trainer.resume()
-        trainer.run()
+        try:
+            trainer.run()
+        except TrainingStopped:
+            assert trainer.step == at + 2
+        else:
+            assert at is None
 """
 
 
 @pytest.fixture
 def train_together(tmp_path):
-    """Let two processes do trainings one after another, each given as a trainer."""
+    """Let two processes do trainings one after another.
 
-    def train(*trainers):
+    Each is given as a trainer and the step in which the second process is asked to stop, or None.
+    """
+
+    def train(*trainings):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        runs = [(each.config, each.architecture, each.split, each.folder) for each in trainers]
+        runs = [(at, each.config, each.architecture, each.split, each.folder) for each, at in trainings]
         (tmp_path / "runs").write_bytes(pickle.dumps(runs))
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-W", "error", "-c", TRAINING, str(tmp_path / "runs")]
@@ -67,15 +86,16 @@ def restored(trainer):
 
 
 @pytest.mark.slow
-def test_two_processes_do_what_one_does_and_resume_to_the_bit(make_trainer, everything, train_together):
+def test_two_processes_do_what_one_does_stop_together_and_resume_to_the_bit(make_trainer, everything, train_together):
     settings = {"sync_batchnorm": True, "ema": 0.9, "mirror": True, "diff_augment": ["translation"]}
     alone = make_trainer("alone", epochs=2, **settings)
     alone.run()
 
     train_together(
-        make_trainer("together", epochs=2, **settings),
-        make_trainer("parts", epochs=1.5, **settings),
-        make_trainer("parts", epochs=2, **settings),
+        (make_trainer("together", epochs=2, **settings), None),
+        # Both look at the losses every second step, and see there that one was asked.
+        (make_trainer("parts", epochs=2, **settings), 4),
+        (make_trainer("parts", epochs=2, **settings), None),
     )
 
     together = restored(make_trainer("together", epochs=2, **settings))

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
 from dcgan_analysis.data.dataset import DatasetSplit
-from dcgan_analysis.errors import ConfigError, TrainingError
+from dcgan_analysis.errors import ConfigError, TrainingError, TrainingStopped
 from dcgan_analysis.training import TrainingConfig
 from dcgan_analysis.training.batches import Ahead
 from dcgan_analysis.training.state import read_header
+from dcgan_analysis.training.watching import Watcher
 
 
 @pytest.fixture
@@ -114,6 +117,58 @@ def test_the_state_is_saved_by_the_clock_too_and_resumes_in_the_middle_of_an_int
     assert rest.run().sha256() == whole.run().sha256()
     means = ("generator_loss", "discriminator_loss", "real_probability", "fake_probability")
     assert [rest.history[0][name] for name in means] == [whole.history[0][name] for name in means]
+
+
+class Signals(Watcher):
+    """Sends this process a signal, some times over, when a step is done."""
+
+    def __init__(self, number, at, times=1):
+        self.number, self.at, self.times = number, at, times
+
+    def steps(self, at):
+        if at.step == self.at:
+            for _ in range(self.times):
+                signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("at", [2, 4])  # in the middle of an interval, and at its end
+def test_a_training_asked_to_stop_saves_its_state_and_goes_on_to_the_same_bits(make_trainer, monkeypatch, number, at):
+    monkeypatch.setattr("dcgan_analysis.training.trainer._LOOK_EVERY", 1)
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    asked = make_trainer("asked", epochs=2)
+
+    with pytest.raises(
+        TrainingStopped, match=r"^Stopped after step \d of 8; the state is saved\. Go on: .*/asked$"
+    ) as stop:
+        asked.run([Signals(number, at)])
+
+    assert stop.value.signal == number
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+    rest, whole = make_trainer("asked", epochs=2), make_trainer("whole", epochs=2)
+    rest.resume()
+    # At the end of an interval the step after it is still done.
+    assert rest.step == (2 if at == 2 else 5)
+    assert rest.run().sha256() == whole.run().sha256()
+
+
+def test_a_training_asked_twice_stops_at_once(make_trainer, monkeypatch):
+    monkeypatch.setattr("dcgan_analysis.training.trainer._LOOK_EVERY", 1)
+    trainer = make_trainer(epochs=2)
+
+    with pytest.raises(KeyboardInterrupt) as stop:
+        trainer.run([Signals(signal.SIGINT, 6, times=2)])
+
+    assert not isinstance(stop.value, TrainingStopped)
+    assert read_header(trainer.folder / "state.safetensors")[1]["step"] == 4
+
+
+def test_a_training_in_a_thread_leaves_signals_alone(make_trainer):
+    with ThreadPoolExecutor(1) as thread:
+        handler = signal.getsignal(signal.SIGTERM)
+        checkpoint = thread.submit(make_trainer(epochs=1).run).result()
+    assert checkpoint.metadata.step == 4
+    assert signal.getsignal(signal.SIGTERM) is handler
 
 
 def test_weights_that_are_not_finite_are_never_saved(make_trainer):
