@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from dcgan_analysis.models import tables
 from dcgan_analysis.training import TrainingConfig
 from dcgan_analysis.training.networks import AdversarialPair, falling
+from dcgan_analysis.training.stopping import StopRequest
 
 CPU = torch.device("cpu")
 ARCHITECTURE = tables.dcgan32_svhn(width=4, z_size=5, image_channels=1)
@@ -134,7 +135,7 @@ def test_with_all_options_a_resume_is_exact_and_the_metadata_names_them(make_tra
     whole = make_trainer("whole", epochs=2, **ALL)
     final = whole.run()
     first = make_trainer("parts", epochs=2, **ALL)
-    first._train_until(3, [])
+    first._train_until(3, [], StopRequest())
     first.folder.mkdir()
     first._save_state()
 

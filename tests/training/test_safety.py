@@ -131,6 +131,15 @@ class Signals(Watcher):
                 signal.raise_signal(self.number)
 
 
+@pytest.fixture
+def hears():
+    """Let Ctrl-C be heard: what a shell starts in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("at", [2, 4])  # in the middle of an interval, and at its end
 def test_a_training_asked_to_stop_saves_its_state_and_goes_on_to_the_same_bits(make_trainer, monkeypatch, number, at):
@@ -152,6 +161,7 @@ def test_a_training_asked_to_stop_saves_its_state_and_goes_on_to_the_same_bits(m
     assert rest.run().sha256() == whole.run().sha256()
 
 
+@pytest.mark.usefixtures("hears")
 def test_a_training_asked_twice_stops_at_once(make_trainer, monkeypatch):
     monkeypatch.setattr("dcgan_analysis.training.trainer._LOOK_EVERY", 1)
     trainer = make_trainer(epochs=2)
@@ -161,6 +171,13 @@ def test_a_training_asked_twice_stops_at_once(make_trainer, monkeypatch):
 
     assert not isinstance(stop.value, TrainingStopped)
     assert read_header(trainer.folder / "state.safetensors")[1]["step"] == 4
+
+
+@pytest.mark.usefixtures("hears")
+def test_a_training_that_ignores_ctrl_c_goes_on_ignoring_it(make_trainer, monkeypatch):
+    monkeypatch.setattr("dcgan_analysis.training.trainer._LOOK_EVERY", 1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assert make_trainer(epochs=1).run([Signals(signal.SIGINT, 2)]).metadata.step == 4
 
 
 def test_a_training_in_a_thread_leaves_signals_alone(make_trainer):
