@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import signal
 import time
 from dataclasses import dataclass
@@ -228,7 +229,7 @@ class Trainer:
         self._save_state()
         msg = (
             f"Stopped after step {self.step:,} of {self.steps:,}; the state is saved. Go on: "
-            f"dcgan-analyze train --resume --out {self.folder}"
+            f"dcgan-analyze train --resume --out {shlex.quote(str(self.folder))}"
         )
         # Where another process was asked, this one was not.
         return TrainingStopped(msg, request.signal or signal.SIGTERM)

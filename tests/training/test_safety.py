@@ -145,16 +145,16 @@ def hears():
 def test_a_training_asked_to_stop_saves_its_state_and_goes_on_to_the_same_bits(make_trainer, monkeypatch, number, at):
     monkeypatch.setattr("dcgan_analysis.training.trainer._LOOK_EVERY", 1)
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    asked = make_trainer("asked", epochs=2)
+    asked = make_trainer("asked to stop", epochs=2)
 
     with pytest.raises(
-        TrainingStopped, match=r"^Stopped after step \d of 8; the state is saved\. Go on: .*/asked$"
+        TrainingStopped, match=r"^Stopped after step \d of 8; the state is saved\. Go on: .* --out '.*/asked to stop'$"
     ) as stop:
         asked.run([Signals(number, at)])
 
     assert stop.value.signal == number
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
-    rest, whole = make_trainer("asked", epochs=2), make_trainer("whole", epochs=2)
+    rest, whole = make_trainer("asked to stop", epochs=2), make_trainer("whole", epochs=2)
     rest.resume()
     # At the end of an interval the step after it is still done.
     assert rest.step == (2 if at == 2 else 5)
