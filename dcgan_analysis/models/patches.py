@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn import grad
 
-from dcgan_analysis.models.replacing import Network, remade, replace_layers
+from dcgan_analysis.models.replacing import Network, is_plain, remade, replace_layers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -146,15 +146,9 @@ def with_patch_gradients(network: Network) -> Network:
 
 
 def _replaced(module: nn.Module) -> nn.Module | None:
-    # Exactly these types: a subclass, such as a parametrised convolution, computes its kernels in its own way.
-    if type(module) not in (nn.Conv2d, nn.ConvTranspose2d):
+    if not is_plain(module, _MAPS) or module.stride != (2, 2) or isinstance(module.padding, str):
         return None
-    assert isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
-    usable = module.weight.dtype == torch.float32 and module.weight.device.type == "cpu"
-    plain = module.dilation == (1, 1) and module.groups == 1 and module.padding_mode == "zeros"
-    square = len({*module.kernel_size}) == 1 and not isinstance(module.padding, str) and len({*module.padding}) == 1
-    enough = min(module.in_channels, module.out_channels) >= _MAPS
-    if not (usable and plain and square and enough and module.stride == (2, 2)):
+    if len({*module.kernel_size}) > 1 or len({*module.padding}) > 1:
         return None
     return remade(module, PatchConvTranspose2d if isinstance(module, nn.ConvTranspose2d) else PatchConv2d)
 

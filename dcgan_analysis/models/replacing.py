@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
+import torch
 from torch import nn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Convolution", "remade", "replace_layers"]
+__all__ = ["Convolution", "is_plain", "remade", "replace_layers"]
 
 Network = TypeVar("Network", bound=nn.Module)
 Convolution = TypeVar("Convolution", bound="nn.Conv2d | nn.ConvTranspose2d")
@@ -31,6 +32,17 @@ def replace_layers(network: Network, replacement: Callable[[nn.Module], nn.Modul
             if made is not None:
                 setattr(parent, name, made)
     return network
+
+
+def is_plain(module: nn.Module, maps: int) -> TypeGuard[nn.Conv2d | nn.ConvTranspose2d]:
+    """Whether it is a convolution in float32 on a CPU, dense, zero-padded, between at least so many maps."""
+    # Exactly these types: a subclass, such as a parametrised convolution, computes its kernels in its own way.
+    if type(module) not in (nn.Conv2d, nn.ConvTranspose2d):
+        return False
+    assert isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
+    placed = module.weight.dtype == torch.float32 and module.weight.device.type == "cpu"
+    dense = module.dilation == (1, 1) and module.groups == 1 and module.padding_mode == "zeros"
+    return placed and dense and min(module.in_channels, module.out_channels) >= maps
 
 
 def remade(module: nn.Conv2d | nn.ConvTranspose2d, kind: type[Convolution]) -> Convolution:

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dcgan_analysis.models.replacing import Network, remade, replace_layers
+from dcgan_analysis.models.replacing import Network, is_plain, remade, replace_layers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -219,17 +219,9 @@ def with_winograd(network: Network, *, frozen: bool = False) -> Network:
 
 
 def _suits(module: nn.Module) -> bool:
-    # Exactly these types: a subclass, such as a parametrised convolution, computes its kernels in its own way.
-    if type(module) not in (nn.Conv2d, nn.ConvTranspose2d):
-        return False
-    assert isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
-    shape = (module.kernel_size, module.stride, module.padding, module.dilation, module.groups, module.padding_mode)
-    usable = module.weight.dtype == torch.float32 and module.weight.device.type == "cpu"
-    enough = min(module.in_channels, module.out_channels) >= _MAPS
     return (
-        usable
-        and enough
-        and shape == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
+        is_plain(module, _MAPS)
+        and (module.kernel_size, module.stride, module.padding) == ((3, 3), (1, 1), (1, 1))
         and set(module.output_padding) == {0}
     )
 

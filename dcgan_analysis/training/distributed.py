@@ -73,6 +73,12 @@ class Processes:
         distributed.all_reduce(values)
         return values / self.count
 
+    def any(self, flag: bool, device: torch.device) -> bool:
+        """Whether any process has its flag set; each of them must ask. One that is alone waits for no device."""
+        if self.count == 1:
+            return flag
+        return bool(self.mean(torch.tensor(float(flag), device=device)) > 0)
+
     def wait(self) -> None:
         """Wait until all processes have come here."""
         if self.count > 1:

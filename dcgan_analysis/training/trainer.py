@@ -214,16 +214,11 @@ class Trainer:
                         watcher.steps(at)
                 if self.step == stop or not (due or self.processes.count == 1):
                     continue
-                if self._asked(request):
+                if self.processes.any(request.signal != 0, self.device):
                     raise self._stopped(request)
                 if due and self.config.save_minutes and now - saved > 60 * self.config.save_minutes:
                     self._save_state()
                     saved = time.perf_counter()
-
-    def _asked(self, request: StopRequest) -> bool:
-        """Whether any process was asked to stop; all of them must want to know."""
-        asked = torch.tensor(float(request.signal != 0), device=self.device)
-        return bool(self.processes.mean(asked) > 0)
 
     def _stopped(self, request: StopRequest) -> TrainingStopped:
         self._save_state()

@@ -114,6 +114,12 @@ def test_two_processes_do_what_one_does_stop_together_and_resume_to_the_bit(make
     assert rows[0]["real_probability"] == pytest.approx(rows[1]["real_probability"], rel=1e-3)
 
 
+@pytest.mark.parametrize("flag", [False, True])
+def test_a_process_that_is_alone_knows_its_flag_without_waiting_for_the_device(flag, monkeypatch):
+    monkeypatch.setattr(torch, "tensor", None)
+    assert ALONE.any(flag, torch.device("cpu")) is flag
+
+
 def test_processes_share_a_minibatch_without_rest():
     rows = [Processes(rank, 4).rows(128) for rank in range(4)]
 
