@@ -46,6 +46,10 @@ class TrainingConfig(Settings):
         default=None,
         description="checkpoint, by name or path, whose networks the training starts from; none: random weights",
     )
+    widen: bool = Field(
+        default=False,
+        description="start_from may be narrower: its maps become the first of each layer, random ones are added",
+    )
     epochs: PositiveFloat = Field(default=25.0, description="passes of the discriminator over the images")
     batch_size: int = Field(
         default=128, ge=2, description="images per minibatch, in all processes of a distributed training together"

@@ -15,11 +15,14 @@ from torch.nn.utils.parametrizations import spectral_norm
 from dcgan_analysis.extraction.batchnorm import keep_modes
 from dcgan_analysis.models.builder import build, initialise
 from dcgan_analysis.models.patches import with_patch_gradients
+from dcgan_analysis.models.widening import widen
 from dcgan_analysis.models.winograd import with_winograd
 from dcgan_analysis.training.augment import DiffAugment
 from dcgan_analysis.training.distributed import ALONE, Processes, synchronise_batchnorm
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from dcgan_analysis.models.architecture import Architecture
@@ -50,7 +53,7 @@ class AdversarialPair:
         config: Learning rate, precision, options, seed of the initial weights.
         device: Where they live.
         processes: This process among those that train the same pair: gradients are averaged over all.
-        start: Checkpoint of the same architecture whose weights it starts with; None: random ones.
+        start: Checkpoint whose weights it starts with, of the same architecture or a narrower one; None: random ones.
 
     Attributes:
         generator: The generator in training.
@@ -76,8 +79,8 @@ class AdversarialPair:
         self.generator = self._place(build(architecture.generator, config.seed), source)
         self.discriminator = self._place(build(architecture.discriminator, config.seed), source)
         if start is not None:
-            self.generator.load_state_dict(start.weights["generator"])
-            self.discriminator.load_state_dict(start.weights["discriminator"])
+            self.generator.load_state_dict(_begun_with(start, "generator", self.generator, architecture))
+            self.discriminator.load_state_dict(_begun_with(start, "discriminator", self.discriminator, architecture))
         self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
         if config.spectral_norm:
             _normalise_spectrally(self.discriminator, config.seed)
@@ -235,6 +238,14 @@ class _JudgeBoth(nn.Module):
     def forward(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the logits (N,) of both."""
         return apply(self.discriminator, real, labels), apply(self.discriminator, fake, labels)
+
+
+def _begun_with(start: Checkpoint, role: Role, network: nn.Module, architecture: Architecture) -> Mapping[str, Tensor]:
+    """Return what a network starts with: the checkpoint's weights, widened where the network is wider."""
+    weights = start.weights[role]
+    if start.architecture.identity() == architecture.identity():
+        return weights
+    return widen(weights, start.architecture, network.state_dict(), architecture, role)
 
 
 def falling(config: TrainingConfig, share: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.errors import TrainingError
+from dcgan_analysis.models.widening import can_widen
 
 if TYPE_CHECKING:
     from dcgan_analysis.models.architecture import Architecture
@@ -26,25 +27,29 @@ def describe_start(start: Checkpoint, config: TrainingConfig, architecture: Arch
         architecture: What is trained.
 
     Returns:
-        ``name``, ``sha256`` and ``epochs``: those of it and of all that it started from itself.
+        ``name``, ``sha256`` and ``epochs``: those of it and of all that it started from itself; where it was widened,
+        ``widened_from``, the parameters of its architecture.
 
     Raises:
-        TrainingError: If it lacks a network, is of another architecture, or takes latent vectors of another prior.
+        TrainingError: If it lacks a network, is of another architecture (and not of a narrower one that the settings
+            allow to widen), or takes latent vectors of another prior.
     """
     what = f"start_from: checkpoint '{start.name}'"
     missing = [role for role in ("generator", "discriminator") if not start.has(role)]
     if missing:
         msg = f"{what} holds no {missing[0]}; both networks go on. Start from one that has both."
         raise TrainingError(msg)
-    if start.architecture.identity() != architecture.identity():
-        theirs, ours = start.architecture, architecture
+    theirs, ours = start.architecture, architecture
+    other = theirs.identity() != ours.identity()
+    if other and not (config.widen and can_widen(theirs, ours)):
         parameters = [
             f"parameters.{name}={value}"
             for name, value in theirs.parameters.items()
             if ours.parameters.get(name) != value
         ]
         way = " ".join(f"--set {text}" for text in [f"architecture={theirs.name}", *parameters])
-        msg = f"{what} is {_named(theirs)}, and {_named(ours)} is to be trained. Train what it is: {way}"
+        wider = " Or begin wider than it: --set widen=true" if can_widen(theirs, ours) else ""
+        msg = f"{what} is {_named(theirs)}, and {_named(ours)} is to be trained. Train what it is: {way}{wider}"
         raise TrainingError(msg)
     if start.metadata.z_prior != config.z_prior:
         msg = (
@@ -54,7 +59,8 @@ def describe_start(start: Checkpoint, config: TrainingConfig, architecture: Arch
         raise TrainingError(msg)
     before = start.metadata.provenance.get("started_from", {})
     epochs = start.metadata.epoch + before.get("epochs", 0.0)
-    return {"name": start.name, "sha256": start.sha256(), "epochs": epochs}
+    widened = {"widened_from": dict(theirs.parameters)} if other else {}
+    return {"name": start.name, "sha256": start.sha256(), "epochs": epochs, **widened}
 
 
 def _named(architecture: Architecture) -> str:

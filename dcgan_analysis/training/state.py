@@ -42,7 +42,7 @@ __all__ = [
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # Settings that older states do not have, with the value that a training had without them.
-_ADDED = {"leave_out": None, "start_from": None}
+_ADDED = {"leave_out": None, "start_from": None, "widen": False}
 
 STATE = "state.safetensors"
 """Name of the newest state in the folder of a training."""

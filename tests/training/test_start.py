@@ -69,6 +69,25 @@ def test_another_width_is_refused_with_the_settings_to_give(start_trainer):
         start_trainer(start)
 
 
+def test_a_wider_training_is_refused_unless_it_is_asked_for(start_trainer):
+    start = Checkpoint.random(tables.dcgan32_svhn(width=3, z_size=5, image_channels=1), seed=0, name="narrow")
+    with pytest.raises(TrainingError, match=r"width=3 Or begin wider than it: --set widen=true$"):
+        start_trainer(start)
+
+
+def test_a_widened_training_begins_with_the_images_of_the_narrow_checkpoint(start_trainer):
+    start = Checkpoint.random(tables.dcgan32_svhn(width=3, z_size=5, image_channels=1), seed=0, name="narrow")
+
+    trainer = start_trainer(start, widen=True)
+
+    z = start.latents(4, seed=1)
+    with torch.no_grad():
+        torch.testing.assert_close(trainer.pair.generator.eval()(z), start.generator()(z), rtol=1e-4, atol=1e-5)
+    started_from = trainer.run().metadata.provenance["started_from"]
+    assert started_from["widened_from"]["width"] == 3
+    assert started_from["sha256"] == start.sha256()
+
+
 def test_a_generator_alone_is_refused(start_trainer):
     start = Checkpoint.random(ARCHITECTURE, seed=0, name="half")
     del start.weights["discriminator"]

@@ -1,0 +1,101 @@
+"""Wider networks that begin as a narrower one and compute the same.
+
+The trained maps are the first of each layer. The maps added draw random weights, and what comes after them does not
+listen to them yet: the weights by which a trained map or unit would read an added one are zero. So images and logits
+stay those of the narrow networks, in training and evaluation mode, while the added maps see everything and are
+listened to from the first update on. Chen et al. 2016 (Net2Net, arXiv 1511.05641) add copies of trained maps instead;
+random ones need no noise to become different, and as features they say something new at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from dcgan_analysis.models.architecture import Architecture, Layer
+    from dcgan_analysis.stores.metadata import Role
+
+__all__ = ["can_widen", "widen"]
+
+
+def can_widen(narrow: Architecture, wide: Architecture) -> bool:
+    """Whether one differs from the other only by having more maps or units in some hidden layers.
+
+    Example:
+        >>> from dcgan_analysis.models.tables import dcgan32
+        >>> can_widen(dcgan32(width=64), dcgan32(width=128)), can_widen(dcgan32(width=128), dcgan32(width=64))
+        (True, False)
+    """
+    same = all(
+        getattr(narrow, name) == getattr(wide, name)
+        for name in ("name", "image_shape", "image_range", "z_size", "classes", "batchnorm_affine", "batchnorm_eps")
+    )
+    return same and all(
+        bool(_layers(narrow, role))
+        and len(_layers(narrow, role)) == len(_layers(wide, role))
+        and all(map(_is_wider, _layers(narrow, role), _layers(wide, role)))
+        for role in ("generator", "discriminator")
+    )
+
+
+def _layers(architecture: Architecture, role: Role) -> tuple[Layer, ...]:
+    return architecture.generator_layers if role == "generator" else architecture.discriminator_layers
+
+
+def _is_wider(narrow: Layer, wide: Layer) -> bool:
+    """Whether a row of the table has at least as many maps, and all else is equal."""
+    shapes = (narrow.reshape, wide.reshape)
+    if shapes[0] is not None and shapes[1] is not None and shapes[0][1:] != shapes[1][1:]:
+        return False
+    return wide.out >= narrow.out and replace(narrow, out=wide.out, reshape=wide.reshape) == wide
+
+
+@torch.no_grad()
+def widen(
+    weights: Mapping[str, Tensor], narrow: Architecture, random: Mapping[str, Tensor], wide: Architecture, role: Role
+) -> dict[str, Tensor]:
+    """Return the state dict of a wide network that computes what a narrow one does.
+
+    Args:
+        weights: State dict of the narrow network.
+        narrow: Its architecture.
+        random: State dict of the wide network with random weights, from which the added maps get theirs.
+        wide: Its architecture; ``can_widen`` holds.
+        role: Which of the two networks.
+
+    Example:
+        >>> from dcgan_analysis.models.tables import dcgan32
+        >>> from dcgan_analysis.stores.checkpoint import Checkpoint
+        >>> few, many = (Checkpoint.random(dcgan32(width=width), seed=0) for width in (2, 3))
+        >>> one, other = (each.weights["discriminator"] for each in (few, many))
+        >>> widen(one, few.architecture, other, many.architecture, "discriminator")["conv2.operation.weight"][0, :, 0, 0]
+        tensor([-0.0254, -0.0253,  0.0000])
+    """
+    result = {name: tensor.clone() for name, tensor in random.items()}
+    for layer in _layers(wide, role):
+        labels = wide.classes if layer.conditional else 0
+        kernel = f"{layer.name}.operation.weight"
+        # torch keeps the kernels of fractional-strided convolutions as (inputs, outputs, ...).
+        axis = 1 if layer.kind == "deconv" else 0
+        old, new = weights[kernel].movedim(axis, 0), result[kernel].movedim(axis, 0)
+        outputs, inputs = len(old), old.shape[1] - labels
+        # Maps come before rows and columns where a layer is flattened or reshaped, and labels after all maps: the old
+        # inputs are the first ones, the labels the last.
+        new[:outputs] = 0
+        new[:outputs, :inputs] = old[:, :inputs]
+        if labels:
+            new[:outputs, -labels:] = old[:, -labels:]
+        for name, tensor in result.items():
+            if name.startswith(f"{layer.name}.norm."):
+                if tensor.dim():
+                    tensor[: len(weights[name])] = weights[name]
+                else:
+                    tensor.copy_(weights[name])
+    return result
