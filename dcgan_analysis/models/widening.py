@@ -75,7 +75,8 @@ def widen(
         >>> from dcgan_analysis.stores.checkpoint import Checkpoint
         >>> few, many = (Checkpoint.random(dcgan32(width=width), seed=0) for width in (2, 3))
         >>> one, other = (each.weights["discriminator"] for each in (few, many))
-        >>> widen(one, few.architecture, other, many.architecture, "discriminator")["conv2.operation.weight"][0, :, 0, 0]
+        >>> wide = widen(one, few.architecture, other, many.architecture, "discriminator")
+        >>> wide["conv2.operation.weight"][0, :, 0, 0]
         tensor([-0.0254, -0.0253,  0.0000])
     """
     result = {name: tensor.clone() for name, tensor in random.items()}

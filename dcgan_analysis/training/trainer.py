@@ -222,9 +222,11 @@ class Trainer:
 
     def _stopped(self, request: StopRequest) -> TrainingStopped:
         self._save_state()
+        # How many machines took part is torchrun's knowledge.
+        command = "dcgan-analyze" if self.processes.count == 1 else "torchrun, begun as before, with -m dcgan_analysis"
         msg = (
             f"Stopped after step {self.step:,} of {self.steps:,}; the state is saved. Go on: "
-            f"dcgan-analyze train --resume --out {shlex.quote(str(self.folder))}"
+            f"{command} train --resume --out {shlex.quote(str(self.folder))}"
         )
         # Where another process was asked, this one was not.
         return TrainingStopped(msg, request.signal or signal.SIGTERM)

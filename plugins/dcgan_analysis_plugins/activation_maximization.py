@@ -59,7 +59,10 @@ class ActivationMaximization:
     config_type = ActivationMaximizationConfig
     needs = Needs(checkpoint="cifar10-dcgan32", dataset="cifar10", splits=("train",), discriminator=True)
     demo = Demo(
-        dataset="digits", settings={"taps": ["conv3", "conv6"], "features": [0, 1, 2, 3], "steps": 32}, limit=200
+        checkpoint="cifar10-dcgan32-w64",
+        dataset="digits",
+        settings={"taps": ["conv3", "conv6"], "features": [0, 1, 2, 3], "steps": 32},
+        limit=200,
     )
 
     def run(self, context: RunContext, config: ActivationMaximizationConfig) -> Result:

@@ -87,7 +87,7 @@ class FilterDropout:
     reference = "Radford, Metz, Chintala 2016, section 6.3.1: https://arxiv.org/abs/1511.06434"
     config_type = FilterDropoutConfig
     needs = Needs(checkpoint="bedrooms64", generator=True)
-    demo = Demo(checkpoint="cifar10-dcgan32", settings={"samples": 32, "draws": 3, "doses": 3})
+    demo = Demo(checkpoint="cifar10-dcgan32-w64", settings={"samples": 32, "draws": 3, "doses": 3})
 
     def run(self, context: RunContext, config: FilterDropoutConfig) -> Result:
         """Find the maps of the object, drop them and others, and look at what is left."""

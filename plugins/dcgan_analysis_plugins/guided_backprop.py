@@ -71,7 +71,12 @@ class GuidedBackprop:
     reference = "Radford, Metz, Chintala 2016, section 6.2, figure 5: https://arxiv.org/abs/1511.06434"
     config_type = GuidedBackpropConfig
     needs = Needs(checkpoint="cifar10-dcgan32", dataset="cifar10", splits=("train",), discriminator=True)
-    demo = Demo(dataset="digits", settings={"measured": 12, "top": 4, "noise_draws": 1}, limit=200)
+    demo = Demo(
+        checkpoint="cifar10-dcgan32-w64",
+        dataset="digits",
+        settings={"measured": 12, "top": 4, "noise_draws": 1},
+        limit=200,
+    )
 
     def run(self, context: RunContext, config: GuidedBackpropConfig) -> Result:
         """Attribute the checkpoint's strongest responses, then the twin's, and put them side by side."""

@@ -81,7 +81,12 @@ class LabelCurve:
     needs = Needs(
         checkpoint="cifar10-dcgan32", dataset="cifar10", splits=("train", "test"), labels=True, discriminator=True
     )
-    demo = Demo(dataset="digits", settings={"choosing_draws": 2, "draws": 3, "labels": (2, 4, 8)}, limit=240)
+    demo = Demo(
+        checkpoint="cifar10-dcgan32-w64",
+        dataset="digits",
+        settings={"choosing_draws": 2, "draws": 3, "labels": (2, 4, 8)},
+        limit=240,
+    )
 
     def run(self, context: RunContext, config: LabelCurveConfig) -> Result:
         """Probe the checkpoint, then its twin, with each number of labels."""

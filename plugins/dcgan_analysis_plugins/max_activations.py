@@ -82,7 +82,12 @@ class MaxActivations:
     reference = "Radford, Metz, Chintala 2016, section 6.2: https://arxiv.org/abs/1511.06434"
     config_type = MaxActivationsConfig
     needs = Needs(checkpoint="cifar10-dcgan32", dataset="cifar10", splits=("train",), discriminator=True)
-    demo = Demo(dataset="digits", settings={"taps": ["conv4", "conv6"], "features": [0, 1, 2, 3]}, limit=300)
+    demo = Demo(
+        checkpoint="cifar10-dcgan32-w64",
+        dataset="digits",
+        settings={"taps": ["conv4", "conv6"], "features": [0, 1, 2, 3]},
+        limit=300,
+    )
 
     def run(self, context: RunContext, config: MaxActivationsConfig) -> Result:
         """Stream the images through the checkpoint, then through its twin, and put their filters side by side."""

@@ -64,7 +64,12 @@ class RandomFeatures:
     reference = "The random-weight control of Radford, Metz, Chintala 2016, section 5: https://arxiv.org/abs/1511.06434"
     config_type = RandomFeaturesConfig
     needs = Needs(checkpoint="cifar10-dcgan32", dataset="cifar10", splits=("train",), labels=True, grid=4)
-    demo = Demo(dataset="digits", settings={"C": (1e-4, 1e-3, 1e-2), "draws": 2, "networks": 2}, limit=400)
+    demo = Demo(
+        checkpoint="cifar10-dcgan32-w64",
+        dataset="digits",
+        settings={"C": (1e-4, 1e-3, 1e-2), "draws": 2, "networks": 2},
+        limit=400,
+    )
 
     def requires(self, config: RandomFeaturesConfig) -> Needs:
         """Return what it consumes on this grid."""

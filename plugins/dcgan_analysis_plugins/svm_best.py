@@ -135,7 +135,12 @@ class SvmBest:
     reference = "Beyond Radford, Metz, Chintala 2016, section 5.1: https://arxiv.org/abs/1511.06434"
     config_type = SvmBestConfig
     needs = Needs(checkpoint="cifar10-dcgan32", dataset="cifar10", splits=("train",), labels=True, discriminator=True)
-    demo = Demo(dataset="digits", settings={"layers": False, "grids": (2,), "ablation": False}, limit=300)
+    demo = Demo(
+        checkpoint="cifar10-dcgan32-w64",
+        dataset="digits",
+        settings={"layers": False, "grids": (2,), "ablation": False},
+        limit=300,
+    )
 
     def run(self, context: RunContext, config: SvmBestConfig) -> Result:
         """Choose on held-out training images, then test both presets once."""

@@ -78,7 +78,12 @@ class SvmCifar:
     reference = "Radford, Metz, Chintala 2016, section 5.1: https://arxiv.org/abs/1511.06434"
     config_type = SvmCifarConfig
     needs = Needs(checkpoint="cifar10-dcgan32", dataset=_CIFAR, splits=("train",), labels=True, grid=4)
-    demo = Demo(dataset="digits", settings={"C": (1e-4, 1e-3, 1e-2), "draws": 2, "ablation": False}, limit=400)
+    demo = Demo(
+        checkpoint="cifar10-dcgan32-w64",
+        dataset="digits",
+        settings={"C": (1e-4, 1e-3, 1e-2), "draws": 2, "ablation": False},
+        limit=400,
+    )
 
     def requires(self, config: SvmCifarConfig) -> Needs:
         """Return what it consumes on this grid."""

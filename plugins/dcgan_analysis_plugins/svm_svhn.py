@@ -85,7 +85,7 @@ class SvmSvhn:
     config_type = SvmSvhnConfig
     needs = Needs(dataset=_SVHN, splits=("train", "test"), labels=True, grid=4)
     demo = Demo(
-        checkpoint="cifar10-dcgan32",
+        checkpoint="cifar10-dcgan32-w64",
         dataset="digits",
         settings={"C": (1e-4, 1e-3, 1e-2), "labels_per_class": 10, "choosing_draws": 3, "draws": 10},
         limit=400,

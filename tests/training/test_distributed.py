@@ -41,8 +41,9 @@ with process_group(torch.device("cpu")) as (processes, device):
         trainer.resume()
         try:
             trainer.run()
-        except TrainingStopped:
+        except TrainingStopped as stopped:
             assert trainer.step == at + 2
+            assert "torchrun" in str(stopped)
         else:
             assert at is None
 """
