@@ -197,6 +197,9 @@ class Trainer:
         first = looked = self.step
         started = saved = time.perf_counter()
         before = self._seconds
+        # On CPUs a step may take seconds, and torchrun kills its processes 30 s after a signal: they ask each other
+        # after each. On GPUs asking waits for the device, and ten steps pass quickly.
+        each_step = self.processes.count == 1 or self.device.type == "cpu"
         with Ahead(self._inputs, stop) as ahead:
             while self.step < stop:
                 rate = self.pair.set_learning_rate(self.step / self.steps)
@@ -212,7 +215,7 @@ class Trainer:
                     at = Steps(self.step, self.steps, self.epoch, means, self._speed, rate)
                     for watcher in told:
                         watcher.steps(at)
-                if self.step == stop or not (due or self.processes.count == 1):
+                if self.step == stop or not (due or each_step):
                     continue
                 if self.processes.any(request.signal != 0, self.device):
                     raise self._stopped(request)
