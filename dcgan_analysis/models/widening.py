@@ -59,15 +59,14 @@ def _is_wider(narrow: Layer, wide: Layer) -> bool:
 
 @torch.no_grad()
 def widen(
-    weights: Mapping[str, Tensor], narrow: Architecture, random: Mapping[str, Tensor], wide: Architecture, role: Role
+    weights: Mapping[str, Tensor], random: Mapping[str, Tensor], wide: Architecture, role: Role
 ) -> dict[str, Tensor]:
     """Return the state dict of a wide network that computes what a narrow one does.
 
     Args:
         weights: State dict of the narrow network.
-        narrow: Its architecture.
         random: State dict of the wide network with random weights, from which the added maps get theirs.
-        wide: Its architecture; ``can_widen`` holds.
+        wide: Its architecture; ``can_widen`` holds for the narrow one's.
         role: Which of the two networks.
 
     Example:
@@ -75,7 +74,7 @@ def widen(
         >>> from dcgan_analysis.stores.checkpoint import Checkpoint
         >>> few, many = (Checkpoint.random(dcgan32(width=width), seed=0) for width in (2, 3))
         >>> one, other = (each.weights["discriminator"] for each in (few, many))
-        >>> wide = widen(one, few.architecture, other, many.architecture, "discriminator")
+        >>> wide = widen(one, other, many.architecture, "discriminator")
         >>> wide["conv2.operation.weight"][0, :, 0, 0]
         tensor([-0.0254, -0.0253,  0.0000])
     """
@@ -93,10 +92,7 @@ def widen(
         new[:outputs, :inputs] = old[:, :inputs]
         if labels:
             new[:outputs, -labels:] = old[:, -labels:]
-        for name, tensor in result.items():
-            if name.startswith(f"{layer.name}.norm."):
-                if tensor.dim():
-                    tensor[: len(weights[name])] = weights[name]
-                else:
-                    tensor.copy_(weights[name])
+    for name, tensor in result.items():
+        if ".norm." in name:
+            tensor[tuple(map(slice, weights[name].shape))] = weights[name]
     return result

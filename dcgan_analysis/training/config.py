@@ -113,6 +113,13 @@ class TrainingConfig(Settings):
             raise ValueError(msg)
         return self
 
+    @model_validator(mode="after")
+    def _something_is_widened(self) -> Self:
+        if self.widen and self.start_from is None:
+            msg = "widen: needs start_from, the checkpoint to widen"
+            raise ValueError(msg)
+        return self
+
     def resolved(self, device: torch.device) -> TrainingConfig:
         """Return the settings with ``precision`` decided for a device, as metadata and state record it."""
         if self.precision != "auto":

@@ -245,7 +245,7 @@ def _begun_with(start: Checkpoint, role: Role, network: nn.Module, architecture:
     weights = start.weights[role]
     if start.architecture.identity() == architecture.identity():
         return weights
-    return widen(weights, start.architecture, network.state_dict(), architecture, role)
+    return widen(weights, network.state_dict(), architecture, role)
 
 
 def falling(config: TrainingConfig, share: float) -> float:

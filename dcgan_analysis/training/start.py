@@ -48,7 +48,7 @@ def describe_start(start: Checkpoint, config: TrainingConfig, architecture: Arch
             if ours.parameters.get(name) != value
         ]
         way = " ".join(f"--set {text}" for text in [f"architecture={theirs.name}", *parameters])
-        wider = " Or begin wider than it: --set widen=true" if can_widen(theirs, ours) else ""
+        wider = " (or widen it: --set widen=true)" if can_widen(theirs, ours) else ""
         msg = f"{what} is {_named(theirs)}, and {_named(ours)} is to be trained. Train what it is: {way}{wider}"
         raise TrainingError(msg)
     if start.metadata.z_prior != config.z_prior:

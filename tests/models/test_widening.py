@@ -39,7 +39,7 @@ def _networks(narrow, wide):
                     tensor.copy_(torch.rand(tensor.shape, generator=source) + 0.5)
     pairs = {}
     for role in ("generator", "discriminator"):
-        state = widen(few.weights[role], narrow, many.weights[role], wide, role)
+        state = widen(few.weights[role], many.weights[role], wide, role)
         network, widened = (getattr(each, role)() for each in (narrow, wide))
         network.load_state_dict(few.weights[role])
         widened.load_state_dict(state)

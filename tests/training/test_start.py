@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dcgan_analysis.errors import TrainingError
+from dcgan_analysis.errors import ConfigError, TrainingError
 from dcgan_analysis.models import tables
 from dcgan_analysis.stores.checkpoint import Checkpoint
 from dcgan_analysis.training import Trainer, TrainingConfig
@@ -71,8 +71,13 @@ def test_another_width_is_refused_with_the_settings_to_give(start_trainer):
 
 def test_a_wider_training_is_refused_unless_it_is_asked_for(start_trainer):
     start = Checkpoint.random(tables.dcgan32_svhn(width=3, z_size=5, image_channels=1), seed=0, name="narrow")
-    with pytest.raises(TrainingError, match=r"width=3 Or begin wider than it: --set widen=true$"):
+    with pytest.raises(TrainingError, match=r"width=3 \(or widen it: --set widen=true\)$"):
         start_trainer(start)
+
+
+def test_widening_nothing_is_refused():
+    with pytest.raises(ConfigError, match="widen: needs start_from, the checkpoint to widen"):
+        TrainingConfig.build({"widen": True})
 
 
 def test_a_widened_training_begins_with_the_images_of_the_narrow_checkpoint(start_trainer):
