@@ -134,8 +134,8 @@ def train(
 
     Raises:
         ConfigError: If a setting is wrong.
-        TrainingError: If ``out`` holds a training and ``resume`` is not set, or holds another one, or none and nothing
-            says what to train; if a loss is no longer finite; if nothing can be written.
+        TrainingError: If ``out`` holds a training and ``resume`` is not set, or holds another one or one that is under
+            way, or none and nothing says what to train; if a loss is no longer finite; if nothing can be written.
         UnknownNameError: If there is no such preset, dataset or architecture.
 
     Example:

@@ -25,6 +25,7 @@ LAYERS = (
         "errors",
         "hashing",
         "atomic",
+        "locking",
         "registry",
         "config",
         "distributed",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from dcgan_analysis.data.decoded import IMAGES, alone
 from dcgan_analysis.data.registry import cache_folder
 from dcgan_analysis.errors import StoreError
-from dcgan_analysis.stores.locking import writer_lock
+from dcgan_analysis.locking import writer_lock
 from dcgan_analysis.stores.spec import Difference, FeatureKey, opened, read_key
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ import torch
 
 from dcgan_analysis.distributed import is_leader, wait_for_all
 from dcgan_analysis.errors import StoreError
+from dcgan_analysis.locking import writer_lock
 from dcgan_analysis.stores.layout import StorePlan, disk_error, lay_out, make_plan
-from dcgan_analysis.stores.locking import writer_lock
 from dcgan_analysis.stores.spec import CHUNK_TABLE, chunk_offsets, opened, part_path
 
 if TYPE_CHECKING:

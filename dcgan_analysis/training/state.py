@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from dcgan_analysis.atomic import atomic_path
 from dcgan_analysis.errors import TrainingError
+from dcgan_analysis.locking import writer_lock
 from dcgan_analysis.training.config import free_settings
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ __all__ = [
     "check_settings",
     "load_state",
     "not_finite",
+    "one_training",
     "read_header",
     "save_state",
     "written_or_told",
@@ -232,6 +234,24 @@ def _alive(process: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+@contextmanager
+def one_training(folder: Path, saved_step: int | None) -> Iterator[None]:
+    """Make the folder, and let no other training write into it during the block, which would replace this one's states.
+
+    Args:
+        folder: The folder of the training.
+        saved_step: Step of the last saved state, or None.
+
+    Raises:
+        TrainingError: If another training is under way there, or the folder cannot be written.
+    """
+    with ExitStack() as held:
+        with written_or_told(folder, saved_step):
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(writer_lock(folder / STATE, f"Training '{folder}'", TrainingError))
+        yield
 
 
 @contextmanager

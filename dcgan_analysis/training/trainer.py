@@ -19,6 +19,7 @@ import math
 import shlex
 import signal
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ from dcgan_analysis.training.measures import Measures
 from dcgan_analysis.training.networks import AdversarialPair
 from dcgan_analysis.training.outcome import make_checkpoint
 from dcgan_analysis.training.start import describe_start
-from dcgan_analysis.training.state import StateFile, load_state, not_finite, save_state, written_or_told
+from dcgan_analysis.training.state import StateFile, load_state, not_finite, one_training, save_state, written_or_told
 from dcgan_analysis.training.stopping import StopRequest, stop_requests
 from dcgan_analysis.training.watching import Steps, TensorBoard, Watcher
 
@@ -158,14 +159,17 @@ class Trainer:
             watchers: Are told how it goes, in the first process only.
 
         Raises:
-            TrainingError: If a loss is no longer finite, or nothing can be written; the last saved state stays whole.
+            TrainingError: If a loss is no longer finite, nothing can be written, or another training is under way in
+                the folder; the last saved state stays whole.
             TrainingStopped: On Ctrl-C or SIGTERM, after the step and the saving of its state. A second one ends the
                 training at once, with the state saved last.
         """
-        told = list(watchers) if self.processes.first else []
+        with one_training(self.folder, self._saved_step) if self.processes.first else nullcontext():
+            return self._run(list(watchers) if self.processes.first else [])
+
+    def _run(self, told: list[Watcher]) -> Checkpoint:
         if self.processes.first:
             with written_or_told(self.folder, self._saved_step):
-                self.folder.mkdir(parents=True, exist_ok=True)
                 self._states.sweep()
         self.processes.wait()
         if self.config.tensorboard and self.processes.first:

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from dcgan_analysis.locking import lock_path, writer_lock
 from dcgan_analysis.training import Trainer
 
 
@@ -46,6 +47,22 @@ def test_a_resumed_training_ends_where_one_without_pause_does(train, cli, tmp_pa
     at_once = cli("show", tmp_path / "at once", "--json").json()
     assert resumed["step"] == at_once["step"] == 8
     assert resumed["sha256"] == at_once["sha256"]
+
+
+@pytest.mark.parametrize("words", [(), ("--resume",)])
+def test_a_folder_in_which_another_training_is_under_way_is_left_alone(train, tmp_path, words):
+    # It has saved nothing yet, so that only its lock tells of it.
+    folder = tmp_path / "training"
+    folder.mkdir()
+    state = folder / "state.safetensors"
+    with writer_lock(state):
+        outcome = train(*words)
+        assert not state.exists()
+    assert outcome.exit_code == 1
+    assert f"Error: Training '{folder}' is being written by process " in outcome.err
+    assert "Wait for it, or stop it" in outcome.err
+    train(*words).assert_success()
+    assert not lock_path(state).exists()
 
 
 def test_a_training_asked_to_stop_says_how_it_goes_on(train, cli, tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from dcgan_analysis.errors import StoreError, UnknownNameError
+from dcgan_analysis.locking import lock_path
 from dcgan_analysis.stores.features import FeatureStore, default_chunk_rows
 from dcgan_analysis.stores.spec import part_path, unreadable_path
 
@@ -390,3 +391,18 @@ def test_the_documents_bare_h5py_example_reads_a_store(write_store, features, tm
     exec(document.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0], found)
     assert np.array_equal(found["x"], features.to(dtype).float().numpy()[:, 32:])
     assert found["y"].tolist() == [i % 3 for i in range(23)]
+
+
+@FORKS
+def test_a_second_writer_is_told_who_holds_the_store(start_writer, open_writer, tmp_path):
+    path = tmp_path / "store.h5"
+    process = start_writer(path)
+    message = f"is being written by process {process.pid} on .* since .*Wait for it, or stop it"
+    with pytest.raises(StoreError, match=message), open_writer(path):
+        pytest.fail("two writers")
+    process.kill()
+    process.join()
+    assert lock_path(path).exists()
+    with open_writer(path) as writer:
+        assert len(writer.missing) == 5
+        writer.write(0, torch.zeros(23, 80))
