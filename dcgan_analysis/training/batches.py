@@ -105,9 +105,18 @@ def check_split(config: TrainingConfig, architecture: Architecture, split: Datas
     """Refuse images that an architecture cannot be trained on with these settings.
 
     Raises:
-        TrainingError: If they are fewer than a minibatch; a conditional architecture's labels are absent or of more
-            classes than it knows; or the feature accuracy cannot be measured on them.
+        TrainingError: If they have another shape or are fewer than a minibatch; a conditional architecture's labels are
+            absent or of more classes than it knows; or the feature accuracy cannot be measured on them.
     """
+    if tuple(split.image_shape) != tuple(architecture.image_shape):
+        theirs, ours = ("x".join(map(str, shape)) for shape in (split.image_shape, architecture.image_shape))
+        channels, size, _ = architecture.image_shape
+        msg = (
+            f"Dataset '{config.dataset}' has images of {theirs}, architecture '{architecture.name}' takes {ours}. Give "
+            "another architecture, or convert the images: dcgan-analyze prepare SOURCE --out DIR "
+            f"--size {size} --channels {channels}"
+        )
+        raise TrainingError(msg)
     if len(split) < config.batch_size:
         msg = (
             f"Dataset '{config.dataset}', split '{config.split}' has {len(split)} images, fewer than one "

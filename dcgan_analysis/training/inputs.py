@@ -59,7 +59,6 @@ class Inputs:
         self._rows = processes.rows(config.batch_size)
         self.order = DataOrder(len(split), config.batch_size, config.seed)
         self.preprocessing = Preprocessing.for_range(architecture.image_shape, architecture.image_range)
-        self.preprocessing.check(split.image_shape, dataset=config.dataset, checkpoint=architecture.name)
         self._labels = torch.from_numpy(split.labels) if architecture.classes and split.labels is not None else None
 
     def __call__(self, step: int) -> Minibatch:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from dcgan_analysis.data import load_dataset
-from dcgan_analysis.errors import DatasetError, TrainingError
+from dcgan_analysis.errors import TrainingError
 from dcgan_analysis.extraction import reestimate
 from dcgan_analysis.models import builtin_architectures
 from dcgan_analysis.models.registry import ArchitectureEntry
@@ -325,6 +325,15 @@ def test_labels_go_with_their_images(make_trainer, split, monkeypatch):
         torch.testing.assert_close(brightness, labels / 5)
 
 
+def test_images_of_another_size_are_refused_with_the_command_that_converts_them(make_trainer):
+    message = (
+        r"^Dataset 'noise' has images of 1x32x32, architecture 'dcgan64' takes 3x64x64\. Give another architecture, or "
+        r"convert the images: dcgan-analyze prepare SOURCE --out DIR --size 64 --channels 3$"
+    )
+    with pytest.raises(TrainingError, match=message):
+        make_trainer(architecture="dcgan64", parameters={"width": 4})
+
+
 def test_a_batch_larger_than_the_data_is_refused(make_trainer):
     with pytest.raises(
         TrainingError,
@@ -354,7 +363,7 @@ def test_labels_that_do_not_fit_are_refused(make_trainer, split, classes, labell
 
 def test_images_of_another_shape_are_refused(make_trainer):
     parameters = {"width": 4, "image_channels": 3}
-    with pytest.raises(DatasetError, match=r"^Dataset 'noise' has images of 1x32x32, .*'dcgan32-svhn' takes 3x32x32"):
+    with pytest.raises(TrainingError, match=r"^Dataset 'noise' has images of 1x32x32, .*'dcgan32-svhn' takes 3x32x32"):
         make_trainer(parameters=parameters)
 
 
