@@ -24,6 +24,7 @@ __all__ = [
     "divided",
     "gather_interleaved",
     "is_leader",
+    "launched_first",
     "process_group",
     "rank",
     "share",
@@ -72,6 +73,11 @@ def _joined() -> bool:
     from torch import distributed
 
     return distributed.is_available() and distributed.is_initialized()
+
+
+def launched_first() -> bool:
+    """Whether torchrun's environment makes this the first process; known also before and after the group stands."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def rank() -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dcgan_analysis.distributed import launched_first
 from dcgan_analysis.errors import AnalysisError, DcganAnalysisError, TrainingStopped, unknown_name
 
 if TYPE_CHECKING:
@@ -170,7 +171,8 @@ def _run(argv: Sequence[str] | None) -> int:
         # click wraps the interrupts that it sees.
         stopped = error.__cause__ or error
         if isinstance(stopped, TrainingStopped):
-            click.echo(str(stopped), err=True)
+            if launched_first():  # all processes stop together, and one of them says so
+                click.echo(str(stopped), err=True)
             return 128 + stopped.signal  # as a shell reports the end by a signal
         _complain("Interrupted. Finished feature stores and checkpoints are kept; the same command goes on from there.")
         return 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from dcgan_analysis.cli import options
 from dcgan_analysis.cli.console import console, say
+from dcgan_analysis.distributed import launched_first
 
 __all__ = ["command"]
 
@@ -59,8 +59,7 @@ def _train(preset: str | None, settings: dict[str, Any], out: Path, **arguments:
     from dcgan_analysis.library import train
     from dcgan_analysis.plugins import default_host
 
-    first = int(os.environ.get("RANK", "0")) == 0
-    if not first:
+    if not launched_first():
         train(settings, out, preset=preset, host=default_host(), **arguments)
         return
     with training_watcher() as watcher:

@@ -65,7 +65,9 @@ def test_a_folder_in_which_another_training_is_under_way_is_left_alone(train, tm
     assert not lock_path(state).exists()
 
 
-def test_a_training_asked_to_stop_says_how_it_goes_on(train, cli, tmp_path, monkeypatch):
+@pytest.fixture
+def asked_to_stop(monkeypatch):
+    """Send SIGTERM in the second step."""
     one_step = Trainer._one_step
 
     def interrupted(self, batch):
@@ -74,6 +76,10 @@ def test_a_training_asked_to_stop_says_how_it_goes_on(train, cli, tmp_path, monk
         return one_step(self, batch)
 
     monkeypatch.setattr(Trainer, "_one_step", interrupted)
+
+
+@pytest.mark.usefixtures("asked_to_stop")
+def test_a_training_asked_to_stop_says_how_it_goes_on(train, cli, tmp_path):
     outcome = train()
     assert outcome.exit_code == 128 + signal.SIGTERM
     folder = tmp_path / "training"
@@ -81,6 +87,13 @@ def test_a_training_asked_to_stop_says_how_it_goes_on(train, cli, tmp_path, monk
         f"Stopped after step 2 of 4; the state is saved. Go on: dcgan-analyze train --resume --out {folder}"
     )
     assert cli("train", "--resume", "--out", folder).assert_success().err.startswith("Going on after step 2 of 4")
+
+
+@pytest.mark.usefixtures("asked_to_stop")
+def test_of_several_processes_asked_to_stop_the_first_alone_says_so(train, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    outcome = train()
+    assert (outcome.exit_code, outcome.err.strip()) == (128 + signal.SIGTERM, "")
 
 
 def test_a_training_is_not_overwritten(train, tmp_path, complains):
