@@ -96,7 +96,7 @@ def test_resuming_nothing_without_saying_what_to_train_is_refused(host, tmp_path
         ({"epoch": 2}, ConfigError, r"^Unknown setting 'epoch'\. Did you mean 'epochs'\?"),
         (
             {"parameters": {"image_channels": 1}},
-            DatasetError,
+            TrainingError,
             r"^Dataset 'digits' has images of 3x32x32, .* takes 1x32x32",
         ),
         ({"batch_size": 64}, TrainingError, r"has 32 images, fewer than one minibatch of 64\."),
