@@ -35,7 +35,6 @@ __all__ = [
     "check_settings",
     "load_state",
     "not_finite",
-    "one_training",
     "read_header",
     "save_state",
     "written_or_told",
@@ -218,7 +217,27 @@ class StateFile:
         for path in older[: max(0, len(older) - (self._keep - 1))]:
             path.unlink()
 
-    def sweep(self) -> None:
+    @contextmanager
+    def held(self, saved_step: int | None) -> Iterator[None]:
+        """Let no other training write into the folder during the block, which would replace this one's states.
+
+        The folder is made, and what killed processes left half-written is removed.
+
+        Args:
+            saved_step: Step of the last saved state, or None.
+
+        Raises:
+            TrainingError: If another training is under way there, or the folder cannot be written.
+        """
+        folder = self.path.parent
+        with ExitStack() as held:
+            with written_or_told(folder, saved_step):
+                folder.mkdir(parents=True, exist_ok=True)
+                held.enter_context(writer_lock(self.path, f"Training '{folder}'", TrainingError))
+                self._sweep()
+            yield
+
+    def _sweep(self) -> None:
         """Remove half-written files that processes left behind which were killed while they wrote."""
         for path in self.path.parent.rglob(".*.part"):
             found = re.search(r"\.(\d+)-[0-9a-f]{8}\.part$", path.name)
@@ -234,24 +253,6 @@ def _alive(process: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-@contextmanager
-def one_training(folder: Path, saved_step: int | None) -> Iterator[None]:
-    """Make the folder, and let no other training write into it during the block, which would replace this one's states.
-
-    Args:
-        folder: The folder of the training.
-        saved_step: Step of the last saved state, or None.
-
-    Raises:
-        TrainingError: If another training is under way there, or the folder cannot be written.
-    """
-    with ExitStack() as held:
-        with written_or_told(folder, saved_step):
-            folder.mkdir(parents=True, exist_ok=True)
-            held.enter_context(writer_lock(folder / STATE, f"Training '{folder}'", TrainingError))
-        yield
 
 
 @contextmanager

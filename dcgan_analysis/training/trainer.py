@@ -34,7 +34,7 @@ from dcgan_analysis.training.measures import Measures
 from dcgan_analysis.training.networks import AdversarialPair
 from dcgan_analysis.training.outcome import make_checkpoint
 from dcgan_analysis.training.start import describe_start
-from dcgan_analysis.training.state import StateFile, load_state, not_finite, one_training, save_state, written_or_told
+from dcgan_analysis.training.state import StateFile, load_state, not_finite, save_state, written_or_told
 from dcgan_analysis.training.stopping import StopRequest, stop_requests
 from dcgan_analysis.training.watching import Steps, TensorBoard, Watcher
 
@@ -164,14 +164,11 @@ class Trainer:
             TrainingStopped: On Ctrl-C or SIGTERM, after the step and the saving of its state. A second one ends the
                 training at once, with the state saved last.
         """
-        with one_training(self.folder, self._saved_step) if self.processes.first else nullcontext():
+        with self._states.held(self._saved_step) if self.processes.first else nullcontext():
+            self.processes.wait()
             return self._run(list(watchers) if self.processes.first else [])
 
     def _run(self, told: list[Watcher]) -> Checkpoint:
-        if self.processes.first:
-            with written_or_told(self.folder, self._saved_step):
-                self._states.sweep()
-        self.processes.wait()
         if self.config.tensorboard and self.processes.first:
             told.append(TensorBoard(self.folder, self.step))
         try:
