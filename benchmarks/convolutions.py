@@ -17,7 +17,7 @@ from timeit import timeit
 import torch
 from torch import nn
 
-from dcgan_analysis.models.winograd import WinogradConv2d
+from dcgan_analysis.models.kernels.winograd import WinogradConv2d
 
 
 def main():

@@ -16,11 +16,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dcgan_analysis.library import load_checkpoint
+from dcgan_analysis_annotate.explorer import POINTS, Explorer
+from dcgan_analysis_annotate.workspace import Workspace
+
+from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.models.tables import dcgan64
-from dcgan_analysis.page.explorer import POINTS, Explorer
-from dcgan_analysis.page.workspace import Workspace
-from dcgan_analysis.stores.checkpoint import Checkpoint
+from dcgan_analysis.runs.library import load_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,11 +17,11 @@ from timeit import timeit
 import torch
 from torch.nn import functional as F
 
-from dcgan_analysis.extraction import FeatureExtractor, FeatureSpec
+from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+from dcgan_analysis.features.extractor import FeatureExtractor, FeatureSpec
+from dcgan_analysis.features.pipeline import FORWARD_BATCH
 from dcgan_analysis.models.summary import output_shape
 from dcgan_analysis.models.tables import dcgan32
-from dcgan_analysis.stores.checkpoint import Checkpoint
-from dcgan_analysis.stores.extraction import FORWARD_BATCH
 
 TAPS = ("conv1", "conv2", "conv3", "conv4", "conv5", "conv6")
 

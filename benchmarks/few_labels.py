@@ -21,9 +21,9 @@ import torch
 
 import dcgan_analysis as da
 from dcgan_analysis.data import few_label_draws, holdout
-from dcgan_analysis.extraction import FeatureSpec
+from dcgan_analysis.features.extractor import FeatureSpec
+from dcgan_analysis.features.pipeline import Extraction
 from dcgan_analysis.linear import few_label_probe, fit_draws, gather
-from dcgan_analysis.stores.extraction import Extraction
 
 GRID = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2)
 

@@ -14,8 +14,8 @@ import argparse
 import numpy as np
 
 from dcgan_analysis.data import load_dataset
-from dcgan_analysis.data.copies import PERTURBATIONS
-from dcgan_analysis.data.near_duplicates import learn_hash, move, moves_within
+from dcgan_analysis.data.curation.copies import PERTURBATIONS
+from dcgan_analysis.data.curation.near_duplicates import learn_hash, move, moves_within
 
 
 def nearest_bits(copies: np.ndarray, known: np.ndarray) -> np.ndarray:

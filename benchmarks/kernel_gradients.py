@@ -12,7 +12,7 @@ import time
 
 import torch
 
-from dcgan_analysis.models.patches import kernel_gradient
+from dcgan_analysis.models.kernels.patch_gradients import kernel_gradient
 
 # Name, kernel, input maps, output maps, height and width of the input.
 LAYERS = [

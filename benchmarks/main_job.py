@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 
 import dcgan_analysis as da
+from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+from dcgan_analysis.core.text import duration
 from dcgan_analysis.models.tables import dcgan32
-from dcgan_analysis.numbers import duration
-from dcgan_analysis.stores.checkpoint import Checkpoint
 
 
 def main():

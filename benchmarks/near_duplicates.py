@@ -39,7 +39,7 @@ def measure(n: int, bits: int, skewed: bool) -> None:
     """Group and print one row."""
     from scipy.sparse import csgraph  # noqa: F401 - imported before the clock starts
 
-    from dcgan_analysis.data.hash_groups import near_groups
+    from dcgan_analysis.data.curation.hash_groups import near_groups
 
     hashes, copies, originals = planted(n, bits, skewed=skewed)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -37,11 +37,13 @@ SIDE = 28
 
 def digits(size: int, queries: int) -> tuple[str, NDArray[np.uint8], NDArray[np.uint8]]:
     """Return a name, deformed training digits (size, 784), and as many test digits as asked for, where there are."""
+    from dcgan_analysis_plugins.mnist_nn.elastic import ElasticSamples
+    from dcgan_analysis_plugins.mnist_nn.source import take
+
     from dcgan_analysis import load_dataset
     from dcgan_analysis.data import Preprocessing
     from dcgan_analysis.data.dataset import DatasetSplit
     from dcgan_analysis.errors import DatasetError
-    from dcgan_analysis.sampling import ElasticSamples, take
 
     try:
         data = load_dataset("mnist", download=False)

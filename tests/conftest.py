@@ -13,13 +13,20 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+import torch
 from pydantic import Field
+from torch import nn
 
-from dcgan_analysis import batch, library, plugins, runner
-from dcgan_analysis._plugin_loading import CorePlugin, core_info
-from dcgan_analysis.api import AnalysisConfig, Metric, Needs, Table
+from dcgan_analysis.api import AnalysisConfig, Figure, Metric, Needs, Result, Stage, Table
+from dcgan_analysis.api.hookspecs import hookimpl
+from dcgan_analysis.api.result import CheckpointRecord, DatasetRecord, Environment, SplitRecord
 from dcgan_analysis.data.registry import DatasetEntry
-from dcgan_analysis.hookspecs import hookimpl
+from dcgan_analysis.host import host as plugins
+from dcgan_analysis.host.loading import CorePlugin, core_info
+from dcgan_analysis.models.architecture import Architecture, Layer
+from dcgan_analysis.models.builder import Discriminator, initialise
+from dcgan_analysis.runs import batch, library
+from dcgan_analysis.runs import run as runner
 from dcgan_analysis.testing import make_dataset
 
 
@@ -99,7 +106,7 @@ def host():
 def cli(host, run_cli, monkeypatch):
     """The command line, in an environment where ``host`` is all that is installed."""
     for module in (plugins, library, runner, batch):
-        monkeypatch.setattr(module, "default_host", lambda: host)
+        monkeypatch.setattr(module, "default_host", lambda hook=None: host)
     monkeypatch.delenv("DCGAN_ANALYSIS_DATA", raising=False)
     return run_cli
 
@@ -125,3 +132,90 @@ def install(tmp_path, monkeypatch):
     yield install
     for name in [name for name in sys.modules if name.split(".")[0] == "broken_plugins"]:
         del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """An architecture of 1x8x8 images with three convolutions."""
+    return Architecture(
+        name="tiny",
+        parameters={},
+        image_shape=(1, 8, 8),
+        image_range=(-1.0, 1.0),
+        z_size=4,
+        taps=("conv1", "conv2", "conv3"),
+        make_generator=lambda _: nn.Identity(),
+        make_discriminator=Discriminator,
+        discriminator_layers=(
+            Layer("conv1", "conv", 4, 3, 1, False, "leaky_relu"),
+            Layer("conv2", "conv", 6, 3, 2, True, "leaky_relu"),
+            Layer("conv3", "conv", 8, 3, 2, True, "leaky_relu"),
+            Layer("logit", "linear", 1, batchnorm=False),
+        ),
+    )
+
+
+@pytest.fixture
+def network(tiny):
+    """A discriminator whose BatchNorm layers have statistics, scales and shifts of their own."""
+    source = torch.Generator().manual_seed(3)
+    network = tiny.discriminator()
+    initialise(network, source)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.1, generator=source)
+                module.running_var.uniform_(0.5, 2, generator=source)
+                module.weight.normal_(1, 0.3, generator=source)
+                module.bias.normal_(0, 0.3, generator=source)
+            elif isinstance(module, nn.Conv2d):
+                module.weight.normal_(0, 0.3, generator=source)
+    return network
+
+
+@pytest.fixture
+def images():
+    """24 images, each brighter than the one before."""
+    noise = torch.rand(24, 1, 8, 8, generator=torch.Generator().manual_seed(5)) - 0.5
+    return noise + torch.linspace(-0.5, 0.5, 24).view(-1, 1, 1, 1)
+
+
+@pytest.fixture
+def make_result():
+    """Make a complete result; keyword arguments replace its fields."""
+
+    def make(**changes):
+        environment = Environment(
+            dcgan_analysis="0.1.0",
+            code_sha256="ab",
+            python="3.11.9",
+            platform="Linux x86_64",
+            packages={"torch": "2.6"},
+            device="cpu",
+            device_name="a processor",
+            threads=1,
+        )
+        fields = {
+            "analysis": "svm-cifar",
+            "title": "Accuracy",
+            "headline": "accuracy",
+            "metrics": {"accuracy": Metric(value=0.8, low=0.77, high=0.83, n=1000, published=0.828)},
+            "tables": [Table(name="t", title="T", columns=["class", "share"], rows=[["cat", 0.5]], percent=["share"])],
+            "figures": [Figure(name="curve", file="figures/curve.png", title="Curve")],
+            "config": {"draws": 5},
+            "seed": 0,
+            "dataset": DatasetRecord(
+                name="digits",
+                classes=["0", "1"],
+                image_shape=(3, 32, 32),
+                splits={"train": SplitRecord(n=10, sha256="cd")},
+            ),
+            "checkpoint": CheckpointRecord(name="tiny", sha256="ef", architecture="dcgan32"),
+            "environment": environment,
+            "stages": [Stage(name="fit", seconds=1.5)],
+            "started": "2025-01-01T00:00:00+00:00",
+            "elapsed_seconds": 2.0,
+        }
+        return Result(**(fields | changes))
+
+    return make

@@ -24,7 +24,8 @@ def modules(row):
 
 
 PUBLIC = [module for row in ROWS for module in modules(row)]
-BUILT_IN = sorted((ROOT / "plugins" / "dcgan_analysis_plugins").glob("*.py"))
+FOLDER = ROOT / "plugins" / "dcgan_analysis_plugins"
+BUILT_IN = [*sorted(FOLDER.glob("*.py")), *sorted(FOLDER.glob("*/analysis.py"))]
 EXAMPLE = ROOT / "examples" / "dcgan-analysis-hello" / "dcgan_analysis_hello.py"
 
 

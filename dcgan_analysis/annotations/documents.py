@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dcgan_analysis.atomic import write_text
+from dcgan_analysis.core.files import write_text
 from dcgan_analysis.errors import AnnotationError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from dcgan_analysis.stores.checkpoint import Checkpoint
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
 __all__ = ["EXEMPLARS_FILE", "Exemplars", "find_exemplars", "read_exemplars"]
 

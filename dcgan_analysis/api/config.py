@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dcgan_analysis.config import Settings
+from dcgan_analysis.core.settings import Settings
 
 __all__ = ["AnalysisConfig"]
 

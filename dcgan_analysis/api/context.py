@@ -8,18 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from dcgan_analysis.api.result import (
-    CheckpointRecord,
-    DatasetRecord,
-    Environment,
-    Metric,
-    Result,
-    SplitRecord,
-    Table,
-)
+from dcgan_analysis.api.result import CheckpointRecord, DatasetRecord, Environment, Metric, Result, SplitRecord, Table
 from dcgan_analysis.api.run_folder import RunFolder
+from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.progress import Progress, silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,10 +21,10 @@ if TYPE_CHECKING:
     import torch
 
     from dcgan_analysis.api.analysis import Analysis
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.data.dataset import Dataset, DatasetSplit
-    from dcgan_analysis.extraction.extractor import FeatureSpec
-    from dcgan_analysis.stores.checkpoint import Checkpoint
-    from dcgan_analysis.stores.extraction import Extraction
+    from dcgan_analysis.features.extractor import FeatureSpec
+    from dcgan_analysis.features.pipeline import Extraction
 
 __all__ = ["RunContext"]
 
@@ -115,7 +107,7 @@ class RunContext(RunFolder):
             checkpoint: Another checkpoint than the run's, its random twin say.
             fit: What to do with images of another shape than the network takes.
         """
-        from dcgan_analysis.stores.extraction import Extraction
+        from dcgan_analysis.features.pipeline import Extraction
 
         return Extraction(
             checkpoint or self.checkpoint,

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcgan_analysis.api.result import Environment
-from dcgan_analysis.hashing import hash_file, hash_parts
+from dcgan_analysis.core.hashing import hash_file, hash_parts
+from dcgan_analysis.core.version import __version__
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +35,7 @@ def describe_environment(device: torch.device, plugin_file: Path | None = None) 
         except PackageNotFoundError:
             continue
     return Environment(
-        dcgan_analysis=version("dcgan-analysis"),
+        dcgan_analysis=__version__,
         code_sha256=_code_sha256(plugin_file),
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",

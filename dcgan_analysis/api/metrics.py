@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from dcgan_analysis.api.result import Metric
-from dcgan_analysis.statistics import mcnemar, mean_interval, spread_interval, wilson_interval
+from dcgan_analysis.core.statistics import mcnemar, mean_interval, spread_interval, wilson_interval
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

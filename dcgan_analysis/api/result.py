@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from dcgan_analysis.atomic import write_text
+from dcgan_analysis.core.files import write_text
 from dcgan_analysis.errors import AnalysisError
 
 __all__ = [

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.api.result import Figure, Stage
-from dcgan_analysis.atomic import write_text
+from dcgan_analysis.core.files import write_text
 from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:

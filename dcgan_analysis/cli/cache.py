@@ -10,7 +10,7 @@ import click
 from dcgan_analysis.cli.console import console
 
 if TYPE_CHECKING:
-    from dcgan_analysis.stores.spec import FeatureKey
+    from dcgan_analysis.features.format import FeatureKey
 
 __all__ = ["command"]
 
@@ -27,7 +27,7 @@ def list_stores() -> None:
     """List cached feature stores with size, content and time of last use, and what else is kept, by kind."""
     from rich.table import Table
 
-    from dcgan_analysis.stores import cache
+    from dcgan_analysis.features import cache
 
     entries = cache.list_entries()
     table = Table(box=None, pad_edge=False)
@@ -66,8 +66,8 @@ def _content(key: FeatureKey) -> str:
 @click.argument("store", type=click.Path(path_type=Path))
 def explain(store: Path) -> None:
     """Say what identifies STORE and in which parts the nearest other store differs."""
-    from dcgan_analysis.stores import cache
-    from dcgan_analysis.stores.features import FeatureStore
+    from dcgan_analysis.features import cache
+    from dcgan_analysis.features.store import FeatureStore
 
     path = store if store.exists() else cache.cache_folder() / "features" / store
     key = FeatureStore(path).key
@@ -99,7 +99,7 @@ def gc(max_gb: float | None, older_than: float | None) -> None:
     """
     from datetime import timedelta
 
-    from dcgan_analysis.stores import cache
+    from dcgan_analysis.features import cache
 
     removed = cache.collect_garbage(
         max_bytes=None if max_gb is None else int(max_gb * _GIB),

@@ -29,7 +29,7 @@ def command(source: Path, out: Path, size: int, smallest: int | None, margin: fl
     than --smallest pixels are counted and left out, photos that cannot be read are listed in faces.json. Killed and
     run again, it goes on where it was.
     """
-    from dcgan_analysis.data.face_crops import crop_faces
+    from dcgan_analysis.data.curation.face_crops import crop_faces
 
     with progress_bars() as progress:
         done = crop_faces(source, out, size=size, smallest=smallest, margin=margin, progress=progress)

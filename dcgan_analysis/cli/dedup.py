@@ -64,11 +64,11 @@ def command(
     dcgan-analyze train --set leave_out=FILE trains without them. It also says how well the hash does: recall and
     precision on copies made on purpose, false positives on mirror images. A gallery for the eye is written beside it.
     """
-    from dcgan_analysis.atomic import write_text
-    from dcgan_analysis.data.deduplication import find_duplicates
-    from dcgan_analysis.data.registry import load_dataset
-    from dcgan_analysis.plugins import default_host
-    from dcgan_analysis.report.duplicates import write_galleries
+    from dcgan_analysis.core.files import write_text
+    from dcgan_analysis.data.curation.deduplication import find_duplicates
+    from dcgan_analysis.data.curation.gallery import write_galleries
+    from dcgan_analysis.data.files.sources import load_dataset
+    from dcgan_analysis.host.host import default_host
 
     if out.suffix == ".png":
         msg = f"'{out}' is the list and ends in .json; the gallery beside it ends in .png."

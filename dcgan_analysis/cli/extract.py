@@ -47,12 +47,13 @@ def command(
 
     Under torchrun (torchrun --nproc-per-node N -m dcgan_analysis extract ...) each process computes its share.
     """
-    from dcgan_analysis.data.registry import load_dataset
-    from dcgan_analysis.distributed import process_group
-    from dcgan_analysis.extraction import FeatureSpec, choose_device
-    from dcgan_analysis.library import load_checkpoint
-    from dcgan_analysis.plugins import default_host
-    from dcgan_analysis.stores.extraction import Extraction
+    from dcgan_analysis.core.distributed import process_group
+    from dcgan_analysis.core.precision import choose_device
+    from dcgan_analysis.data.files.sources import load_dataset
+    from dcgan_analysis.features.extractor import FeatureSpec
+    from dcgan_analysis.features.pipeline import Extraction
+    from dcgan_analysis.host.host import default_host
+    from dcgan_analysis.runs.library import load_checkpoint
 
     if checkpoint is None:
         msg = "Missing option '--checkpoint'. Known ones: dcgan-analyze list checkpoints"

@@ -31,7 +31,7 @@ def command(format_: str, path: Path, out: str, config_file: Path | None, assign
     Settings (--set): z_prior, data (as in data.name=svhn); theano and pytorch: epoch; safetensors: architecture,
     parameters (as in parameters.width=64), network.
     """
-    from dcgan_analysis.library import import_weights
+    from dcgan_analysis.runs.library import import_weights
 
     settings = options.nested(options.collect_settings(config_file, assignments))
     checkpoint = import_weights(format_, path, out, settings)

@@ -11,8 +11,8 @@ from dcgan_analysis.cli import options
 from dcgan_analysis.cli.console import say
 
 if TYPE_CHECKING:
-    from dcgan_analysis.plugins import PluginHost
-    from dcgan_analysis.registry import Registry
+    from dcgan_analysis.core.registry import Registry
+    from dcgan_analysis.host.host import PluginHost
 
 __all__ = ["command"]
 
@@ -25,7 +25,7 @@ _WIDEST = 120
 @options.json_option
 def command(kind: str | None, as_json: bool) -> None:
     """List analyses, datasets, architectures, checkpoints, importers or training presets; all of them by default."""
-    from dcgan_analysis.plugins import default_host
+    from dcgan_analysis.host.host import default_host
 
     host = default_host()
     listing = {each: _rows(each, host) for each in ([kind] if kind else _KINDS)}
@@ -52,7 +52,7 @@ def _rows(kind: str, host: PluginHost) -> list[dict[str, str]]:
 
 
 def _checkpoints() -> list[dict[str, str]]:
-    from dcgan_analysis.stores.library import list_checkpoints
+    from dcgan_analysis.checkpoints.catalogue import list_checkpoints
 
     rows = []
     for entry in list_checkpoints():

@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dcgan_analysis.distributed import launched_first
+from dcgan_analysis.core.distributed import launched_first
 from dcgan_analysis.errors import AnalysisError, DcganAnalysisError, TrainingStopped, unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dcgan_analysis.api.command import CommandEntry
-    from dcgan_analysis.plugins import PluginHost
+    from dcgan_analysis.host.host import PluginHost
 
 __all__ = ["main"]
 
 # Subcommand -> module; imported only when it is called, so that --help stays fast.
 _COMMANDS = {
-    "annotate": "annotate",
     "cache": "cache",
     "compare": "compare",
     "crop-faces": "crop_faces",
@@ -39,12 +38,10 @@ _COMMANDS = {
     "prepare": "prepare",
     "run": "run",
     "show": "show",
-    "table": "table",
     "train": "train",
     "verify": "verify",
 }
 _SUMMARIES = {
-    "annotate": "Draw boxes on samples, pick exemplars and explore, in a local page.",
     "cache": "List, explain or clear cached feature stores and outcomes.",
     "compare": "Show results of several runs side by side.",
     "crop-faces": "Cut faces out of photos.",
@@ -58,7 +55,6 @@ _SUMMARIES = {
     "prepare": "Decode images of any source once, to one size.",
     "run": "Run an analysis, or several.",
     "show": "Describe a checkpoint, a feature store or a run.",
-    "table": "Print a table of the paper with this program's rows beside it.",
     "train": "Train a DCGAN by the paper's recipe.",
     "verify": "Check a checkpoint, a feature store or a run for damage.",
 }
@@ -102,21 +98,16 @@ class _LazyGroup(click.Group):
                 formatter.write_dl([(name, entry.summary) for name, entry in added.items()])
 
 
-def _plugins() -> PluginHost:
-    from dcgan_analysis.plugins import default_host
+def _plugins(hook: str | None = None) -> PluginHost:
+    from dcgan_analysis.host.host import default_host
 
-    return default_host()
+    return default_host(hook)
 
 
 def _plugin_commands() -> Mapping[str, CommandEntry]:
     """Return the commands that plugins bring; none, with a warning, where plugins cannot be loaded at all."""
-    from dcgan_analysis._plugin_loading import find_entry_points
-
-    # Only strangers bring commands: where there are none, --help need not import a single plugin.
-    if all(info.builtin for info, _ in find_entry_points()):
-        return {}
     try:
-        host = _plugins()
+        host = _plugins("dcgan_register_commands")
     except DcganAnalysisError as error:
         click.echo(f"Warning: {error}", err=True)
         return {}
@@ -129,7 +120,7 @@ def _made(name: str, host: PluginHost) -> click.Command:
     Raises:
         AnalysisError: If it fails, or makes something else.
     """
-    from dcgan_analysis._plugin_loading import FAILURES, describe_error
+    from dcgan_analysis.host.loading import FAILURES, describe_error
 
     owner = host.commands.owner(name)
     try:

@@ -21,8 +21,8 @@ def command(name: str, out: Path | None) -> None:
 
     It installs and passes its own tests as it stands; replace its question by yours.
     """
-    from dcgan_analysis.plugins import default_host
-    from dcgan_analysis.scaffold import new_plugin
+    from dcgan_analysis.host.host import default_host
+    from dcgan_analysis.host.scaffold import new_plugin
 
     folder = new_plugin(name, out, taken=default_host().analyses)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):

@@ -90,7 +90,7 @@ def run_options(command: click.Command) -> None:
 def collect_settings(config_file: Path | None, assignments: tuple[str, ...]) -> dict[str, Any]:
     """Merge the settings of both options; ``--set`` wins."""
     # pydantic comes with it, which --help does not need.
-    from dcgan_analysis.config import parse_assignments, read_toml
+    from dcgan_analysis.core.settings import parse_assignments, read_toml
 
     settings = read_toml(config_file) if config_file is not None else {}
     return {**settings, **parse_assignments(assignments)}

@@ -11,7 +11,7 @@ from dcgan_analysis.cli import options
 from dcgan_analysis.cli.console import console, say
 
 if TYPE_CHECKING:
-    from dcgan_analysis.plugins import PluginInfo
+    from dcgan_analysis.host.host import PluginInfo
 
 __all__ = ["command"]
 
@@ -21,7 +21,7 @@ __all__ = ["command"]
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
     """Show installed plugins: distribution, version, hooks, what each registered, state, and causes of failure."""
-    from dcgan_analysis.plugins import default_host
+    from dcgan_analysis.host.host import default_host
 
     if ctx.invoked_subcommand is not None:
         return
@@ -60,7 +60,7 @@ def check(name: str, as_json: bool) -> None:
     """
     from dcgan_analysis.cli.progress import progress_bars
     from dcgan_analysis.conformance.plugin import check_plugin
-    from dcgan_analysis.plugins import default_host
+    from dcgan_analysis.host.host import default_host
 
     with progress_bars() as progress:
         checks = check_plugin(name, default_host(), progress=progress)

@@ -28,7 +28,7 @@ def command(source: Path, out: Path, size: int, channels: str, limit: int | None
     shorter side is resized to --size, the centre square cut out. Images that cannot be read are left out, counted and
     listed in skipped.tsv. Killed and run again, it goes on where it was.
     """
-    from dcgan_analysis.data.prepare import prepare_images
+    from dcgan_analysis.data.files.prepare import prepare_images
 
     with progress_bars() as progress:
         done = prepare_images(source, out, size=size, channels=int(channels), limit=limit, progress=progress)

@@ -20,12 +20,12 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from dcgan_analysis.progress import silent
+from dcgan_analysis.core.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dcgan_analysis.progress import Progress as Report
+    from dcgan_analysis.core.progress import Progress as Report
 
 __all__ = ["progress_bars"]
 

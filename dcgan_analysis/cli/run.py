@@ -23,12 +23,12 @@ class _Analyses(click.Group):
     """One subcommand for each registered analysis; its help lists the analysis's own settings."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        from dcgan_analysis.plugins import default_host
+        from dcgan_analysis.host.host import default_host
 
         return default_host().analyses.names()
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        from dcgan_analysis.plugins import default_host
+        from dcgan_analysis.host.host import default_host
 
         return _subcommand(default_host().analysis(cmd_name))
 
@@ -95,7 +95,7 @@ def command() -> None:
 
         dcgan-analyze run svm-cifar pixels --dataset digits --out runs/digits
     """
-    from dcgan_analysis.plugins import default_host
+    from dcgan_analysis.host.host import default_host
 
     for failed in default_host().failures:
         say(f"Warning: {failed.error}")
@@ -117,13 +117,13 @@ def execute(
     as_json: bool = False,
 ) -> Result:
     """Run one analysis and print its result: a table, or the document alone. Under torchrun one process prints."""
-    from dcgan_analysis.distributed import process_group
-    from dcgan_analysis.progress import silent
+    from dcgan_analysis.core.distributed import process_group
+    from dcgan_analysis.core.progress import silent
     from dcgan_analysis.report import print_result
-    from dcgan_analysis.runner import run_analysis
+    from dcgan_analysis.runs.run import run
 
     with process_group() as leader, progress_bars() as bars:
-        result = run_analysis(
+        result = run(
             name,
             settings=options.collect_settings(config_file, assignments),
             checkpoint=checkpoint,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from dcgan_analysis.batch import Batch, Job, Outcome
+    from dcgan_analysis.runs.batch import Batch, Job, Outcome
 
 __all__ = ["execute_several", "several"]
 
@@ -46,7 +46,7 @@ several.params.insert(0, click.Argument(["names"], nargs=-1, required=True, meta
 
 def execute_several(analyses: Sequence[str | Job], *, as_json: bool = False, **values: Any) -> Batch:
     """Run several analyses, print what each found, and exit with 1 if one failed."""
-    from dcgan_analysis.batch import run_several
+    from dcgan_analysis.runs.batch import run_several
 
     total = len(analyses)
     finished = 0
@@ -85,7 +85,7 @@ def _print(batch: Batch) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from dcgan_analysis.numbers import duration
+    from dcgan_analysis.core.text import duration
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("analysis", "state", "headline", "value", "time"):

@@ -22,7 +22,7 @@ __all__ = ["command"]
 @options.json_option
 def command(path: str, as_json: bool) -> None:
     """Describe PATH: a checkpoint (file, folder or name), a feature store, or a run folder."""
-    from dcgan_analysis.inspection import kind_of
+    from dcgan_analysis.runs.inspection import kind_of
 
     kind, where = kind_of(path)
     {"checkpoint": _checkpoint, "store": _store, "run": _run}[kind](where, as_json)
@@ -32,8 +32,8 @@ def _checkpoint(path: Path, as_json: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from dcgan_analysis.library import load_checkpoint
     from dcgan_analysis.models.summary import guidelines, layer_rows
+    from dcgan_analysis.runs.library import load_checkpoint
 
     checkpoint = load_checkpoint(path)
     architecture = checkpoint.architecture
@@ -86,7 +86,7 @@ def _checkpoint(path: Path, as_json: bool) -> None:
 
 
 def _store(path: Path, as_json: bool) -> None:
-    from dcgan_analysis.stores.features import FeatureStore
+    from dcgan_analysis.features.store import FeatureStore
 
     store = FeatureStore(path)
     key = store.key.model_dump(mode="json")

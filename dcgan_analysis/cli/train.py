@@ -9,7 +9,7 @@ import click
 
 from dcgan_analysis.cli import options
 from dcgan_analysis.cli.console import console, say
-from dcgan_analysis.distributed import launched_first
+from dcgan_analysis.core.distributed import launched_first
 
 __all__ = ["command"]
 
@@ -56,8 +56,8 @@ def command(
 
 def _train(preset: str | None, settings: dict[str, Any], out: Path, **arguments: Any) -> None:
     from dcgan_analysis.cli.watching import training_watcher
-    from dcgan_analysis.library import train
-    from dcgan_analysis.plugins import default_host
+    from dcgan_analysis.host.host import default_host
+    from dcgan_analysis.runs.library import train
 
     if not launched_first():
         train(settings, out, preset=preset, host=default_host(), **arguments)

@@ -11,6 +11,6 @@ __all__ = ["command"]
 @click.argument("path")
 def command(path: str) -> None:
     """Check a checkpoint, a feature store or a run for damage."""
-    from dcgan_analysis.inspection import verify
+    from dcgan_analysis.runs.inspection import verify
 
     click.echo(f"{path}: whole ({verify(path)})")

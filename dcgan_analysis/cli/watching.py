@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from dcgan_analysis.cli.console import say
-from dcgan_analysis.numbers import percent
+from dcgan_analysis.core.text import percent
 from dcgan_analysis.training.watching import Watcher
 
 if TYPE_CHECKING:

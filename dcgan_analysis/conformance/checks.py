@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import ValidationError
 
-from dcgan_analysis._plugin_checks import check_members
 from dcgan_analysis.api.result import Metric, Result
-from dcgan_analysis.registry import Registry
+from dcgan_analysis.core.registry import Registry
+from dcgan_analysis.host.checks import check_members
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.analysis import Analysis
     from dcgan_analysis.api.config import AnalysisConfig
     from dcgan_analysis.api.context import RunContext
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.conformance.watching import Watch
-    from dcgan_analysis.stores.checkpoint import Checkpoint
 
 __all__ = ["check_analysis"]
 

@@ -43,7 +43,7 @@ def check_architecture(entry: ArchitectureEntry, **parameters: Any) -> Architect
     """
     import torch
 
-    from dcgan_analysis.stores.checkpoint import Checkpoint
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
     who = f"Architecture '{entry.name}'"
     architecture = entry.create(**parameters)
@@ -102,8 +102,8 @@ def check_dataset(entry: DatasetEntry, data_root: Path | None = None) -> Dataset
         def test_gray_keeps_the_contract(tmp_path):
             check_dataset(DatasetEntry("gray", "four gray images", load), tmp_path)
     """
+    from dcgan_analysis.core.folders import data_folder
     from dcgan_analysis.data.dataset import Dataset
-    from dcgan_analysis.data.registry import data_folder
 
     root = data_folder() if data_root is None else data_root
     who = f"Dataset '{entry.name}'"

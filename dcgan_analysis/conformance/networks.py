@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dcgan_analysis.stores.checkpoint import Checkpoint
+from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor, nn
 
-    from dcgan_analysis.stores.metadata import Role
+    from dcgan_analysis.models.architecture import Role
 
 __all__ = ["Snapshot", "WatchedCheckpoint"]
 

@@ -8,15 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dcgan_analysis._plugin_loading import FAILURES, describe_error
 from dcgan_analysis.errors import AnalysisError, DatasetError, DcganAnalysisError, unknown_name
+from dcgan_analysis.host.loading import FAILURES, describe_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dcgan_analysis.api.analysis import Analysis
-    from dcgan_analysis.plugins import PluginHost, PluginInfo
-    from dcgan_analysis.progress import Progress
+    from dcgan_analysis.core.progress import Progress
+    from dcgan_analysis.host.host import PluginHost, PluginInfo
 
 __all__ = ["Check", "check_plugin"]
 

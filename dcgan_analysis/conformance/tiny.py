@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dcgan_analysis.api.context import RunContext
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.core.progress import Progress
     from dcgan_analysis.data.dataset import Dataset
-    from dcgan_analysis.progress import Progress
-    from dcgan_analysis.stores.checkpoint import Checkpoint
 
 __all__ = ["make_checkpoint", "make_context"]
 
@@ -30,8 +30,8 @@ def make_checkpoint(*, conditional: bool = False, seed: int = _SEED) -> Checkpoi
         >>> make_checkpoint().sample(2, seed=0).shape
         torch.Size([2, 3, 32, 32])
     """
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.models.tables import dcgan28_conditional, dcgan32
-    from dcgan_analysis.stores.checkpoint import Checkpoint
 
     if conditional:
         return Checkpoint.random(dcgan28_conditional(width=_CONDITIONAL_WIDTH), seed, name="tiny-conditional")
@@ -57,7 +57,7 @@ def make_context(
 
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.api.environment import describe_environment
-    from dcgan_analysis.progress import silent
+    from dcgan_analysis.core.progress import silent
 
     output_dir = folder / "run"
     output_dir.mkdir()

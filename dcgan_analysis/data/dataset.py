@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from dcgan_analysis.core.hashing import hash_array, hash_parts
+from dcgan_analysis.core.progress import Progress
 from dcgan_analysis.errors import DatasetError
-from dcgan_analysis.hashing import hash_array, hash_parts
-from dcgan_analysis.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,51 +17,6 @@ Names are resolved on first use: in an analysis write ``from dcgan_analysis impo
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-if TYPE_CHECKING:
-    from dcgan_analysis.figures.bar_chart import bars
-    from dcgan_analysis.figures.grid import image_grid
-    from dcgan_analysis.figures.line_chart import Series, cumulative, curve
-    from dcgan_analysis.figures.matrix import confusion_matrix
-    from dcgan_analysis.figures.panels import Tile, image_panels
-    from dcgan_analysis.figures.pixels import save_gif, save_image, tiled
-    from dcgan_analysis.figures.style import save_png
-
-__all__ = [
-    "Series",
-    "Tile",
-    "bars",
-    "confusion_matrix",
-    "cumulative",
-    "curve",
-    "image_grid",
-    "image_panels",
-    "save_gif",
-    "save_image",
-    "save_png",
-    "tiled",
-]
-
-_HOME = {
-    "Series": "line_chart",
-    "Tile": "panels",
-    "bars": "bar_chart",
-    "confusion_matrix": "matrix",
-    "cumulative": "line_chart",
-    "curve": "line_chart",
-    "image_grid": "grid",
-    "image_panels": "panels",
-    "save_gif": "pixels",
-    "save_image": "pixels",
-    "save_png": "style",
-    "tiled": "pixels",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        msg = f"module '{__name__}' has no attribute '{name}'"
-        raise AttributeError(msg)
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,17 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from dcgan_analysis.core.text import number, percent
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.figures.style import (
-    ACCENT,
-    GRID,
-    INK,
-    MUTED,
-    PUBLISHED,
-    new_figure,
-    styled,
-)
-from dcgan_analysis.numbers import number, percent
+from dcgan_analysis.figures.style import ACCENT, GRID, INK, MUTED, PUBLISHED, new_figure, styled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

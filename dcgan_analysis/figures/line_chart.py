@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from dcgan_analysis.core.text import number, percent
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.figures.style import GRID, MUTED, PALETTE, PUBLISHED, new_figure, styled
-from dcgan_analysis.numbers import number, percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

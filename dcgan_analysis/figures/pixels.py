@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from dcgan_analysis.atomic import atomic_path
+from dcgan_analysis.core.files import atomic_path
 from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:

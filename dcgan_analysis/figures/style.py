@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from dcgan_analysis.atomic import atomic_path
+from dcgan_analysis.core.files import atomic_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dcgan_analysis.hardware import has_bfloat16_units
+from dcgan_analysis.core.device import has_bfloat16_units
 from dcgan_analysis.linear.descent import Problems, line_search
 from dcgan_analysis.linear.factor import ShiftedFactor
 from dcgan_analysis.linear.products import gram_product, residuals_are_exact

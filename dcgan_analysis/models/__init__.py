@@ -6,15 +6,6 @@ The tables are importable without torch; the modules are built on demand.
 from __future__ import annotations
 
 from dcgan_analysis.models.architecture import Architecture, Layer
-from dcgan_analysis.models.importers import ImportedWeights, ImportRequest, WeightImporter
 from dcgan_analysis.models.registry import ArchitectureEntry, builtin_architectures
 
-__all__ = [
-    "Architecture",
-    "ArchitectureEntry",
-    "ImportRequest",
-    "ImportedWeights",
-    "Layer",
-    "WeightImporter",
-    "builtin_architectures",
-]
+__all__ = ["Architecture", "ArchitectureEntry", "Layer", "builtin_architectures"]

@@ -10,9 +10,11 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-__all__ = ["Activation", "Architecture", "Layer", "LayerKind"]
+__all__ = ["ROLES", "Activation", "Architecture", "Layer", "LayerKind", "Role"]
 
 LayerKind = Literal["linear", "conv", "deconv"]
+Role = Literal["generator", "discriminator"]
+ROLES: tuple[Role, Role] = ("generator", "discriminator")
 Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid", "none"]
 
 
@@ -92,6 +94,14 @@ class Architecture:
     def discriminator(self) -> nn.Module:
         """Build the discriminator with uninitialised weights; see ``models.builder.initialise``."""
         return self.make_discriminator(self)
+
+    def network(self, role: Role) -> nn.Module:
+        """Build one of the two networks with uninitialised weights."""
+        return self.generator() if role == "generator" else self.discriminator()
+
+    def layers(self, role: Role) -> tuple[Layer, ...]:
+        """Return the layer table of one of the two networks."""
+        return self.generator_layers if role == "generator" else self.discriminator_layers
 
     def identity(self) -> dict[str, Any]:
         """Return name and parameters as plain values, for metadata and hashes."""

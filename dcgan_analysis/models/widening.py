@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from dcgan_analysis.models.architecture import Architecture, Layer
-    from dcgan_analysis.stores.metadata import Role
+    from dcgan_analysis.models.architecture import Architecture, Layer, Role
 
 __all__ = ["can_widen", "widen"]
 
@@ -71,7 +70,7 @@ def widen(
 
     Example:
         >>> from dcgan_analysis.models.tables import dcgan32
-        >>> from dcgan_analysis.stores.checkpoint import Checkpoint
+        >>> from dcgan_analysis.checkpoints.checkpoint import Checkpoint
         >>> few, many = (Checkpoint.random(dcgan32(width=width), seed=0) for width in (2, 3))
         >>> one, other = (each.weights["discriminator"] for each in (few, many))
         >>> wide = widen(one, other, many.architecture, "discriminator")

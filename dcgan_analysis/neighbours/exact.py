@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dcgan_analysis.core.device import has_bfloat16_units
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.hardware import has_bfloat16_units
 from dcgan_analysis.linear.products import gram_product, residuals_are_exact
 from dcgan_analysis.neighbours.pairs import Rows, nearest_of_pairs
 from dcgan_analysis.neighbours.pruning import Pruning, Work

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dcgan_analysis.api.result import Table
+from dcgan_analysis.core.text import short_hash
 from dcgan_analysis.errors import ConfigError
-from dcgan_analysis.numbers import short_hash
 from dcgan_analysis.report.format import metric_text, setting
 
 if TYPE_CHECKING:

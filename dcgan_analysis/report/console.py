@@ -8,15 +8,9 @@ from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from dcgan_analysis.numbers import count, duration
+from dcgan_analysis.core.text import count, duration
 from dcgan_analysis.report import REPORT_NAME
-from dcgan_analysis.report.format import (
-    is_number_column,
-    metric_interval,
-    metric_published,
-    metric_value,
-    table_cells,
-)
+from dcgan_analysis.report.format import is_number_column, metric_interval, metric_published, metric_value, table_cells
 
 if TYPE_CHECKING:
     from pathlib import Path

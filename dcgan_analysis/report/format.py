@@ -1,11 +1,11 @@
-"""Metrics, cells and settings as text, on top of ``dcgan_analysis.numbers``."""
+"""Metrics, cells and settings as text, on top of ``dcgan_analysis.core.text``."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from dcgan_analysis.numbers import duration, number, percent
+from dcgan_analysis.core.text import duration, number, percent
 
 if TYPE_CHECKING:
     from dcgan_analysis.api.result import Metric, Table

@@ -11,9 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image, UnidentifiedImageError
 
 from dcgan_analysis.api.result import Section
-from dcgan_analysis.atomic import write_text
+from dcgan_analysis.core.files import write_text
+from dcgan_analysis.core.text import count, duration, short_hash
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.numbers import count, duration, short_hash
 from dcgan_analysis.report import REPORT_NAME
 from dcgan_analysis.report import format as text
 

@@ -24,7 +24,7 @@ _THUMBNAIL = (520, 240)  # dots
 
 
 class RunOutcome(Protocol):
-    """What the page shows of a run; see ``dcgan_analysis.batch.Outcome``."""
+    """What the page shows of a run; see ``dcgan_analysis.runs.batch.Outcome``."""
 
     @property
     def name(self) -> str: ...

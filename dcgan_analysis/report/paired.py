@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dcgan_analysis.api.result import Cell, Table
+from dcgan_analysis.core.statistics import mcnemar, paired_draws
+from dcgan_analysis.core.text import short_hash
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.numbers import short_hash
-from dcgan_analysis.statistics import mcnemar, paired_draws
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from dcgan_analysis.api.result import Result
-    from dcgan_analysis.statistics import Difference
+    from dcgan_analysis.core.statistics import Difference
 
 __all__ = ["paired_table"]
 

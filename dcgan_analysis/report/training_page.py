@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from dcgan_analysis.atomic import write_text
-from dcgan_analysis.numbers import count, duration, number, percent
+from dcgan_analysis.checkpoints.metadata import read_metadata
+from dcgan_analysis.core.files import write_text
+from dcgan_analysis.core.statistics import wilson_interval
+from dcgan_analysis.core.text import count, duration, number, percent
 from dcgan_analysis.report import REPORT_NAME
 from dcgan_analysis.report import format as text
 from dcgan_analysis.report.html import make_environment
-from dcgan_analysis.statistics import wilson_interval
-from dcgan_analysis.stores.metadata import read_metadata
 from dcgan_analysis.training.watching import Watcher
 
 if TYPE_CHECKING:

@@ -6,40 +6,27 @@ Fixtures (see ``fixtures.py``): ``tiny_checkpoint``, ``tiny_conditional_checkpoi
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
-    from dcgan_analysis.conformance.checks import check_analysis
-    from dcgan_analysis.conformance.entries import check_architecture, check_dataset
-    from dcgan_analysis.conformance.images import make_dataset
-    from dcgan_analysis.conformance.tiny import make_checkpoint, make_context
-    from dcgan_analysis.testing.cli import Outcome
+    from dcgan_analysis.conformance.checks import check_analysis as check_analysis
+    from dcgan_analysis.conformance.entries import check_architecture as check_architecture
+    from dcgan_analysis.conformance.entries import check_dataset as check_dataset
+    from dcgan_analysis.conformance.images import make_dataset as make_dataset
+    from dcgan_analysis.conformance.tiny import make_checkpoint as make_checkpoint
+    from dcgan_analysis.conformance.tiny import make_context as make_context
+    from dcgan_analysis.testing.cli import Outcome as Outcome
 
-__all__ = [
-    "Outcome",
-    "check_analysis",
-    "check_architecture",
-    "check_dataset",
-    "make_checkpoint",
-    "make_context",
-    "make_dataset",
-]
-
-_HOME = {
-    "Outcome": "testing.cli",
-    "check_analysis": "conformance.checks",
-    "check_architecture": "conformance.entries",
-    "check_dataset": "conformance.entries",
-    "make_checkpoint": "conformance.tiny",
-    "make_context": "conformance.tiny",
-    "make_dataset": "conformance.images",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # pytest imports this package in every project of an environment where dcgan-analysis is installed.
-    if name not in _HOME:
-        msg = f"module '{__name__}' has no attribute '{name}'"
-        raise AttributeError(msg)
-    return getattr(import_module(f"dcgan_analysis.{_HOME[name]}"), name)
+# pytest imports this package in every project of an environment where dcgan-analysis is installed: nothing heavy here.
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    "dcgan_analysis",
+    submod_attrs={
+        "conformance.checks": ["check_analysis"],
+        "conformance.entries": ["check_architecture", "check_dataset"],
+        "conformance.images": ["make_dataset"],
+        "conformance.tiny": ["make_checkpoint", "make_context"],
+        "testing.cli": ["Outcome"],
+    },
+)

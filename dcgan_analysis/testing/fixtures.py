@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dcgan_analysis.api import Analysis, RunContext
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.core.registry import Registry
     from dcgan_analysis.data.dataset import Dataset
-    from dcgan_analysis.plugins import PluginHost
-    from dcgan_analysis.registry import Registry
-    from dcgan_analysis.stores.checkpoint import Checkpoint
-    from dcgan_analysis.stores.features import FeatureStore
+    from dcgan_analysis.features.store import FeatureStore
+    from dcgan_analysis.host.host import PluginHost
     from dcgan_analysis.testing.cli import Outcome
 
 
@@ -52,8 +52,8 @@ def tiny_store(tiny_checkpoint: Checkpoint, synthetic_dataset: Dataset, tmp_path
     """Return a feature store on disk: the training images' features under the tiny checkpoint, 60 x 1792 in float32."""
     import torch
 
-    from dcgan_analysis.extraction import FeatureSpec
-    from dcgan_analysis.stores.extraction import Extraction
+    from dcgan_analysis.features.extractor import FeatureSpec
+    from dcgan_analysis.features.pipeline import Extraction
 
     spec = FeatureSpec(batchnorm="running", precision="float32", dtype="float32")
     device = torch.device("cpu")
@@ -72,7 +72,7 @@ def dcgan_context(tiny_checkpoint: Checkpoint, synthetic_dataset: Dataset, tmp_p
 @pytest.fixture
 def dcgan_plugins() -> PluginHost:
     """Return a plugin host without any plugin, for ``dcgan_plugins.register(my_plugin, "mine")``."""
-    from dcgan_analysis.plugins import PluginHost
+    from dcgan_analysis.host.host import PluginHost
 
     return PluginHost()
 
@@ -80,7 +80,7 @@ def dcgan_plugins() -> PluginHost:
 @pytest.fixture
 def dcgan_registry() -> Registry[Analysis]:
     """Return the analyses of all installed plugins by name, freshly loaded."""
-    from dcgan_analysis.plugins import load_plugins
+    from dcgan_analysis.host.host import load_plugins
 
     return load_plugins().analyses
 

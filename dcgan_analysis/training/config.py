@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from dcgan_analysis.config import Settings
+from dcgan_analysis.core.settings import Settings
 
 if TYPE_CHECKING:
     import torch
@@ -124,7 +124,7 @@ class TrainingConfig(Settings):
         """Return the settings with ``precision`` decided for a device, as metadata and state record it."""
         if self.precision != "auto":
             return self
-        from dcgan_analysis.hardware import has_bfloat16_units
+        from dcgan_analysis.core.device import has_bfloat16_units
 
         return self.model_copy(update={"precision": "bfloat16" if has_bfloat16_units(device) else "float32"})
 

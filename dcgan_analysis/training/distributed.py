@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import distributed, nn
 
-from dcgan_analysis import distributed as core
+from dcgan_analysis.core import distributed as core
 from dcgan_analysis.errors import TrainingError
 
 if TYPE_CHECKING:

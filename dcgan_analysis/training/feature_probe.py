@@ -17,7 +17,7 @@ from dcgan_analysis.linear import probe
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dcgan_analysis.stores.checkpoint import Checkpoint
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
 __all__ = ["FeatureProbe"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dcgan_analysis.extraction.taps import capture
+from dcgan_analysis.models.hooks import capture
 from dcgan_analysis.training.feature_probe import FeatureProbe
 from dcgan_analysis.training.monitors import Monitors
 from dcgan_analysis.training.networks import apply
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.data.dataset import DatasetSplit
-    from dcgan_analysis.stores.checkpoint import Checkpoint
     from dcgan_analysis.training.config import TrainingConfig
     from dcgan_analysis.training.inputs import Inputs
     from dcgan_analysis.training.networks import AdversarialPair

@@ -12,11 +12,11 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils.parametrizations import spectral_norm
 
-from dcgan_analysis.extraction.batchnorm import keep_modes
+from dcgan_analysis.models.batchnorm import keep_modes
 from dcgan_analysis.models.builder import build, initialise
-from dcgan_analysis.models.patches import with_patch_gradients
+from dcgan_analysis.models.kernels.patch_gradients import with_patch_gradients
+from dcgan_analysis.models.kernels.winograd import with_winograd
 from dcgan_analysis.models.widening import widen
-from dcgan_analysis.models.winograd import with_winograd
 from dcgan_analysis.training.augment import DiffAugment
 from dcgan_analysis.training.distributed import ALONE, Processes, synchronise_batchnorm
 
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from dcgan_analysis.models.architecture import Architecture
-    from dcgan_analysis.stores.checkpoint import Checkpoint
-    from dcgan_analysis.stores.metadata import Role
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.models.architecture import Architecture, Role
     from dcgan_analysis.training.config import TrainingConfig
 
 __all__ = ["AdversarialPair", "apply", "falling"]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dcgan_analysis.extraction.batchnorm import reestimate
-from dcgan_analysis.stores.checkpoint import Checkpoint
-from dcgan_analysis.stores.metadata import CheckpointMetadata
+from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+from dcgan_analysis.checkpoints.metadata import CheckpointMetadata
+from dcgan_analysis.models.batchnorm import reestimate
 from dcgan_analysis.training.config import OPTIONS
 from dcgan_analysis.training.networks import apply
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from dcgan_analysis.data.dataset import DatasetSplit
-    from dcgan_analysis.stores.metadata import Role
+    from dcgan_analysis.models.architecture import Role
     from dcgan_analysis.training.config import TrainingConfig
     from dcgan_analysis.training.inputs import Inputs
     from dcgan_analysis.training.networks import AdversarialPair

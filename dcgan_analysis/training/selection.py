@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from dcgan_analysis.data.deduplication import read_duplicates
-from dcgan_analysis.data.rows import Rows
+from dcgan_analysis.core.hashing import hash_parts
+from dcgan_analysis.data.curation.deduplication import read_duplicates
+from dcgan_analysis.data.files.rows import Rows
 from dcgan_analysis.errors import TrainingError
-from dcgan_analysis.hashing import hash_parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

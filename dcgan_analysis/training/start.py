@@ -8,8 +8,8 @@ from dcgan_analysis.errors import TrainingError
 from dcgan_analysis.models.widening import can_widen
 
 if TYPE_CHECKING:
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.models.architecture import Architecture
-    from dcgan_analysis.stores.checkpoint import Checkpoint
     from dcgan_analysis.training.config import TrainingConfig
 
 __all__ = ["describe_start"]

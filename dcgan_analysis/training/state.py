@@ -14,9 +14,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from dcgan_analysis.atomic import atomic_path
+from dcgan_analysis.core.files import atomic_path
+from dcgan_analysis.core.locking import writer_lock
 from dcgan_analysis.errors import TrainingError
-from dcgan_analysis.locking import writer_lock
 from dcgan_analysis.training.config import free_settings
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dcgan_analysis.atomic import write_text
+from dcgan_analysis.core.files import write_text
 from dcgan_analysis.errors import TrainingError, TrainingStopped
 from dcgan_analysis.training.batches import Ahead, check_split
 from dcgan_analysis.training.distributed import ALONE, Processes
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.data.dataset import DatasetSplit
     from dcgan_analysis.models.architecture import Architecture
-    from dcgan_analysis.stores.checkpoint import Checkpoint
     from dcgan_analysis.training.config import TrainingConfig
 
 __all__ = ["Trainer"]

@@ -22,18 +22,18 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs
-from dcgan_analysis.api.classification import labelled_images
-from dcgan_analysis.api.few_labels import make_draws, save_draws
-from dcgan_analysis.api.label_curves import label_curve_table, label_metric, probe_by_labels, save_label_curve
-from dcgan_analysis.api.probing import AUTHORS_GRID, LEARNED, FeatureSettings, learned_and_twin, note_grid_ends
 from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.probing.classification import labelled_images
+from dcgan_analysis.probing.few_labels import make_draws, save_draws
+from dcgan_analysis.probing.label_curves import label_curve_table, label_metric, probe_by_labels, save_label_curve
+from dcgan_analysis.probing.study import AUTHORS_GRID, LEARNED, FeatureSettings, learned_and_twin, note_grid_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dcgan_analysis.api import Analysis, Result, RunContext
-    from dcgan_analysis.api.classification import LabelledImages
     from dcgan_analysis.linear import FewLabelProbe
+    from dcgan_analysis.probing.classification import LabelledImages
 
 __all__ = ["LabelCurve", "LabelCurveConfig", "usual_labels"]
 

@@ -25,7 +25,7 @@ from pydantic import Field, PositiveInt
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table, mean_metric, share_metric
-from dcgan_analysis.api.walking import LINEAR, MEMORISING, SPHERICAL, measure_walks, roughness, sharp_steps
+from dcgan_analysis.latents.walking import LINEAR, MEMORISING, SPHERICAL, measure_walks, roughness, sharp_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from dcgan_analysis.api import Analysis, Cell, Result, RunContext
-    from dcgan_analysis.api.walking import WalkSteps
+    from dcgan_analysis.latents.walking import WalkSteps
 
 __all__ = ["LatentWalk", "LatentWalkConfig"]
 
@@ -74,9 +74,9 @@ class LatentWalk:
         """Walk, measure, compare with a generator that had memorised."""
         import torch
 
-        from dcgan_analysis.api.sampling import Sampler
-        from dcgan_analysis.api.walking import unrelated_distance
-        from dcgan_analysis.extraction.perceptual import discriminator_embedding, vgg19_embedding
+        from dcgan_analysis.latents.perceptual import discriminator_embedding, vgg19_embedding
+        from dcgan_analysis.latents.sampler import Sampler
+        from dcgan_analysis.latents.walking import unrelated_distance
 
         checkpoint = context.checkpoint
         sampler = Sampler(checkpoint, context.device, context.progress, label=config.label)

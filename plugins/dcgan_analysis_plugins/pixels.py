@@ -22,13 +22,9 @@ from pydantic import Field, PositiveFloat
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs, accuracy_metric, draws_metric
-from dcgan_analysis.api.classification import (
-    classes_table,
-    labelled_images,
-    save_class_figures,
-)
-from dcgan_analysis.api.few_labels import make_draws
-from dcgan_analysis.api.probing import (
+from dcgan_analysis.probing.classification import classes_table, labelled_images, save_class_figures
+from dcgan_analysis.probing.few_labels import make_draws
+from dcgan_analysis.probing.study import (
     ProbeSettings,
     Study,
     grid_table,
@@ -45,7 +41,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dcgan_analysis.api import Analysis, Result, RunContext
-    from dcgan_analysis.api.classification import LabelledImages
+    from dcgan_analysis.probing.classification import LabelledImages
 
 __all__ = ["Pixels", "PixelsConfig", "Whitening", "learn_whitening", "pixel_features"]
 

@@ -22,13 +22,9 @@ from pydantic import Field, PositiveInt
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs, Table, accuracy_metric, draws_metric
-from dcgan_analysis.api.classification import (
-    classes_table,
-    labelled_images,
-    save_class_figures,
-)
-from dcgan_analysis.api.few_labels import make_draws
-from dcgan_analysis.api.probing import (
+from dcgan_analysis.probing.classification import classes_table, labelled_images, save_class_figures
+from dcgan_analysis.probing.few_labels import make_draws
+from dcgan_analysis.probing.study import (
     FeatureSettings,
     ProbeSettings,
     Study,
@@ -44,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dcgan_analysis.api import Analysis, Cell, Result, RunContext
-    from dcgan_analysis.api.classification import LabelledImages
+    from dcgan_analysis.probing.classification import LabelledImages
 
 __all__ = ["RandomFeatures", "RandomFeaturesConfig"]
 

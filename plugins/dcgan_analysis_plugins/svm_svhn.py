@@ -23,15 +23,11 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs, Table, draws_metric
-from dcgan_analysis.api.classification import labelled_images
-from dcgan_analysis.api.few_labels import (
-    draws_classes_table,
-    make_draws,
-    save_draws,
-    save_draws_figures,
-)
-from dcgan_analysis.api.label_curves import label_curve_table, label_metric, probe_by_labels, save_label_curve
-from dcgan_analysis.api.probing import (
+from dcgan_analysis.probing.classification import labelled_images
+from dcgan_analysis.probing.few_labels import draws_classes_table, make_draws, save_draws, save_draws_figures
+from dcgan_analysis.probing.label_curves import label_curve_table, label_metric, probe_by_labels, save_label_curve
+from dcgan_analysis.probing.published import TABLE_2
+from dcgan_analysis.probing.study import (
     AUTHORS_GRID,
     LEARNED,
     FeatureSettings,
@@ -40,15 +36,14 @@ from dcgan_analysis.api.probing import (
     note_grid_ends,
     save_grid_figure,
 )
-from dcgan_analysis.api.published import TABLE_2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dcgan_analysis.api import Analysis, Cell, Result, RunContext
-    from dcgan_analysis.api.classification import LabelledImages
-    from dcgan_analysis.api.few_labels import Draws
     from dcgan_analysis.linear import FewLabelProbe
+    from dcgan_analysis.probing.classification import LabelledImages
+    from dcgan_analysis.probing.few_labels import Draws
 
 __all__ = ["SvmSvhn", "SvmSvhnConfig"]
 

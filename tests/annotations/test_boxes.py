@@ -101,7 +101,7 @@ def test_boxes_of_other_samples_are_refused():
 
 
 def test_shipped_boxes_are_of_the_checkpoint_they_lie_beside():
-    from dcgan_analysis.library import load_checkpoint
+    from dcgan_analysis.runs.library import load_checkpoint
 
     files = sorted((Path(__file__).parents[2] / "checkpoints").glob("*/boxes-*.json"))
     assert files

@@ -6,7 +6,7 @@ import pytest
 
 from dcgan_analysis.annotations.boxes import read_boxes
 from dcgan_analysis.annotations.exemplars import read_exemplars
-from dcgan_analysis.library import load_checkpoint
+from dcgan_analysis.runs.library import load_checkpoint
 
 ROOT = Path(__file__).parents[2] / "checkpoints"
 

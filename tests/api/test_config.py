@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field, model_validator
 
 from dcgan_analysis.api import AnalysisConfig
-from dcgan_analysis.config import parse_assignments, read_toml
+from dcgan_analysis.core.settings import parse_assignments, read_toml
 from dcgan_analysis.errors import ConfigError
 
 

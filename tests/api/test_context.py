@@ -8,7 +8,7 @@ import torch
 
 from dcgan_analysis.api import Metric, RunContext
 from dcgan_analysis.errors import AnalysisError, DatasetError
-from dcgan_analysis.extraction import FeatureSpec
+from dcgan_analysis.features.extractor import FeatureSpec
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dcgan_analysis.api.hookspecs import hookimpl
 from dcgan_analysis.data.registry import DatasetEntry
-from dcgan_analysis.hookspecs import hookimpl
 
 
 @hookimpl

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dcgan_analysis.hookspecs import hookimpl
+from dcgan_analysis.api.hookspecs import hookimpl
 
 DCGAN_ANALYSIS_API = 2
 

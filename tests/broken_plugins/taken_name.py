@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from broken_plugins.healthy import Healthy
 
-from dcgan_analysis.hookspecs import hookimpl
+from dcgan_analysis.api.hookspecs import hookimpl
 
 
 class Own(Healthy):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from safetensors.torch import save_file
 
+from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.models.tables import dcgan32
-from dcgan_analysis.stores.checkpoint import Checkpoint
 
 SETTINGS = ("--set", "architecture=dcgan32", "--set", "parameters.width=4", "--set", "parameters.z_size=6")
 

@@ -52,7 +52,7 @@ def test_summaries_in_brackets_are_shown_as_they_stand(cli, host, make_toy):
 
 
 def test_plugins_are_shown_with_what_they_registered_and_why_they_failed(cli, host):
-    from dcgan_analysis.plugins import PluginInfo
+    from dcgan_analysis.host.host import PluginInfo
 
     def source():
         msg = "bad [mark"

@@ -21,7 +21,6 @@ COMMANDS = (
     "plugins",
     "run",
     "show",
-    "table",
     "train",
     "verify",
 )
@@ -75,7 +74,7 @@ def test_the_version_is_that_of_the_distribution(cli):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["rum"], "Error: Unknown command 'rum'. Did you mean 'run'? Available: annotate, cache, "),
+        (["rum"], "Error: Unknown command 'rum'. Did you mean 'run'? Available: cache, "),
         (["list", "datasetz"], "'datasetz'"),
         (["run", "toy", "--sead", "1"], "No such option"),
         (["run", "toy", "--seed", "-1"], "Invalid value for '--seed'"),

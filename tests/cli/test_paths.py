@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dcgan_analysis.stores.checkpoint import Checkpoint
+from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
 
 def test_a_checkpoint_is_shown_layer_by_layer(cli, checkpoint_file, tiny_checkpoint):

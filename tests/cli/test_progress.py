@@ -8,7 +8,7 @@ import pytest
 
 from dcgan_analysis.cli import progress
 from dcgan_analysis.cli.progress import progress_bars
-from dcgan_analysis.progress import silent
+from dcgan_analysis.core.progress import silent
 
 
 class Terminal(io.StringIO):

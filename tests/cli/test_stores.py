@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dcgan_analysis.stores.features import FeatureStore
-from dcgan_analysis.stores.outcomes import keep_outcome
+from dcgan_analysis.features.outcomes import keep_outcome
+from dcgan_analysis.features.store import FeatureStore
 
 FAST = ("--dataset", "toy-images", "--set", "taps=['conv1', 'conv2']", "--set", "batchnorm_batch=20")
 
@@ -61,8 +61,8 @@ def test_wrong_input_is_named(words, message, extract, complains):
 
 
 def test_images_of_another_shape_are_refused(cli, tmp_path, complains):
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.models.tables import dcgan64
-    from dcgan_analysis.stores.checkpoint import Checkpoint
 
     Checkpoint.random(dcgan64(width=4), seed=0).save(tmp_path / "large.safetensors")
     complains(cli("extract", "--checkpoint", "large.safetensors", "--dataset", "toy-images"), "32", "64")

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from dcgan_analysis.locking import lock_path, writer_lock
+from dcgan_analysis.core.locking import lock_path, writer_lock
 from dcgan_analysis.training import Trainer
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dcgan_analysis.data import DatasetEntry, builtin_datasets, data_folder, load_dataset
-from dcgan_analysis.data.registry import builtin_registry
+from dcgan_analysis.core.folders import data_folder
+from dcgan_analysis.data import DatasetEntry, builtin_datasets, load_dataset
+from dcgan_analysis.data.files.sources import builtin_registry
 from dcgan_analysis.data.torchvision_sets import TORCHVISION_SETS
 from dcgan_analysis.errors import DatasetError, UnknownNameError
 

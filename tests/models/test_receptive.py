@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from dcgan_analysis.errors import ArchitectureError
-from dcgan_analysis.extraction import capture
 from dcgan_analysis.models.architecture import Architecture, Layer
+from dcgan_analysis.models.hooks import capture
 from dcgan_analysis.models.receptive import Box, ReceptiveField, receptive_field
 from dcgan_analysis.models.tables import dcgan28_conditional, dcgan32, dcgan64, dcgan64_4x4, mlp_conditional
 

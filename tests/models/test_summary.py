@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dcgan_analysis.extraction.taps import capture
 from dcgan_analysis.models import tables
 from dcgan_analysis.models.architecture import Layer
+from dcgan_analysis.models.hooks import capture
 from dcgan_analysis.models.summary import guidelines, layer_rows, output_shape
 
 FULL = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dcgan_analysis.errors import ArchitectureError
-from dcgan_analysis.extraction.pooling import pooled_shape
+from dcgan_analysis.features.pooling import pooled_shape
 from dcgan_analysis.models import tables
 from dcgan_analysis.models.summary import layer_rows
 

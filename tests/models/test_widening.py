@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.models import tables
 from dcgan_analysis.models.widening import can_widen, widen
-from dcgan_analysis.stores.checkpoint import Checkpoint
 
 PAIRS = {
     "dcgan32": (tables.dcgan32(width=3, z_size=7), tables.dcgan32(width=5, z_size=7)),

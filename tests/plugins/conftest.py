@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import dcgan_analysis as da
+from dcgan_analysis import figures
+from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.data.dataset import Dataset, DatasetSplit
-from dcgan_analysis.figures import style
 from dcgan_analysis.models.tables import dcgan32
-from dcgan_analysis.runner import run_analysis
-from dcgan_analysis.stores.checkpoint import Checkpoint
 from dcgan_analysis.testing import make_dataset
 
 
@@ -45,7 +45,7 @@ def _save_blank(figure, path):
 @pytest.fixture(autouse=True)
 def rendered_once(monkeypatch):
     """A figure is rendered when it is first saved in a test, and not again when the analysis runs a second time."""
-    save, seen = style.save_png, set()
+    save, seen = figures.save_png, set()
 
     def save_png(figure, path, **options):
         if path.name in seen:
@@ -53,13 +53,13 @@ def rendered_once(monkeypatch):
         seen.add(path.name)
         return save(figure, path, **options)
 
-    monkeypatch.setattr(style, "save_png", save_png)
+    monkeypatch.setattr(figures, "save_png", save_png)
 
 
 @pytest.fixture
 def unrendered(monkeypatch):
     """Figures are made but not rendered."""
-    monkeypatch.setattr(style, "save_png", _save_blank)
+    monkeypatch.setattr(figures, "save_png", _save_blank)
 
 
 def _runs(folder, network):
@@ -67,7 +67,7 @@ def _runs(folder, network):
     folders = iter(range(100))
 
     def run(analysis, dataset, checkpoint=network, limit=None, seed=0, **settings):
-        return run_analysis(
+        return da.run(
             analysis,
             settings=settings,
             checkpoint=checkpoint,
@@ -97,7 +97,7 @@ def run_once(tmp_path_factory):
 
     def run_unrendered(analysis, dataset, **settings):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(style, "save_png", _save_blank)
+            patch.setattr(figures, "save_png", _save_blank)
             return run(analysis, dataset, **settings)
 
     return run_unrendered

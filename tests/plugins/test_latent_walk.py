@@ -3,8 +3,8 @@ from __future__ import annotations
 from dcgan_analysis_plugins.latent_walk import LatentWalk
 from PIL import Image
 
+from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.models.tables import dcgan28_conditional
-from dcgan_analysis.stores.checkpoint import Checkpoint
 from dcgan_analysis.testing import check_analysis
 
 SHORT = {"points": 3, "steps": 3, "walks": 1, "bank": 4}

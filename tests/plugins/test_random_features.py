@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 from dcgan_analysis_plugins.random_features import RandomFeatures
-from dcgan_analysis_plugins.svm_cifar import SvmCifar
+from dcgan_analysis_plugins.svm_cifar.analysis import SvmCifar
 
+from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.models.tables import dcgan32
-from dcgan_analysis.stores.checkpoint import Checkpoint
 from dcgan_analysis.testing import check_analysis
 
 BARE = {"C": (1e-3, 1e-2), "labels_per_class": 0}

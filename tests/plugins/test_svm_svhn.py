@@ -5,8 +5,8 @@ import pytest
 from dcgan_analysis_plugins.svm_svhn import SvmSvhn
 
 from dcgan_analysis.errors import AnalysisError, DatasetError
-from dcgan_analysis.library import import_weights
-from dcgan_analysis.runner import run_analysis
+from dcgan_analysis.runs.library import import_weights
+from dcgan_analysis.runs.run import run
 from dcgan_analysis.testing import check_analysis
 
 BARE = {"C": (1e-3,), "twin": False, "choosing_draws": 1, "draws": 2}
@@ -94,7 +94,7 @@ def test_the_authors_svhn_network_gives_their_error(data_root, tmp_path):
     weights = data_root.parent / "weights" / "authors-svhn"
     if not (weights.is_dir() and (data_root / "svhn.zip").is_file()):
         pytest.skip(f"weights/authors-svhn or svhn.zip are not beside {data_root}")
-    result = run_analysis(
+    result = run(
         "svm-svhn",
         checkpoint=import_weights("theano", weights, tmp_path / "authors-svhn"),
         dataset="svhn",

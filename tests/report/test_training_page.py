@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dcgan_analysis.library import load_checkpoint
+from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.models import tables
 from dcgan_analysis.report.training_page import TrainingPage, render_training_page, write_training_page
-from dcgan_analysis.stores.checkpoint import Checkpoint
+from dcgan_analysis.runs.library import load_checkpoint
 from dcgan_analysis.training.samples import save_grid
 
 PAGE = "dcgan_analysis.report.training_page"

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from dcgan_analysis.api import Needs
+from dcgan_analysis.api.hookspecs import hookimpl
 from dcgan_analysis.data.dataset import Dataset, DatasetSplit
 from dcgan_analysis.data.registry import DatasetEntry
 from dcgan_analysis.errors import AnalysisError, DatasetError, UnknownNameError
-from dcgan_analysis.hookspecs import hookimpl
 from dcgan_analysis.models.registry import ArchitectureEntry
 from dcgan_analysis.models.tables import dcgan28_conditional, dcgan32
 from dcgan_analysis.testing import check_architecture, check_dataset, make_dataset
@@ -130,8 +130,8 @@ def test_a_plugin_that_breaks_a_contract_is_told_which_and_the_exit_code_is_1(cl
 
 def test_a_plugin_that_is_not_loaded_cannot_be_checked(host):
     from dcgan_analysis.conformance.plugin import check_plugin
-    from dcgan_analysis.plugins import PluginInfo
-    from dcgan_analysis.progress import silent
+    from dcgan_analysis.core.progress import silent
+    from dcgan_analysis.host.host import PluginInfo
 
     host.disable(PluginInfo("sleeping"))
     with pytest.raises(AnalysisError, match="Plugin 'sleeping' is disabled"):

@@ -93,7 +93,7 @@ def test_command_line(run_cli, tmp_path):
 
 
 def test_the_tiny_checkpoint_is_small_and_always_the_same(tiny_checkpoint):
-    from dcgan_analysis.stores.checkpoint import Checkpoint
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
     assert tiny_checkpoint.architecture.name == "dcgan32"
     assert tiny_checkpoint.sample(2, seed=0).shape == (2, 3, 32, 32)

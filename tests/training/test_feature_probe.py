@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.data import load_dataset
 from dcgan_analysis.errors import TrainingError
 from dcgan_analysis.models import tables
-from dcgan_analysis.stores.checkpoint import Checkpoint
 from dcgan_analysis.training.feature_probe import FeatureProbe
 
 DIGITS = load_dataset("digits").split("train")
@@ -46,7 +46,7 @@ def test_the_best_checkpoint_is_kept_and_labels_change_no_weight(make_trainer, s
     assert [row["feature_accuracy"] for row in trainer.history] == [0.5, 0.8, 0.6]
     best = (trainer.folder / "best.safetensors").read_bytes()
     second = plain.run()
-    from dcgan_analysis.stores.metadata import read_metadata
+    from dcgan_analysis.checkpoints.metadata import read_metadata
 
     assert read_metadata(trainer.folder / "best.safetensors").step == 8
     assert best != (trainer.folder / "model.safetensors").read_bytes()

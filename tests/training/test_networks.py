@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dcgan_analysis.models import tables
-from dcgan_analysis.models.winograd import WinogradConv2d
+from dcgan_analysis.models.kernels.winograd import WinogradConv2d
 from dcgan_analysis.training import TrainingConfig
 from dcgan_analysis.training.networks import AdversarialPair
 

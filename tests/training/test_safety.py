@@ -261,7 +261,7 @@ def test_an_unknown_augmentation_or_one_twice_is_refused():
 
 def test_auto_precision_is_recorded_as_what_it_became(make_trainer, monkeypatch):
     for units, expected in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr("dcgan_analysis.hardware.has_bfloat16_units", lambda device, units=units: units)
+        monkeypatch.setattr("dcgan_analysis.core.device.has_bfloat16_units", lambda device, units=units: units)
         assert make_trainer(precision="auto").config.precision == expected
 
 

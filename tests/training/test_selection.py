@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from dcgan_analysis.core.hashing import hash_file
+from dcgan_analysis.data.curation.deduplication import FORMAT
 from dcgan_analysis.data.dataset import DatasetSplit
-from dcgan_analysis.data.deduplication import FORMAT
-from dcgan_analysis.data.rows import Rows
+from dcgan_analysis.data.files.rows import Rows
 from dcgan_analysis.errors import DatasetError, TrainingError
-from dcgan_analysis.hashing import hash_file
 from dcgan_analysis.training import TrainingConfig
 from dcgan_analysis.training.selection import select_images
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.errors import ConfigError, TrainingError
 from dcgan_analysis.models import tables
-from dcgan_analysis.stores.checkpoint import Checkpoint
 from dcgan_analysis.training import Trainer, TrainingConfig
 
 ARCHITECTURE = tables.dcgan32_svhn(width=4, z_size=5, image_channels=1)
@@ -107,7 +107,7 @@ def test_another_prior_is_refused(start_trainer):
 
 
 def test_a_checkpoint_is_found_by_its_path(tmp_path):
-    from dcgan_analysis.library import train
+    from dcgan_analysis.runs.library import train
 
     small = {"architecture": "dcgan32-svhn", "parameters": {"width": 4, "image_channels": 3}}
     common = small | {"dataset": "digits", "epochs": 0.1, "precision": "float32"}

@@ -14,13 +14,13 @@ import pytest
 import torch
 from torch import nn
 
+from dcgan_analysis.checkpoints.checkpoint import read_checkpoint
+from dcgan_analysis.core.registry import Registry
 from dcgan_analysis.data import load_dataset
 from dcgan_analysis.errors import TrainingError
-from dcgan_analysis.extraction import reestimate
 from dcgan_analysis.models import builtin_architectures
+from dcgan_analysis.models.batchnorm import reestimate
 from dcgan_analysis.models.registry import ArchitectureEntry
-from dcgan_analysis.registry import Registry
-from dcgan_analysis.stores.checkpoint import read_checkpoint
 from dcgan_analysis.training import Watcher
 
 

@@ -1,0 +1,262 @@
+"""Checkpoints: one safetensors file with both networks and everything needed to use them.
+
+The header's metadata holds one JSON document (``CheckpointMetadata``). Tensors are called
+``generator.<parameter>`` and ``discriminator.<parameter>``; half precision is stored where asked and read back
+as float32. Nothing is ever pickled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from dcgan_analysis.checkpoints.metadata import CheckpointMetadata, read_metadata
+from dcgan_analysis.core.files import atomic_path
+from dcgan_analysis.core.hashing import hash_array, hash_json, hash_parts
+from dcgan_analysis.errors import ArchitectureError, CheckpointError, UnknownNameError
+from dcgan_analysis.models.architecture import ROLES, Role
+from dcgan_analysis.models.builder import build, initialise
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from torch import Tensor, nn
+
+    from dcgan_analysis.core.registry import Registry
+    from dcgan_analysis.data.dataset import DatasetSplit
+    from dcgan_analysis.features.extractor import FeatureSpec
+    from dcgan_analysis.models.architecture import Architecture
+    from dcgan_analysis.models.registry import ArchitectureEntry
+
+__all__ = ["Checkpoint", "read_checkpoint"]
+
+# Twins draw from seeds of their own: none equals a network that was begun, or made at random, with a small seed.
+_TWINS = 1 << 32
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A pretrained DCGAN: architecture, weights, and what is known of their origin.
+
+    Attributes:
+        name: What it is called in messages and reports; never part of its identity.
+        architecture: The architecture, ready to build its networks.
+        weights: State dicts by role; a role may be missing (a file with a discriminator alone).
+        metadata: What the checkpoint says of itself.
+        path: The file it was read from, or None.
+
+    Example:
+        >>> from dcgan_analysis.models.tables import dcgan32
+        >>> checkpoint = Checkpoint.random(dcgan32(width=8), seed=0)
+        >>> checkpoint.sample(4, seed=1).shape
+        torch.Size([4, 3, 32, 32])
+    """
+
+    name: str
+    architecture: Architecture
+    weights: Mapping[Role, Mapping[str, Tensor]]
+    metadata: CheckpointMetadata
+    path: Path | None = None
+    # Not an argument: a copy with other weights (dataclasses.replace) must not take over the old hashes.
+    _hashes: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @classmethod
+    def random(cls, architecture: Architecture, seed: int, name: str = "random") -> Checkpoint:
+        """Return a checkpoint with freshly initialised weights, the same for the same seed."""
+        source = torch.Generator().manual_seed(seed)
+        weights: dict[Role, Mapping[str, Tensor]] = {}
+        for role in ROLES:
+            network = _build(architecture, role, seed)
+            initialise(network, source)
+            weights[role] = network.state_dict()
+        metadata = CheckpointMetadata(
+            architecture=architecture.name,
+            parameters=dict(architecture.parameters),
+            image_range=architecture.image_range,
+            provenance={"origin": "random initialisation", "seed": seed},
+        )
+        return cls(name, architecture, weights, metadata)
+
+    def twin(self, seed: int) -> Checkpoint:
+        """Return its random-weight twin: the same architecture, freshly initialised."""
+        twin = Checkpoint.random(self.architecture, seed + _TWINS, name=f"{self.name} (random twin)")
+        return replace(twin, metadata=twin.metadata.model_copy(update={"z_prior": self.metadata.z_prior}))
+
+    def sha256(self, role: Role | None = None) -> str:
+        """Return the content hash of the weights (of one network or both) with the architecture."""
+        key = role or "all"
+        if key not in self._hashes:
+            parts = {
+                f"{one}.{name}": _hash_tensor(tensor)
+                for one in ROLES
+                if role in (None, one)
+                for name, tensor in self.weights.get(one, {}).items()
+            }
+            parts["architecture"] = hash_json(self.architecture.identity())
+            self._hashes[key] = hash_parts(parts)
+        return self._hashes[key]
+
+    def has(self, role: Role) -> bool:
+        """Whether it holds this network."""
+        return role in self.weights
+
+    def generator(self) -> nn.Module:
+        """Return the generator in evaluation mode, a new module every time.
+
+        Raises:
+            CheckpointError: If it holds no generator.
+        """
+        return self._network("generator")
+
+    def discriminator(self) -> nn.Module:
+        """Return the discriminator in evaluation mode, a new module every time.
+
+        Raises:
+            CheckpointError: If it holds no discriminator.
+        """
+        return self._network("discriminator")
+
+    def latents(self, n: int, seed: int) -> Tensor:
+        """Draw latent vectors of shape (n, Z) from the prior it was trained with.
+
+        Vector i depends on the seed and on i alone, never on n: seed and index name a sample for good.
+        """
+        source = torch.Generator().manual_seed(seed)
+        # torch makes normal numbers in groups of 16 and draws the last group anew where it is not full.
+        shape = (-(-n // 16) * 16, self.architecture.z_size)
+        if self.metadata.z_prior == "uniform":
+            return torch.rand(shape, generator=source)[:n] * 2 - 1
+        return torch.randn(shape, generator=source)[:n]
+
+    @torch.no_grad()
+    def sample(self, n: int, seed: int, labels: Tensor | None = None) -> Tensor:
+        """Generate ``n`` images of shape (n, C, H, W) in ``metadata.image_range``; labels (n,) if conditional."""
+        # A plugin's own generator need not take labels.
+        arguments = [self.latents(n, seed)] if labels is None else [self.latents(n, seed), labels]
+        images: Tensor = self.generator()(*arguments)
+        return images
+
+    def features(
+        self,
+        images: np.ndarray | Tensor,
+        *,
+        reference: DatasetSplit | None = None,
+        spec: FeatureSpec | None = None,
+        device: str = "auto",
+    ) -> Tensor:
+        """Return the discriminator's pooled features of images.
+
+        Args:
+            images: Bytes, uint8 (N, C, H, W); or a float tensor (N, C, H, W) in ``metadata.image_range``.
+            reference: Images on which BatchNorm statistics are re-estimated, as the paper's protocol does with the
+                training split. None: the statistics stored in the checkpoint.
+            spec: Taps, grid, precision; by default all conv layers on a 4x4 grid.
+            device: ``auto``, ``cpu`` or ``cuda``.
+
+        Returns:
+            Features (N, D) in float32 on the CPU.
+        """
+        from dcgan_analysis.core.precision import choose_device
+        from dcgan_analysis.features.extractor import FeatureSpec
+        from dcgan_analysis.features.pipeline import Extraction
+
+        if spec is None:
+            spec = FeatureSpec(batchnorm="running" if reference is None else "reestimated")
+        return Extraction(self, spec, reference, choose_device(device)).features(images)
+
+    def save(self, path: Path, *, half: bool = False) -> None:
+        """Write it as one safetensors file, whole or not at all.
+
+        Args:
+            path: The file to write.
+            half: Whether kernels and matrices are stored in float16. Vectors (BatchNorm) are small and stay in
+                float32: a variance may lie outside the range of float16.
+        """
+        tensors = {
+            f"{role}.{name}": (tensor.half() if half and tensor.dim() > 1 else tensor).contiguous()
+            for role, state in self.weights.items()
+            for name, tensor in state.items()
+        }
+        header = {"dcgan_analysis": self.metadata.model_dump_json()}
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary, metadata=header)
+
+    def _network(self, role: Role) -> nn.Module:
+        if role not in self.weights:
+            msg = f"Checkpoint '{self.name}' holds no {role}. Use one that has it."
+            raise CheckpointError(msg)
+        network = _build(self.architecture, role)
+        _load(network, self.weights[role], f"Checkpoint '{self.name}', {role}")
+        return network.eval()
+
+
+def _build(architecture: Architecture, role: Role, seed: int = 0) -> nn.Module:
+    return build(architecture.generator if role == "generator" else architecture.discriminator, seed)
+
+
+def _hash_tensor(tensor: Tensor) -> str:
+    # As float32: the same weights hash alike whether they were stored in half precision or not.
+    values = tensor.detach().cpu()
+    return hash_array(values.float().numpy() if values.is_floating_point() else values.numpy())
+
+
+def _load(network: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    expected = network.state_dict()
+    missing = [name for name in expected if name not in state]
+    extra = [name for name in state if name not in expected]
+    if missing:
+        msg = f"{what}: tensor '{missing[0]}' of shape {tuple(expected[missing[0]].shape)} is missing."
+        raise CheckpointError(msg)
+    if extra:
+        msg = f"{what}: tensor '{extra[0]}' belongs to no layer of this architecture."
+        raise CheckpointError(msg)
+    for name, tensor in expected.items():
+        if state[name].shape != tensor.shape:
+            msg = (
+                f"{what}: tensor '{name}' has shape {tuple(state[name].shape)}, "
+                f"the architecture expects {tuple(tensor.shape)}."
+            )
+            raise CheckpointError(msg)
+    network.load_state_dict(dict(state))
+
+
+def read_checkpoint(path: Path, architectures: Registry[ArchitectureEntry], *, name: str | None = None) -> Checkpoint:
+    """Read a checkpoint file.
+
+    Args:
+        path: A safetensors file written by ``Checkpoint.save``.
+        architectures: Where its architecture is looked up.
+        name: What to call it; the file's name without suffix by default.
+
+    Raises:
+        CheckpointError: If the file is absent, no checkpoint, of a newer version, or does not fit its architecture.
+    """
+    metadata = read_metadata(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError) as error:
+        msg = f"Checkpoint file '{path}' cannot be read as safetensors: {error}."
+        raise CheckpointError(msg) from None
+    weights: dict[Role, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        role, _, parameter = key.partition(".")
+        if role not in ROLES:
+            msg = f"Checkpoint file '{path}': tensor '{key}' belongs neither to generator nor to discriminator."
+            raise CheckpointError(msg)
+        weights.setdefault(role, {})[parameter] = tensor.float() if tensor.is_floating_point() else tensor
+    try:
+        architecture = architectures[metadata.architecture].create(**metadata.parameters)
+    except (ArchitectureError, UnknownNameError) as error:
+        msg = f"Checkpoint file '{path}': {error}"
+        raise CheckpointError(msg) from None
+    checkpoint = Checkpoint(name or path.stem, architecture, weights, metadata, path)
+    for role in weights:
+        _load(_build(architecture, role), weights[role], f"Checkpoint '{checkpoint.name}', {role}")
+    return checkpoint

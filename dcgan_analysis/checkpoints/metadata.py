@@ -1,0 +1,95 @@
+"""What a checkpoint file says of itself, readable without torch: listings and checks need no weights."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dcgan_analysis.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["FORMAT", "FORMAT_VERSION", "CheckpointMetadata", "read_metadata"]
+
+FORMAT: Final = "dcgan-analysis/checkpoint"
+FORMAT_VERSION = 1
+# The limit that the safetensors format itself sets.
+_LONGEST_HEADER = 100_000_000
+
+
+class CheckpointMetadata(BaseModel):
+    """What a checkpoint says of itself."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    format: Literal["dcgan-analysis/checkpoint"] = FORMAT
+    version: int = FORMAT_VERSION
+    architecture: str = Field(description="registered name")
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    z_prior: Literal["uniform", "normal"] = "uniform"
+    image_range: tuple[float, float] = (-1.0, 1.0)
+    data: dict[str, Any] = Field(default_factory=dict, description="training images: name, split, n, sha256")
+    training: dict[str, Any] = Field(default_factory=dict, description="training settings")
+    step: int = 0
+    epoch: float = 0.0
+    provenance: dict[str, Any] = Field(default_factory=dict, description="who made it, when, with what")
+
+
+def read_metadata(path: Path) -> CheckpointMetadata:
+    """Read the metadata in a checkpoint file's header.
+
+    Args:
+        path: A safetensors file written by ``Checkpoint.save``.
+
+    Raises:
+        CheckpointError: If the file is absent, not safetensors, not a checkpoint, or of a newer version.
+    """
+    if not path.is_file():
+        msg = f"Checkpoint file '{path}' does not exist. Known ones: dcgan-analyze list checkpoints"
+        raise CheckpointError(msg)
+    header = _safetensors_metadata(path)
+    text = header.get("dcgan_analysis")
+    if text is None:
+        msg = f"'{path}' is a safetensors file but no checkpoint of dcgan-analysis: its header lacks the metadata."
+        raise CheckpointError(msg)
+    try:
+        document = json.loads(text)
+        version = int(document.get("version", 0))
+    except (ValueError, TypeError, AttributeError) as error:
+        msg = f"Checkpoint file '{path}' has damaged metadata: {error}."
+        raise CheckpointError(msg) from None
+    if version > FORMAT_VERSION:
+        msg = (
+            f"Checkpoint file '{path}' has format version {version}, this release reads {FORMAT_VERSION}. "
+            "Update dcgan-analysis."
+        )
+        raise CheckpointError(msg)
+    try:
+        return CheckpointMetadata.model_validate(document)
+    except ValidationError as error:
+        item = error.errors()[0]
+        where = ".".join(map(str, item["loc"]))
+        msg = f"Checkpoint file '{path}' has damaged metadata: {where}: {item['msg']}."
+        raise CheckpointError(msg) from None
+
+
+def _safetensors_metadata(path: Path) -> dict[str, str]:
+    """Read the free-form metadata of a safetensors file: 8 bytes of length, little-endian, then that much JSON.
+
+    The safetensors package would do the same, but imports numpy or torch to do it; listings need neither.
+    """
+    try:
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if not 2 <= length <= _LONGEST_HEADER:
+                msg = f"its header claims {length} bytes"
+                raise ValueError(msg)
+            header = json.loads(stream.read(length))
+            metadata = header.get("__metadata__", {})
+            return {str(key): str(value) for key, value in metadata.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        msg = f"Checkpoint file '{path}' cannot be read as safetensors: {error}. Copy or convert it again."
+        raise CheckpointError(msg) from None

@@ -1,0 +1,3 @@
+"""What everything stands on, and what knows no images: files, folders, hashes, settings, statistics, devices."""
+
+from __future__ import annotations

@@ -1,0 +1,34 @@
+"""Where data, cache and checkpoints lie, by environment variable or by the platform's custom."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["cache_folder", "data_folder"]
+
+_DATA_VARIABLE = "DCGAN_ANALYSIS_DATA"
+_CACHE_VARIABLE = "DCGAN_ANALYSIS_CACHE"
+
+
+def data_folder(data_root: Path | None = None) -> Path:
+    """Return the data root: the argument, else ``DCGAN_ANALYSIS_DATA``, else the user's folder.
+
+    It need not exist: not every dataset needs files, and a download creates it.
+    """
+    named = data_root or os.environ.get(_DATA_VARIABLE)
+    if not named:
+        import platformdirs
+
+        return platformdirs.user_data_path("dcgan-analysis") / "data"
+    return Path(named).expanduser()
+
+
+def cache_folder() -> Path:
+    """Return the cache folder: ``DCGAN_ANALYSIS_CACHE``, or the platform's own place for caches."""
+    named = os.environ.get(_CACHE_VARIABLE)
+    if not named:
+        import platformdirs
+
+        return platformdirs.user_cache_path("dcgan-analysis")
+    return Path(named).expanduser()

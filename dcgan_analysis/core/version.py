@@ -1,0 +1,9 @@
+"""The version of the program, as its installed distribution says it."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+__all__ = ["__version__"]
+
+__version__ = version("dcgan-analysis")

@@ -1,0 +1,3 @@
+"""Images of any source and number: containers, indexes, decoding, prepared folders."""
+
+from __future__ import annotations

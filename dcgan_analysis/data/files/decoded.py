@@ -1,0 +1,161 @@
+"""Images of zips and folders, decoded once: kept as bytes in the cache, opened through a memory map ever after.
+
+``<cache>/images/<first 16 digits of the key's SHA-256>/`` is a folder of prepared images (see ``data.prepared``). The
+key is made of the images' names, in order, and of what tells their contents without reading them: in a zip size and
+CRC-32, in a folder size and time of last change. It only finds the pixels again: the identity of a split is the hash of
+the pixels themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import sys
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dcgan_analysis.core.folders import cache_folder
+from dcgan_analysis.core.progress import silent
+from dcgan_analysis.data.files.decode import decode_image
+from dcgan_analysis.data.files.prepared import SKIPPED, load_prepared
+from dcgan_analysis.data.files.prepared_writer import Plan, write_images
+from dcgan_analysis.data.files.streams import EncodedImage, ImageStream
+from dcgan_analysis.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from dcgan_analysis.core.progress import Progress
+    from dcgan_analysis.data.files.containers import Container
+
+__all__ = ["IMAGES", "DecodedImages", "alone", "decode_once"]
+
+IMAGES = "images"
+"""The folder of the cache that decoded images lie in."""
+
+_log = logging.getLogger(__name__)
+# Grows when the same files give other pixels than before.
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class DecodedImages:
+    """Pixels of those images that can be read.
+
+    Attributes:
+        images: uint8 (M, C, H, W), a memory map: one channel where every image is gray, otherwise three.
+        positions: int64 (M,), which of the N names they belong to.
+        sha256: Hash of ``images``.
+    """
+
+    images: NDArray[np.uint8]
+    positions: NDArray[np.int64]
+    sha256: str
+
+
+def decode_once(
+    container: Container, names: Sequence[str], *, where: str, progress: Progress | None = None
+) -> DecodedImages:
+    """Return the pixels of images of one size, decoded now or before.
+
+    Images that cannot be read are left out, with a warning that says how many, and where they are listed.
+
+    Args:
+        container: The zip or folder.
+        names: N names of images in it, at least one.
+        where: What holds the images, for messages.
+        progress: Called as ``progress(what, done, total)`` while images are decoded.
+
+    Raises:
+        DatasetError: If no image can be read, one differs in size from the first, or the cache cannot be written.
+    """
+    key = _key(container, names)
+    folder = cache_folder() / IMAGES / key[:16]
+    if folder.exists() and _mended(container, names, _opened(folder)):
+        shutil.rmtree(folder, ignore_errors=True)
+    if not folder.exists():
+        _decode(container, names, folder, key, where, progress or silent)
+    # Used now, for the cache's garbage collection; a cache that others share may be read-only.
+    with suppress(OSError):
+        os.utime(folder)
+    decoded = _opened(folder)
+    unread = len(names) - len(decoded.positions)
+    if unread:
+        listed = folder / SKIPPED
+        _log.warning("%s: %s of %s images cannot be read, see %s", where, f"{unread:,}", f"{len(names):,}", listed)
+    return decoded
+
+
+def _opened(folder: Path) -> DecodedImages:
+    split = load_prepared(folder).split("train")
+    assert split.images_sha256 is not None
+    return DecodedImages(split.images, split.extras["positions"], split.images_sha256)
+
+
+def _mended(container: Container, names: Sequence[str], decoded: DecodedImages) -> bool:
+    """Say whether an image that could not be read can be now: a disk may fail once, a zip be fetched again."""
+    unread = np.setdiff1d(np.arange(len(names)), decoded.positions, assume_unique=True)
+    for position in unread:
+        with suppress(DatasetError):
+            decode_image(container.read(names[position]), names[position])
+            return True
+    return False
+
+
+def _key(container: Container, names: Sequence[str]) -> str:
+    digest = hashlib.sha256(f"{_VERSION}\n".encode())
+    for name in names:
+        digest.update(f"{name}\t{container.state(name)}\n".encode(errors="backslashreplace"))
+    return digest.hexdigest()
+
+
+def _decode(container: Container, names: Sequence[str], folder: Path, key: str, where: str, progress: Progress) -> None:
+    def start(position: int) -> Iterator[EncodedImage]:
+        for name in names[position:]:
+            yield EncodedImage(name, None, partial(container.read, name))
+
+    # One split, whatever the names begin with: which split they are of is not the pixels' affair.
+    stream = ImageStream(container.path, "zip or folder", len(names), start, one_split="train")
+    plan = Plan(source=key, n=len(names), size=None, channels=None, limit=None)
+    part = folder.with_name(f"{folder.name}.part")
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+        with alone(part):
+            if not folder.exists():
+                write_images(stream, folder, plan, what=f"decode {where}", progress=progress)
+    except OSError as error:
+        msg = (
+            f"Images of {where} are decoded into '{folder}', which cannot be written: {error.strerror}. Free some "
+            "space, or set DCGAN_ANALYSIS_CACHE to another folder; what is done is kept."
+        )
+        raise DatasetError(msg) from error
+
+
+@contextmanager
+def alone(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Let one process write a folder at a time; others wait, and then find it done, or go on where one was killed.
+
+    Raises:
+        BlockingIOError: If another process has it, and ``wait`` is false.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    # The folder itself is locked: it keeps its lock when it is renamed, and the system drops it with the process.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,53 @@
+"""Preparing images: any source, decoded once to one size, corrupt ones left out and listed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dcgan_analysis.core.progress import Progress, silent
+from dcgan_analysis.data.files.prepared_writer import Plan, Prepared, write_images
+from dcgan_analysis.data.files.streams import open_stream
+from dcgan_analysis.errors import DatasetError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Prepared", "prepare_images"]
+
+
+def prepare_images(
+    source: Path,
+    out: Path,
+    *,
+    size: int,
+    channels: int = 3,
+    limit: int | None = None,
+    progress: Progress = silent,
+) -> Prepared:
+    """Decode a source of images to one size, into a folder that is read through a memory map.
+
+    Args:
+        source: A zip, a folder, ``.tar`` shards or an LMDB; see ``open_stream``.
+        out: The folder to make; while it is incomplete it is called ``<out>.part``.
+        size: Height and width. The shorter side is resized to it (bilinear, antialiased), the centre cut out.
+        channels: 3 (gray is repeated) or 1 (colour becomes gray by luma).
+        limit: Only the first so many images of the source.
+        progress: Told of images done.
+
+    Raises:
+        DatasetError: If the source is no such thing, no image can be read, ``out`` exists, or ``<out>.part`` belongs to
+            another preparation.
+
+    Example:
+        >>> prepare_images(Path("imagenet/train"), Path("imagenet32"), size=32)  # doctest: +SKIP
+    """
+    if size < 1 or channels not in (1, 3):
+        msg = f"size must be >= 1 and channels 1 or 3, got size {size} and channels {channels}."
+        raise DatasetError(msg)
+    if out.exists():
+        msg = f"'{out}' exists. Choose another --out, or remove it first."
+        raise DatasetError(msg)
+    stream = open_stream(source)
+    plan = Plan(source=str(source.resolve()), n=stream.n, size=size, channels=channels, limit=limit)
+    note = f"Prepared from {source.name}: shorter side to {size}, bilinear, centre crop."
+    return write_images(stream, out, plan, what=f"prepare {source.name} (images)", note=note, progress=progress)

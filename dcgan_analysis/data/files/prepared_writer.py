@@ -1,0 +1,295 @@
+"""Writes prepared images: block after block, in memory that is bounded, so that a kill loses no more than a block.
+
+What is done is on the disk after every block; whoever is killed goes on there. The folder appears under its name when
+it is complete.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import numpy as np
+
+from dcgan_analysis.core.files import write_text
+from dcgan_analysis.core.hashing import hash_array_file
+from dcgan_analysis.data.dataset import DatasetSplit
+from dcgan_analysis.data.files.decode import decode_image, worker_threads
+from dcgan_analysis.data.files.prepared import FORMAT, PREPARED, SKIPPED, VERSION
+from dcgan_analysis.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from dcgan_analysis.core.progress import Progress
+    from dcgan_analysis.data.files.streams import EncodedImage, ImageStream
+
+__all__ = ["Plan", "Prepared", "write_images"]
+
+# What a kill can lose, and what is held in memory: at most so many images, of at most so many bytes.
+_BLOCK = 4096
+_BLOCK_BYTES = 1 << 26
+# Images per task of a thread: to hand over one takes as long as to decode it.
+_TASK = 64
+_JOURNAL = "journal.json"
+# ITU-R BT.601, as in `Preprocessing`.
+_LUMA = np.array([0.299, 0.587, 0.114])
+
+
+class Plan(TypedDict):
+    """What is to be made; a preparation that was begun goes on with the same plan only.
+
+    Attributes:
+        source: What the images come from.
+        n: How many images there are; 0: nobody knows.
+        size: Height and width. None: as they are, and all must be of one size.
+        channels: 3 (gray is repeated) or 1 (colour becomes gray by luma). None: 1 where every image is gray, else 3.
+        limit: Only the first so many; None: all.
+    """
+
+    source: str
+    n: int
+    size: int | None
+    channels: int | None
+    limit: int | None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a preparation left.
+
+    Attributes:
+        folder: Where the images lie.
+        n: Images by split.
+        skipped: How many could not be read; ``skipped.tsv`` in the folder lists them.
+    """
+
+    folder: Path
+    n: dict[str, int]
+    skipped: int
+
+
+@dataclass
+class _Journal:
+    """How far a preparation has come; written after the files that it speaks of."""
+
+    plan: Plan
+    position: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    bytes: dict[str, int] = field(default_factory=dict)
+    skipped: int = 0
+    colour: bool = False
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """One image of a block; without pixels where it could not be read."""
+
+    image: EncodedImage
+    pixels: NDArray[np.uint8] | None
+    gray: bool = True
+    reason: str = ""
+
+
+def write_images(
+    stream: ImageStream, out: Path, plan: Plan, *, what: str, note: str = "", progress: Progress
+) -> Prepared:
+    """Decode the images of a stream into a folder of prepared images, or go on where that was killed.
+
+    Args:
+        stream: The images.
+        out: The folder to make; while it is incomplete it is called ``<out>.part``.
+        plan: How they are decoded.
+        what: What progress calls the work.
+        note: What a reader of a result must know of how the images were made.
+        progress: Told of images done.
+
+    Raises:
+        DatasetError: If no image can be read, one is of another size than the first where none is given, or
+            ``<out>.part`` was begun with another plan.
+    """
+    part = out.with_name(f"{out.name}.part")
+    journal = _begin(part, plan)
+    limit = plan["limit"]
+    total = min(stream.n, limit or stream.n)
+    first, shape = _shape(stream, plan)
+    block = max(1, min(_BLOCK, _BLOCK_BYTES // int(np.prod(shape))))
+    images = islice(stream.start(journal.position), None if limit is None else limit - journal.position)
+    with ThreadPoolExecutor(worker_threads()) as pool:
+        while encoded := list(islice(images, block)):
+            parts = [encoded[i : i + _TASK] for i in range(0, len(encoded), _TASK)]
+            done = pool.map(lambda part: [_decode(image, stream.path.name, plan) for image in part], parts)
+            decoded = list(chain.from_iterable(done))
+            for each in decoded:
+                if each.pixels is not None and each.pixels.shape[1:] != shape[1:]:
+                    raise _another_size(stream, first, shape, each.image.name, each.pixels.shape)
+            _append(part, journal, stream, decoded)
+            progress(what, journal.position, total)
+    return _finish(part, out, journal, stream, shape, note)
+
+
+def _shape(stream: ImageStream, plan: Plan) -> tuple[str, tuple[int, int, int]]:
+    """Return the shape in which images are written, and the name of the image that tells it, if one does."""
+    if plan["size"] is not None:
+        return "", (plan["channels"] or 3, plan["size"], plan["size"])
+    for image in stream.start(0):
+        decoded = _decode(image, stream.path.name, plan)
+        if decoded.pixels is not None:
+            _, height, width = decoded.pixels.shape
+            return image.name, (3, height, width)
+    return "", (3, 1, 1)
+
+
+def _another_size(
+    stream: ImageStream, first: str, shape: tuple[int, ...], name: str, other: tuple[int, ...]
+) -> DatasetError:
+    return DatasetError(
+        f"Image '{name}' in {stream.path.name} is {other[1]}x{other[2]} (height x width), but the first one, "
+        f"'{first}', is {shape[1]}x{shape[2]}. Bring all images to one size: "
+        f"dcgan-analyze prepare {stream.path} --size PIXELS --out FOLDER"
+    )
+
+
+def _decode(image: EncodedImage, where: str, plan: Plan) -> _Decoded:
+    try:
+        pixels, gray = decode_image(image.read(), f"'{image.name}' in {where}", size=plan["size"])
+    except DatasetError as error:
+        return _Decoded(image, None, reason=" ".join(str(error).split()))
+    if plan["channels"] == 1:
+        pixels = np.rint(np.tensordot(_LUMA, pixels, 1))[None].astype(np.uint8)
+    return _Decoded(image, pixels, gray)
+
+
+def _begin(part: Path, plan: Plan) -> _Journal:
+    """Make the folder, or cut its files back to what the journal knows."""
+    path = part / _JOURNAL
+    if path.exists():
+        journal = _Journal(**json.loads(path.read_text(encoding="utf-8")))
+        begun: dict[str, Any] = dict(journal.plan)
+        differing = [f"{key} (begun {begun[key]!r}, now {now!r})" for key, now in plan.items() if begun[key] != now]
+        if differing:
+            msg = (
+                f"'{part}' holds a preparation with another {'; '.join(differing)}. Remove it, or choose another --out."
+            )
+            raise DatasetError(msg)
+        files = {file.name: file for file in part.iterdir() if file.name != _JOURNAL}
+        if all(name in files and files[name].stat().st_size >= size for name, size in journal.bytes.items()):
+            for name, file in files.items():
+                os.truncate(file, journal.bytes.get(name, 0))
+            return journal
+        # Killed while it was finished, or damaged: begun anew.
+        for file in files.values():
+            file.unlink()
+    part.mkdir(parents=True, exist_ok=True)
+    journal = _Journal(plan)
+    write_text(path, json.dumps(asdict(journal)))
+    return journal
+
+
+def _append(part: Path, journal: _Journal, stream: ImageStream, images: Iterable[_Decoded]) -> None:
+    """Append a block to the files of its splits, then write the journal."""
+    data: dict[str, list[bytes]] = {}
+    for each in images:
+        image = each.image
+        if each.pixels is None:
+            data.setdefault(SKIPPED, []).append(_line(f"{image.name}\t{each.reason}"))
+            journal.skipped += 1
+        else:
+            split = stream.split(image)
+            label = -1 if image.label is None else image.label
+            data.setdefault(f"{split}.u8", []).append(each.pixels.tobytes())
+            data.setdefault(f"{split}.ids", []).append(_line(image.name))
+            data.setdefault(f"{split}.labels", []).append(np.int64(label).tobytes())
+            data.setdefault(f"{split}.positions", []).append(np.int64(journal.position).tobytes())
+            journal.rows[split] = journal.rows.get(split, 0) + 1
+            journal.colour |= not each.gray
+        journal.position += 1
+    for name, parts in data.items():
+        with (part / name).open("ab") as file:
+            file.write(b"".join(parts))
+            file.flush()
+            os.fsync(file.fileno())
+            journal.bytes[name] = file.tell()
+    write_text(part / _JOURNAL, json.dumps(asdict(journal)))
+
+
+def _line(text: str) -> bytes:
+    # A file's name may hold what ends a line, or what no text can.
+    return " ".join(text.splitlines()).encode(errors="backslashreplace") + b"\n"
+
+
+def _finish(
+    part: Path, out: Path, journal: _Journal, stream: ImageStream, shape: tuple[int, int, int], note: str
+) -> Prepared:
+    """Write columns and metadata, and give the folder its name."""
+    if not journal.rows:
+        msg = f"None of the {journal.position:,} images of '{stream.path}' can be read; '{part / SKIPPED}' says why."
+        raise DatasetError(msg)
+    if journal.plan["channels"] is None and not journal.colour:
+        for split in journal.rows:
+            _keep_one_channel(part / f"{split}.u8", shape)
+        shape = (1, *shape[1:])
+    columns = {split: _columns(part, split, stream) for split in journal.rows}
+    classes = stream.classes or _numbered([each.get("labels") for each in columns.values()])
+    notes = [str(stream.index.metadata.get("note", "")) if stream.index is not None else "", note]
+    if journal.skipped:
+        notes.append(f"{journal.skipped:,} of {journal.position:,} images could not be read and were left out.")
+    metadata: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "image_shape": shape,
+        "classes": classes,
+        "attribute_names": stream.index.attribute_names if stream.index is not None else [],
+        "note": " ".join(filter(None, notes)),
+        "skipped": journal.skipped,
+        "splits": {},
+    }
+    for split, n in journal.rows.items():
+        np.savez(part / f"{split}.npz", allow_pickle=False, **columns[split])
+        # Read, not mapped: what is mapped counts as memory that is used.
+        content = hash_array_file(part / f"{split}.u8", "|u1", (n, *shape))
+        blank = np.broadcast_to(np.uint8(0), (n, *shape))
+        held = DatasetSplit(blank, columns[split].get("labels"), [""] * n, classes=classes, images_sha256=content)
+        metadata["splits"][split] = {"n": n, "sha256": held.sha256, "images_sha256": held.images_sha256}
+        for suffix in ("labels", "positions"):
+            (part / f"{split}.{suffix}").unlink()
+    write_text(part / PREPARED, json.dumps(metadata, indent=1))
+    (part / _JOURNAL).unlink()
+    part.rename(out)
+    return Prepared(out, journal.rows, journal.skipped)
+
+
+def _keep_one_channel(path: Path, shape: tuple[int, int, int]) -> None:
+    """Keep the first of the three equal channels of gray images."""
+    size = int(np.prod(shape))
+    gray = path.with_suffix(".gray")
+    with path.open("rb") as three, gray.open("wb") as one:
+        while block := three.read(size * max(1, _BLOCK_BYTES // size)):
+            one.write(np.frombuffer(block, np.uint8).reshape(-1, *shape)[:, :1].tobytes())
+    gray.replace(path)
+
+
+def _columns(part: Path, split: str, stream: ImageStream) -> dict[str, NDArray[Any]]:
+    """Return the arrays that belong to the images of a split that could be read."""
+    if stream.one_split:
+        return {"positions": np.fromfile(part / f"{split}.positions", np.int64)}
+    labels = np.fromfile(part / f"{split}.labels", np.int64)
+    if stream.index is None:
+        return {"labels": labels} if (labels >= 0).all() else {}
+    positions = stream.index.splits(str(stream.path))[split]
+    kept = np.isin(positions, np.fromfile(part / f"{split}.positions", np.int64))
+    known = stream.index.columns(split, positions, stream.path.name)
+    known |= known.pop("extras")
+    return {key: values[kept] for key, values in known.items() if values is not None}
+
+
+def _numbered(labels: list[NDArray[np.int64] | None]) -> list[str]:
+    found = [each for each in labels if each is not None]
+    return [str(number) for number in range(1 + max(int(each.max()) for each in found))] if found else []

@@ -1,0 +1,234 @@
+"""From checkpoint and images to feature stores: a finished store is reused, a half-written one is gone on with."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+from dcgan_analysis.core.distributed import agreed, gather_interleaved, share
+from dcgan_analysis.core.precision import PRECISIONS
+from dcgan_analysis.core.progress import Progress, silent
+from dcgan_analysis.data.preprocessing import Preprocessing
+from dcgan_analysis.errors import DatasetError
+from dcgan_analysis.features import cache
+from dcgan_analysis.features.extractor import EXTRACTION_VERSION, FeatureExtractor
+from dcgan_analysis.features.store import FeatureKey, FeatureStore, FeatureStoreWriter
+from dcgan_analysis.models.batchnorm import REFERENCE_SEED, reference_batches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.data.dataset import DatasetSplit
+    from dcgan_analysis.features.extractor import FeatureSpec, PrecisionError
+
+__all__ = ["FORWARD_BATCH", "Extraction"]
+
+_log = logging.getLogger(__name__)
+
+# Images per forward pass: small enough that a layer's maps stay in the cache (measured: benchmarks/extraction.py).
+FORWARD_BATCH = 64
+_COMPARED_IMAGES = 64
+
+
+@dataclass
+class Extraction:
+    """Features of one checkpoint under one specification, for any number of splits.
+
+    Attributes:
+        checkpoint: Whose discriminator.
+        spec: Which features.
+        reference: Images on which BatchNorm statistics are re-estimated: the training split of the data that is
+            classified. May be None in the other modes.
+        device: Where to compute.
+        folder: Where the stores are kept; the cache by default.
+        fit: What to do with images of another shape.
+        progress: Told of images done.
+        forward_images: How many images went through the network so far; 0 where all stores were warm.
+        precision: How far the arithmetic is from float32, once anything was computed.
+    """
+
+    checkpoint: Checkpoint
+    spec: FeatureSpec
+    reference: DatasetSplit | None
+    device: torch.device
+    folder: Path | None = None
+    fit: Literal["exact", "resize"] = "exact"
+    progress: Progress = silent
+    forward_images: int = field(default=0, init=False)
+    precision: PrecisionError | None = field(default=None, init=False)
+
+    def store(self, name: str, split: DatasetSplit) -> FeatureStore:
+        """Return the features of a split, from the cache if they are there.
+
+        Under torchrun every process must call it; each computes its share of the rows, and all return the one store.
+
+        Args:
+            name: What the split is called: ``"train"``.
+            split: Its images.
+
+        Raises:
+            DatasetError: If the images do not fit the network.
+            StoreError: If the store cannot be written: a full disk, another writer, features not finite.
+        """
+        self._preprocessing.check(split.image_shape, dataset=split.source or name, checkpoint=self.checkpoint.name)
+        key = self.key(name, split)
+        # The leader decides for all: another process may look a moment later.
+        found = cache.find(key, self.folder)
+        if agreed(found is not None):
+            return found or FeatureStore(cache.path_for(key, self.folder))
+        nearest = cache.explain(key, self.folder)
+        if nearest is not None:
+            parts = ", ".join(difference.part for difference in nearest[1])
+            _log.info("no store of this key; the nearest, %s, differs in %s", nearest[0].path.name, parts)
+        path = cache.path_for(key, self.folder)
+        dtype = PRECISIONS[self.spec.dtype]
+        with FeatureStoreWriter.open(
+            path,
+            key,
+            len(split),
+            taps=self._blank.shapes,
+            dtype=dtype,
+            ids=split.ids,
+            labels=split.labels,
+            groups=split.groups,
+            classes=split.classes,
+        ) as writer:
+            if writer.note:
+                _log.info(writer.note)
+            self._fill(writer, name, split, share(writer.missing))
+        return FeatureStore(path)
+
+    def summary(self) -> str:
+        """Say in one line what was computed and how exactly."""
+        if not self.forward_images:
+            return "feature stores were there already: no forward pass"
+        text = f"{self.forward_images:,} images through the network"
+        if self.precision is not None:
+            text += f", relative difference to float32 {self.precision.relative:.1e}"
+        return text
+
+    def key(self, name: str, split: DatasetSplit) -> FeatureKey:
+        """Return the identity of the store of a split."""
+        spec = self.spec
+        reestimated = spec.batchnorm == "reestimated"
+        architecture = self.checkpoint.architecture
+        identity = self._preprocessing.identity
+        return FeatureKey(
+            weights_sha256=self.checkpoint.sha256("discriminator"),
+            architecture=architecture.name,
+            architecture_parameters=dict(architecture.parameters),
+            taps=tuple(self._blank.taps),
+            pooling=f"max-{spec.grid}x{spec.grid}",
+            preprocessing=f"{identity['name']} v{identity['version']}, fit {identity['fit']}",
+            batchnorm=spec.batchnorm,
+            batchnorm_split_sha256=self._reference.sha256 if reestimated else None,
+            batchnorm_batch_size=None if spec.batchnorm == "running" else self._batchnorm_batch,
+            batchnorm_seed=REFERENCE_SEED if reestimated else None,
+            dataset_sha256=split.sha256,
+            split=name,
+            compute_dtype=f"{str(self._blank.dtype).removeprefix('torch.')} on {self.device.type}",
+            store_dtype=spec.dtype,
+            code_version=EXTRACTION_VERSION,
+        )
+
+    def features(self, images: np.ndarray | Tensor) -> Tensor:
+        """Return features (N, D) in float32, on the CPU, without any store.
+
+        Args:
+            images: Bytes, uint8 (N, C, H, W), as in a dataset split; or floats already in the image range.
+
+        Raises:
+            DatasetError: If they are neither bytes nor floats, or bytes of a shape that does not fit.
+            ArchitectureError: If floats have a shape that the network does not take.
+        """
+        # torch warns of arrays that it must not write to; only those are copied.
+        batch = (
+            torch.from_numpy(np.require(images, requirements=["C", "W"])) if isinstance(images, np.ndarray) else images
+        )
+        if batch.dim() != 4 or not (batch.is_floating_point() or batch.dtype == torch.uint8):
+            msg = f"Images must be uint8 or float (N, C, H, W), got {batch.dtype} {tuple(batch.shape)}."
+            raise DatasetError(msg)
+        prepared = batch.float() if batch.is_floating_point() else self._preprocessing(batch.cpu().numpy())
+        result = torch.empty(len(prepared), self._blank.size)
+        for a, b in _spans(len(prepared), self._batch):
+            result[a:b] = self._extractor(prepared[a:b])
+        self.forward_images += len(prepared)
+        return result
+
+    @property
+    def _batchnorm_batch(self) -> int:
+        n = len(self._reference) if self.spec.batchnorm == "reestimated" else self.spec.batchnorm_batch
+        return min(self.spec.batchnorm_batch, n)
+
+    @property
+    def _batch(self) -> int:
+        # In mode "batch" the batch is part of the definition, otherwise it is a matter of speed only.
+        return self._batchnorm_batch if self.spec.batchnorm == "batch" else FORWARD_BATCH
+
+    @property
+    def _reference(self) -> DatasetSplit:
+        if self.reference is None or len(self.reference) < 2:
+            msg = "BatchNorm mode 'reestimated' needs a training split of at least 2 images. Use batchnorm=running."
+            raise DatasetError(msg)
+        return self.reference
+
+    @cached_property
+    def _preprocessing(self) -> Preprocessing:
+        architecture = self.checkpoint.architecture
+        return Preprocessing.for_range(architecture.image_shape, self.checkpoint.metadata.image_range, self.fit)
+
+    @cached_property
+    def _blank(self) -> FeatureExtractor:
+        """The extractor with the checkpoint's own statistics: enough to know taps, shapes and dtype."""
+        return FeatureExtractor(self.checkpoint.discriminator(), self.checkpoint.architecture, self.spec, self.device)
+
+    @cached_property
+    def _extractor(self) -> FeatureExtractor:
+        extractor = self._blank
+        if self.spec.batchnorm == "reestimated":
+            count = len(self._reference) // self._batchnorm_batch
+            extractor.reestimate(self._reference_batches(), lambda rows: gather_interleaved(rows, count))
+        return extractor
+
+    def _reference_batches(self) -> Iterator[Tensor]:
+        reference, size = self._reference, self._batchnorm_batch
+        batches = share(reference_batches(len(reference), size))
+        what = f"{self.checkpoint.name}: BatchNorm statistics (images)"
+        for done, chosen in enumerate(batches, start=1):
+            yield self._preprocessing(reference.images[chosen])
+            self.forward_images += size
+            self.progress(what, done * size, len(batches) * size)
+
+    def _forward(self, images: np.ndarray) -> Tensor:
+        self.forward_images += len(images)
+        return self._extractor(self._preprocessing(images))
+
+    def _fill(self, writer: FeatureStoreWriter, name: str, split: DatasetSplit, missing: Sequence[range]) -> None:
+        what = f"{self.checkpoint.name}: features of {name} (images)"
+        total = sum(map(len, missing))
+        done = 0
+        if missing:
+            sample = self._preprocessing(split.images[:_COMPARED_IMAGES])
+            self.precision = self._extractor.precision_error(sample)
+        for rows in missing:
+            parts = []
+            for a, b in _spans(len(rows), self._batch):
+                batch = rows[a:b]
+                parts.append(self._forward(split.images[batch.start : batch.stop]))
+                done += b - a
+                self.progress(what, done, total)
+            writer.write(rows.start, torch.cat(parts))
+
+
+def _spans(n: int, size: int) -> Iterator[tuple[int, int]]:
+    for start in range(0, n, size):
+        yield start, min(start + size, n)

@@ -1,0 +1,12 @@
+from .bar_chart import bars as bars
+from .grid import image_grid as image_grid
+from .line_chart import Series as Series
+from .line_chart import cumulative as cumulative
+from .line_chart import curve as curve
+from .matrix import confusion_matrix as confusion_matrix
+from .panels import Tile as Tile
+from .panels import image_panels as image_panels
+from .pixels import save_gif as save_gif
+from .pixels import save_image as save_image
+from .pixels import tiled as tiled
+from .style import save_png as save_png

@@ -1,0 +1,210 @@
+"""How plugins are found, selected and imported; the host keeps what comes of it."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from dcgan_analysis.api.hookspecs import PROJECT, hookimpl
+from dcgan_analysis.checkpoints.importers import builtin_importers
+from dcgan_analysis.data.files.sources import builtin_datasets
+from dcgan_analysis.errors import ConfigError, unknown_name
+from dcgan_analysis.models.registry import builtin_architectures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dcgan_analysis.checkpoints.importers.contract import WeightImporter
+    from dcgan_analysis.data.registry import DatasetEntry
+    from dcgan_analysis.models.registry import ArchitectureEntry
+
+__all__ = [
+    "DISTRIBUTION",
+    "FAILURES",
+    "SELECT_VARIABLE",
+    "CorePlugin",
+    "PluginInfo",
+    "core_info",
+    "describe_error",
+    "find_entry_points",
+    "may_bring",
+    "parse_selection",
+]
+
+SELECT_VARIABLE = "DCGAN_ANALYSIS_PLUGINS"
+DISTRIBUTION = "dcgan-analysis"
+
+# A plugin that calls sys.exit() while it is imported must not end the program; Ctrl-C must.
+FAILURES = (Exception, SystemExit)
+
+
+@dataclass(frozen=True)
+class PluginInfo:
+    """What is known of one plugin, whether it could be loaded or not.
+
+    Attributes:
+        name: Name of its entry point.
+        distribution: The installed package that it belongs to; empty for a plugin registered by a
+            program.
+        version: That package's version.
+        module: What the entry point names: ``"acme_gan.plugin"``.
+        builtin: Whether it is part of dcgan-analysis.
+        state: ``loaded``; ``failed``: see ``error``; ``disabled`` by ``DCGAN_ANALYSIS_PLUGINS``.
+        hooks: Names of the hooks it implements.
+        registered: What it registered: kind in the plural (``"analyses"``) -> names.
+        error: Why it failed, one line that names the plugin; empty otherwise.
+        cause: The exception behind ``error``.
+    """
+
+    name: str
+    distribution: str = ""
+    version: str = ""
+    module: str = ""
+    builtin: bool = False
+    state: Literal["loaded", "failed", "disabled"] = "loaded"
+    hooks: tuple[str, ...] = ()
+    registered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    error: str = ""
+    cause: BaseException | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def package(self) -> str:
+        """Distribution and version: ``"acme-gan 2.0"``."""
+        return f"{self.distribution} {self.version}".strip()
+
+    @property
+    def owner(self) -> str:
+        """How messages and registries call it: ``"acme-gan 2.0 (acme)"``."""
+        return f"{self.package} ({self.name})" if self.package else f"plugin '{self.name}'"
+
+    @property
+    def title(self) -> str:
+        """How a sentence about it begins: ``"Plugin 'acme' (acme-gan 2.0)"``."""
+        return f"Plugin '{self.name}'" + (f" ({self.package})" if self.package else "")
+
+    def document(self) -> dict[str, Any]:
+        """Return everything but ``cause`` as JSON-serialisable values."""
+        known = asdict(self) | {"registered": {k: list(v) for k, v in self.registered.items()}}
+        known["hooks"] = list(self.hooks)
+        del known["cause"]
+        return known
+
+
+class CorePlugin:
+    """What the framework itself registers: a plugin like any other, always there, always first."""
+
+    @hookimpl
+    def dcgan_register_architectures(self, register: Callable[[ArchitectureEntry], None]) -> None:
+        """Register the architectures that come with the framework."""
+        for entry in builtin_architectures():
+            register(entry)
+
+    @hookimpl
+    def dcgan_register_datasets(self, register: Callable[[DatasetEntry], None]) -> None:
+        """Register the datasets that come with the framework."""
+        for entry in builtin_datasets():
+            register(entry)
+
+    @hookimpl
+    def dcgan_register_importers(self, register: Callable[[WeightImporter], None]) -> None:
+        """Register the importers that come with the framework."""
+        for entry in builtin_importers():
+            register(entry)
+
+
+def describe_error(error: BaseException) -> str:
+    """Return type and text of an error on one line, without a full stop at its end.
+
+    Example:
+        >>> describe_error(ModuleNotFoundError("No module named 'lpips'"))
+        "ModuleNotFoundError: No module named 'lpips'"
+    """
+    text = " ".join(str(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def core_info() -> PluginInfo:
+    """Describe the plugin that holds what the framework itself registers."""
+    version = ""
+    with suppress(metadata.PackageNotFoundError):  # Run from its sources, without an installation.
+        version = metadata.version(DISTRIBUTION)
+    return PluginInfo(name="core", distribution=DISTRIBUTION, version=version, builtin=True)
+
+
+def _origin(distribution: metadata.Distribution | None) -> tuple[str, str]:
+    """Return name and version of what is installed; every call reads and parses its metadata."""
+    name = version = ""
+    if distribution is not None:
+        with suppress(*FAILURES):  # Damaged metadata: the plugin itself may still be sound.
+            name, version = distribution.name or "", distribution.version or ""
+    return name or "unknown distribution", version
+
+
+def _plugin_info(entry_point: metadata.EntryPoint, distribution: str, version: str) -> PluginInfo:
+    """Describe an entry point without importing what it names."""
+    return PluginInfo(
+        name=entry_point.name,
+        distribution=distribution,
+        version=version,
+        module=entry_point.value,
+        builtin=re.sub(r"[-_.]+", "-", distribution).lower() == DISTRIBUTION,  # PEP 503
+    )
+
+
+def find_entry_points() -> list[tuple[PluginInfo, metadata.EntryPoint]]:
+    """Find all plugins of all installed packages, in the order in which they are to be loaded.
+
+    Built-in ones come first, so that a stranger who takes the name of a built-in analysis loses it,
+    not the other way round; then by name, so that the order is the same on every machine.
+    """
+    found, origins = [], {}
+    for entry in metadata.entry_points(group=PROJECT):
+        # One distribution may bring many plugins; their entry points share it.
+        if id(entry.dist) not in origins:
+            origins[id(entry.dist)] = _origin(entry.dist)
+        found.append((_plugin_info(entry, *origins[id(entry.dist)]), entry))
+    return sorted(found, key=lambda pair: (not pair[0].builtin, pair[0].name, pair[0].package))
+
+
+def may_bring(entry_point: metadata.EntryPoint, hook: str) -> bool:
+    """Say whether a plugin may implement a hook, without importing it.
+
+    A module that implements a hook names it. An entry point that names an object of a module may have got it from
+    anywhere, so that it may implement any.
+    """
+    if entry_point.attr:
+        return True
+    try:
+        spec = find_spec(entry_point.module)
+        return spec is None or spec.origin is None or hook in Path(spec.origin).read_text(encoding="utf-8")
+    except FAILURES:
+        return True  # Loading it will tell why.
+
+
+def parse_selection(text: str | None, found: list[PluginInfo]) -> frozenset[str] | None:
+    """Read the value of ``DCGAN_ANALYSIS_PLUGINS``.
+
+    Args:
+        text: None: all plugins; otherwise names joined by commas, empty for none but the built-in
+            ones.
+        found: All plugins there are.
+
+    Returns:
+        The names chosen, or None for all.
+
+    Raises:
+        ConfigError: If a name is not that of an installed plugin.
+    """
+    if text is None:
+        return None
+    chosen = frozenset(name.strip() for name in text.split(",")) - {""}
+    names = {info.name for info in found}
+    for name in sorted(chosen - names):
+        msg = f"{SELECT_VARIABLE}: {unknown_name('plugin', name, names)}"
+        raise ConfigError(msg)
+    return chosen

@@ -1,0 +1,100 @@
+"""A new plugin package from templates: complete, tested, and ready to have its question replaced."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dcgan_analysis.core.files import atomic_folder
+from dcgan_analysis.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+__all__ = ["new_plugin", "render_plugin"]
+
+# Template -> file of the package; the tokens are those of a template's text.
+_FILES = {
+    "pyproject.toml.tmpl": "pyproject.toml",
+    "README.md.tmpl": "README.md",
+    "gitignore.tmpl": ".gitignore",
+    "test.yml.tmpl": ".github/workflows/test.yml",
+    "module.py.tmpl": "{{module}}.py",
+    "test_module.py.tmpl": "tests/test_{{function}}.py",
+}
+_TOKEN = re.compile(r"\{\{(\w+)\}\}")
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
+
+
+def render_plugin(name: str) -> dict[str, str]:
+    """Return the files of a package whose plugin and analysis are called ``name``: path -> text.
+
+    Raises:
+        ConfigError: If no package can be named so.
+
+    Example:
+        >>> sorted(render_plugin("my-probe"))[2:]
+        ['dcgan_analysis_my_probe.py', 'pyproject.toml', 'tests/test_my_probe.py']
+    """
+    if not _NAME.match(name):
+        msg = f"Plugin name '{name}' must be lower-case words and digits joined by hyphens, like 'my-probe'."
+        raise ConfigError(msg)
+    folder = resources.files("dcgan_analysis") / "templates" / "plugin"
+    templates = {file: (folder / file).read_text(encoding="utf-8") for file in _FILES}
+    words = {
+        "name": name,
+        "function": name.replace("-", "_"),
+        "class": "".join(word.capitalize() for word in name.split("-")),
+        "distribution": f"dcgan-analysis-{name}",
+        "module": f"dcgan_analysis_{name.replace('-', '_')}",
+    }
+    _check_class(name, words["class"], templates["module.py.tmpl"])
+
+    def filled(text: str) -> str:
+        return _TOKEN.sub(lambda match: words[match[1]], text)
+
+    return {filled(path): filled(templates[file]) for file, path in _FILES.items()}
+
+
+def _check_class(name: str, class_name: str, source: str) -> None:
+    """Refuse a name whose class would hide one that the module uses."""
+    used = set(re.findall(r"\b[A-Z]\w*", _TOKEN.sub("", source)))
+    taken = {class_name, f"{class_name}Config"} & used
+    if taken or keyword.iskeyword(class_name):
+        word = min(taken, default=class_name)
+        msg = f"Plugin name '{name}' would make a class '{word}', which is taken. Choose another, like '{name}-probe'."
+        raise ConfigError(msg)
+
+
+def new_plugin(name: str, out: Path | None = None, *, taken: Container[str] = ()) -> Path:
+    """Write a package, whole or not at all.
+
+    Args:
+        name: What the plugin and its analysis are called: ``"my-probe"``.
+        out: Its folder, which must not exist; ``dcgan-analysis-<name>`` in the working folder if None.
+        taken: Names of analyses that exist already.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ConfigError: If the name is malformed or taken, or the folder exists.
+    """
+    files = render_plugin(name)
+    if name in taken:
+        msg = f"Analysis '{name}' exists already; two of one name cannot be installed together. Choose another name."
+        raise ConfigError(msg)
+    folder = out or Path(f"dcgan-analysis-{name}")
+    try:
+        with atomic_folder(folder) as temporary:
+            for path, text in files.items():
+                target = temporary / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(text, encoding="utf-8")
+    except FileExistsError:
+        msg = f"'{folder}' exists; nothing in it was touched. Choose another --out."
+        raise ConfigError(msg) from None
+    return folder

@@ -1,0 +1,260 @@
+"""A judge of attributes: trained on a labelled dataset, tested on held-out images, then used on samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from dcgan_analysis.api.result import Cell, Metric, Table
+from dcgan_analysis.core.statistics import wilson_interval
+from dcgan_analysis.errors import AnalysisError, unknown_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from torch import nn
+
+    from dcgan_analysis.api.context import RunContext
+    from dcgan_analysis.data.dataset import DatasetSplit
+    from dcgan_analysis.data.preprocessing import Preprocessing
+
+__all__ = ["AttributeTable", "Judge", "attribute_table", "judge_table", "train_judge"]
+
+_EPOCHS, _FEWEST_STEPS, _MOST_STEPS, _BATCH = 8, 400, 2000, 64
+_HELD_OUT = 0.2
+
+
+@dataclass(frozen=True)
+class AttributeTable:
+    """What a dataset knows of its images.
+
+    Attributes:
+        names: A names.
+        values: (N, A) 0 or 1 of binary attributes and classes, numbers of the others, NaN where unknown.
+        binary: (A,) mask.
+        classes: Names among them that are classes, of which an image has one.
+    """
+
+    names: list[str]
+    values: np.ndarray
+    binary: np.ndarray
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Says of images what they show.
+
+    Attributes:
+        names: A names: the dataset's attributes, or its classes, then numbers it knows, then measured properties.
+        binary: (A,) which are yes or no.
+        classes: Names that are classes.
+        quality: Name -> how well it judges held-out images; measured properties are exact and not listed.
+    """
+
+    names: list[str]
+    binary: np.ndarray
+    classes: tuple[str, ...]
+    quality: dict[str, Metric]
+    _network: nn.Module
+    _shape: tuple[int, int, int]
+    _scales: np.ndarray
+    _usual: tuple[np.ndarray, np.ndarray] | None = None
+
+    def column(self, name: str) -> int:
+        """Return the position of an attribute.
+
+        Raises:
+            UnknownNameError: If there is none of this name.
+        """
+        if name not in self.names:
+            error = unknown_name("attribute", name, self.names)
+            raise error
+        return self.names.index(name)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Judge images, uint8 (N, C, H, W).
+
+        Returns:
+            (N, A): for binary attributes 2 p - 1 with the probability p of yes; for numbers the value in standard
+            deviations from the mean of the training images, or of those that it was centred on. Positive is yes, or
+            more than usual.
+        """
+        import numpy as np
+        import torch
+
+        from dcgan_analysis.latents.properties import PROPERTIES
+
+        if not len(images):
+            return np.empty((0, len(self.names)))
+        pages = []
+        with torch.inference_mode():
+            for start in range(0, len(images), 256):
+                pages.append(self._network(_prepare(self._shape)(images[start : start + 256])).double())
+        found = torch.cat(pages).numpy()
+        binary = self.binary[: found.shape[1]]
+        found[:, binary] = np.tanh(found[:, binary] / 2)  # 2 sigmoid(x) - 1
+        measured = np.stack([measure(images) for measure in PROPERTIES.values()], axis=1)
+        mean, std = self._scales
+        said = np.concatenate([found, (measured - mean) / std], axis=1)
+        if self._usual is not None:
+            said = (said - self._usual[0]) / self._usual[1]
+        return said
+
+    def centred_on(self, said: np.ndarray) -> Judge:
+        """Return the same judge, to whom numbers are usual that are usual among given images.
+
+        A generator's samples may all be darker than real images: more than usual is then to mean, among samples.
+
+        Args:
+            said: (N, A) what this judge says of them.
+        """
+        import numpy as np
+
+        middle = np.where(self.binary, 0.0, said.mean(axis=0))
+        spread = np.where(self.binary, 1.0, np.maximum(said.std(axis=0), 1e-9))
+        return replace(self, _usual=(middle, spread))
+
+
+def attribute_table(split: DatasetSplit) -> AttributeTable:
+    """Collect what a split knows: its attributes, or else its classes, and the numbers among its extras.
+
+    Raises:
+        AnalysisError: If it knows nothing.
+    """
+    import numpy as np
+
+    columns: dict[str, np.ndarray] = {}
+    binary: list[bool] = []
+    classes: tuple[str, ...] = ()
+    if split.attributes is not None:
+        columns |= {name: split.attributes[:, i] for i, name in enumerate(split.attribute_names)}
+    elif split.labels is not None:
+        columns |= {name: split.labels == i for i, name in enumerate(split.classes)}
+        classes = tuple(split.classes)
+    for values in columns.values():
+        known = values[~np.isnan(np.asarray(values, np.float64))]
+        binary.append(bool(np.isin(known, (0, 1)).all()))
+    numbers = {n: v for n, v in split.extras.items() if np.issubdtype(np.asarray(v).dtype, np.floating)}
+    columns |= numbers
+    binary += [False] * len(numbers)
+    if not columns:
+        msg = f"{split.source or 'The split'} has no labels, attributes or numbers to learn. Choose a labelled dataset."
+        raise AnalysisError(msg)
+    table = np.stack([np.asarray(values, np.float64) for values in columns.values()], axis=1)
+    return AttributeTable(list(columns), table, np.array(binary), classes)
+
+
+def train_judge(context: RunContext, *, steps: int | None = None) -> Judge:
+    """Train a judge on the dataset's training split; a fifth of it is held out and tells how good it is.
+
+    Images of one photo stay on one side, where the dataset knows photos.
+
+    Args:
+        context: The run.
+        steps: Minibatches of 64; None: eight passes, 400 at least and 2,000 at most.
+
+    Raises:
+        AnalysisError: If the dataset knows nothing of its images.
+    """
+    import numpy as np
+    import torch
+
+    from dcgan_analysis.data import holdout
+    from dcgan_analysis.latents.predictor import train_predictor
+    from dcgan_analysis.latents.properties import PROPERTIES
+
+    split = context.split("train")
+    table = attribute_table(split)
+    kept, held = holdout(
+        len(split),
+        max(1, round(_HELD_OUT * len(split))),
+        context.rng("judge"),
+        labels=split.labels,
+        groups=split.groups,
+    )
+    means, stds = np.zeros(len(table.names)), np.ones(len(table.names))
+    for column in np.flatnonzero(~table.binary):
+        known = table.values[kept, column]
+        means[column], stds[column] = np.nanmean(known), np.nanstd(known) or 1.0
+    targets = torch.from_numpy((table.values - means) / stds).float()
+    steps = steps or int(np.clip(_EPOCHS * len(kept) // _BATCH, _FEWEST_STEPS, _MOST_STEPS))
+    network = train_predictor(
+        split.images[kept],
+        targets[kept],
+        torch.from_numpy(table.binary),
+        _prepare(split.image_shape),
+        steps,
+        int(context.rng("judge", "network").integers(2**31)),
+        lambda done, total: context.progress("attribute classifier (steps)", done, total),
+    )
+    measured = np.stack([measure(split.images) for measure in PROPERTIES.values()])
+    scales = np.stack([measured.mean(axis=1), np.maximum(measured.std(axis=1), 1e-9)])
+    names = [*table.names, *PROPERTIES]
+    flags = np.concatenate([table.binary, np.zeros(len(PROPERTIES), bool)])
+    judge = Judge(names, flags, table.classes, {}, network, split.image_shape, scales)
+    judge.quality.update(_quality(judge, judge(split.images[held]), table, targets.numpy()[held]))
+    return judge
+
+
+def _prepare(shape: tuple[int, int, int]) -> Preprocessing:
+    from dcgan_analysis.data.preprocessing import Preprocessing
+    from dcgan_analysis.latents.predictor import SIDE
+
+    return Preprocessing((shape[0], SIDE, SIDE), fit="resize")
+
+
+def _quality(judge: Judge, found: np.ndarray, table: AttributeTable, targets: np.ndarray) -> dict[str, Metric]:
+    import numpy as np
+
+    quality = {}
+    for column, name in enumerate(table.names):
+        known = ~np.isnan(targets[:, column])
+        said, true = found[known, column], targets[known, column]
+        if len(true) < 2:
+            continue
+        if table.binary[column]:
+            right = int(((said > 0) == (true > 0.5)).sum())
+            low, high = wilson_interval(right, len(true))
+            share = max(true.mean(), 1 - true.mean())
+            quality[name] = Metric(
+                value=right / len(true),
+                low=low,
+                high=high,
+                interval="95 % Wilson",
+                n=len(true),
+                description=f"accuracy of the attribute classifier for '{name}', held-out images; always the same "
+                f"answer: {share:.1%}",
+            )
+        elif said.std() > 0 and true.std() > 0:
+            quality[name] = Metric(
+                value=float(np.corrcoef(said, true)[0, 1]),
+                n=len(true),
+                unit="number",
+                description=f"correlation of predicted and true '{name}', held-out images",
+            )
+    return quality
+
+
+def judge_table(judge: Judge, names: Sequence[str] | None = None) -> Table:
+    """List how well a judge does on held-out images."""
+    rows: list[list[Cell]] = [
+        [
+            name,
+            "accuracy" if metric.unit == "fraction" else "correlation",
+            metric.value,
+            metric.low,
+            metric.high,
+            metric.n,
+        ]
+        for name, metric in judge.quality.items()
+        if names is None or name in names
+    ]
+    return Table(
+        name="judge",
+        title="The attribute classifier on held-out images",
+        columns=["attribute", "measure", "value", "low", "high", "n"],
+        rows=rows,
+        note="A small convolutional network trained on real images for this run; it shares nothing with the GAN.",
+    )

@@ -1,0 +1,136 @@
+"""Few labels: many small draws from one large matrix, each solved through its Gram matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.linear.design import Design
+from dcgan_analysis.linear.gram import solve_gram
+from dcgan_analysis.linear.path import MAX_ITER, TOLERANCE, as_problems, classes_and_codes, predict_classes
+from dcgan_analysis.linear.rows import ArrayRows, RowSource, as_rows, gather
+from dcgan_analysis.linear.solve import warn_if_short
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["DrawFits", "fit_draws"]
+
+# Draws are gathered, and coefficients kept for scoring, in groups of about this many bytes: each
+# group costs one pass over the source and one over the rows to be scored.
+_GROUP_BYTES = 1 << 29
+
+
+@dataclass(frozen=True)
+class DrawFits:
+    """What L2-SVMs on several draws say of the rows to be scored.
+
+    Attributes:
+        cs: (G,) the grid.
+        classes: Class labels, sorted.
+        predictions: (draws, G, N_eval) class labels.
+        objective: (draws, G, K); K is 1 for two classes.
+        error: (draws, G, K) estimated distance to the optimum, relative.
+    """
+
+    cs: NDArray[np.float64]
+    classes: NDArray[Any]
+    predictions: NDArray[Any]
+    objective: NDArray[np.float64]
+    error: NDArray[np.float64]
+
+
+def fit_draws(
+    X: Any,
+    y: ArrayLike,
+    draws: Sequence[NDArray[np.int64]],
+    Cs: Sequence[float],
+    evaluate: Any,
+    *,
+    fit_intercept: bool = True,
+    intercept_scaling: float = 1.0,
+    tol: float = TOLERANCE,
+    max_iter: int = MAX_ITER,
+    device: torch.device | str = "cpu",
+    progress: Callable[[str], None] | None = None,
+) -> DrawFits:
+    """Fit L2-SVMs on small draws of rows, for every C, and score other rows with all of them.
+
+    Args:
+        X: Features (N, D) to draw from: array, tensor or `RowSource`.
+        y: (N,) class labels; every draw must hold every class that any of them holds.
+        draws: Row indices of each draw, (n,) each.
+        Cs: Grid of C, each > 0.
+        evaluate: Features (N_eval, D) to score: array, tensor or `RowSource`.
+        fit_intercept: Whether to learn an intercept.
+        intercept_scaling: Value of the constant column that stands for it.
+        tol: Relative error of each objective, estimated, at which to stop.
+        max_iter: Largest number of steps per problem.
+        device: Where to compute.
+        progress: Called with one line per draw.
+
+    Returns:
+        Predictions of every draw and C, objectives and their accuracy.
+
+    Raises:
+        AnalysisError: On bad labels, draws or C, and NaN or infinities in the features.
+
+    Example:
+        >>> fits = fit_draws(store.rows(), labels, draws, [5e-4, 1e-3], test_store.rows())
+        >>> (fits.predictions == test_labels).mean(axis=(0, 2))
+    """
+    source, target = as_rows(X), as_rows(evaluate)
+    labels = np.asarray(y)
+    if not draws:
+        msg = "There are 0 draws; at least 1 is needed."
+        raise AnalysisError(msg)
+    classes = np.unique(labels[np.concatenate(draws)])
+    scaling = float(intercept_scaling) if fit_intercept else 0.0
+    predictions, objective, error = [], [], []
+    for group in _groups(draws, source, len(Cs) * len(classes)):
+        coefs = []
+        chosen = [draws[number] for number in group]
+        for number, features in zip(group, gather(source, chosen), strict=True):
+            found, codes = classes_and_codes(labels[draws[number]], np.ones(len(draws[number]), dtype=bool))
+            if len(found) < len(classes):
+                msg = f"Draw {number} holds {len(found)} of {len(classes)} classes; draw every class in every draw."
+                raise AnalysisError(msg)
+            design = Design(ArrayRows(features), scaling, device)
+            problems = as_problems(design, codes, np.ones(len(codes)), Cs, len(classes))
+            fit = solve_gram(design, problems, tol=tol, max_iter=max_iter)
+            warn_if_short(fit.error, tol)
+            coefs.append(design.exact_adjoint(fit.dual))
+            objective.append(fit.objective.reshape(len(Cs), -1).cpu().numpy())
+            error.append(fit.error.reshape(len(Cs), -1).cpu().numpy())
+            if progress is not None:
+                progress(f"L2-SVM: draw {number + 1} of {len(draws)} solved")
+        scores = Design(target, scaling, device).exact_scores(torch.cat(coefs)).cpu().numpy()
+        for own in scores.reshape(len(group), len(Cs), -1, target.shape[0]):
+            predictions.append(np.stack([predict_classes(each, classes) for each in own]))
+    return DrawFits(
+        cs=np.asarray(Cs, dtype=np.float64),
+        classes=classes,
+        predictions=np.stack(predictions),
+        objective=np.stack(objective),
+        error=np.stack(error),
+    )
+
+
+def _groups(draws: Sequence[NDArray[np.int64]], source: RowSource, columns: int) -> Iterator[list[int]]:
+    """Yield consecutive draws whose features and coefficients fit `_GROUP_BYTES`."""
+    group: list[int] = []
+    size = 0
+    for number, draw in enumerate(draws):
+        own = (len(draw) * source.dtype.itemsize + 4 * columns) * source.shape[1]
+        if group and size + own > _GROUP_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(number)
+        size += own
+    yield group

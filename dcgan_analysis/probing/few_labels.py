@@ -1,0 +1,207 @@
+"""Few labels per class: random draws, fits on each, and what came out class by class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dcgan_analysis.api.metrics import draws_metric
+from dcgan_analysis.api.result import Cell, Table
+from dcgan_analysis.core.progress import steps
+from dcgan_analysis.probing.classification import confusion
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+    from dcgan_analysis.api.context import RunContext
+    from dcgan_analysis.linear import FewLabelProbe
+    from dcgan_analysis.probing.classification import LabelledImages
+
+__all__ = [
+    "Draws",
+    "choose_labels_per_class",
+    "draws_classes_table",
+    "errors_by_class",
+    "few_label_study",
+    "make_draws",
+    "save_draws",
+    "save_draws_figures",
+]
+
+# Tried in this order where the number of labels is left open and the dataset cannot give the usual one.
+_FEWER_LABELS = (100, 40, 10, 4)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Few-label subsets: row indices into the training images, none of them held out.
+
+    Attributes:
+        per_class: Labels per class; 0: there are no draws.
+        choosing: Draws that choose C.
+        tested: Draws that are tested.
+    """
+
+    per_class: int
+    choosing: list[np.ndarray]
+    tested: list[np.ndarray]
+
+
+def choose_labels_per_class(asked: int | None, smallest_class: int, usual: int = 400) -> int:
+    """Return how many labels per class are drawn; 0: the smallest class is too small for any.
+
+    Left open, it is the paper's number, or the largest of 100, 40, 10, 4 that half of the smallest class can give.
+
+    Example:
+        >>> choose_labels_per_class(None, 4000), choose_labels_per_class(None, 100), choose_labels_per_class(30, 20)
+        (400, 40, 30)
+    """
+    if asked is not None:
+        return asked
+    sizes = (usual, *(size for size in _FEWER_LABELS if size < usual))
+    return next((size for size in sizes if 2 * size <= smallest_class), 0)
+
+
+def make_draws(
+    images: LabelledImages, asked: int | None, context: RunContext, *, choosing: int, tested: int, usual: int = 400
+) -> Draws:
+    """Draw few-label subsets from the training images that are not held out.
+
+    Args:
+        images: The images.
+        asked: Labels per class; 0: no draws; None: ``usual`` or fewer, see ``choose_labels_per_class``.
+        context: The run, whose seed decides.
+        choosing: Number of draws that choose C.
+        tested: Number of draws that are tested.
+        usual: The paper's number of labels per class.
+
+    Raises:
+        DatasetError: If a class has fewer images than asked; it names the class.
+    """
+    import numpy as np
+
+    from dcgan_analysis.data import few_label_draws
+
+    kept = np.flatnonzero(~images.held_out)
+    labels = images.labels[kept]
+    smallest = int(np.bincount(labels, minlength=len(images.classes)).min())
+    per_class = choose_labels_per_class(asked, smallest, usual)
+    if not per_class:
+        return Draws(0, [], [])
+    first, second = (
+        [kept[draw] for draw in few_label_draws(labels, per_class, number, context.rng(use), classes=images.classes)]
+        for use, number in (("draws that choose C", choosing), ("draws that are tested", tested))
+    )
+    return Draws(per_class, first, second)
+
+
+def few_label_study(
+    context: RunContext, cs: tuple[float, ...], who: str, train: Any, test: Any, images: LabelledImages, draws: Draws
+) -> FewLabelProbe:
+    """Choose C by some draws, test others; arguments as for ``study``."""
+    from dcgan_analysis.linear import few_label_probe
+
+    count = len(draws.choosing) * len(cs) + len(draws.tested)
+    with context.stage(f"{who}: {draws.per_class} labels per class, {count} fits"):
+        return few_label_probe(
+            train,
+            images.labels,
+            images.held_out,
+            test,
+            images.test_labels,
+            draws.choosing,
+            draws.tested,
+            cs,
+            progress=steps(context.progress, f"{who}: few labels (steps)"),
+        )
+
+
+def errors_by_class(predictions: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return the error of each draw on each class.
+
+    Args:
+        predictions: (draws, N) class numbers.
+        labels: (N,) class numbers.
+        classes: K.
+
+    Returns:
+        (draws, K) fractions; NaN for a class without images.
+
+    Example:
+        >>> import numpy as np
+        >>> errors_by_class(np.array([[0, 1, 1], [0, 0, 0]]), np.array([0, 0, 1]), 2).tolist()
+        [[0.5, 0.0], [0.0, 1.0]]
+    """
+    import numpy as np
+
+    wrong = predictions != labels
+    columns = [wrong[:, labels == k].mean(axis=1) if (labels == k).any() else np.nan for k in range(classes)]
+    return np.stack([np.broadcast_to(column, len(predictions)) for column in columns], axis=1)
+
+
+def draws_classes_table(images: LabelledImages, probes: Mapping[str, FewLabelProbe]) -> Table:
+    """Return the test error class by class, mean over the tested draws.
+
+    Args:
+        images: The images.
+        probes: Who -> what was found; the first gets intervals, the others a column each.
+    """
+    who, *others = probes
+    columns = ["class", "test images", who, "low", "high", *others]
+    errors = {
+        who: errors_by_class(probe.predictions, images.test_labels, len(images.classes))
+        for who, probe in probes.items()
+    }
+    rows: list[list[Cell]] = []
+    for number, name in enumerate(images.classes):
+        count = int((images.test_labels == number).sum())
+        if count:
+            first, *more = (draws_metric(one[:, number].tolist(), name) for one in errors.values())
+            rows.append([name, count, first.value, first.low, first.high, *(metric.value for metric in more)])
+    return Table(
+        name="classes",
+        title="Test error class by class",
+        columns=columns,
+        rows=rows,
+        percent=columns[2:],
+        note="Mean over draws. Low and high: 1.96 std over draws.",
+    )
+
+
+def save_draws_figures(context: RunContext, images: LabelledImages, classes: Table, probe: FewLabelProbe) -> None:
+    """Draw what ``draws_classes_table`` lists first, and the confusion matrix over all tested draws."""
+    import numpy as np
+
+    from dcgan_analysis import figures
+
+    names, _, values, low, high, *_ = zip(*classes.rows, strict=True)
+    figure = figures.bars(names, values, low=low, high=high, x_label="test error")
+    context.save_figure(figure, "classes", "Test error class by class", "Mean and 1.96 std over draws.")
+    labels = np.broadcast_to(images.test_labels, probe.predictions.shape)
+    counts = confusion(labels.ravel(), probe.predictions.ravel(), len(images.classes))
+    context.save_figure(figures.confusion_matrix(counts, images.classes), "confusion", "Confusion matrix, all draws")
+
+
+def save_draws(
+    context: RunContext, images: LabelledImages, probes: Mapping[str, FewLabelProbe], draws: Draws | None = None
+) -> None:
+    """Save what every tested draw predicts, (draws, N_test), as draws.npz, for paired comparisons.
+
+    Args:
+        context: The run.
+        images: The images.
+        probes: Who -> what was found; comparisons take the first.
+        draws: The draws, of which a hash of the ids is saved: comparisons then know which draws two runs share.
+    """
+    import numpy as np
+
+    from dcgan_analysis.core.hashing import hash_json
+
+    small = np.min_scalar_type(len(images.classes) - 1)
+    arrays = {who: probe.predictions.astype(small) for who, probe in probes.items()}
+    if draws is not None:
+        ids = images.train.ids
+        arrays["drawn"] = np.array([hash_json(sorted(ids[row] for row in draw)) for draw in draws.tested])
+    context.save_arrays("draws", ids=np.array(images.test.ids), labels=images.test_labels, **arrays)

@@ -1,0 +1,97 @@
+"""What a path holds, and whether it is whole: checkpoints, feature stores, run folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from dcgan_analysis.api.result import RESULT_FILE, Result
+from dcgan_analysis.errors import AnalysisError, CheckpointError, unknown_name
+from dcgan_analysis.runs.library import load_checkpoint
+from dcgan_analysis.report import REPORT_NAME
+from dcgan_analysis.checkpoints.catalogue import WEIGHTS, list_checkpoints
+
+if TYPE_CHECKING:
+    from dcgan_analysis.host.host import PluginHost
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+
+__all__ = ["Kind", "kind_of", "verify"]
+
+Kind = Literal["checkpoint", "store", "run"]
+
+
+def kind_of(what: str) -> tuple[Kind, Path]:
+    """Say what a path, or the name of a checkpoint, holds.
+
+    Returns:
+        The kind and the path: of the weights file, the store, or the run folder.
+
+    Raises:
+        DcganAnalysisError: If it is none of them.
+    """
+    path = Path(what)
+    known = {entry.name: entry.path for entry in list_checkpoints()}
+    if path.is_dir():
+        if (path / RESULT_FILE).is_file():
+            return "run", path
+        if (path / WEIGHTS).is_file():
+            return "checkpoint", path / WEIGHTS
+        if what in known:
+            return "checkpoint", known[what]
+        msg = f"Folder '{what}' is neither a run ({RESULT_FILE}) nor a checkpoint ({WEIGHTS})."
+        if (path / "state.safetensors").is_file():
+            msg = (
+                f"Folder '{what}' holds a training that has not finished its first interval: no checkpoint yet. "
+                f"Go on with it: dcgan-analyze train --resume --out {what}"
+            )
+        raise AnalysisError(msg)
+    if path.is_file():
+        if path.name == RESULT_FILE:
+            return "run", path.parent
+        return ("checkpoint" if path.suffix == ".safetensors" else "store"), path
+    if what in known:
+        return "checkpoint", known[what]
+    if len(path.parts) > 1 or path.suffix:
+        msg = f"'{what}' does not exist. Give a checkpoint, a feature store (.h5) or a run folder."
+        raise AnalysisError(msg)
+    error = unknown_name("path or checkpoint", what, known)
+    raise error
+
+
+def verify(what: str, host: PluginHost | None = None) -> str:
+    """Read everything that a checkpoint, a store or a run holds.
+
+    Returns:
+        One line that says what was found whole.
+
+    Raises:
+        DcganAnalysisError: Naming the first thing that is damaged or missing.
+    """
+    kind, path = kind_of(what)
+    if kind == "checkpoint":
+        checkpoint = load_checkpoint(path, host=host)
+        _check_weights(checkpoint)
+        return f"checkpoint, {checkpoint.architecture.name}, sha256 {checkpoint.sha256()}"
+    if kind == "store":
+        from dcgan_analysis.features.store import FeatureStore
+
+        store = FeatureStore(path)
+        store.verify()
+        return f"feature store, {len(store)} x {store.shape[1]}, key {store.key.sha256}"
+    result = Result.load(path)
+    listed = [*result.files.values(), *(figure.file for figure in result.figures)]
+    for name in [*listed, REPORT_NAME]:
+        if not (path / name).is_file():
+            msg = f"Run '{path}': file '{name}' is missing. Run again: {result.command}"
+            raise AnalysisError(msg)
+    return f"run of {result.analysis}, {len(listed)} files, headline {result.headline}"
+
+
+def _check_weights(checkpoint: Checkpoint) -> None:
+    import torch
+
+    for role, state in checkpoint.weights.items():
+        for name, tensor in state.items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                msg = f"Checkpoint '{checkpoint.name}': tensor '{role}.{name}' holds values that are not finite."
+                raise CheckpointError(msg)

@@ -1,0 +1,211 @@
+"""Library calls that need the installed plugins: what they registered can be used by name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dcgan_analysis.data.files.sources import load_dataset
+from dcgan_analysis.errors import CheckpointError, TrainingError
+from dcgan_analysis.checkpoints.importers.contract import ImportRequest
+from dcgan_analysis.host.host import PluginHost, default_host
+from dcgan_analysis.core.progress import Progress, silent
+from dcgan_analysis.checkpoints import catalogue as library
+from dcgan_analysis.training.watching import Steps, Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.training.config import TrainingConfig
+
+__all__ = ["import_weights", "load_checkpoint", "train"]
+
+_NAME = re.compile(r"\w[\w.-]*")
+
+
+def load_checkpoint(what: str | Path, *, host: PluginHost | None = None) -> Checkpoint:
+    """Load a checkpoint by name, path, or the beginning of its hash.
+
+    Args:
+        what: ``"cifar10-dcgan32"``; a file; a folder with ``model.safetensors``; at least six digits of a hash.
+        host: Whose architectures are known; all installed plugins' by default.
+
+    Raises:
+        CheckpointError: If the file is damaged or does not fit its architecture.
+        UnknownNameError: If nothing is found by that name.
+
+    Example:
+        >>> load_checkpoint("cifar10-dcgan32").architecture.name
+        'dcgan32'
+    """
+    return library.load_checkpoint(what, (host or default_host()).architectures)
+
+
+def import_weights(
+    format: str,
+    path: Path,
+    out: str | Path,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    host: PluginHost | None = None,
+) -> Checkpoint:
+    """Turn weights made elsewhere into a checkpoint, and return it.
+
+    Args:
+        format: Name of an importer: ``"theano"``, ``"pytorch"``, ``"safetensors"``, or a plugin's.
+        path: The file or folder to read; nothing in it is executed.
+        out: A name, under which the checkpoint can be loaded from then on; or a folder, as a ``Path`` or a text with a
+            slash. Its ``model.safetensors`` is written whole or not at all.
+        settings: What the importer cannot read from the files: ``{"z_prior": "normal"}``.
+        host: Whose importers and architectures are known; all installed plugins' by default.
+
+    Raises:
+        CheckpointError: If the files are damaged or do not fit, hide code, or ``out`` is taken.
+        ConfigError: If a setting is wrong.
+        UnknownNameError: If there is no such format.
+
+    Example:
+        >>> import_weights("theano", Path("authors-svhn"), "authors-svhn")  # doctest: +SKIP
+    """
+    host = host or default_host()
+    importer = host.importers[format]
+    folder = _new_folder(out)
+    from dcgan_analysis.checkpoints.importers.assemble import assemble
+
+    imported = importer.load(ImportRequest(path, settings or {}, host.architectures))
+    checkpoint = assemble(imported, folder.name, format)
+    target = folder / library.WEIGHTS
+    checkpoint.save(target)
+    return replace(checkpoint, path=target)
+
+
+def _new_folder(out: str | Path) -> Path:
+    """Return the folder of a new checkpoint from a name or a path."""
+    text = str(out)
+    if isinstance(out, str) and not set(text) & set("/\\"):
+        if not _NAME.fullmatch(text):
+            msg = f"Checkpoint name '{text}' must begin with a letter or digit and hold only those and '_', '-', '.'."
+            raise CheckpointError(msg)
+        taken = {entry.name: entry.path for entry in library.list_checkpoints()}
+        folder = library.checkpoint_folders()[0] / text
+        if text in taken:
+            msg = f"Checkpoint name '{text}' is taken by '{taken[text]}'. Choose another --out."
+            raise CheckpointError(msg)
+    else:
+        folder = Path(out)
+    if (folder / library.WEIGHTS).exists() or folder.is_file():
+        msg = f"'{folder}' is taken: a checkpoint or a file stands there. Choose another --out."
+        raise CheckpointError(msg)
+    return folder
+
+
+def train(
+    settings: Mapping[str, Any],
+    out: Path,
+    *,
+    preset: str | None = None,
+    data_root: Path | None = None,
+    resume: bool = False,
+    limit: int | None = None,
+    device: str = "auto",
+    host: PluginHost | None = None,
+    progress: Progress = silent,
+    watchers: Sequence[Watcher] = (),
+) -> Checkpoint:
+    """Train a DCGAN and return its checkpoint, which also stands in ``out/model.safetensors``.
+
+    Under torchrun all processes call it alike and train one pair of networks together.
+
+    Args:
+        settings: Fields of ``training.TrainingConfig``; what is not given has the preset's or else the paper's value,
+            on a resume that of the training in ``out``.
+        out: Folder of the training, which all processes can reach.
+        preset: Name of a preset, whose settings those given replace; see ``training.list_presets``.
+        data_root: Where data sets lie.
+        resume: Go on with the training in ``out``, where there is one.
+        limit: Use the first so many images only: the setting ``images``.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        host: The plugins whose datasets and architectures are known.
+        progress: Told of reading the images and, without watchers, of steps done.
+        watchers: Told how the training goes, in the first process.
+
+    Raises:
+        ConfigError: If a setting is wrong.
+        TrainingError: If ``out`` holds a training and ``resume`` is not set, or holds another one or one that is under
+            way, or none and nothing says what to train; if a loss is no longer finite; if nothing can be written.
+        UnknownNameError: If there is no such preset, dataset or architecture.
+
+    Example:
+        >>> train({"epochs": 5}, Path("svhn"), preset="svhn")  # doctest: +SKIP
+    """
+    from dcgan_analysis.core.precision import choose_device
+    from dcgan_analysis.report.training_page import TrainingPage
+    from dcgan_analysis.training import Trainer
+    from dcgan_analysis.training.distributed import process_group
+    from dcgan_analysis.training.selection import select_images
+    from dcgan_analysis.training.state import STATE, check_settings
+
+    host = host or default_host()
+    config = _training_config(settings, out, preset, limit, resume=resume)
+    architecture = host.architectures[config.architecture].create(**config.parameters)
+    chosen = choose_device(device)
+    going_on = resume and (out / STATE).exists()
+    if going_on:
+        check_settings(out / STATE, config.resolved(chosen))
+    with process_group(chosen) as (processes, place):
+        progress = progress if processes.first else silent
+        dataset = load_dataset(config.dataset, data_root=data_root, registry=host.datasets, progress=progress)
+        # A list of near-duplicates may have been made of all images.
+        known = None if config.leave_out is not None else config.images
+        split, left_out = select_images(config, dataset.some(config.split, known, first=True))
+        start = None if going_on or config.start_from is None else load_checkpoint(config.start_from, host=host)
+        trainer = Trainer(config, architecture, split, out, place, processes, left_out, start)
+        if resume:
+            trainer.resume()
+        # Nothing is written before all have read what there was.
+        processes.wait()
+        bar = _ProgressWatcher(f"{architecture.name} on {dataset.name} (steps)", progress)
+        return trainer.run([*(watchers or [bar]), TrainingPage()])
+
+
+class _ProgressWatcher(Watcher):
+    def __init__(self, what: str, progress: Progress) -> None:
+        self._what = what
+        self._progress = progress
+
+    def steps(self, at: Steps) -> None:
+        self._progress(self._what, at.step, at.steps)
+
+
+def _training_config(
+    settings: Mapping[str, Any], out: Path, preset: str | None, limit: int | None, *, resume: bool
+) -> TrainingConfig:
+    """Put settings together: given ones, over the preset's, over those of the training that goes on."""
+    from dcgan_analysis.training.config import TrainingConfig
+    from dcgan_analysis.training.presets import with_preset
+
+    given = dict(settings) | ({"images": limit} if limit is not None else {})
+    state = out / "state.safetensors"
+    if resume and not state.exists() and preset is None and not given:
+        msg = f"'{out}' holds no training to go on with. Check --out, or name a PRESET or settings to begin one."
+        raise TrainingError(msg)
+    if not state.exists():
+        return TrainingConfig.build(given if preset is None else with_preset(preset, given))
+    if not resume:
+        msg = f"'{out}' holds a training. Go on with it: --resume. Or train into another --out."
+        raise TrainingError(msg)
+    from dcgan_analysis.training.state import read_header
+
+    saved, _ = read_header(state)
+    known = {key: value for key, value in saved.items() if key in TrainingConfig.model_fields}
+    if preset is not None and preset != known.get("preset"):
+        # Another one than it began with: what differs will be named. The same one says nothing new.
+        given = with_preset(preset, given)
+    if isinstance(given.get("parameters"), dict) and given.get("architecture", known["architecture"]) == known.get(
+        "architecture"
+    ):
+        given["parameters"] = {**known["parameters"], **given["parameters"]}
+    return TrainingConfig.build({**known, **given})

@@ -1,0 +1,192 @@
+"""Running an analysis: resolve names, check needs, run, and let the run folder appear whole or not at all."""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dcgan_analysis.api.context import RunContext
+from dcgan_analysis.api.environment import describe_environment
+from dcgan_analysis.api.result import RESULT_FILE, Result
+from dcgan_analysis.core.files import atomic_folder
+from dcgan_analysis.core.distributed import is_leader
+from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.host.host import PluginHost, default_host
+from dcgan_analysis.runs.prepare import PreparedRun, Sources, prepare_run
+from dcgan_analysis.core.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import torch
+
+    from dcgan_analysis.api.analysis import Analysis
+    from dcgan_analysis.data.dataset import Dataset
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+
+__all__ = ["run", "run_folder", "run_prepared"]
+
+
+def run(
+    analysis: str | Analysis,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    checkpoint: str | Path | Checkpoint | None = None,
+    dataset: str | Path | Dataset | None = None,
+    data_root: Path | None = None,
+    out: Path | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    device: str = "auto",
+    force: bool = False,
+    cache_dir: Path | None = None,
+    host: PluginHost | None = None,
+    progress: Progress = silent,
+) -> Result:
+    """Run one analysis and write its run folder: result.json, report.html, figures.
+
+    Args:
+        analysis: A registered name, or any object that keeps the contract ``dcgan_analysis.api.Analysis``.
+        settings: Its settings; what is not given has its default.
+        checkpoint: Name, path, hash or object; the analysis's own default if None.
+        dataset: Name, path or object; the analysis's own default if None.
+        data_root: Where data sets lie; ``DCGAN_ANALYSIS_DATA`` or the user's data folder if None.
+        out: The run folder; ``runs/<analysis>-<UTC time>`` if None.
+        seed: Origin of all randomness, at least 0.
+        limit: Use at most so many images of each split; the result is then labelled a smoke run.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        force: Whether an existing run folder may be replaced.
+        cache_dir: Where feature stores are kept; the default cache if None.
+        host: The plugins to choose from; all installed ones if None.
+        progress: Told how long work goes on.
+
+    Returns:
+        The result; ``result.folder`` is the run folder.
+
+    Raises:
+        DcganAnalysisError: If anything asked for is unknown or unfit, before anything long starts.
+
+    Example:
+        >>> result = run("svm-cifar", dataset="digits")  # doctest: +SKIP
+        >>> result.metrics["accuracy"].value  # doctest: +SKIP
+        0.97
+    """
+    from dcgan_analysis.core.precision import choose_device
+
+    host = host or default_host()
+    chosen = host.analysis(analysis) if isinstance(analysis, str) else analysis
+    folder = run_folder(chosen.name, out, force)
+    prepared = prepare_run(
+        chosen,
+        settings=settings,
+        checkpoint=checkpoint,
+        dataset=dataset,
+        seed=seed,
+        limit=limit,
+        sources=Sources(host, data_root, progress),
+    )
+    return run_prepared(
+        prepared, folder, choose_device(device), host, force=force, cache_dir=cache_dir, progress=progress
+    )
+
+
+def run_prepared(
+    prepared: PreparedRun,
+    folder: Path,
+    device: torch.device,
+    host: PluginHost,
+    *,
+    force: bool = False,
+    cache_dir: Path | None = None,
+    progress: Progress = silent,
+) -> Result:
+    """Run what was prepared and let ``folder`` appear, whole or not at all.
+
+    Args:
+        prepared: What :func:`dcgan_analysis.runs.prepare.prepare_run` returned.
+        folder: The run folder.
+        device: Where to compute.
+        host: Whose observers are told.
+        force: As of :func:`run`, like the arguments that follow.
+        cache_dir: Where feature stores are kept.
+        progress: Told how long work goes on.
+    """
+    from dcgan_analysis.report import check_section, write_report
+
+    analysis, config = prepared.analysis, prepared.config
+    with _new_folder(folder, force) as temporary:
+        context = RunContext(
+            output_dir=temporary,
+            device=device,
+            seed=prepared.seed,
+            environment=describe_environment(device, _source_file(analysis)),
+            limit=prepared.limit,
+            progress=progress,
+            cache_dir=cache_dir,
+            _checkpoint=prepared.checkpoint,
+            _dataset=prepared.dataset,
+        )
+        for warning in host.before_run(analysis, config, context):
+            context.warn(warning)
+        found: object = analysis.run(context, config)
+        if not isinstance(found, Result):
+            msg = f"Analysis '{analysis.name}' returned {found!r}; its run must return what context.result(...) builds."
+            raise AnalysisError(msg)
+        result = found.model_copy(
+            update={"plugin": _owner(host, analysis), "command": prepared.command, "folder": folder}
+        )
+        sections, warnings = host.report_sections(analysis, context, result, lambda one: check_section(one, temporary))
+        result.sections.extend(sections)
+        result.warnings.extend(warnings)
+        result.save(temporary)
+        write_report(result, temporary)
+    context.output_dir = folder
+    if is_leader():
+        result.warnings.extend(host.after_run(analysis, context, result))
+    return result
+
+
+@contextmanager
+def _new_folder(folder: Path, force: bool) -> Iterator[Path]:
+    """Yield a temporary folder that becomes ``folder``; under torchrun what other processes write is dropped."""
+    if is_leader():
+        with atomic_folder(folder, replace=force) as temporary:
+            yield temporary
+    else:
+        with tempfile.TemporaryDirectory(prefix="dcgan-analysis-") as scratch:
+            yield Path(scratch)
+
+
+def run_folder(name: str, out: Path | None, force: bool) -> Path:
+    """Return where a run is to stand.
+
+    Raises:
+        AnalysisError: If something stands there that must not be replaced.
+    """
+    if out is None:
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
+        return Path("runs") / f"{name}-{stamp}"
+    if out.exists() and not force:
+        msg = f"Output '{out}' exists. Choose another --out, or replace it with --force."
+        raise AnalysisError(msg)
+    if out.exists() and not (out / RESULT_FILE).is_file():
+        # --force replaces runs, never a folder of something else.
+        msg = f"Output '{out}' exists and is no run folder (no {RESULT_FILE} in it). Choose another --out."
+        raise AnalysisError(msg)
+    return out
+
+
+def _source_file(analysis: Analysis) -> Path | None:
+    try:
+        return Path(inspect.getfile(type(analysis)))
+    except (TypeError, OSError):
+        return None
+
+
+def _owner(host: PluginHost, analysis: Analysis) -> str:
+    registered = analysis.name in host.analyses and host.analyses[analysis.name] is analysis
+    return host.analyses.owner(analysis.name) if registered else "given as an object"

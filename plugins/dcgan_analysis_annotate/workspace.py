@@ -1,0 +1,215 @@
+"""What the page works on: samples of one checkpoint, and the annotations of one folder, saved at every change."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dcgan_analysis.annotations.boxes import Box, Boxes, boxes_file, read_boxes
+from dcgan_analysis.annotations.exemplars import EXEMPLARS_FILE, Exemplars, read_exemplars
+from dcgan_analysis.checkpoints.sampling import as_bytes, class_labels, generate
+from dcgan_analysis.errors import AnnotationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from torch import nn
+
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+
+__all__ = ["Workspace", "png_url"]
+
+_LONGEST_NAME = 60
+
+
+def png_url(image: np.ndarray) -> str:
+    """Return an image, uint8 (C, H, W), as a data URL, so that the page asks nobody for a file."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    picture = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
+    picture.save(buffer, format="PNG", compress_level=1)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+@dataclass
+class Workspace:
+    """Samples and annotations.
+
+    Attributes:
+        checkpoint: Whose samples.
+        folder: Where annotation files are; nothing else is read or written.
+        seed: Of the latent vectors.
+        n: Samples to draw boxes on.
+        label: Class of a conditional checkpoint; None: in turn.
+    """
+
+    checkpoint: Checkpoint
+    folder: Path
+    seed: int = 0
+    n: int = 150
+    label: int | None = None
+    _generator: nn.Module | None = None
+    _urls: dict[int, str] = field(default_factory=dict)
+    _boxes: dict[str, Boxes] = field(default_factory=dict)
+    _exemplars: Exemplars | None = None
+
+    @property
+    def generator(self) -> nn.Module:
+        """The generator, built once."""
+        if self._generator is None:
+            self._generator = self.checkpoint.generator()
+        return self._generator
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the samples."""
+        _, height, width = self.checkpoint.architecture.image_shape
+        return height, width
+
+    def check(self) -> None:
+        """Read all annotations of the folder, so that whatever is wrong with them is said at once.
+
+        Raises:
+            AnnotationError: If a file is damaged or speaks of other samples.
+            CheckpointError: If there is no generator.
+        """
+        self._generator = self.generator
+        self.exemplars()
+        for object in self.objects():
+            self.boxes(object)
+
+    def urls(self, indices: Sequence[int]) -> list[str]:
+        """Return samples as data URLs, drawn on first use."""
+        missing = [index for index in indices if index not in self._urls]
+        if missing:
+            labels = class_labels(self.checkpoint.architecture, missing, self.label)
+            z = self.checkpoint.latents(max(missing) + 1, self.seed)[missing]
+            drawn = (
+                image for batch in generate(self.generator, z, labels) for image in as_bytes(self.checkpoint, batch)
+            )
+            self._urls.update(zip(missing, map(png_url, drawn), strict=True))
+        return [self._urls[index] for index in indices]
+
+    def path_of(self, object: str) -> Path:
+        """Return the file of an object's boxes."""
+        return self._inside(boxes_file(object))
+
+    def objects(self) -> list[str]:
+        """Return the objects that the folder has boxes of, in alphabetical order."""
+        found = set(self._boxes)
+        for path in self.folder.glob("boxes-*.json"):
+            found.add(read_boxes(self._inside(path.name)).object)
+        return sorted(found)
+
+    def boxes(self, object: str) -> Boxes:
+        """Return the boxes of an object: those of the folder, or none yet.
+
+        Raises:
+            AnnotationError: If the name is unfit, or the file is damaged or speaks of other samples.
+        """
+        name = _fit(object)
+        if name not in self._boxes:
+            path = self.path_of(name)
+            if path.exists():
+                boxes = read_boxes(path, object=name)
+                boxes.check_checkpoint(self.checkpoint.sha256(), self.checkpoint.name, path)
+                boxes.check(*self.size, path)
+                self._same_samples(path, boxes.seed, boxes.label)
+                boxes.n = max(boxes.n, self.n)
+            else:
+                sha256 = self.checkpoint.sha256()
+                boxes = Boxes(object=name, n=self.n, seed=self.seed, label=self.label, checkpoint_sha256=sha256)
+            self._boxes[name] = boxes
+        return self._boxes[name]
+
+    def set_boxes(self, object: str, sample: int, found: Sequence[Sequence[float]], *, done: bool = True) -> Boxes:
+        """Replace the boxes (x, y, width, height) on one sample and save.
+
+        Raises:
+            AnnotationError: If a box leaves the image or there is no such sample; nothing is changed then.
+        """
+        boxes = self.boxes(object)
+        others = [box for box in boxes.boxes if box.sample != sample]
+        try:
+            mine = [Box(sample=sample, box=(x, y, width, height)) for x, y, width, height in found]
+        except ValueError:
+            msg = f"A box is x, y, width, height in pixels, of width and height above 0, got {list(found)}."
+            raise AnnotationError(msg) from None
+        path = self.path_of(boxes.object)
+        looked_at = set(boxes.done) | {sample} if done else set(boxes.done) - {sample}
+        changed = boxes.model_copy(
+            update={"boxes": sorted([*others, *mine], key=lambda box: box.sample), "done": sorted(looked_at)}
+        )
+        changed.check(*self.size, path)
+        if not 0 <= sample < changed.n:
+            msg = f"There are samples 0 to {changed.n - 1}, got {sample}."
+            raise AnnotationError(msg)
+        changed.save(path)
+        self._boxes[boxes.object] = changed
+        return changed
+
+    def exemplars(self) -> Exemplars:
+        """Return the exemplars: those of the folder, or none yet.
+
+        Raises:
+            AnnotationError: If the file is damaged or speaks of other samples.
+        """
+        if self._exemplars is None:
+            path = self._inside(EXEMPLARS_FILE)
+            if path.exists():
+                found = read_exemplars(path)
+                found.check(self.checkpoint, path)
+                self._same_samples(path, found.seed, found.label)
+                self._exemplars = found
+            else:
+                self._exemplars = Exemplars(
+                    checkpoint=self.checkpoint.name,
+                    checkpoint_sha256=self.checkpoint.sha256(),
+                    seed=self.seed,
+                    z_prior=self.checkpoint.metadata.z_prior,
+                    label=self.label,
+                )
+        return self._exemplars
+
+    def set_exemplars(
+        self, concepts: dict[str, list[int | list[float]]], expression: Sequence[str] | None
+    ) -> Exemplars:
+        """Replace concepts and expression and save; an expression with a concept of no exemplar is left out.
+
+        Raises:
+            AnnotationError: If a name is unfit.
+        """
+        named = {_fit(name): found for name, found in concepts.items()}
+        whole = expression is not None and all(named.get(name) for name in expression)
+        update = {"concepts": named, "expression": tuple(expression) if expression is not None and whole else None}
+        changed = self.exemplars().model_copy(update=update)
+        changed.save(self._inside(EXEMPLARS_FILE))
+        self._exemplars = changed
+        return changed
+
+    def _same_samples(self, path: Path, seed: int, label: int | None) -> None:
+        if (seed, label) != (self.seed, self.label):
+            wanted = f"--seed {seed}" + ("" if label is None else f" --label {label}")
+            msg = f"'{path}' speaks of other samples than those shown. Start with {wanted}, or use another --folder."
+            raise AnnotationError(msg)
+
+    def _inside(self, name: str) -> Path:
+        """Return the path of a file of the folder; one that leads out of it, by name or by link, is refused."""
+        path = self.folder / name
+        if path.resolve().parent != self.folder.resolve():
+            msg = f"'{name}' leads out of the folder '{self.folder}'. Remove it or choose another --folder."
+            raise AnnotationError(msg)
+        return path
+
+
+def _fit(name: str) -> str:
+    text = " ".join(name.split())
+    if not text or len(text) > _LONGEST_NAME or not any(letter.isalnum() for letter in text):
+        msg = f"A name has letters or digits, at most {_LONGEST_NAME} characters, got '{text[:80]}'."
+        raise AnnotationError(msg)
+    return text

@@ -1,0 +1,237 @@
+"""Objects on generated samples: where boxes come from, positions in and outside of them, an independent detector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from dcgan_analysis.annotations.boxes import Box, Boxes, boxes_file, read_boxes
+from dcgan_analysis.annotations.cells import cells_inside, cells_touched, draw_cells
+from dcgan_analysis.annotations.rules import RULES, find_box
+from dcgan_analysis.errors import AnalysisError, AnnotationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis_plugins.filter_dropout.positions import PositionProbe
+
+__all__ = ["Detector", "Positions", "boxes_by_rule", "draw_positions", "find_boxes", "make_detector"]
+
+RULE = "rule:"
+# Share of positions outside of boxes that the detector may take for the object.
+FALSE_ALARMS = 0.01
+_BOX = tuple[float, float, float, float]
+
+
+def find_boxes(
+    checkpoint: Checkpoint, where: str, object: str | None, *, n: int, seed: int, label: int | None = None
+) -> tuple[Boxes, str]:
+    """Return boxes and, in words, where they come from.
+
+    Args:
+        checkpoint: Whose samples.
+        where: A file; ``rule:red``, ``rule:bright``, ...; or empty: ``boxes-<object>.json`` beside the checkpoint.
+        object: Which object, where there are several; None: the only one.
+        n: Samples that a rule looks at.
+        seed: Of the samples that a rule looks at.
+        label: Their class, of a conditional checkpoint; None: classes in turn.
+
+    Raises:
+        AnnotationError: If there are none, they are damaged, or they are of another checkpoint's samples.
+    """
+    if where.startswith(RULE):
+        return boxes_by_rule(checkpoint, where.removeprefix(RULE), n=n, seed=seed, label=label), f"found by '{where}'"
+    path = Path(where) if where else _beside(checkpoint, object)
+    boxes = read_boxes(path, object=object)
+    boxes.check_checkpoint(checkpoint.sha256(), checkpoint.name, path)
+    boxes.check(*checkpoint.architecture.image_shape[1:], path)
+    return boxes, path.name
+
+
+def boxes_by_rule(checkpoint: Checkpoint, rule: str, *, n: int, seed: int, label: int | None = None) -> Boxes:
+    """Look for the largest patch of a colour in each of ``n`` samples; see ``annotations.rules``."""
+    from dcgan_analysis.checkpoints.sampling import as_bytes, class_labels, generate
+
+    labels = class_labels(checkpoint.architecture, range(n), label)
+    batches = generate(checkpoint.generator(), checkpoint.latents(n, seed), labels)
+    images = np.concatenate([as_bytes(checkpoint, batch) for batch in batches])
+    found = [(number, find_box(image, rule)) for number, image in enumerate(images)]
+    return Boxes(
+        checkpoint_sha256=checkpoint.sha256(),
+        seed=seed,
+        object=f"{rule} patch",
+        n=n,
+        label=label,
+        boxes=[Box(sample=number, box=box) for number, box in found if box is not None],
+        done=list(range(n)),
+    )
+
+
+def _beside(checkpoint: Checkpoint, object: str | None) -> Path:
+    folder = checkpoint.path.parent if checkpoint.path is not None else None
+    files = sorted(folder.glob("boxes-*.json")) if folder is not None else []
+    chosen = [path for path in files if object is None or path.name == boxes_file(object)]
+    if len(chosen) == 1:
+        return chosen[0]
+    names = ", ".join(path.stem.removeprefix("boxes-") for path in files)
+    ways = f"Draw some: dcgan-analyze annotate; or let a rule find patches: --set boxes=rule:{RULES[0]}"
+    if not files:
+        msg = f"No boxes lie beside checkpoint '{checkpoint.name}'. {ways}"
+    elif object is None:
+        msg = f"Boxes of several objects lie beside checkpoint '{checkpoint.name}': {names}. Choose: --set object=NAME"
+    else:
+        msg = f"No boxes of '{object}' lie beside checkpoint '{checkpoint.name}', only of {names}. {ways}"
+    raise AnnotationError(msg)
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Positions of a feature map on boxed samples.
+
+    Attributes:
+        rows: (P,) which of the boxed samples, by its place among them.
+        cells: (P,) which position of the map laid flat.
+        inside: (P,) whether it lies in a box.
+        grid: Height and width of the map.
+    """
+
+    rows: NDArray[np.int64]
+    cells: NDArray[np.int64]
+    inside: NDArray[np.bool_]
+    grid: tuple[int, int]
+
+    def gather(self, maps: Tensor, start: int) -> NDArray[np.float32]:
+        """Return the features (P', D) of the positions on samples from ``start`` on, whose maps are (B, D, H, W)."""
+        import torch
+
+        mine = np.flatnonzero((self.rows >= start) & (self.rows < start + len(maps)))
+        rows, cells = (torch.from_numpy(x[mine]).to(maps.device) for x in (self.rows - start, self.cells))
+        found: NDArray[np.float32] = maps.flatten(2)[rows, :, cells].float().cpu().numpy()
+        return found
+
+
+def draw_positions(
+    boxes: Sequence[Sequence[_BOX]],
+    grid: tuple[int, int],
+    image: tuple[int, int],
+    negatives: float,
+    rng: np.random.Generator,
+) -> Positions:
+    """Take every position inside boxes and, from the same samples, random ones clear of them.
+
+    Args:
+        boxes: The boxes of each sample, in pixels.
+        grid: Height and width of the map.
+        image: Height and width of the image.
+        negatives: Positions outside for each one inside, as far as there are so many.
+        rng: Draws them.
+    """
+    rows, cells, inside = [], [], []
+    for row, mine in enumerate(boxes):
+        positive = np.flatnonzero(cells_inside(mine, grid, image))
+        negative = draw_cells(~cells_touched(mine, grid, image), round(negatives * len(positive)), rng)
+        cells += [positive, negative]
+        inside += [np.ones(len(positive), bool), np.zeros(len(negative), bool)]
+        rows.append(np.full(len(positive) + len(negative), row))
+    return Positions(np.concatenate(rows), np.concatenate(cells), np.concatenate(inside), grid)
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Finds the object in images, without looking into the generator.
+
+    Attributes:
+        probe: Fitted on what the discriminator's taps, or the pixels, show in and outside of boxes.
+        positions: Where it was fitted.
+        threshold: Score above which a position counts as the object: of held-out positions outside of boxes
+            ``FALSE_ALARMS`` lie above it.
+        kind: What it looks at.
+        network: The discriminator, or None.
+        taps: Its convolutional layers.
+    """
+
+    probe: PositionProbe
+    positions: Positions
+    threshold: float
+    kind: str
+    network: nn.Module | None
+    taps: tuple[str, ...]
+
+    def share(self, images: Tensor, labels: Tensor | None) -> NDArray[np.float64]:
+        """Return the share of positions of each image (N, C, H, W) that show the object, (N,)."""
+        import torch
+
+        from dcgan_analysis_plugins.filter_dropout.hypercolumns import column_scores, pixel_columns
+
+        weights = torch.from_numpy(self.probe.weights).to(images)
+        if self.network is None:
+            scores = torch.einsum("nchw,c->nhw", pixel_columns(images, self.positions.grid), weights)
+        else:
+            scores = column_scores(self.network, self.taps, images, self.positions.grid, weights, labels)
+        seen = scores + self.probe.bias > self.threshold
+        share: NDArray[np.float64] = seen.double().mean(dim=(1, 2)).cpu().numpy()
+        return share
+
+
+def make_detector(
+    checkpoint: Checkpoint,
+    images: Tensor,
+    labels: Tensor | None,
+    boxes: Sequence[Sequence[_BOX]],
+    *,
+    kind: Literal["auto", "discriminator", "pixels"],
+    device: torch.device,
+    rng: np.random.Generator,
+) -> Detector:
+    """Fit a detector on boxed samples.
+
+    It works on a grid of half the image's height and width. It knows the boxes and the rendered images alone: neither
+    the generator's maps nor the probe that chooses which of them are dropped.
+
+    Args:
+        checkpoint: Gives the discriminator.
+        images: The boxed samples (N, C, H, W), in the image range.
+        labels: (N,) for a conditional checkpoint.
+        boxes: The boxes of each.
+        kind: What it looks at; ``auto``: the discriminator where there is one with convolutions, else pixels.
+        device: Where to compute.
+        rng: Draws positions outside of boxes.
+
+    Raises:
+        AnalysisError: If the discriminator is asked for and there is none, or it has no convolutions.
+    """
+    from dcgan_analysis.checkpoints.sampling import BATCH
+    from dcgan_analysis_plugins.filter_dropout.hypercolumns import hypercolumns, pixel_columns
+    from dcgan_analysis_plugins.filter_dropout.positions import fit_positions
+
+    layers = {layer.name: layer.kind for layer in checkpoint.architecture.discriminator_layers}
+    taps = tuple(tap for tap in checkpoint.architecture.taps if layers.get(tap, "conv") == "conv")
+    usable = checkpoint.has("discriminator") and bool(taps)
+    if kind == "discriminator" and not usable:
+        msg = f"Checkpoint '{checkpoint.name}' has no discriminator with convolutions. Use --set detector=pixels."
+        raise AnalysisError(msg)
+    network = checkpoint.discriminator().to(device) if usable and kind != "pixels" else None
+    height, width = checkpoint.architecture.image_shape[1:]
+    positions = draw_positions(boxes, (height // 2, width // 2), (height, width), 2.0, rng)
+    parts = []
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH].to(device)
+        classes = None if labels is None else labels[start : start + BATCH]
+        columns = (
+            pixel_columns(batch, positions.grid)
+            if network is None
+            else hypercolumns(network, taps, batch, positions.grid, classes)
+        )
+        parts.append(positions.gather(columns, start))
+    probe = fit_positions(np.concatenate(parts), positions.inside, positions.rows, c=0.01)
+    threshold = float(np.quantile(probe.held_out[~positions.inside], 1 - FALSE_ALARMS))
+    word = "pixels" if network is None else f"discriminator ({', '.join(taps)})"
+    return Detector(probe, positions, threshold, word, network, taps)

@@ -1,0 +1,216 @@
+"""kmeans-features: what do K-means on image patches and a linear classifier reach, without any network?
+
+1. A dictionary is learned from random 6x6 patches of the training images, without labels: contrast normalisation (the
+   patch's mean subtracted, divided by the root of its variance + 10), ZCA whitening (0.1 added to the eigenvalues),
+   K-means (scikit-learn's ``MiniBatchKMeans``) with 1,600 centroids.
+2. Every patch of an image, one pixel apart, is encoded by "triangle" activation, max(0, mean distance - distance), and
+   the codes are summed over the quadrants of the image: 4 x K features.
+3. They are standardised by mean and deviation of the training images and probed as in svm-cifar: C on held-out training
+   images, refit on all, the test set once; and with few labels per class. No test image and no label takes part in
+   dictionary and standardisation.
+4. The control: the same with centroids of random directions, so that what K-means adds to the encoding shows.
+
+Consumes a labelled dataset with a training and a test split; no checkpoint. Dictionary and features are kept in the
+cache by content. Features beyond 2 GiB are read block by block: memory does not grow with the number of images.
+Produces ``accuracy``, ``few_label_accuracy``, ``random_accuracy``, ``random_few_label_accuracy``, predictions.npz and
+draws.npz.
+
+Reference: Coates, Lee, Ng, "An Analysis of Single-Layer Networks in Unsupervised Feature Learning", AISTATS 2011; the
+row "1 layer K-means" of arXiv 1511.06434, Table 1. Patches, epochs of K-means, grid of C: this project's choices.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from dcgan_analysis.api import Demo, Metric, Needs, accuracy_metric, draws_metric
+from dcgan_analysis.probing.classification import classes_table, labelled_images, save_class_figures
+from dcgan_analysis.probing.few_labels import make_draws
+from dcgan_analysis.probing.study import (
+    ProbeSettings,
+    Study,
+    grid_table,
+    note_grid_ends,
+    save_grid_figure,
+    save_studies,
+    study,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dcgan_analysis.api import Result, RunContext
+    from dcgan_analysis.probing.classification import LabelledImages
+    from dcgan_analysis.probing.few_labels import Draws
+    from dcgan_analysis_plugins.kmeans_features.patches import PatchDictionary, PatchSpec
+
+__all__ = ["KmeansFeatures", "KmeansFeaturesConfig", "centroid_images"]
+
+KMEANS, RANDOM = "K-means centroids", "random centroids"
+_CIFAR = "cifar10"
+# Accuracy by the number of centroids, and with 400 labels per class: Coates et al. 2011 and arXiv 1511.06434, Table 1.
+_PUBLISHED = {1600: 0.779, 4000: 0.796, 4800: 0.806}
+_PUBLISHED_FEW, _PUBLISHED_FEW_CENTROIDS, _PUBLISHED_LABELS = 0.637, 4800, 400
+_SOURCE = "Coates, Lee, Ng 2011; for 4,800 centroids Radford et al. 2016, Table 1"
+# Added to the variance of each feature, on the scale of summed codes, as in the authors' own pipeline.
+_ADDED_VARIANCE = 0.01
+_SHOWN_CENTROIDS = 100
+
+
+class KmeansFeaturesConfig(ProbeSettings):
+    """Settings; the probe's are those of svm-cifar, on a grid for standardised features."""
+
+    C: tuple[PositiveFloat, ...] = Field(
+        default=(3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2), min_length=1, description="grid of C"
+    )
+    centroids: int = Field(default=1600, ge=2, description="K; the paper's strongest one-layer baseline has 4800")
+    patch: int = Field(default=6, ge=2, description="patches are so many pixels wide and high")
+    patches: PositiveInt = Field(
+        default=400_000, description="random training patches that the dictionary is learned from"
+    )
+    epochs: PositiveInt = Field(default=10, description="how often K-means sees each of them")
+    control: bool = Field(default=True, description="whether random centroids are tried beside the learned ones")
+
+    def spec(self) -> PatchSpec:
+        """Return the specification of the dictionary."""
+        from dcgan_analysis_plugins.kmeans_features.patches import PatchSpec
+
+        return PatchSpec(size=self.patch, centroids=self.centroids, patches=self.patches, epochs=self.epochs)
+
+
+def centroid_images(centroids: np.ndarray, channels: int) -> np.ndarray:
+    """Show centroids (K, C x S x S) as bytes (K, C, S, S): zero is gray, the largest value of each black or white.
+
+    Example:
+        >>> import numpy as np
+        >>> centroid_images(np.array([[0.0, 2.0, -2.0, 1.0]]), 1).ravel().tolist()
+        [128, 255, 1, 191]
+    """
+    import numpy as np
+
+    side = round((centroids.shape[1] / channels) ** 0.5)
+    largest = np.abs(centroids).max(axis=1, keepdims=True).clip(1e-12)
+    shown: np.ndarray = np.rint(127.5 + 127.5 * (centroids / largest)).clip(0, 255).astype(np.uint8)
+    return shown.reshape(-1, channels, side, side)
+
+
+class KmeansFeatures:
+    """Linear classification on codes of patches, learned centroids beside random ones."""
+
+    name = "kmeans-features"
+    summary = "L2-SVM on K-means codes of image patches, one layer: no network at all (Table 1)"
+    question = "How well are the classes of images told apart on features that K-means learned from patches?"
+    reference = "Coates, Lee, Ng 2011; Radford, Metz, Chintala 2016, Table 1: https://arxiv.org/abs/1511.06434"
+    config_type = KmeansFeaturesConfig
+    needs = Needs(dataset=_CIFAR, splits=("train",), labels=True)
+    demo = Demo(dataset="digits", settings={"centroids": 64, "patches": 20_000, "epochs": 2, "draws": 3}, limit=500)
+
+    def run(self, context: RunContext, config: KmeansFeaturesConfig) -> Result:
+        """Learn a dictionary, probe its features, then those of random centroids."""
+        with context.stage("images and draws"):
+            images = labelled_images(context, test=config.test, validation=config.validation)
+            draws = make_draws(images, config.labels_per_class, context, choosing=config.draws, tested=config.draws)
+        dictionary = learn(context, config, images)
+        dictionaries = {KMEANS: dictionary}
+        if config.control:
+            dictionaries[RANDOM] = dictionary.twin(context.rng("random centroids"))
+        studies = {who: probe_codes(context, config, who, one, images, draws) for who, one in dictionaries.items()}
+        choices = {who: found.full for who, found in studies.items()}
+        predictions = {who: choice.predictions for who, choice in choices.items()}
+        with context.stage("figures"):
+            save_studies(context, images, studies, draws)
+            _save_centroids(context, dictionary, images)
+            save_grid_figure(context, choices)
+            save_class_figures(context, images, predictions[KMEANS])
+        note_grid_ends(context, choices)
+        metrics: dict[str, Metric] = {}
+        for prefix, (who, found) in zip(("", "random_"), studies.items(), strict=False):
+            metrics |= _metrics(prefix, who, found, images, draws.per_class, _published(context, config, draws, who))
+        return context.result(
+            self,
+            config,
+            title=f"K-means features + L2-SVM on {context.dataset.name}",
+            headline="accuracy",
+            metrics=metrics,
+            tables=[classes_table(images, predictions), grid_table(choices)],
+        )
+
+
+def learn(context: RunContext, config: KmeansFeaturesConfig, images: LabelledImages) -> PatchDictionary:
+    """Learn the dictionary on the training images, or take it from the cache."""
+    from dcgan_analysis_plugins.kmeans_features.patch_features import kept_dictionary
+
+    with context.stage(f"dictionary of {config.centroids:,} centroids from {config.patches:,} patches") as stage:
+        seed = int(context.rng("dictionary").integers(2**62))
+        dictionary, kept = kept_dictionary(images.train, config.spec(), seed, context.cache_dir, context.progress)
+        stage.note = "was in the cache already" if kept else "learned"
+    return dictionary
+
+
+def probe_codes(
+    context: RunContext,
+    config: KmeansFeaturesConfig,
+    who: str,
+    dictionary: PatchDictionary,
+    images: LabelledImages,
+    draws: Draws,
+) -> Study:
+    """Encode all images, standardise the codes by the training images', and probe them."""
+    from dcgan_analysis.linear import learn_standardisation
+    from dcgan_analysis_plugins.kmeans_features.patch_features import PatchExtraction
+
+    with context.stage(f"{who}: features") as stage:
+        extraction = PatchExtraction(dictionary, context.cache_dir, context.progress)
+        train, test = extraction.store("train", images.train), extraction.store("test", images.test)
+        stage.note = extraction.summary()
+    with context.stage(f"{who}: standardisation"):
+        scaling = learn_standardisation(train.rows(), _ADDED_VARIANCE)
+    return study(context, config, who, scaling(train.rows()), scaling(test.rows()), images, draws)
+
+
+def _published(
+    context: RunContext, config: KmeansFeaturesConfig, draws: Draws, who: str
+) -> tuple[float | None, float | None]:
+    """Return the accuracy, with all and with few labels, that was published for the same settings, or None."""
+    if who != KMEANS or context.dataset.name != _CIFAR or context.limit is not None or config.test != "test":
+        return None, None
+    same = config.centroids == _PUBLISHED_FEW_CENTROIDS and draws.per_class == _PUBLISHED_LABELS
+    return _PUBLISHED.get(config.centroids), _PUBLISHED_FEW if same else None
+
+
+def _metrics(
+    prefix: str,
+    who: str,
+    found: Study,
+    images: LabelledImages,
+    per_class: int,
+    published: tuple[float | None, float | None],
+) -> dict[str, Metric]:
+    source = [_SOURCE if value else None for value in published]
+    right = images.correct(found.full.predictions)
+    text = f"{who}, C = {found.full.c:g}"
+    metrics = {
+        f"{prefix}accuracy": accuracy_metric(right, len(images.test), text, published=published[0], source=source[0])
+    }
+    if found.few is not None:
+        metrics[f"{prefix}few_label_accuracy"] = draws_metric(
+            found.few.accuracies,
+            f"{who}, {per_class} labels per class, C = {found.few.c:g}",
+            published=published[1],
+            source=source[1],
+        )
+    return metrics
+
+
+def _save_centroids(context: RunContext, dictionary: PatchDictionary, images: LabelledImages) -> None:
+    from dcgan_analysis import figures
+
+    shown = centroid_images(dictionary.centroids[:_SHOWN_CENTROIDS], images.train.image_shape[0])
+    context.save_figure(
+        figures.image_grid(shown.repeat(4, axis=2).repeat(4, axis=3), 20),
+        "centroids",
+        "Centroids",
+        f"The first {len(shown)} of {len(dictionary.centroids):,}, among whitened patches; gray is zero.",
+    )

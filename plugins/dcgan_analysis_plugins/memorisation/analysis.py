@@ -1,0 +1,238 @@
+"""memorisation: does the generator show training images again? (sections 4.1.1 and 6.1).
+
+1. The nearest training image of each sample, exact, by L1 and L2 on pixels, by the discriminator's features, and by
+   VGG-19's where its weights lie in torch's hub cache (nothing is downloaded).
+2. The same for real images that were held out: the test split, or, without one, training images against all others.
+   Are samples nearer to training images than held-out images are? Blurred images are nearer to everything, so:
+3. Are samples nearer to training images than to as many held-out ones? Without memorisation half are; two random
+   halves of the training images say what chance does.
+4. Semantic hashes (4.1.1): how many samples collide with a training image, against held-out images.
+5. A walk through latent space: the paper reads sharp transitions as memorisation (6.1).
+6. Positive control: training images, slightly brightened and noisy, in place of samples. What does not find these
+   finds nothing.
+
+Consumes a checkpoint with generator and discriminator and the dataset it was trained on.
+Produces one verdict with its evidence; ``closer_than_real_*``, ``prefers_training_*``, ``hash_collisions``,
+``near_copies``, ``sharp_steps``, their references, and distances.npz.
+
+Reference: Radford, Metz, Chintala, ICLR 2016, arXiv 1511.06434, sections 4.1.1 and 6.1. Point 3 after the test for data
+copying of Meehan, Chaudhuri, Dasgupta 2020, arXiv 2004.05675, without its cells.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pydantic import Field, PositiveInt
+
+from dcgan_analysis.api import AnalysisConfig, Demo, Needs
+from dcgan_analysis_plugins.memorisation.copying import (
+    COPIES,
+    FEATURES,
+    HASH,
+    REAL,
+    SAMPLES,
+    Evidence,
+    perturbed_copies,
+)
+from dcgan_analysis_plugins.memorisation.nearest_images import (
+    Images,
+    View,
+    conditioning_labels,
+    disjoint_subsets,
+    hash_view,
+    nearest_images,
+    pixel_views,
+    training_images,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from dcgan_analysis.api import Result, RunContext
+    from dcgan_analysis.latents.perceptual import PerceptualEmbedding
+    from dcgan_analysis.neighbours import Nearest
+
+__all__ = ["Memorisation", "MemorisationConfig"]
+
+VGG = "vgg19"
+_GRID = 4
+_HALVES = 5
+_POINTS, _STEPS, _PAIRS = 9, 16, 64
+_SHOWN = 8
+
+
+class MemorisationConfig(AnalysisConfig):
+    """Settings."""
+
+    samples: int = Field(default=500, ge=10, description="samples that are looked up")
+    copies: int = Field(default=200, ge=10, description="perturbed training images of the positive control")
+    bits: int = Field(default=8, ge=0, lt=128, description="hashes that differ in so many of 128 bits collide")
+    hash_steps: PositiveInt = Field(default=600, description="minibatches that the semantic hash is learned from")
+    vgg19: bool = Field(default=True, description="whether VGG-19's features are used where its weights are present")
+
+
+def views(
+    context: RunContext, config: MemorisationConfig, train: np.ndarray, embed: PerceptualEmbedding
+) -> dict[str, View]:
+    """Return all ways of seeing, by name; learns the semantic hash."""
+    from dcgan_analysis.data.curation.near_duplicates import learn_hash
+    from dcgan_analysis.latents.perceptual import vgg19_embedding, vgg19_path
+
+    found = pixel_views(train.shape[1:]) | {FEATURES: View(embed)}
+    if config.vgg19 and vgg19_path() is not None:
+        vgg = vgg19_embedding(context.device, grid=_GRID)
+        found[VGG] = View(lambda images, _: vgg(images))
+    elif config.vgg19:
+        context.note("VGG-19's weights are not in torch's hub cache; its features were left out.")
+    seed = int(context.rng("hash").integers(2**31))
+    hashed = learn_hash(train, seed=seed, steps=config.hash_steps, progress=context.progress)
+    return found | {HASH: hash_view(hashed)}
+
+
+class Memorisation:
+    """Samples against the images the generator learned from."""
+
+    name = "memorisation"
+    summary = "Nearest training images, semantic-hash collisions, walk smoothness: one verdict (4.1.1, 6.1)"
+    question = "Does the generator show training images again?"
+    reference = "Radford, Metz, Chintala 2016, sections 4.1.1 and 6.1: https://arxiv.org/abs/1511.06434"
+    config_type = MemorisationConfig
+    needs = Needs(checkpoint="digits-dcgan32", dataset="digits", splits=("train",), generator=True, discriminator=True)
+    demo = Demo(settings={"samples": 200, "copies": 100, "hash_steps": 300})
+
+    def run(self, context: RunContext, config: MemorisationConfig) -> Result:
+        """Look up samples, held-out images and copies; compare; judge."""
+        from dcgan_analysis.latents.perceptual import discriminator_embedding
+
+        gallery = training_images(context)
+        checkpoint = context.checkpoint
+        embed = discriminator_embedding(checkpoint.discriminator(), checkpoint.architecture, context.device, grid=_GRID)
+        with context.stage("images"):
+            asked = {
+                SAMPLES: _samples(context, config),
+                REAL: _real(context, config, gallery),
+                COPIES: _copies(context, config, gallery),
+            }
+            subsets, held_out = _subsets(context, gallery)
+        with context.stage("semantic hash and features"):
+            ways = views(context, config, gallery.images, embed)
+        found: dict[str, dict[str, Nearest]] = {}
+        kept: dict[str, dict[str, np.ndarray]] = {}
+        for name, view in ways.items():
+            with context.stage(f"nearest by {name}"):
+                look_up = partial(nearest_images, view, what=f"nearest by {name} (images)", progress=context.progress)
+                halves = None if name == HASH else subsets
+                found[name] = {who: look_up(some, gallery, halves) for who, some in asked.items()}
+                if held_out is not None and name != HASH:
+                    kept[name] = {who: look_up(asked[who], held_out).distances.numpy() for who in (SAMPLES, COPIES)}
+        with context.stage("walk"):
+            sharp = _walk(context, embed)
+        evidence = Evidence(found, kept, sharp, bits=config.bits)
+        with context.stage("figures"):
+            _save_neighbours(context, gallery.images, asked[SAMPLES].images, found)
+            _save_distances(context, ways, found)
+        return context.result(
+            self,
+            config,
+            title=f"Memorisation in {checkpoint.name}: {evidence.verdict}",
+            headline="closer_than_real_features",
+            metrics=evidence.metrics,
+            tables=[evidence.table()],
+        )
+
+
+def _held_out_name(context: RunContext) -> str | None:
+    return next((split for split in ("test", "validation") if split in context.dataset.split_names), None)
+
+
+def _samples(context: RunContext, config: MemorisationConfig) -> Images:
+    from dcgan_analysis.latents.sampler import Sampler
+
+    sampler = Sampler(context.checkpoint, context.device, context.progress)
+    labels = sampler.labels(config.samples)
+    return Images(sampler(context.checkpoint.latents(config.samples, context.seed), labels), labels)
+
+
+def _real(context: RunContext, config: MemorisationConfig, train: Images) -> Images:
+    """Return held-out images, or without such training images that do not count as their own neighbours."""
+    import torch
+
+    name = _held_out_name(context)
+    if name is None:
+        context.note(
+            "The dataset has no held-out split: real images are training images, each compared with all others, as an "
+            "unseen image would be. Features may treat seen images differently, pixels and hashes cannot."
+        )
+        source = Images(train.images, train.labels, own=torch.arange(len(train.images)))
+    else:
+        split = context.split(name)
+        source = Images(split.images, conditioning_labels(context, split))
+    return source.take(context.rng("real").permutation(len(source.images))[: config.samples])
+
+
+def _copies(context: RunContext, config: MemorisationConfig, train: Images) -> Images:
+    rng = context.rng("copies")
+    copied = train.take(rng.permutation(len(train.images))[: config.copies])
+    return Images(perturbed_copies(copied.images, rng), copied.labels)
+
+
+def _subsets(context: RunContext, train: Images) -> tuple[Tensor | None, Images | None]:
+    """Return masks of pairs of disjoint training subsets, and as many held-out images; None twice without a split."""
+    name = _held_out_name(context)
+    if name is None:
+        return None, None
+    # All held-out images, not only those looked up: the larger the subsets, the more of what is copied is in them.
+    held_out, n = context.split(name), len(train.images)
+    size = min(len(held_out), n // 2)
+    masks = disjoint_subsets(n, size, [context.rng("halves", str(pair)) for pair in range(_HALVES)])
+    chosen = context.rng("held out").permutation(len(held_out))[:size]
+    return masks, Images(held_out.images, conditioning_labels(context, held_out)).take(chosen)
+
+
+def _walk(context: RunContext, embed: PerceptualEmbedding) -> np.ndarray:
+    """Return which steps of a linear walk are sharp transitions; a conditional generator walks within class 0."""
+    from dcgan_analysis.latents.interpolation import walk
+    from dcgan_analysis.latents.sampler import Sampler
+    from dcgan_analysis.latents.walking import measure_walk, sharp_steps, unrelated_distance
+
+    sampler = Sampler(context.checkpoint, context.device, context.progress, label=0)
+    drawn = context.checkpoint.latents(_POINTS + 2 * _PAIRS, context.seed)
+    z = walk(drawn[:_POINTS], _STEPS)
+    steps = measure_walk(sampler(z), embed, sampler.labels(len(z))).perceptual
+    return sharp_steps(steps, unrelated_distance(sampler, embed, drawn[_POINTS:]))
+
+
+def _save_neighbours(
+    context: RunContext, train: np.ndarray, samples: np.ndarray, found: dict[str, dict[str, Nearest]]
+) -> None:
+    import numpy as np
+
+    from dcgan_analysis import figures
+
+    order = found[FEATURES][SAMPLES].distances.argsort().numpy()
+    names = [name for name in found if name != HASH]
+    for who, chosen in (("nearest", order[:_SHOWN]), ("typical", order[len(order) // 2 :][:_SHOWN])):
+        rows = [samples[chosen], *(train[found[name][SAMPLES].positions.numpy()[chosen]] for name in names)]
+        titles = [title if not at else "" for title in ("sample", *names) for at in range(len(chosen))]
+        context.save_figure(
+            figures.image_grid(np.concatenate(rows), len(chosen), titles=titles),
+            f"neighbours-{who}",
+            f"Samples and their nearest training images: the {who}",
+            "First row: samples. Below: nearest training image by L1, L2, and features, each column one sample.",
+        )
+
+
+def _save_distances(context: RunContext, ways: dict[str, View], found: dict[str, dict[str, Nearest]]) -> None:
+    from dcgan_analysis import figures
+
+    arrays: dict[str, np.ndarray] = {}
+    for name, nearest in found.items():
+        scaled = {who: nearest[who].distances.numpy() * ways[name].scale for who in (SAMPLES, REAL, COPIES)}
+        arrays |= {f"{name}_{who.split()[0]}": values for who, values in scaled.items()}
+        unit = "bits that differ" if name == HASH else "distance"
+        figure = figures.cumulative(scaled, x_label=f"{unit} to the nearest training image")
+        context.save_figure(figure, f"distances-{name}", f"Distance to the nearest training image, {name}")
+    context.save_arrays("distances", **arrays)

@@ -1,0 +1,199 @@
+"""The nearest images of a set, by pixels, by features, by learned hashes: what is compared, and in which view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from dcgan_analysis.core.progress import Progress, silent
+from dcgan_analysis.errors import AnalysisError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import numpy as np
+    from torch import Tensor
+
+    from dcgan_analysis.api.context import RunContext
+    from dcgan_analysis.data.dataset import DatasetSplit
+    from dcgan_analysis.neighbours import Nearest
+
+__all__ = [
+    "Images",
+    "View",
+    "conditioning_labels",
+    "disjoint_subsets",
+    "hash_view",
+    "nearest_images",
+    "pixel_views",
+    "training_images",
+]
+
+_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class Images:
+    """A set of images that is looked up, or looked up in.
+
+    Attributes:
+        images: uint8 (N, C, H, W).
+        labels: (N,) for a conditional discriminator, or None.
+        own: (N,) where the images themselves stand in what they are looked up in, which is not counted; or None.
+    """
+
+    images: np.ndarray
+    labels: Tensor | None = None
+    own: Tensor | None = None
+
+    def take(self, positions: np.ndarray) -> Images:
+        """Return some of them."""
+        import torch
+
+        chosen = torch.from_numpy(positions)
+        return Images(
+            self.images[positions],
+            None if self.labels is None else self.labels[chosen],
+            None if self.own is None else self.own[chosen],
+        )
+
+
+@dataclass(frozen=True)
+class View:
+    """One way of seeing images.
+
+    Attributes:
+        rows: Images, uint8 (N, C, H, W), and labels (N,) or None -> rows (N, D), float32.
+        norm: 1: rows differ by the sum of absolute differences; 2: by the Euclidean distance.
+        scale: Turns distances into readable units.
+    """
+
+    rows: Callable[[np.ndarray, Tensor | None], Tensor]
+    norm: Literal[1, 2] = 2
+    scale: float = 1.0
+
+
+def pixel_views(shape: Sequence[int]) -> dict[str, View]:
+    """Return ``l1`` and ``l2``: pixels in [0, 1]; in readable units mean absolute and root mean square differences.
+
+    Args:
+        shape: Of an image (C, H, W).
+    """
+    import math
+
+    import torch
+
+    def pixels(images: np.ndarray, _: Tensor | None) -> Tensor:
+        return torch.from_numpy(images).flatten(1).float() / 255
+
+    size = math.prod(shape)
+    return {"l1": View(pixels, 1, 1 / size), "l2": View(pixels, 2, size**-0.5)}
+
+
+def hash_view(hashed: Callable[[np.ndarray], np.ndarray]) -> View:
+    """Return the view by a hash; distances are numbers of bits that differ.
+
+    Args:
+        hashed: Images, uint8 (N, C, H, W) -> their bits, packed into bytes (N, B), as of ``data.near_duplicates``.
+    """
+    import numpy as np
+    import torch
+
+    def bits(images: np.ndarray, _: Tensor | None) -> Tensor:
+        return torch.from_numpy(np.unpackbits(hashed(images), axis=1).astype(np.float32))
+
+    return View(bits, 1)
+
+
+def nearest_images(
+    view: View,
+    wanted: Images,
+    gallery: Images,
+    subsets: Tensor | None = None,
+    *,
+    what: str = "nearest images",
+    progress: Progress = silent,
+) -> Nearest:
+    """Find the nearest image of a gallery to each image wanted, exactly, block by block.
+
+    Args:
+        view: How images are seen.
+        wanted: N images.
+        gallery: M images.
+        subsets: (K, M) masks of parts of the gallery whose nearest image is wanted as well, or None.
+        what: What progress calls it.
+        progress: Told how many images of the gallery were seen.
+
+    Raises:
+        AnalysisError: If the gallery is empty, or holds nothing but the image itself.
+    """
+    from dcgan_analysis.neighbours import nearest_rows
+
+    def blocks() -> Iterator[Tensor]:
+        total = len(gallery.images)
+        for start in range(0, total, _BLOCK):
+            chosen = slice(start, start + _BLOCK)
+            yield view.rows(gallery.images[chosen], None if gallery.labels is None else gallery.labels[chosen])
+            progress(what, min(start + _BLOCK, total), total)
+
+    rows = view.rows(wanted.images, wanted.labels)
+    return nearest_rows(rows, blocks(), norm=view.norm, exclude=wanted.own, subsets=subsets)
+
+
+def disjoint_subsets(n: int, size: int, rngs: Sequence[np.random.Generator]) -> Tensor:
+    """Return masks of random subsets of n images, in pairs without a common image: (2 P, n) for P generators.
+
+    Example:
+        >>> import numpy as np
+        >>> disjoint_subsets(4, 2, [np.random.default_rng(0)]).sum(dim=0).tolist()
+        [1, 1, 1, 1]
+    """
+    import torch
+
+    masks = torch.zeros(2 * len(rngs), n, dtype=torch.bool)
+    for pair, rng in enumerate(rngs):
+        order = torch.from_numpy(rng.permutation(n))
+        masks[2 * pair, order[:size]] = True
+        masks[2 * pair + 1, order[size : 2 * size]] = True
+    return masks
+
+
+def conditioning_labels(context: RunContext, split: DatasetSplit) -> Tensor | None:
+    """Return the labels (N,) of real images for the run's networks; None where these are not conditional.
+
+    Raises:
+        AnalysisError: If the networks are conditioned on other classes than the images have.
+    """
+    import torch
+
+    classes = context.checkpoint.architecture.classes
+    if not classes:
+        return None
+    if split.labels is None or len(split.classes) != classes:
+        msg = (
+            f"Checkpoint '{context.checkpoint.name}' is conditioned on {classes} classes; dataset "
+            f"'{context.dataset.name}' has {len(split.classes)}. Give the dataset it was trained on (--dataset)."
+        )
+        raise AnalysisError(msg)
+    return torch.from_numpy(split.labels)
+
+
+def training_images(context: RunContext) -> Images:
+    """Return the images that the run's checkpoint learned from: the dataset's training split.
+
+    A note says so where the checkpoint does not name these very images.
+
+    Raises:
+        AnalysisError: If they are of another shape, or other classes, than the checkpoint's.
+    """
+    train = context.split("train")
+    shape = context.checkpoint.architecture.image_shape
+    if train.image_shape != shape:
+        msg = (
+            f"Dataset '{context.dataset.name}' has images of {train.image_shape}, checkpoint "
+            f"'{context.checkpoint.name}' makes {shape}. Give the dataset it was trained on (--dataset)."
+        )
+        raise AnalysisError(msg)
+    if context.checkpoint.metadata.data.get("sha256") != train.sha256:
+        context.note("The checkpoint does not name these very images as those it was trained on.")
+    return Images(train.images, conditioning_labels(context, train))

@@ -1,0 +1,80 @@
+"""``dcgan-analyze table N --out DIR``: a table of the paper with this program's rows beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dcgan_analysis.cli import options
+from dcgan_analysis.cli.console import console, say
+from dcgan_analysis.cli.progress import progress_bars
+from dcgan_analysis.errors import ConfigError
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.argument("number", type=click.Choice(["1", "2", "3"]))
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Folder of the runs."
+)
+@click.option("--gather-only", is_flag=True, help="Use finished runs in DIR alone; run nothing.")
+@options.checkpoint_option
+@options.dataset_option
+@options.data_root_option
+@options.settings_options
+@options.seed_option
+@options.limit_option
+@options.device_option
+@options.json_option
+def command(
+    number: str,
+    out: Path,
+    gather_only: bool,
+    checkpoint: str | None,
+    dataset: str | None,
+    data_root: Path | None,
+    config_file: Path | None,
+    assignments: tuple[str, ...],
+    seed: int,
+    limit: int | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Print table 1, 2 or 3 of the paper with this program's rows, and write it to DIR.
+
+    Finished runs in DIR are reused where analysis, settings, checkpoint and data are the same; the others are run. What
+    was not run says why. Settings: --set ANALYSIS.KEY=VALUE.
+
+    1: CIFAR-10 features. 2: SVHN with 1,000 labels. 3: MNIST by the nearest sample.
+    """
+    from dcgan_analysis.report import print_table
+    from dcgan_analysis_plugins.paper_tables.gather import Request, make_table
+    from dcgan_analysis_plugins.paper_tables.render import as_json as table_json
+    from dcgan_analysis_plugins.paper_tables.render import as_table, write_table
+
+    settings = options.nested(options.collect_settings(config_file, assignments))
+    loose = [key for key, value in settings.items() if not isinstance(value, dict)]
+    if loose:
+        msg = f"Setting '{loose[0]}' names no analysis. Write it as ANALYSIS.KEY=VALUE: svm-cifar.{loose[0]}=..."
+        raise ConfigError(msg)
+    request = Request(
+        out=out,
+        checkpoint=checkpoint,
+        dataset=dataset,
+        data_root=data_root,
+        settings={name: values for name, values in settings.items() if isinstance(values, dict)},
+        seed=seed,
+        limit=limit,
+        device=device,
+        gather_only=gather_only,
+    )
+    with progress_bars() as progress:
+        table = make_table(int(number), request, progress=progress)
+    paths = write_table(table, out)
+    if as_json:
+        click.echo(table_json(table))
+    else:
+        print_table(as_table(table), console())
+    say(f"Written: {', '.join(path.name for path in paths)} in {out}")

@@ -1,0 +1,274 @@
+"""Rows of a table from finished runs, and runs for those that are missing: a number or a reason, never a guess."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dcgan_analysis.api.result import RESULT_FILE, Metric, Result
+from dcgan_analysis.checkpoints.catalogue import load_checkpoint
+from dcgan_analysis.core.hashing import hash_json
+from dcgan_analysis.core.progress import Progress, silent
+from dcgan_analysis.data.files.sources import load_dataset
+from dcgan_analysis.errors import AnalysisError, ConfigError, DcganAnalysisError, unknown_name
+from dcgan_analysis.host.host import PluginHost, default_host
+from dcgan_analysis.report.format import metric_text
+from dcgan_analysis.runs.run import run
+from dcgan_analysis_plugins.paper_tables.published import TABLES, OwnRow, PublishedTable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dcgan_analysis.api.analysis import Analysis
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.data.dataset import Dataset
+
+__all__ = ["PaperTable", "Request", "Row", "make_table"]
+
+NOT_RUN = "not run: "
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a table is made from.
+
+    Attributes:
+        out: Folder of the runs; finished ones in it are reused.
+        checkpoint: Name or path in place of the table's own network.
+        dataset: Name or path in place of the table's own dataset.
+        data_root: Where data sets lie.
+        settings: Analysis -> settings in place of the protocol's.
+        seed: Origin of all randomness.
+        limit: At most so many images of each split; rows are then labelled smoke runs.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        gather_only: Use finished runs alone.
+        cache_dir: Where feature stores are kept; the default cache if None.
+    """
+
+    out: Path
+    checkpoint: str | Path | None = None
+    dataset: str | Path | None = None
+    data_root: Path | None = None
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    seed: int = 0
+    limit: int | None = None
+    device: str = "auto"
+    gather_only: bool = False
+    cache_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row.
+
+    Attributes:
+        method: What was tried.
+        metrics: One for each column, or None.
+        remark: What must be known: where the numbers are from, or why there are none.
+        own: Whether it is this program's.
+    """
+
+    method: str
+    metrics: tuple[Metric | None, ...]
+    remark: str
+    own: bool
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A table of the paper with this program's rows below.
+
+    Attributes:
+        number: Its number in the paper.
+        title: Its subject.
+        columns: Names of the columns of numbers.
+        rows: Published rows, then own ones.
+        note: What sets them apart.
+    """
+
+    number: int
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    note: str
+
+
+def make_table(
+    number: int, request: Request, *, host: PluginHost | None = None, progress: Progress = silent
+) -> PaperTable:
+    """Make one of the paper's tables.
+
+    A finished run in the folder is reused if analysis, settings, seed, limit, the checkpoint's hash and the content of
+    the dataset are the same; otherwise the analysis is run, on warm feature stores where there are any.
+
+    Args:
+        number: 1, 2 or 3.
+        request: What to make it from.
+        host: The plugins to choose from; all installed ones if None.
+        progress: Told how long work goes on.
+
+    Raises:
+        ConfigError: If there is no such table, or settings are for an analysis that is not in it.
+
+    Example:
+        >>> make_table(1, Request(Path("runs/tables"), gather_only=True))  # doctest: +SKIP
+    """
+    if number not in TABLES:
+        msg = f"The paper has tables {', '.join(map(str, TABLES))}, got {number}."
+        raise ConfigError(msg)
+    table = TABLES[number]
+    analyses = {row.analysis for row in table.own}
+    for name in request.settings:
+        if name not in analyses:
+            error = unknown_name(f"analysis in table {number}", name, analyses)
+            raise error
+    published = [
+        Row(
+            row.method,
+            tuple(row.metric(column) for column in range(len(table.columns))),
+            "; ".join(["published", *([row.remark] if row.remark else [])]),
+            own=False,
+        )
+        for row in table.published
+    ]
+    bench = _Bench(table, request, host or default_host(), progress)
+    own = [bench.row(row) for row in table.own]
+    return PaperTable(number, table.title, table.columns, (*published, *own), table.note)
+
+
+class _Bench:
+    """Runs of one table: found, or made; rows that share a run share it here."""
+
+    def __init__(self, table: PublishedTable, request: Request, host: PluginHost, progress: Progress) -> None:
+        self.table, self.request, self.host, self.progress = table, request, host, progress
+        self.finished = _finished(request.out)
+        self._dataset: Dataset | None = None
+
+    def row(self, own: OwnRow) -> Row:
+        """Fill one row; errors that the user can act on become its remark, and the others go on."""
+        given = self.request.checkpoint if own.main else None
+        name = Path(given).stem if given else own.checkpoint
+        method = own.method.format(checkpoint=name)
+        nothing = (None,) * len(self.table.columns)
+        try:
+            checkpoint = self._checkpoint(own, given)
+            if checkpoint is not None:
+                method = own.method.format(checkpoint=checkpoint.name)
+            result = self._result(own, checkpoint)
+        except DcganAnalysisError as error:
+            return Row(method, nothing, f"{NOT_RUN}{error}", own=True)
+        found = [None if name is None else result.metrics.get(name) for name in own.metrics]
+        return Row(method, *_fitting(self.table, result, found), own=True)
+
+    def _checkpoint(self, own: OwnRow, given: str | Path | None) -> Checkpoint | None:
+        if own.checkpoint is None:
+            return None
+        return load_checkpoint(given or own.checkpoint, self.host.architectures)
+
+    def dataset(self) -> Dataset:
+        """Return the table's dataset, loaded once."""
+        if self._dataset is None:
+            name = self.request.dataset or self.table.dataset
+            self._dataset = load_dataset(
+                name,
+                data_root=self.request.data_root,
+                registry=self.host.datasets,
+                # A table that only gathers fetches nothing.
+                download=not self.request.gather_only,
+                progress=self.progress,
+            )
+        return self._dataset
+
+    def _result(self, own: OwnRow, checkpoint: Checkpoint | None) -> Result:
+        request = self.request
+        if own.analysis not in self.host.analyses:
+            msg = f"analysis '{own.analysis}' is not installed."
+            raise AnalysisError(msg)
+        analysis = self.host.analysis(own.analysis)
+        settings = {**own.settings, **request.settings.get(own.analysis, {})}
+        config = analysis.config_type.build(settings).model_dump(mode="json")
+        for result in self.finished:
+            if self._same(result, analysis, config, checkpoint):
+                return result
+        if request.gather_only:
+            msg = f"no finished run of '{own.analysis}' with these settings, checkpoint and data in '{request.out}'."
+            raise AnalysisError(msg)
+        identity = [config, checkpoint.sha256() if checkpoint else None, request.seed, request.limit]
+        made = run(
+            analysis,
+            settings=settings,
+            checkpoint=checkpoint,
+            dataset=self.dataset(),
+            out=_free(request.out / "runs", f"{own.analysis}-{hash_json(identity)[:8]}"),
+            seed=request.seed,
+            limit=request.limit,
+            device=request.device,
+            cache_dir=request.cache_dir,
+            host=self.host,
+            progress=self.progress,
+        )
+        self.finished.append(made)
+        return made
+
+    def _same(
+        self, result: Result, analysis: Analysis, config: Mapping[str, Any], checkpoint: Checkpoint | None
+    ) -> bool:
+        if result.analysis != analysis.name or result.config != config:
+            return False
+        if (result.seed, result.limit) != (self.request.seed, self.request.limit):
+            return False
+        found = result.checkpoint.sha256 if result.checkpoint else None
+        if checkpoint is not None and found != checkpoint.sha256():
+            return False
+        if result.dataset is None:
+            return False
+        data = self.dataset()
+        # What was taken from the dataset, before the analysis divided it.
+        taken = result.dataset.taken or {name: split.sha256 for name, split in result.dataset.splits.items()}
+        return bool(taken) and all(
+            name in data.split_names and data.some(name, result.limit).sha256 == sha256
+            for name, sha256 in taken.items()
+        )
+
+
+def _fitting(
+    table: PublishedTable, result: Result, found: list[Metric | None]
+) -> tuple[tuple[Metric | None, ...], str]:
+    """Return the metrics that may stand in their columns, and the remark, which names the others."""
+    parts = [f"smoke run, {result.limit:,} images a split"] if result.limit is not None else []
+    tested = result.dataset.splits.get("test") if result.dataset else None
+    if tested is not None:
+        parts.append(f"{tested.n:,} test images")
+    metrics = [
+        metric if metric is None or table.says.get(column, "") in metric.description else None
+        for column, metric in zip(table.columns, found, strict=True)
+    ]
+    parts += [
+        f"instead: {metric_text(metric)}, {metric.description}"
+        for metric, kept in zip(found, metrics, strict=True)
+        if metric is not None and kept is None
+    ]
+    if not any(found):
+        headline = result.metrics[result.headline]
+        parts.append(f"instead: {result.headline} {metric_text(headline)}, {headline.description}")
+    return tuple(metrics), "; ".join(parts)
+
+
+def _finished(out: Path) -> list[Result]:
+    """Return the runs in a folder and in its folder ``runs``; what cannot be read is no finished run."""
+    found = []
+    for file in sorted([*out.glob(f"*/{RESULT_FILE}"), *out.glob(f"runs/*/{RESULT_FILE}")]):
+        try:
+            found.append(Result.load(file.parent))
+        except AnalysisError:
+            continue
+    return found
+
+
+def _free(folder: Path, name: str) -> Path:
+    """Return a path that is not taken: a run of the same settings on other data keeps its place."""
+    path, number = folder / name, 2
+    while path.exists():
+        path, number = folder / f"{name}-{number}", number + 1
+    return path

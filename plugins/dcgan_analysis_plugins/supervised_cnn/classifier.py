@@ -1,0 +1,244 @@
+"""Supervised training of a small network with early stopping: the baseline of section 5.2.
+
+Everything random is a function of the seed: weights, minibatches, shifts, dropout. torch's global random state is
+neither used nor changed, so that several trainings may run in the threads of one process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from dcgan_analysis.core.hashing import hash_array, hash_parts
+from dcgan_analysis.core.progress import Progress, silent
+from dcgan_analysis.data.preprocessing import Preprocessing
+from dcgan_analysis_plugins.supervised_cnn.network import Classifier
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from dcgan_analysis.models.architecture import Architecture
+
+__all__ = ["CLASSIFIER_VERSION", "ClassifierSettings", "Labelled", "TrainedClassifier", "predict", "train_classifier"]
+
+CLASSIFIER_VERSION = 1
+"""Grows when a change to this file changes the numbers."""
+
+# Images per forward pass where nothing is learned.
+_BATCH = 100
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images with their classes.
+
+    Attributes:
+        images: uint8 (N, C, H, W).
+        labels: int64 (N,).
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the content."""
+        return hash_parts({"images": hash_array(self.images), "labels": hash_array(self.labels)})
+
+
+@dataclass(frozen=True)
+class ClassifierSettings:
+    """How a classifier is trained.
+
+    Attributes:
+        learning_rate: Of AdamW.
+        beta1: Decay of AdamW's mean.
+        weight_decay: Decoupled, on kernels and matrices alone; a step shrinks them by learning_rate x weight_decay.
+        dropout: Share of the last layer's inputs that are set to 0.
+        label_smoothing: Share of the target that is spread over all classes.
+        shift: Images are moved by up to so many pixels either way; the edge is repeated.
+        mirror: Whether half of the images are mirrored.
+        batch: Images per minibatch.
+        epochs: At most so many.
+        patience: Training ends after so many epochs without a new least error on the stopping images.
+        frozen: Whether the trunk keeps its random weights and only the last layer learns.
+    """
+
+    learning_rate: float = 1e-3
+    beta1: float = 0.9
+    weight_decay: float = 1e-2
+    dropout: float = 0.0
+    label_smoothing: float = 0.0
+    shift: int = 0
+    mirror: bool = False
+    batch: int = 64
+    epochs: int = 30
+    patience: int = 8
+    frozen: bool = False
+
+
+@dataclass(frozen=True)
+class TrainedClassifier:
+    """What a training gave.
+
+    Attributes:
+        losses: (epochs run,) mean training loss.
+        errors: (epochs run,) error on the stopping images.
+        state: The weights of the epoch with the least of them, the first of equals.
+    """
+
+    losses: list[float]
+    errors: list[float]
+    state: dict[str, Tensor]
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights were kept, from 0."""
+        return int(np.argmin(self.errors))
+
+    def network(self, architecture: Architecture, classes: int) -> Classifier:
+        """Return the trained network in evaluation mode."""
+        network = Classifier.random(architecture, classes, torch.Generator().manual_seed(0))
+        network.load_state_dict(self.state)
+        return network.eval()
+
+
+def train_classifier(
+    architecture: Architecture,
+    classes: int,
+    train: Labelled,
+    stopping: Labelled,
+    settings: ClassifierSettings,
+    seed: int,
+    progress: Progress = silent,
+) -> TrainedClassifier:
+    """Train an architecture's discriminator to tell classes apart.
+
+    Args:
+        architecture: Whose discriminator.
+        classes: K.
+        train: What it learns from.
+        stopping: What decides when it stops, and which epoch is kept.
+        settings: How.
+        seed: Origin of all randomness.
+        progress: Told of epochs.
+
+    A training whose loss is no longer finite ends there; an error of 1 is noted for that epoch.
+    """
+    source = torch.Generator().manual_seed(seed)
+    network = Classifier.random(architecture, classes, source)
+    if settings.frozen:
+        network.trunk.requires_grad_(False)
+    optimizer = _optimizer(network, settings)
+    losses: list[float] = []
+    errors: list[float] = []
+    state: dict[str, Tensor] = {}
+    while len(losses) < settings.epochs and _epochs_without_gain(errors) < settings.patience:
+        loss = _epoch(network, optimizer, train, settings, np.random.default_rng([seed, len(losses)]), source)
+        finite = bool(np.isfinite(loss))
+        error = float((predict(network, stopping.images) != stopping.labels).mean()) if finite else 1.0
+        if not errors or error < min(errors):
+            state = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+        losses.append(loss)
+        errors.append(error)
+        progress("epochs", len(losses), settings.epochs)
+        if not finite:
+            break
+    return TrainedClassifier(losses, errors, state)
+
+
+def _epochs_without_gain(errors: list[float]) -> int:
+    return len(errors) - 1 - int(np.argmin(errors)) if errors else 0
+
+
+def predict(network: Classifier, images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the class numbers (N,) that a network gives to images, uint8 (N, C, H, W), in evaluation mode."""
+    prepare = _preparation(network)
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            found = [
+                network(prepare(images[start : start + _BATCH])).argmax(1) for start in range(0, len(images), _BATCH)
+            ]
+    finally:
+        network.train(was_training)
+    numbers: NDArray[np.int64] = torch.cat(found).numpy()
+    return numbers
+
+
+def augment(images: NDArray[np.uint8], shift: int, mirror: bool, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Move each image by up to ``shift`` pixels, repeating its edge, and mirror half of them if asked to.
+
+    Example:
+        >>> augment(np.arange(3, dtype=np.uint8).reshape(1, 1, 1, 3), 0, False, np.random.default_rng(0)).tolist()
+        [[[[0, 1, 2]]]]
+    """
+    n, _, height, width = images.shape
+    if shift:
+        wide = np.pad(images, ((0, 0), (0, 0), (shift, shift), (shift, shift)), mode="edge")
+        windows = np.lib.stride_tricks.sliding_window_view(wide, (height, width), axis=(2, 3))
+        top, left = rng.integers(2 * shift + 1, size=(2, n))
+        images = windows[np.arange(n), :, top, left]
+    if mirror:
+        turned = np.flatnonzero(rng.random(n) < 0.5)
+        images = images.copy()
+        images[turned] = images[turned, ..., ::-1]
+    return np.ascontiguousarray(images)
+
+
+def _optimizer(network: Classifier, settings: ClassifierSettings) -> torch.optim.AdamW:
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [one for one in learning if one.dim() > 1], "weight_decay": settings.weight_decay},
+        {"params": [one for one in learning if one.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=settings.learning_rate,
+        betas=(settings.beta1, 0.999),
+        fused=True,
+    )
+
+
+def _epoch(
+    network: Classifier,
+    optimizer: torch.optim.Optimizer,
+    train: Labelled,
+    settings: ClassifierSettings,
+    rng: np.random.Generator,
+    source: torch.Generator,
+) -> float:
+    """Pass over the training images once; return the mean loss."""
+    prepare = _preparation(network)
+    network.train()
+    total = 0.0
+    order = rng.permutation(len(train.labels))
+    # Nearly equal minibatches: batch normalisation must never see a single image.
+    for chosen in np.array_split(order, max(1, round(len(order) / settings.batch))):
+        images = prepare(augment(train.images[chosen], settings.shift, settings.mirror, rng))
+        features = network.features(images)
+        if settings.dropout:
+            kept = torch.rand(features.shape, generator=source) >= settings.dropout
+            features = features * kept / (1 - settings.dropout)
+        loss = F.cross_entropy(
+            network.head(features, None),
+            torch.from_numpy(train.labels[chosen]),
+            label_smoothing=settings.label_smoothing,
+        )
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        optimizer.step()
+        total += float(loss.detach()) * len(chosen)
+    return total / len(order)
+
+
+def _preparation(network: Classifier) -> Any:
+    architecture = network.architecture
+    return Preprocessing.for_range(architecture.image_shape, architecture.image_range)

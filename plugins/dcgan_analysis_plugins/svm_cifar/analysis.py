@@ -1,0 +1,186 @@
+"""svm-cifar: how much does a discriminator know about classes it was never told of? (section 5.1).
+
+1. Features: every conv layer after its LeakyReLU, max-pooled to 4x4, flattened, joined: 28,672 for the paper's
+   network. BatchNorm statistics are re-estimated on the training split and frozen. No standardisation.
+2. C of a linear L2-SVM is chosen on held-out training images, the SVM refitted on all of them, the test set used once.
+3. The same for the random-weight twin, with its own statistics and its own C: what the architecture alone is worth.
+4. The same for each layer alone, and for few labels per class over several random draws.
+
+Consumes a checkpoint with a discriminator and a labelled dataset with a training and a test split.
+Produces ``accuracy``, ``twin_accuracy``, ``few_label_accuracy``, ``twin_few_label_accuracy``, predictions.npz
+and draws.npz.
+
+Reference: Radford, Metz, Chintala, ICLR 2016, arXiv 1511.06434, section 5.1 and Table 1.
+Beyond the paper: intervals, the twin, the layers alone. The size of the held-out part, a fifth of the training images,
+is this project's: the paper does not give it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from dcgan_analysis.api import Demo, Metric, Needs, Table, accuracy_metric, draws_metric
+from dcgan_analysis.probing.classification import classes_table, labelled_images, save_class_figures
+from dcgan_analysis.probing.few_labels import make_draws
+from dcgan_analysis.probing.published import TABLE_1
+from dcgan_analysis.probing.study import (
+    LEARNED,
+    FeatureSettings,
+    ProbeSettings,
+    Study,
+    extract_features,
+    grid_table,
+    learned_and_twin,
+    note_grid_ends,
+    save_grid_figure,
+    save_studies,
+    study,
+)
+from dcgan_analysis_plugins.svm_cifar.layers import layers_table, probe_layers, save_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dcgan_analysis.api import Cell, Result, RunContext
+    from dcgan_analysis.probing.classification import LabelledImages
+    from dcgan_analysis.probing.few_labels import Draws
+
+__all__ = ["SvmCifar", "SvmCifarConfig"]
+
+_PAPER = "Radford et al. 2016, Table 1"
+_PUBLISHED_ACCURACY, _PUBLISHED_FEW_LABEL = TABLE_1[-1].values
+_PUBLISHED_LABELS = 400
+_CIFAR = "cifar10"
+_SAMPLES = 40
+
+
+class SvmCifarConfig(FeatureSettings, ProbeSettings):
+    """Settings; the defaults are the paper's protocol."""
+
+    twin: bool = Field(default=True, description="whether the random-weight twin is run beside it")
+    ablation: bool = Field(default=True, description="whether each layer is also tried alone")
+
+
+class SvmCifar:
+    """Linear classification on discriminator features, beside the random twin."""
+
+    name = "svm-cifar"
+    summary = "L2-SVM on pooled discriminator features, beside the random-weight twin (5.1, Table 1)"
+    question = "How well do features that were learned without labels tell the classes of images apart?"
+    reference = "Radford, Metz, Chintala 2016, section 5.1: https://arxiv.org/abs/1511.06434"
+    config_type = SvmCifarConfig
+    needs = Needs(checkpoint="cifar10-dcgan32", dataset=_CIFAR, splits=("train",), labels=True, grid=4)
+    demo = Demo(
+        checkpoint="cifar10-dcgan32-w64",
+        dataset="digits",
+        settings={"C": (1e-4, 1e-3, 1e-2), "draws": 2, "ablation": False},
+        limit=400,
+    )
+
+    def requires(self, config: SvmCifarConfig) -> Needs:
+        """Return what it consumes on this grid."""
+        return replace(self.needs, grid=config.grid)
+
+    def run(self, context: RunContext, config: SvmCifarConfig) -> Result:
+        """Probe the checkpoint, then its twin, and put them side by side."""
+        with context.stage("images and draws"):
+            images = labelled_images(context, test=config.test, validation=config.validation)
+            draws = make_draws(images, config.labels_per_class, context, choosing=config.draws, tested=config.draws)
+        studies: dict[str, Study] = {}
+        layers: list[Table] = []
+        for who, network in learned_and_twin(context, twin=config.twin).items():
+            train, test = extract_features(context, config, who, network, images)
+            studies[who] = study(context, config, who, train.rows(), test.rows(), images, draws)
+            if config.ablation and who == LEARNED:
+                alone = probe_layers(context, config.C, who, train, test, images)
+                layers.append(layers_table(images, alone, studies[who].full))
+        choices = {who: one.full for who, one in studies.items()}
+        with context.stage("figures"):
+            predictions = {who: choice.predictions for who, choice in choices.items()}
+            save_studies(context, images, studies, draws)
+            save_grid_figure(context, choices)
+            for table in layers:
+                save_layers(context, table)
+            save_class_figures(context, images, predictions[LEARNED])
+            _save_samples(context)
+        note_grid_ends(context, choices)
+        metrics = _metrics(context, images, draws, studies)
+        return context.result(
+            self,
+            config,
+            title=f"{context.checkpoint.name} features + L2-SVM on {context.dataset.name}",
+            headline="accuracy",
+            metrics=metrics,
+            tables=[
+                *([_table_1(context, metrics)] if _on_cifar(context) else []),
+                *layers,
+                classes_table(images, predictions),
+                grid_table(choices),
+            ],
+        )
+
+
+def _on_cifar(context: RunContext) -> bool:
+    """Whether the paper's figures may stand beside this run's."""
+    return context.dataset.name == _CIFAR and context.limit is None
+
+
+def _metrics(
+    context: RunContext, images: LabelledImages, draws: Draws, studies: Mapping[str, Study]
+) -> dict[str, Metric]:
+    on_cifar = _on_cifar(context)
+    metrics = {}
+    for who, found in studies.items():
+        published = _PUBLISHED_ACCURACY if on_cifar and who == LEARNED else None
+        metrics["accuracy" if who == LEARNED else "twin_accuracy"] = accuracy_metric(
+            images.correct(found.full.predictions),
+            len(images.test),
+            f"{who}, all layers, C = {found.full.c:g}",
+            published=published,
+            source=_PAPER if published else None,
+        )
+    for who, found in studies.items():
+        if found.few is None:
+            continue
+        same = on_cifar and who == LEARNED and draws.per_class == _PUBLISHED_LABELS
+        metrics["few_label_accuracy" if who == LEARNED else "twin_few_label_accuracy"] = draws_metric(
+            found.few.accuracies,
+            f"{who}, {draws.per_class} labels per class, C = {found.few.c:g}",
+            published=_PUBLISHED_FEW_LABEL if same else None,
+            source=_PAPER if same else None,
+        )
+    return metrics
+
+
+def _table_1(context: RunContext, metrics: Mapping[str, Metric]) -> Table:
+    columns = ["method", "accuracy", f"accuracy, {_PUBLISHED_LABELS} labels per class"]
+    rows: list[list[Cell]] = [[f"{row.method} (paper)", *row.values] for row in TABLE_1]
+    for prefix, name in (("", f"{context.checkpoint.name} + L2-SVM (this run)"), ("twin_", "random twin (this run)")):
+        if f"{prefix}accuracy" in metrics:
+            few = metrics.get(f"{prefix}few_label_accuracy")
+            rows.append([name, metrics[f"{prefix}accuracy"].value, few.value if few else None])
+    note = f"The paper's network was trained on ImageNet-1k. Test images of this run: {metrics['accuracy'].n:,}."
+    return Table(
+        name="table-1",
+        title="Beside the paper's Table 1",
+        columns=columns,
+        rows=rows,
+        percent=columns[1:],
+        note=note,
+    )
+
+
+def _save_samples(context: RunContext) -> None:
+    from dcgan_analysis import figures
+    from dcgan_analysis.data import Preprocessing
+
+    checkpoint = context.checkpoint
+    if checkpoint.has("generator"):
+        scaling = Preprocessing.for_range(checkpoint.architecture.image_shape, checkpoint.metadata.image_range)
+        images = scaling.to_bytes(checkpoint.sample(_SAMPLES, seed=context.seed))
+        context.save_figure(
+            figures.image_grid(images, 10), "samples", "Samples of the generator", f"Seed {context.seed}, not selected."
+        )

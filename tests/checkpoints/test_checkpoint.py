@@ -1,0 +1,329 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from dcgan_analysis.checkpoints.checkpoint import Checkpoint, read_checkpoint
+from dcgan_analysis.core.registry import Registry
+from dcgan_analysis.errors import ArchitectureError, CheckpointError
+from dcgan_analysis.models import builtin_architectures, tables
+from dcgan_analysis.models.registry import ArchitectureEntry
+
+ARCHITECTURE = tables.dcgan32_svhn(width=4, z_size=6, image_channels=1)
+
+
+@pytest.fixture
+def architectures():
+    registry = Registry[ArchitectureEntry]("architecture")
+    for entry in builtin_architectures():
+        registry.add(entry.name, entry, owner="test")
+    return registry
+
+
+@pytest.fixture
+def checkpoint():
+    return Checkpoint.random(ARCHITECTURE, seed=0, name="mine")
+
+
+@pytest.fixture
+def rewrite(checkpoint, tmp_path):
+    """Save the checkpoint, let ``change(tensors, header)`` alter it, and return the path."""
+
+    def make(change):
+        path = tmp_path / "changed.safetensors"
+        checkpoint.save(path)
+        tensors = load_file(path)
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata()
+        change(tensors, header)
+        save_file(tensors, path, metadata=header)
+        return path
+
+    return make
+
+
+def same_weights(first, second):
+    return all(
+        first.weights[role].keys() == second.weights[role].keys()
+        and all(torch.equal(first.weights[role][name], second.weights[role][name]) for name in first.weights[role])
+        for role in ("generator", "discriminator")
+    )
+
+
+def test_what_is_saved_is_read(checkpoint, architectures, tmp_path):
+    path = tmp_path / "mine.safetensors"
+    checkpoint.save(path)
+
+    again = read_checkpoint(path, architectures)
+
+    assert (again.name, again.path) == ("mine", path)
+    assert again.architecture == checkpoint.architecture
+    assert again.metadata == checkpoint.metadata
+    assert same_weights(again, checkpoint)
+    for role in (None, "generator", "discriminator"):
+        assert again.sha256(role) == checkpoint.sha256(role)
+
+
+def test_half_precision_rounds_kernels_and_keeps_batchnorm(checkpoint, architectures, tmp_path):
+    # A variance beyond the range of float16, and one that would vanish in it.
+    checkpoint.weights["discriminator"]["conv2.norm.running_var"][:2] = torch.tensor([1e6, 1e-9])
+    path = tmp_path / "half.safetensors"
+
+    checkpoint.save(path, half=True)
+
+    again = read_checkpoint(path, architectures)
+    stored = load_file(path)
+    assert stored["generator.project.operation.weight"].dtype == torch.float16
+    for role in ("generator", "discriminator"):
+        for name, tensor in checkpoint.weights[role].items():
+            read = again.weights[role][name]
+            assert read.dtype == tensor.dtype
+            if tensor.dim() > 1:
+                torch.testing.assert_close(read, tensor, rtol=2**-11, atol=2**-25)
+            else:
+                assert torch.equal(read, tensor)
+
+
+def test_saving_half_again_changes_nothing(checkpoint, architectures, tmp_path):
+    checkpoint.save(tmp_path / "a.safetensors", half=True)
+    once = read_checkpoint(tmp_path / "a.safetensors", architectures)
+    once.save(tmp_path / "b.safetensors", half=True)
+
+    assert read_checkpoint(tmp_path / "b.safetensors", architectures).sha256() == once.sha256()
+
+
+def test_a_file_is_replaced_only_by_a_whole_one(checkpoint, architectures, tmp_path, monkeypatch):
+    path = tmp_path / "mine.safetensors"
+    checkpoint.save(path)
+
+    def full_disk(tensors, target, metadata):
+        target.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dcgan_analysis.checkpoints.checkpoint.save_file", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.twin(1).save(path)
+
+    assert read_checkpoint(path, architectures).sha256() == checkpoint.sha256()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_identity_is_content_and_not_the_name(checkpoint):
+    assert replace(checkpoint, name="another").sha256() == checkpoint.sha256()
+
+
+def test_any_change_of_a_weight_changes_the_hash(checkpoint):
+    before = {role: checkpoint.sha256(role) for role in (None, "generator", "discriminator")}
+    weights = {role: dict(state) for role, state in checkpoint.weights.items()}
+    changed = weights["discriminator"]["logit.operation.weight"].clone()
+    changed[0, 0] += 1e-7
+    weights["discriminator"]["logit.operation.weight"] = changed
+
+    other = replace(checkpoint, weights=weights)
+
+    assert other.sha256("discriminator") != before["discriminator"]
+    assert other.sha256() != before[None]
+    assert other.sha256("generator") == before["generator"]
+
+
+def test_the_architecture_is_part_of_the_hash(checkpoint):
+    other = replace(checkpoint, architecture=tables.dcgan32_svhn(4, 6, 1, batchnorm_eps=1e-8))
+
+    assert other.sha256("discriminator") != checkpoint.sha256("discriminator")
+
+
+def test_the_memory_layout_is_not_part_of_the_hash(checkpoint):
+    state = {
+        name: tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
+        for name, tensor in checkpoint.weights["discriminator"].items()
+    }
+
+    other = replace(checkpoint, weights={**checkpoint.weights, "discriminator": state})
+
+    assert other.sha256() == checkpoint.sha256()
+
+
+def test_the_twin_is_another_network_of_the_same_architecture(checkpoint):
+    trained = replace(checkpoint, metadata=checkpoint.metadata.model_copy(update={"z_prior": "normal"}))
+
+    twin = trained.twin(7)
+
+    assert twin.architecture == trained.architecture
+    assert twin.metadata.z_prior == "normal"
+    assert twin.name == "mine (random twin)"
+    assert twin.sha256() != trained.sha256()
+    assert twin.sha256() == trained.twin(7).sha256()
+    assert twin.sha256() != trained.twin(8).sha256()
+
+
+def test_random_weights_and_networks_leave_the_global_random_state_alone(checkpoint):
+    before = torch.get_rng_state()
+
+    checkpoint.twin(1).sample(2, seed=0)
+    checkpoint.discriminator()
+    checkpoint.latents(3, seed=0)
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_plugins_network_is_whole_where_initialise_has_no_rule():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.LayerNorm(4)
+            self.register_buffer("offset", torch.full((4,), 2.0), persistent=False)
+
+    architecture = replace(ARCHITECTURE, make_discriminator=lambda _: Own())
+
+    network = Checkpoint.random(architecture, seed=0).discriminator()
+
+    assert network.scale.weight.tolist() == [1] * 4
+    assert network.offset.tolist() == [2] * 4
+
+
+def test_networks_are_new_in_evaluation_mode_and_independent(checkpoint):
+    first, second = checkpoint.discriminator(), checkpoint.discriminator()
+    with torch.no_grad():
+        first.conv1.operation.weight.zero_()
+
+    assert not any(module.training for module in first.modules())
+    assert second.conv1.operation.weight.any()
+    assert checkpoint.discriminator().conv1.operation.weight.any()
+
+
+@pytest.mark.parametrize(("prior", "largest"), [("uniform", 1), ("normal", 5)])
+def test_latents_follow_the_prior(checkpoint, prior, largest):
+    trained = replace(checkpoint, metadata=checkpoint.metadata.model_copy(update={"z_prior": prior}))
+
+    z = trained.latents(4000, seed=1)
+
+    assert z.shape == (4000, 6)
+    assert 0.99 < z.abs().max() <= largest
+    assert (z.abs().max() > 1.5) == (prior == "normal")
+    assert float(z.mean()) == pytest.approx(0, abs=0.02)
+    assert float(z.var()) == pytest.approx({"uniform": 1 / 3, "normal": 1}[prior], rel=0.05)
+    assert torch.equal(z, trained.latents(4000, seed=1))
+    assert not torch.equal(z, trained.latents(4000, seed=2))
+
+
+@pytest.mark.parametrize("prior", ["uniform", "normal"])
+def test_a_latent_vector_depends_on_seed_and_index_alone(checkpoint, prior):
+    trained = replace(checkpoint, metadata=checkpoint.metadata.model_copy(update={"z_prior": prior}))
+    many = trained.latents(150, seed=4)
+    for n in (0, 1, 3, 16, 17, 49):
+        assert torch.equal(trained.latents(n, seed=4), many[:n])
+    assert not torch.equal(trained.latents(3, seed=5), many[:3])
+
+
+def test_samples_are_images_and_do_not_depend_on_batch_mates(checkpoint):
+    images = checkpoint.sample(5, seed=1)
+
+    assert images.shape == (5, 1, 32, 32)
+    assert images.abs().max() <= 1
+    assert not images.requires_grad
+    torch.testing.assert_close(checkpoint.generator()(checkpoint.latents(5, 1)[:2]).detach(), images[:2])
+
+
+def test_a_conditional_checkpoint_samples_with_labels():
+    checkpoint = Checkpoint.random(tables.mlp_conditional(width=8, image_size=4, classes=3), seed=0)
+
+    assert checkpoint.sample(3, seed=0, labels=torch.arange(3)).shape == (3, 1, 4, 4)
+    assert checkpoint.metadata.image_range == (0, 1)
+    with pytest.raises(ArchitectureError, match="is conditional: give labels"):
+        checkpoint.sample(3, seed=0)
+
+
+def test_features_of_bytes_and_of_prepared_floats_are_the_same(checkpoint):
+    source = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (3, 1, 32, 32), generator=source, dtype=torch.uint8)
+    prepared = pixels.float() / 127.5 - 1
+
+    features = checkpoint.features(pixels.numpy())
+
+    assert features.shape == (3, (4 + 8 + 16) * 16)
+    assert features.dtype == torch.float32
+    for same in (pixels, prepared, prepared.numpy(), prepared.double().numpy()):
+        torch.testing.assert_close(checkpoint.features(same), features)
+
+
+def test_a_discriminator_alone_is_a_checkpoint(checkpoint, architectures, tmp_path):
+    alone = replace(checkpoint, weights={"discriminator": checkpoint.weights["discriminator"]})
+    alone.save(tmp_path / "alone.safetensors")
+
+    again = read_checkpoint(tmp_path / "alone.safetensors", architectures)
+
+    assert again.has("discriminator")
+    assert not again.has("generator")
+    assert again.discriminator()(torch.zeros(2, 1, 32, 32)).shape == (2,)
+    with pytest.raises(CheckpointError, match=r"^Checkpoint 'alone' holds no generator\. Use one that has it\.$"):
+        again.generator()
+
+
+def drop(tensors, header):
+    del tensors["discriminator.conv2.operation.weight"]
+
+
+def add(tensors, header):
+    tensors["generator.deconv9.operation.weight"] = torch.zeros(1)
+
+
+def misshape(tensors, header):
+    tensors["discriminator.conv1.operation.weight"] = torch.zeros(4, 3, 5, 5)
+
+
+def stray(tensors, header):
+    tensors["critic.conv1.weight"] = torch.zeros(1)
+
+
+def other_architecture(tensors, header):
+    header["dcgan_analysis"] = header["dcgan_analysis"].replace('"dcgan32-svhn"', '"dcgan32"')
+
+
+def unknown_architecture(tensors, header):
+    header["dcgan_analysis"] = header["dcgan_analysis"].replace('"dcgan32-svhn"', '"dcgan32-svnh"')
+
+
+def wrong_parameter(tensors, header):
+    header["dcgan_analysis"] = header["dcgan_analysis"].replace('"width":4', '"breadth":4')
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (drop, r"discriminator: tensor 'conv2\.operation\.weight' of shape \(8, 4, 5, 5\) is missing\."),
+        (add, r"generator: tensor 'deconv9\.operation\.weight' belongs to no layer of this architecture\."),
+        (misshape, r"'conv1\.operation\.weight' has shape \(4, 3, 5, 5\), the architecture expects \(4, 1, 5, 5\)\."),
+        (stray, r"changed\.safetensors': tensor 'critic\.conv1\.weight' belongs neither to generator nor to discr"),
+        (other_architecture, r"tensor '(de)?conv4\.operation\.weight' of shape \([\d, ]+\) is missing\."),
+        (
+            unknown_architecture,
+            r"changed\.safetensors': Unknown architecture 'dcgan32-svnh'\. Did you mean 'dcgan32-svhn'",
+        ),
+        (wrong_parameter, r"changed\.safetensors': Architecture 'dcgan32-svhn' has no parameter 'breadth'\."),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_in_one_line(rewrite, architectures, change, message):
+    path = rewrite(change)
+
+    with pytest.raises(CheckpointError, match=message) as caught:
+        read_checkpoint(path, architectures)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
+def test_a_truncated_file_is_refused_in_one_line(checkpoint, architectures, tmp_path, share):
+    path = tmp_path / "mine.safetensors"
+    checkpoint.save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+
+    with pytest.raises(
+        CheckpointError, match=r"^Checkpoint file '.*mine\.safetensors' cannot be read as safetensors"
+    ) as e:
+        read_checkpoint(path, architectures)
+    assert "\n" not in str(e.value)

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from dcgan_analysis.core.statistics import (
+    Z_95,
+    mcnemar,
+    paired_draws,
+    rank_correlations,
+    spread_interval,
+    wilson_interval,
+)
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [
+        # By hand for z^2 = 3.8415: 0 of n is [0, z^2 / (n + z^2)]; half of n is 1/2 +- z / (2 sqrt(n + z^2)).
+        (0, 10, 0, 3.8415 / 13.8415),
+        (10, 10, 10 / 13.8415, 1),
+        (2, 4, 0.5 - 1.96 / (2 * math.sqrt(7.8415)), 0.5 + 1.96 / (2 * math.sqrt(7.8415))),
+        # Published: Newcombe 1998, Statistics in Medicine 17:857, table I, method 3.
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson_intervals_are_as_computed_by_hand_and_published(successes, n, low, high):
+    assert wilson_interval(successes, n) == pytest.approx((low, high), abs=6e-5)
+
+
+@pytest.mark.parametrize("n", [1, 7, 10_000])
+def test_wilson_intervals_enclose_the_value_and_stay_within_0_and_1(n):
+    for successes in {0, 1, n // 2, n - 1, n}:
+        low, high = wilson_interval(successes, n)
+        assert 0 <= low <= successes / n <= high <= 1
+        assert low < high
+
+
+def test_more_trials_narrow_the_interval():
+    widths = [high - low for low, high in (wilson_interval(4 * n, 5 * n) for n in (1, 100, 2000))]
+
+    assert widths == sorted(widths, reverse=True)
+    # At 10,000 test images an accuracy of 80 % is known to 0.8 points.
+    assert widths[2] / 2 == pytest.approx(1.96 * math.sqrt(0.8 * 0.2 / 10_000), rel=1e-3)
+
+
+def test_success_and_failure_are_mirrored():
+    low, high = wilson_interval(3, 17)
+
+    assert wilson_interval(14, 17) == pytest.approx((1 - high, 1 - low))
+
+
+@pytest.mark.parametrize(("successes", "n"), [(-1, 5), (6, 5), (0, 0)])
+def test_impossible_counts_are_refused(successes, n):
+    with pytest.raises(ValueError, match=rf"got {successes} of {n}"):
+        wilson_interval(successes, n)
+
+
+def test_the_quantile_leaves_5_percent():
+    assert math.erfc(Z_95 / math.sqrt(2)) == pytest.approx(0.05, abs=1e-12)
+
+
+def test_draws_are_reported_as_mean_and_196_standard_deviations():
+    # Deviations -1, 0, 1: std with n - 1 is 1.
+    assert spread_interval([2, 3, 4]) == pytest.approx((3, 3 - 1.96, 3 + 1.96))
+
+
+def test_equal_draws_and_a_single_one_have_no_spread():
+    assert spread_interval([0.5, 0.5, 0.5]) == (0.5, 0.5, 0.5)
+    assert spread_interval([0.7]) == (0.7, 0.7, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("only_a", "only_b", "p"),
+    # By hand: twice the binomial tail of 1/2. 5 of 5: 2/32; 8 of 10: 2 (45 + 10 + 1) / 1024; 3 of 6 and 0 of 0: 1.
+    [(5, 0, 2 / 32), (0, 5, 2 / 32), (8, 2, 112 / 1024), (3, 3, 1), (0, 0, 1)],
+)
+def test_mcnemars_test_is_exact(only_a, only_b, p):
+    found = mcnemar(only_a, only_b, 100)
+    assert found.p == pytest.approx(p)
+    assert found.value == (only_a - only_b) / 100
+    assert found.low <= found.value <= found.high
+    assert found.low < found.high
+
+
+def test_swapping_two_classifiers_mirrors_their_difference():
+    one, other = mcnemar(30, 12, 200), mcnemar(12, 30, 200)
+    assert (one.value, one.low, one.high, one.p) == pytest.approx((-other.value, -other.high, -other.low, other.p))
+
+
+def test_an_interval_without_zero_goes_with_a_small_p():
+    assert mcnemar(40, 10, 1000).low > 0
+    assert mcnemar(40, 10, 1000).p < 0.05
+    assert mcnemar(12, 10, 1000).low < 0
+
+
+@pytest.mark.parametrize("wrong", [(1, 1, 1), (-1, 0, 5), (0, 0, 0)])
+def test_impossible_counts_of_disagreement_are_refused(wrong):
+    with pytest.raises(ValueError, match="add up"):
+        mcnemar(*wrong)
+
+
+def test_draws_and_images_both_widen_a_paired_interval():
+    a = np.array([[1, 1, 1, 0], [1, 1, 1, 1]])
+    b = np.array([[1, 0, 1, 0], [0, 1, 1, 1]])
+    # By hand: differences by draw 1/4, 1/4 (variance 0); by image 1/2, 1/2, 0, 0 (variance 1/12, over 4 images 1/48).
+    found = paired_draws(a, b, same_draws=True)
+    assert found.high - found.value == pytest.approx(1.96 / math.sqrt(48), rel=1e-4)
+    assert found.p == pytest.approx(math.erfc(0.25 * math.sqrt(48) / math.sqrt(2)))
+    # With other draws the variances over draws add: A's means 3/4, 1 have 1/32, B's 1/2, 3/4 have 1/32; over 2 draws.
+    apart = paired_draws(a, b, same_draws=False)
+    assert apart.high - apart.value == pytest.approx(1.96 * math.sqrt(1 / 48 + 1 / 32), rel=1e-4)
+
+
+def test_identical_predictions_have_no_difference():
+    a = np.ones((3, 5))
+    assert paired_draws(a, a, same_draws=True) == paired_draws(a, a, same_draws=False)
+    assert paired_draws(a, a, same_draws=True).p == 1
+
+
+def test_draws_on_other_images_are_refused():
+    with pytest.raises(ValueError, match="same N images"):
+        paired_draws(np.ones((2, 4)), np.ones((2, 5)), same_draws=False)
+
+
+def test_rank_correlations_share_ranks_among_ties():
+    from scipy.stats import spearmanr
+
+    values = np.array([[1.0, 1.0, 2.0, 5.0, 3.0]])
+    assert rank_correlations(values)[0] == pytest.approx(spearmanr(range(5), values[0]).statistic)
+
+
+def test_rank_correlations_look_at_order_alone_and_a_constant_has_none():
+    # Ranks 2, 1, 3 against 1, 2, 3: 1 - 6 (1 + 1) / (3 * 8).
+    assert rank_correlations(np.array([[5.0, 1.0, 1000.0], [4.0, 4.0, 4.0]])).tolist() == pytest.approx([0.5, 0.0])

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from dcgan_analysis_plugins.latent_arithmetic.expressions import Expression, find_candidates
+
+from dcgan_analysis.errors import AnalysisError
+
+
+class Judge:
+    """Says of an image of two pixels: tall is the first, wide the second, less what is usual."""
+
+    names = ("tall", "wide")
+    binary = np.array([False, False])
+    classes = ()
+
+    def __init__(self, usual=0.0):
+        self.usual = usual
+
+    def __call__(self, images):
+        return images.reshape(len(images), 2).astype(float) - self.usual
+
+    def centred_on(self, said):
+        return Judge(said.mean(axis=0))
+
+    def column(self, name):
+        return self.names.index(name)
+
+
+IMAGES = np.array([[0, 0], [10, 0], [0, 10], [10, 10], [10, 0]], np.uint8).reshape(5, 1, 1, 2)
+
+
+def test_exemplars_are_samples_that_clearly_show_each_part():
+    found = find_candidates(Judge(), IMAGES, moved="tall", contrast=["wide"], margin=3.0, needed=1)
+    # The usual image is (6, 4): a is tall and narrow, b neither, c wide and not tall.
+    assert {name: pool.tolist() for name, pool in found.named()} == {
+        "more tall, less wide": [1, 4],
+        "less tall, less wide": [0],
+        "less tall, more wide": [2],
+    }
+    assert found.asked == "more tall, more wide"
+    assert found.expression == Expression.of("tall", ["wide"])
+    assert found.margins[0].tolist() == [-6, -4]
+
+
+def test_the_expression_with_most_exemplars_is_taken_where_none_is_asked_for():
+    # 'wide' moved has (not tall, wide), (neither), (tall, not wide): the same pools, of 1, 1 and 2.
+    found = find_candidates(Judge(), IMAGES, margin=3.0, needed=1)
+    assert min(len(pool) for pool in found.pools) == 1
+
+
+def test_too_few_exemplars_are_refused_with_what_can_be_done():
+    with pytest.raises(AnalysisError, match="Only 1 of 5 samples clearly show 'less tall, less wide', 2 are needed"):
+        find_candidates(Judge(), IMAGES, moved="tall", contrast=["wide"], margin=3.0, needed=2)

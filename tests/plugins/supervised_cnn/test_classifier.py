@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from dcgan_analysis_plugins.supervised_cnn.classifier import (
+    ClassifierSettings,
+    Labelled,
+    augment,
+    predict,
+    train_classifier,
+)
+
+from dcgan_analysis.models.tables import dcgan32_svhn
+from dcgan_analysis.testing import make_dataset
+
+ARCHITECTURE = dcgan32_svhn(width=2)
+SETTINGS = ClassifierSettings(learning_rate=1e-2, batch=16, epochs=6, patience=6)
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    splits = make_dataset(train=60, test=30)
+    return [Labelled(split.images, split.labels) for split in (splits.split("train"), splits.split("test"))]
+
+
+def train(shapes, settings=SETTINGS, seed=0, **changes):
+    return train_classifier(ARCHITECTURE, 3, *shapes, replace(settings, **changes), seed)
+
+
+@pytest.fixture(scope="module")
+def trained(shapes):
+    return train(shapes)
+
+
+def test_classes_that_are_easy_to_tell_apart_are_learned(trained, shapes):
+    assert trained.losses[-1] < trained.losses[0]
+    assert trained.errors[trained.best_epoch] == min(trained.errors) <= 0.1
+
+
+def test_the_weights_kept_are_those_of_the_best_epoch(trained, shapes):
+    guesses = predict(trained.network(ARCHITECTURE, 3), shapes[1].images)
+    assert (guesses != shapes[1].labels).mean() == min(trained.errors)
+
+
+def test_the_seed_alone_decides_and_torchs_own_chance_is_left_alone(shapes):
+    before = torch.random.get_rng_state()
+    settings = replace(SETTINGS, epochs=2, dropout=0.5, shift=2, mirror=True)
+    first, again, other = (train(shapes, settings, seed) for seed in (4, 4, 5))
+    assert first.losses == again.losses
+    torch.testing.assert_close(first.state, again.state, rtol=0, atol=0)
+    assert first.losses != other.losses
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_training_stops_after_the_given_epochs_without_a_gain(shapes):
+    stopped = train(shapes, learning_rate=1e-12, epochs=9, patience=2)
+    assert len(stopped.errors) == stopped.best_epoch + 3 < 9
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_and_counts_as_all_wrong(shapes):
+    exploded = train(shapes, learning_rate=1e38, weight_decay=1e38)
+    assert len(exploded.errors) < SETTINGS.epochs
+    assert exploded.errors[-1] == 1
+    assert exploded.state.keys() == train(shapes, epochs=1).state.keys()
+
+
+def test_a_frozen_trunk_keeps_its_random_kernels_and_the_head_learns(shapes):
+    once, more = (train(shapes, frozen=True, epochs=epochs, patience=9).state for epochs in (1, 6))
+    free = train(shapes, epochs=1).state
+    assert torch.equal(once["trunk.1.operation.weight"], more["trunk.1.operation.weight"])
+    assert not torch.equal(once["trunk.1.operation.weight"], free["trunk.1.operation.weight"])
+    assert not torch.equal(once["head.operation.weight"], free["head.operation.weight"])
+
+
+def test_weight_decay_shrinks_kernels_and_not_the_scales_of_batch_normalisation(shapes):
+    strong, none = (train(shapes, weight_decay=decay, epochs=1).state for decay in (30.0, 0.0))
+    for name in ("trunk.1.operation.weight", "trunk.1.norm.weight"):
+        kept = float(strong[name].norm() / none[name].norm())
+        assert kept < 0.6 if "operation" in name else kept > 0.9
+
+
+def test_prediction_leaves_the_network_in_its_mode_and_does_not_depend_on_batch_mates(trained, shapes):
+    network = trained.network(ARCHITECTURE, 3)
+    whole = predict(network.train(), shapes[1].images)
+    assert network.training
+    assert whole.tolist() == [int(predict(network, image[None])[0]) for image in shapes[1].images]
+
+
+def test_a_shift_moves_an_image_by_whole_pixels_and_repeats_its_edge():
+    image = np.arange(16, dtype=np.uint8).reshape(1, 1, 4, 4)
+    wide = np.pad(image[0, 0], 1, mode="edge")
+    possible = [wide[y : y + 4, x : x + 4].tolist() for y in range(3) for x in range(3)]
+    moved = augment(np.repeat(image, 100, axis=0), 1, False, np.random.default_rng(0))
+    assert {str(one[0].tolist()) for one in moved} == {str(one) for one in possible}
+
+
+def test_half_of_the_images_are_mirrored():
+    images = np.repeat(np.arange(3, dtype=np.uint8).reshape(1, 1, 1, 3), 200, axis=0)
+    firsts = augment(images, 0, True, np.random.default_rng(0))[:, 0, 0, 0]
+    assert set(firsts.tolist()) == {0, 2}
+    assert 60 < (firsts == 2).sum() < 140

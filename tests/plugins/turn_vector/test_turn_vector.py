@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import pytest
+from dcgan_analysis_plugins.turn_vector.analysis import TurnVector
+
+from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.testing import check_analysis
+
+SHORT = {"samples": 60, "new": 4, "multiples": 3, "vectors": 2, "tail": 0.2, "classifier_steps": 2}
+
+
+def test_turn_vector_keeps_the_contract(dcgan_context, unrendered):
+    result = check_analysis(TurnVector(), dcgan_context, {**SHORT, "attribute": "brightness"})
+    assert result.tables[0].rows[0][0] == "brightness"
+    assert {"monotonicity", "random_monotonicity", "selectivity", "image_change"} <= set(result.metrics)
+
+
+def test_the_direction_of_brightness_turns_a_random_generator_brighter(run, make_images):
+    settings = {**SHORT, "attribute": "brightness", "samples": 120, "ends": 8, "new": 8, "multiples": 5}
+    metrics = run(TurnVector(), make_images(), **settings).metrics
+    assert metrics["monotonicity"].value > 0.5
+    assert metrics["effect"].value > 2 * metrics["random_effect"].value
+
+
+def test_ends_that_hold_too_few_samples_are_refused(run, make_images):
+    with pytest.raises(AnalysisError, match="The ends hold 1 of 60 samples each, 4 are averaged"):
+        run(TurnVector(), make_images(), **{**SHORT, "tail": 0.01})

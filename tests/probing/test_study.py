@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from dcgan_analysis.probing.classification import labelled_images
+from dcgan_analysis.probing.few_labels import make_draws
+from dcgan_analysis.probing.study import (
+    FeatureSettings,
+    ProbeSettings,
+    extract_features,
+    grid_table,
+    note_grid_ends,
+    save_studies,
+    study,
+)
+
+
+@dataclass
+class Choice:
+    c: float
+    cs: np.ndarray
+    validation: np.ndarray
+
+
+@pytest.fixture
+def images(dcgan_context):
+    return labelled_images(dcgan_context)
+
+
+def test_features_that_say_the_class_are_always_right(dcgan_context, images):
+    says = np.eye(3, dtype=np.float32)
+    draws = make_draws(images, 4, dcgan_context, choosing=1, tested=2)
+    settings = ProbeSettings(C=(1e-2, 1.0))
+    found = study(dcgan_context, settings, "toy", says[images.labels], says[images.test_labels], images, draws)
+    assert images.correct(found.full.predictions) == 30
+    assert found.few.accuracies == [1, 1]
+    save_studies(dcgan_context, images, {"toy": found}, draws)
+    for name, shape in (("predictions", (30,)), ("draws", (2, 30))):
+        with np.load(dcgan_context.output_dir / f"{name}.npz") as file:
+            assert (file["toy"] == np.broadcast_to(images.test_labels, shape)).all()
+
+
+def test_without_draws_there_is_no_few_label_probe(dcgan_context, images):
+    says = np.eye(3, dtype=np.float32)
+    draws = make_draws(images, 0, dcgan_context, choosing=1, tested=1)
+    settings = ProbeSettings(C=(1.0,))
+    found = study(dcgan_context, settings, "t", says[images.labels], says[images.test_labels], images, draws)
+    assert found.few is None
+    save_studies(dcgan_context, images, {"t": found}, draws)
+    assert [path.name for path in dcgan_context.output_dir.glob("*.npz")] == ["predictions.npz"]
+
+
+def test_features_follow_the_settings(dcgan_context, images):
+    settings = FeatureSettings(grid=2, dtype="float32", batchnorm="running")
+    train, test = extract_features(dcgan_context, settings, "tiny", dcgan_context.checkpoint, images)
+    # Width 8: 8 + 8 + 16 + 16 + 32 + 32 maps, each 2x2.
+    assert (train.rows().shape, test.rows().shape) == ((60, 112 * 4), (30, 112 * 4))
+    assert str(train.rows().dtype) == "torch.float32"
+
+
+def test_the_grid_is_shown_as_accuracy_or_as_error():
+    choices = {
+        "a": Choice(0.1, np.array([0.1, 1]), np.array([0.75, 0.5])),
+        "b": Choice(1, np.array([0.1, 1]), np.array([0, 1])),
+    }
+    assert grid_table(choices).rows == [[0.1, 0.75, 0], [1, 0.5, 1]]
+    assert grid_table(choices, "error").rows == [[0.1, 0.25, 1], [1, 0.5, 0]]
+    assert grid_table(choices, "error").title == "Held-out error against C"
+
+
+@pytest.mark.parametrize(("c", "said"), [(0.1, True), (1, False), (10, True)])
+def test_a_choice_at_an_end_of_the_grid_is_said(c, said, dcgan_context):
+    notes = []
+    dcgan_context.note = notes.append
+    note_grid_ends(dcgan_context, {"toy": Choice(c, np.array([0.1, 1, 10]), np.zeros(3))})
+    assert bool(notes) == said
+
+
+def test_a_grid_of_one_has_no_ends(dcgan_context):
+    dcgan_context.note = pytest.fail
+    note_grid_ends(dcgan_context, {"toy": Choice(1, np.array([1]), np.zeros(1))})
