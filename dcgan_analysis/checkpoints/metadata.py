@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -12,12 +12,26 @@ from dcgan_analysis.errors import CheckpointError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "CheckpointMetadata", "read_metadata"]
+__all__ = ["FORMAT", "FORMAT_VERSION", "CheckpointMetadata", "TrainingHistory", "read_metadata"]
 
 FORMAT: Final = "dcgan-analysis/checkpoint"
 FORMAT_VERSION = 1
 # The limit that the safetensors format itself sets.
 _LONGEST_HEADER = 100_000_000
+
+
+class TrainingHistory(NamedTuple):
+    """How long a network has been trained, summed over all that it was started from.
+
+    Attributes:
+        epochs: Passes over the images, of whichever width and data each was.
+        images: Images that the discriminator has seen; every pass counts.
+        hours: Hours of training by the clock, as far as they are known.
+    """
+
+    epochs: float
+    images: int
+    hours: float
 
 
 class CheckpointMetadata(BaseModel):
@@ -36,6 +50,23 @@ class CheckpointMetadata(BaseModel):
     step: int = 0
     epoch: float = 0.0
     provenance: dict[str, Any] = Field(default_factory=dict, description="who made it, when, with what")
+
+    @property
+    def history(self) -> TrainingHistory:
+        """How long it was trained, with what was started from.
+
+        Example:
+            >>> provenance = {"started_from": {"epochs": 9.0}, "hours": 1.2}
+            >>> CheckpointMetadata(architecture="dcgan32", epoch=2, data={"n": 50000}, provenance=provenance).history
+            TrainingHistory(epochs=11.0, images=550000, hours=1.2)
+        """
+        before = self.provenance.get("started_from", {})
+        n = self.data.get("n", 0)
+        epochs = before.get("epochs", 0.0)
+        # Earlier releases noted the epochs alone: they went on with the same images.
+        images = before.get("images", round(epochs * n))
+        hours = before.get("hours", 0.0) + self.provenance.get("hours", 0.0)
+        return TrainingHistory(self.epoch + epochs, round(self.epoch * n) + images, round(hours, 3))
 
 
 def read_metadata(path: Path) -> CheckpointMetadata:

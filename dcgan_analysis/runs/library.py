@@ -162,7 +162,11 @@ def train(
         known = None if config.leave_out is not None else config.images
         split, left_out = select_images(config, dataset.some(config.split, known, first=True))
         start = None if going_on or config.start_from is None else load_checkpoint(config.start_from, host=host)
-        trainer = Trainer(config, architecture, split, out, place, processes, left_out, start)
+        probed = None
+        if config.probe_dataset is not None:
+            judged = load_dataset(config.probe_dataset, data_root=data_root, registry=host.datasets, progress=progress)
+            probed = judged.split("train")
+        trainer = Trainer(config, architecture, split, out, place, processes, left_out, start, probed)
         if resume:
             trainer.resume()
         # Nothing is written before all have read what there was.

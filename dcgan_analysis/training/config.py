@@ -25,7 +25,9 @@ OPTIONS = (
 """What goes beyond the paper's plain recipe; all of it is off by default, and named in the checkpoint's metadata."""
 
 # Settings that may change between a training and its resume without making it another training.
-_FREE = frozenset({"preset", "epochs", "sample_every", "save_minutes", "keep_states", "probe_every", "tensorboard"})
+_FREE = frozenset(
+    {"preset", "epochs", "sample_every", "save_minutes", "keep_states", "probe_every", "probe_dataset", "tensorboard"}
+)
 
 
 class TrainingConfig(Settings):
@@ -103,6 +105,11 @@ class TrainingConfig(Settings):
     )
     probe_images: int = Field(
         default=4000, ge=10, description="labelled training images of that measurement; a fifth of them is judged"
+    )
+    probe_dataset: str | None = Field(
+        default=None,
+        description="labelled dataset of the network's image shape whose training images are measured, by name or "
+        "path; none: the training's own",
     )
     tensorboard: bool = Field(default=False, description="write event files for TensorBoard")
 

@@ -33,16 +33,16 @@ class Measures:
     Args:
         config: The settings.
         inputs: Of the training.
-        split: The images; their labels serve the feature accuracy.
+        probed: Labelled images whose feature accuracy is measured, where it is.
     """
 
-    def __init__(self, config: TrainingConfig, inputs: Inputs, split: DatasetSplit) -> None:
+    def __init__(self, config: TrainingConfig, inputs: Inputs, probed: DatasetSplit) -> None:
         self._config = config
         self._inputs = inputs
         self.monitors = Monitors(inputs.real(_SAMPLES))
         self._probe: FeatureProbe | None = None
-        if config.probe_every and split.labels is not None:
-            self._probe = FeatureProbe(split.images, split.labels, config.probe_images, config.seed)
+        if config.probe_every and probed.labels is not None:
+            self._probe = FeatureProbe(probed.images, probed.labels, config.probe_images, config.seed)
 
     def save_samples(self, checkpoint: Checkpoint, folder: Path) -> str:
         """Write the sample grid of a checkpoint and return its path in the folder."""

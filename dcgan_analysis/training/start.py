@@ -27,8 +27,8 @@ def describe_start(start: Checkpoint, config: TrainingConfig, architecture: Arch
         architecture: What is trained.
 
     Returns:
-        ``name``, ``sha256`` and ``epochs``: those of it and of all that it started from itself; where it was widened,
-        ``widened_from``, the parameters of its architecture.
+        ``name`` and ``sha256``; ``epochs``, ``images`` and ``hours`` of it and of all that it was started from itself;
+        where it was widened, ``widened_from``, the parameters of its architecture.
 
     Raises:
         TrainingError: If it lacks a network, is of another architecture (and not of a narrower one that the settings
@@ -57,10 +57,8 @@ def describe_start(start: Checkpoint, config: TrainingConfig, architecture: Arch
             f"Set z_prior={start.metadata.z_prior}."
         )
         raise TrainingError(msg)
-    before = start.metadata.provenance.get("started_from", {})
-    epochs = start.metadata.epoch + before.get("epochs", 0.0)
     widened = {"widened_from": dict(theirs.parameters)} if other else {}
-    return {"name": start.name, "sha256": start.sha256(), "epochs": epochs, **widened}
+    return {"name": start.name, "sha256": start.sha256(), **start.metadata.history._asdict(), **widened}
 
 
 def _named(architecture: Architecture) -> str:

@@ -83,6 +83,7 @@ class Trainer:
         processes: This process among those of a distributed training; the first one writes.
         left_out: What ``select_images`` says of images left out, for the checkpoint; None: none were.
         start: Checkpoint whose networks it starts from; None: random weights. A resume does not look at it.
+        probed: Labelled training images whose feature accuracy is measured; None: those of ``split``.
 
     Raises:
         TrainingError: If the images do not suffice for the settings, or ``start`` holds other networks.
@@ -98,6 +99,7 @@ class Trainer:
         processes: Processes = ALONE,
         left_out: Mapping[str, Any] | None = None,
         start: Checkpoint | None = None,
+        probed: DatasetSplit | None = None,
     ) -> None:
         check_split(config, architecture, split)
         self._started_from = {} if start is None else describe_start(start, config, architecture)
@@ -116,7 +118,7 @@ class Trainer:
         self._seconds = 0.0
         self._sums = self._no_sums()
         self._speed = 0.0
-        self._measures = Measures(self.config, self._inputs, split)
+        self._measures = Measures(self.config, self._inputs, split if probed is None else probed)
         self._states = StateFile(folder, config.keep_states)
         self._saved_step: int | None = None
         self._finished: tuple[int, Checkpoint] | None = None

@@ -26,6 +26,12 @@ def test_a_kind_without_members_says_none(cli, host):
     assert cli("list", "analyses").assert_success().out.split() == ["Analyses", "none"]
 
 
+def test_a_checkpoint_that_was_started_from_another_is_listed_with_the_epochs_of_both(cli):
+    rows = cli("list", "checkpoints", "--json").assert_success().json()["checkpoints"]
+    summary = next(row["summary"] for row in rows if row["name"] == "cifar10-dcgan32")
+    assert summary == "dcgan32, width 128: trained on cifar10, 11 epochs, 0.55 million images seen"
+
+
 def test_checkpoints_are_found_by_folder_with_what_they_say_of_themselves(cli, tiny_checkpoint, tmp_path, monkeypatch):
     monkeypatch.setenv("DCGAN_ANALYSIS_CHECKPOINTS", str(tmp_path / "mine"))
     tiny_checkpoint.save(tmp_path / "mine" / "aa-tiny" / "model.safetensors")
@@ -33,7 +39,7 @@ def test_checkpoints_are_found_by_folder_with_what_they_say_of_themselves(cli, t
     (tmp_path / "mine" / "aa-broken" / "model.safetensors").write_bytes(b"no weights")
     rows = cli("list", "checkpoints", "--json").assert_success().json()["checkpoints"]
     found = {row["name"]: row["summary"] for row in rows}
-    assert found["aa-tiny"] == "dcgan32, width 8: trained on unknown data, 0 epochs"
+    assert found["aa-tiny"] == "dcgan32, width 8: not trained by this program"
     assert found["aa-broken"].startswith("Checkpoint file ")
     assert "cannot be read" in found["aa-broken"]
 

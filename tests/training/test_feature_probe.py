@@ -55,6 +55,23 @@ def test_the_best_checkpoint_is_kept_and_labels_change_no_weight(make_trainer, s
     assert trainer_best.run().sha256() == second.sha256()
 
 
+def test_images_of_another_dataset_are_measured_where_they_are_named(tmp_path, monkeypatch):
+    from dcgan_analysis.runs.library import train
+
+    seen = []
+
+    def accuracy(self, checkpoint, device):
+        seen.append(self._images)
+        return 0.5, 7
+
+    monkeypatch.setattr(FeatureProbe, "accuracy", accuracy)
+    small = {"architecture": "dcgan32-svhn", "parameters": {"width": 4}, "precision": "float32"}
+    settings = small | {"dataset": "digits", "images": 256, "epochs": 0.5, "probe_every": 1, "probe_images": 30}
+    train(settings, tmp_path / "own")
+    train(settings | {"probe_dataset": "digits"}, tmp_path / "named")
+    assert [len(images) for images in seen] == [256, len(DIGITS)]
+
+
 def test_measurements_may_come_more_rarely_than_samples(make_trainer, monkeypatch):
     monkeypatch.setattr(FeatureProbe, "accuracy", lambda self, checkpoint, device: (0.5, 7))
     trainer = make_trainer(epochs=3, probe_every=2, probe_images=30)

@@ -44,8 +44,13 @@ def test_the_metadata_name_what_it_started_from_and_count_all_epochs(start_train
     second = start_trainer(first, "second").run()
     third = start_trainer(second, "third", epochs=2).run()
 
-    assert second.metadata.provenance["started_from"] == {"name": "first", "sha256": first.sha256(), "epochs": 0.0}
-    assert third.metadata.provenance["started_from"] == {"name": "second", "sha256": second.sha256(), "epochs": 1.0}
+    assert second.metadata.provenance["started_from"] == {
+        **{"name": "first", "sha256": first.sha256(), "epochs": 0.0},
+        **{"images": 0, "hours": 0.0},
+    }
+    started_from = third.metadata.provenance["started_from"]
+    assert (started_from["name"], started_from["sha256"]) == ("second", second.sha256())
+    assert (started_from["epochs"], started_from["images"]) == (1.0, 36)
     fourth = start_trainer(third, "fourth")
     assert fourth.run().metadata.provenance["started_from"]["epochs"] == 3.0
 
