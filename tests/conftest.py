@@ -62,7 +62,7 @@ class Toy:
             "words": Metric(value=len(config.label) + sum(config.extra.values()), unit="number"),
         }
         table = Table(name="sizes", title="Sizes", columns=["split", "n"], rows=[["test", len(images)]])
-        return context.result(self, config, title="Brightness", headline="brightness", metrics=metrics, tables=[table])
+        return context.result(title="Brightness", headline="brightness", metrics=metrics, tables=[table])
 
 
 class ToyPlugin:

@@ -1,9 +1,9 @@
 from .analysis import Analysis as Analysis
+from .analysis import AnalysisConfig as AnalysisConfig
 from .analysis import Demo as Demo
 from .analysis import Needs as Needs
 from .analysis import needs_of as needs_of
 from .command import CommandEntry as CommandEntry
-from .config import AnalysisConfig as AnalysisConfig
 from .context import RunContext as RunContext
 from .metrics import accuracy_metric as accuracy_metric
 from .metrics import draws_metric as draws_metric

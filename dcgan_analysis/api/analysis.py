@@ -5,14 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from dcgan_analysis.core.settings import Settings
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dcgan_analysis.api.config import AnalysisConfig
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.api.result import Result
 
-__all__ = ["Analysis", "Demo", "Needs", "needs_of"]
+__all__ = ["Analysis", "AnalysisConfig", "Demo", "Needs", "needs_of"]
+
+
+class AnalysisConfig(Settings):
+    """Base class of every analysis's settings; ``run NAME --help`` lists its fields with their defaults.
+
+    Example:
+        >>> class Hello(AnalysisConfig):
+        ...     times: int = 1
+        >>> Hello.build({"times": 3}).times
+        3
+    """
 
 
 @dataclass(frozen=True)
@@ -139,5 +151,5 @@ def needs_of(analysis: Analysis, config: AnalysisConfig) -> Needs:
     requires = getattr(analysis, "requires", None)
     if requires is None:
         return analysis.needs
-    found: Needs = requires(config)
-    return found
+    needs: Needs = requires(config)
+    return needs

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from dcgan_analysis.api.result import CheckpointRecord, DatasetRecord, Environment, Metric, Result, SplitRecord, Table
-from dcgan_analysis.api.run_folder import RunFolder
+from dcgan_analysis.api.result import (
+    CheckpointRecord,
+    DatasetRecord,
+    Environment,
+    Figure,
+    Metric,
+    Result,
+    SplitRecord,
+    Stage,
+    Table,
+)
+from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
     import torch
+    from matplotlib.figure import Figure as MatplotlibFigure
 
-    from dcgan_analysis.api.analysis import Analysis
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.data.dataset import Dataset, DatasetSplit
     from dcgan_analysis.features.extractor import FeatureSpec
@@ -30,10 +42,8 @@ __all__ = ["RunContext"]
 
 
 @dataclass
-class RunContext(RunFolder):
-    """Everything an analysis may use; the runner makes one for each run.
-
-    What it leaves, stages, notes, figures and files, is in ``RunFolder``.
+class RunContext:
+    """Everything an analysis may use, and the record of what it leaves; the runner makes one for each run.
 
     Attributes:
         output_dir: The run folder; write nowhere else.
@@ -45,6 +55,7 @@ class RunContext(RunFolder):
         environment: What the run runs on, for the result.
     """
 
+    output_dir: Path
     device: torch.device
     seed: int
     environment: Environment
@@ -56,6 +67,11 @@ class RunContext(RunFolder):
     _splits: dict[str, DatasetSplit] = field(default_factory=dict)
     _taken: dict[str, DatasetSplit] = field(default_factory=dict)
     _started: float = field(default_factory=time.time)
+    _stages: list[Stage] = field(default_factory=list)
+    _figures: list[Figure] = field(default_factory=list)
+    _files: dict[str, str] = field(default_factory=dict)
+    _notes: list[str] = field(default_factory=list)
+    _warnings: list[str] = field(default_factory=list)
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -131,31 +147,126 @@ class RunContext(RunFolder):
 
         return torch.Generator().manual_seed(int(self.rng(*names).integers(2**62)))
 
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Stage]:
+        """Time a part of the run; it appears in the result, with a ``note`` if the block sets one."""
+        started = time.perf_counter()
+        stage = Stage(name=name, seconds=0)
+        try:
+            yield stage
+        finally:
+            stage.seconds = time.perf_counter() - started
+            self._stages.append(stage)
+
+    def note(self, text: str) -> None:
+        """Add a sentence that a reader of the numbers must know."""
+        if text not in self._notes:
+            self._notes.append(text)
+
+    def warn(self, text: str) -> None:
+        """Add a warning, shown on top of the report."""
+        if text not in self._warnings:
+            self._warnings.append(text)
+
+    def save_figure(self, figure: MatplotlibFigure, name: str, title: str, caption: str = "") -> Figure:
+        """Save a matplotlib figure as ``figures/<name>.png`` and show it in the report.
+
+        Returns:
+            Its record, for a ``Section`` of the report.
+
+        Raises:
+            AnalysisError: If the run has saved a figure of this name already.
+        """
+        from dcgan_analysis.figures import save_png
+
+        if any(known.name == name for known in self._figures):
+            msg = f"Figure '{name}' is saved twice in one run. Give the second another name."
+            raise AnalysisError(msg)
+        file = f"figures/{name}.png"
+        save_png(figure, self.output_dir / file)
+        saved = Figure(name=name, file=file, title=title, caption=caption)
+        self._figures.append(saved)
+        return saved
+
+    def save_image(self, image: np.ndarray, name: str, title: str, caption: str = "", *, scale: int = 1) -> None:
+        """Save an image as it is, pixel by pixel, as ``figures/<name>.png`` and show it in the report.
+
+        Args:
+            image: uint8 (C, H, W), C of 1 or 3.
+            name: Unique within the run.
+            title: Shown above it.
+            caption: What a reader must know.
+            scale: How many dots wide and high each pixel becomes.
+        """
+        from dcgan_analysis.figures import save_image
+
+        file = f"figures/{name}.png"
+        save_image(image, self.output_dir / file, scale=scale)
+        self._figures.append(Figure(name=name, file=file, title=title, caption=caption))
+
+    def save_animation(
+        self,
+        frames: np.ndarray,
+        name: str,
+        title: str,
+        caption: str = "",
+        *,
+        milliseconds: int = 80,
+        scale: int = 1,
+    ) -> None:
+        """Save frames as an endless animation, ``figures/<name>.gif``, and show it in the report.
+
+        Args:
+            frames: uint8 (T, C, H, W), C of 1 or 3.
+            name: Unique within the run.
+            title: Shown above it.
+            caption: What a reader must know.
+            milliseconds: How long each frame stands.
+            scale: How many dots wide and high each pixel becomes.
+        """
+        from dcgan_analysis.figures import save_gif
+
+        file = f"figures/{name}.gif"
+        save_gif(frames, self.output_dir / file, milliseconds=milliseconds, scale=scale)
+        self._figures.append(Figure(name=name, file=file, title=title, caption=caption))
+
+    def save_json(self, name: str, document: Any) -> Path:
+        """Save a document as ``<name>.json`` in the run folder and list it in the result."""
+        path = self.output_dir / f"{name}.json"
+        write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+        self._files[name] = path.name
+        return path
+
+    def save_arrays(self, name: str, **arrays: np.ndarray) -> Path:
+        """Save arrays as ``<name>.npz`` in the run folder and list it in the result."""
+        import numpy as np
+
+        path = self.output_dir / f"{name}.npz"
+        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+        self._files[name] = path.name
+        return path
+
     def result(
         self,
-        analysis: Analysis,
-        config: Any,
-        *,
+        *_given: object,
         title: str,
         headline: str,
         metrics: Mapping[str, Metric],
         tables: Sequence[Table] = (),
     ) -> Result:
-        """Assemble the result document from what was found and what the context knows.
+        """Assemble the result document from what was measured and what the context knows.
+
+        The runner, which knows the analysis and its settings, completes it. (Plugins written before passed both in
+        front; they are passed over.)
 
         Args:
-            analysis: The analysis that ran.
-            config: Its configuration.
             title: Heading of the report.
             headline: Name of the metric to quote.
             metrics: All metrics by name.
             tables: Tables of the report, in order.
         """
         return Result(
-            analysis=analysis.name,
             title=title,
-            question=analysis.question,
-            reference=analysis.reference,
             headline=headline,
             metrics=dict(metrics),
             tables=list(tables),
@@ -163,7 +274,6 @@ class RunContext(RunFolder):
             files=self._files,
             notes=self._notes,
             warnings=self._warnings,
-            config=config.model_dump(mode="json"),
             seed=self.seed,
             limit=self.limit,
             smoke=self.limit is not None,

@@ -15,9 +15,8 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dcgan_analysis.api.analysis import Analysis
+    from dcgan_analysis.api.analysis import Analysis, AnalysisConfig
     from dcgan_analysis.api.command import CommandEntry
-    from dcgan_analysis.api.config import AnalysisConfig
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.api.result import Result, Section
     from dcgan_analysis.checkpoints.importers.contract import WeightImporter

@@ -167,14 +167,15 @@ class Environment(_Document):
 
 
 class Result(_Document):
-    """Everything one run found.
+    """Everything that one run measured.
 
     ``metrics[headline]`` is the number to quote. ``smoke`` is true where ``--limit`` cut the data: such numbers
-    are for trying things out and are labelled so wherever they are shown.
+    are for trying things out and are labelled so wherever they are shown. ``context.result(...)`` leaves to the runner
+    what an analysis does not know better: which analysis ran, with which settings, and how to repeat it.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    analysis: str
+    analysis: str = Field(default="", description="name of the analysis; filled in by the runner")
     title: str
     question: str = Field(default="", description="the question that the analysis answers, one sentence")
     reference: str = Field(default="", description="paper section and URL")
@@ -187,7 +188,7 @@ class Result(_Document):
     files: dict[str, str] = Field(default_factory=dict, description="name -> file in the run folder")
     notes: list[str] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
-    config: dict[str, Any]
+    config: dict[str, Any] = Field(default_factory=dict, description="settings of the analysis, all of them")
     seed: int
     limit: int | None = None
     smoke: bool = False
@@ -225,6 +226,10 @@ class Result(_Document):
             newer = isinstance(version, int) and version > SCHEMA_VERSION
             step = "Update dcgan-analysis" if newer else "Run the analysis again"
             msg = f"'{path}' has schema version {version!r}, this release reads {SCHEMA_VERSION}. {step}."
+            raise AnalysisError(msg)
+        if absent := [name for name in ("analysis", "config") if name not in document]:
+            # They have defaults only for as long as the runner has not filled them in.
+            msg = f"'{path}' is damaged: {absent[0]}: Field required. Run the analysis again."
             raise AnalysisError(msg)
         try:
             return cls.model_validate({**document, "folder": folder}, extra="ignore")

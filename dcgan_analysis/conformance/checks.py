@@ -11,13 +11,13 @@ from pydantic import ValidationError
 from dcgan_analysis.api.result import Metric, Result
 from dcgan_analysis.core.registry import Registry
 from dcgan_analysis.host.checks import check_members
+from dcgan_analysis.runs.run import completed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from dcgan_analysis.api.analysis import Analysis
-    from dcgan_analysis.api.config import AnalysisConfig
+    from dcgan_analysis.api.analysis import Analysis, AnalysisConfig
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.conformance.watching import Watch
@@ -165,7 +165,7 @@ def _finished(
     attempt = _attempt(analysis, config, pattern, name, watch, cache)
     if attempt.error is not None:
         raise attempt.error
-    return _check_result(analysis, config, attempt.result, attempt.folder)
+    return _check_result(analysis, completed(attempt.result, analysis, config), attempt.folder)
 
 
 def _check_progress(analysis: Analysis, watch: Watch) -> None:
@@ -205,13 +205,7 @@ def _check_model(analysis: Analysis, context: RunContext, when: str) -> None:
         _require(change is None, analysis, f"it changes {change}{when}; work on a copy, and remove hooks in 'finally'.")
 
 
-def _check_result(analysis: Analysis, config: AnalysisConfig, result: object, folder: Path) -> Result:
-    if not isinstance(result, Result):
-        _fail(analysis, f"run must return what context.result(...) builds, got {result!r}.")
-    named = result.analysis == analysis.name
-    _require(named, analysis, f"its result is of the analysis '{result.analysis}'; pass self to context.result().")
-    recorded = result.config == config.model_dump(mode="json")
-    _require(recorded, analysis, f"its result records other settings than it ran with: {result.config}.")
+def _check_result(analysis: Analysis, result: Result, folder: Path) -> Result:
     listed = [*result.files.values(), *(figure.file for figure in result.figures)]
     missing = [name for name in listed if not (folder / name).is_file()]
     _require(not missing, analysis, f"its result lists files that it did not write: {', '.join(missing)}.")

@@ -228,7 +228,7 @@ def check_members(analysis: object, owner: str) -> None:
             raise RegistrationError(msg)
     config_type = members["config_type"]
     # Here alone, since pydantic takes long to import and a listing of commands checks no analysis.
-    from dcgan_analysis.api.config import AnalysisConfig
+    from dcgan_analysis.api.analysis import AnalysisConfig
 
     if not (inspect.isclass(config_type) and issubclass(config_type, AnalysisConfig)):
         msg = f"{thing}; its config_type must be a subclass of AnalysisConfig, got {config_type!r}."

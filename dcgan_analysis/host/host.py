@@ -41,9 +41,8 @@ if TYPE_CHECKING:
 
     from pluggy import PluginManager
 
-    from dcgan_analysis.api.analysis import Analysis
+    from dcgan_analysis.api.analysis import Analysis, AnalysisConfig
     from dcgan_analysis.api.command import CommandEntry
-    from dcgan_analysis.api.config import AnalysisConfig
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.api.result import Result, Section
 

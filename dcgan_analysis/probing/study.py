@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
-from dcgan_analysis.api.config import AnalysisConfig
+from dcgan_analysis.api.analysis import AnalysisConfig
 from dcgan_analysis.api.result import Cell, Table
 from dcgan_analysis.core.progress import steps
 from dcgan_analysis.probing.classification import save_predictions, tail_size

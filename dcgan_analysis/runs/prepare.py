@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dcgan_analysis.api.analysis import Analysis
-    from dcgan_analysis.api.config import AnalysisConfig
+    from dcgan_analysis.api.analysis import AnalysisConfig
     from dcgan_analysis.host.host import PluginHost
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 

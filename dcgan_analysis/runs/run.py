@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     import torch
 
-    from dcgan_analysis.api.analysis import Analysis
+    from dcgan_analysis.api.analysis import Analysis, AnalysisConfig
     from dcgan_analysis.data.dataset import Dataset
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
-__all__ = ["run", "run_folder", "run_prepared"]
+__all__ = ["completed", "run", "run_folder", "run_prepared"]
 
 
 def run(
@@ -132,11 +132,7 @@ def run_prepared(
         )
         for warning in host.before_run(analysis, config, context):
             context.warn(warning)
-        found: object = analysis.run(context, config)
-        if not isinstance(found, Result):
-            msg = f"Analysis '{analysis.name}' returned {found!r}; its run must return what context.result(...) builds."
-            raise AnalysisError(msg)
-        result = found.model_copy(
+        result = completed(analysis.run(context, config), analysis, config).model_copy(
             update={"plugin": _owner(host, analysis), "command": prepared.command, "folder": folder}
         )
         sections, warnings = host.report_sections(analysis, context, result, lambda one: check_section(one, temporary))
@@ -148,6 +144,30 @@ def run_prepared(
     if is_leader():
         result.warnings.extend(host.after_run(analysis, context, result))
     return result
+
+
+def completed(result: object, analysis: Analysis, config: AnalysisConfig) -> Result:
+    """Complete what ``context.result(...)`` built with what the runner knows: the analysis and its settings.
+
+    Args:
+        result: What the analysis returned.
+        analysis: The analysis that ran.
+        config: Its settings.
+
+    Raises:
+        AnalysisError: If the analysis returned something else.
+    """
+    if not isinstance(result, Result):
+        msg = f"Analysis '{analysis.name}' returned {result!r}; its run must return what context.result(...) builds."
+        raise AnalysisError(msg)
+    return result.model_copy(
+        update={
+            "analysis": analysis.name,
+            "question": analysis.question,
+            "reference": analysis.reference,
+            "config": config.model_dump(mode="json"),
+        }
+    )
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
-from dcgan_analysis.api.config import AnalysisConfig
+from dcgan_analysis.api.analysis import AnalysisConfig
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.probing.study import learned_and_twin
 

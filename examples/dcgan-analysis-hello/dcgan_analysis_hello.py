@@ -146,8 +146,6 @@ class Hello:
             percent=["mean"],
         )
         return context.result(
-            self,
-            config,
             title="Brightness of generated images",
             headline=METRIC_GAP,
             metrics={METRIC_GAP: brightness_gap(real, generated)},

@@ -106,8 +106,6 @@ class LabelCurve:
         held = int(images.held_out.sum())
         context.note(f"C was chosen on {held:,} training images, held out from every draw.")
         return context.result(
-            self,
-            config,
             title=f"{context.checkpoint.name} features on {context.dataset.name}: labels per class",
             headline=f"accuracy_{numbers[-1]}",
             metrics=_metrics(images, found),

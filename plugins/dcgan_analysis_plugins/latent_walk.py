@@ -105,8 +105,6 @@ class LatentWalk:
         if sampler.label is not None:
             context.note(f"The generator is conditional: all images are of class {sampler.label}.")
         return context.result(
-            self,
-            config,
             title=f"Walks in the latent space of {checkpoint.name}",
             headline="sharp_steps",
             metrics=_metrics(config, walks, unrelated),

@@ -149,8 +149,6 @@ class Pixels:
         for prefix, (who, found) in zip(("", "whitened_"), studies.items(), strict=False):
             metrics |= _metrics(prefix, who, found, images, draws.per_class)
         return context.result(
-            self,
-            config,
             title=f"Pixels + L2-SVM on {context.dataset.name}",
             headline="accuracy",
             metrics=metrics,

@@ -93,8 +93,6 @@ class RandomFeatures:
         if config.networks == 1:
             context.note("One random network has no spread; the intervals over networks have no width.")
         return context.result(
-            self,
-            config,
             title=f"Random {context.checkpoint.architecture.name} features + L2-SVM on {context.dataset.name}",
             headline="accuracy",
             metrics=_metrics(images, studies, draws.per_class),

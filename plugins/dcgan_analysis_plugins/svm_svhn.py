@@ -113,8 +113,6 @@ class SvmSvhn:
         if _is_published(context, per_class):
             tables.insert(0, _table_2(context, images, metrics))
         return context.result(
-            self,
-            config,
             title=f"{context.checkpoint.name} features + L2-SVM on {context.dataset.name} with few labels",
             headline="test_error",
             metrics=metrics,

@@ -40,7 +40,7 @@ def test_dcgan_register_analyses_adds_the_documented_analysis():
     host, info = register_example("dcgan_register_analyses")
     assert info.registered == {"analyses": ("count-images",)}
     analysis = host.analysis("count-images")
-    context = SimpleNamespace(split=lambda name: [name] * 7, result=lambda *_, **parts: parts)
+    context = SimpleNamespace(split=lambda name: [name] * 7, result=lambda **parts: parts)
     result = analysis.run(context, analysis.config_type())
     assert result["metrics"][result["headline"]].value == 7
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dcgan_analysis.api.analysis import Needs
-from dcgan_analysis.api.config import AnalysisConfig
+from dcgan_analysis.api.analysis import AnalysisConfig, Needs
 from dcgan_analysis.api.hookspecs import hookimpl
 
 SEEN = []

@@ -56,6 +56,11 @@ def test_a_wrong_setting_is_named_in_one_line(settings, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_class_without_settings_says_so():
+    with pytest.raises(ConfigError, match=r"Unknown setting 'draws'\. Available: none\."):
+        Settings.build({"draws": 1})
+
+
 def test_a_wrong_default_is_found_where_nothing_is_given():
     class Wrong(Settings):
         draws: int = Field(default=0, ge=1)
@@ -87,6 +92,10 @@ def test_a_value_is_toml_where_it_can_be_and_text_otherwise(text, value):
 
 def test_the_last_assignment_wins():
     assert parse_assignments(["a=1", "b=2", "a=3"]) == {"a": 3, "b": 2}
+
+
+def test_a_value_cannot_smuggle_in_further_settings():
+    assert set(parse_assignments(["a=1\nb = 2"])) == {"a"}
 
 
 @pytest.mark.parametrize("text", ["a", "=1", " = 1", ""])

@@ -48,6 +48,20 @@ def test_a_run_leaves_a_folder_that_tells_everything(host, out):
     assert {name: record.n for name, record in result.dataset.splits.items()} == {"test": 9}
 
 
+def test_the_runner_says_which_analysis_ran_with_which_settings(host, out, make_toy):
+    toy = make_toy()
+    result = run(toy, out=out, host=host, settings={"times": 3})
+    assert (result.analysis, result.question, result.reference) == (toy.name, toy.question, toy.reference)
+    assert result.config == toy.config_type(times=3).model_dump(mode="json")
+
+
+def test_a_result_that_names_another_analysis_is_put_right(host, out, make_toy):
+    other = {"analysis": "other", "config": {"times": 7}}
+    analysis = make_toy(run=lambda context, config: make_toy().run(context, config).model_copy(update=other))
+    result = run(analysis, out=out, host=host)
+    assert (result.analysis, result.config["times"]) == ("toy", 1)
+
+
 def test_the_same_seed_gives_the_same_and_another_seed_another_result(host, tmp_path):
     draws = [
         run("toy", out=tmp_path / str(i), host=host, seed=seed).metrics["draw"].value

@@ -41,7 +41,7 @@ class Sound:
     def run(self, context, config):
         if self.work is not None:
             self.work(context)
-        return context.result(self, config, title="Sound", headline="number", metrics=self.metrics(context))
+        return context.result(title="Sound", headline="number", metrics=self.metrics(context))
 
 
 def read_everything(context):
@@ -62,7 +62,7 @@ def test_a_sound_analysis_passes_and_its_result_is_returned(dcgan_context):
 
 def test_the_context_given_stays_unused(dcgan_context):
     check_analysis(Sound(read_everything), dcgan_context)
-    assert dcgan_context.result(Sound(), Config(), title="t", headline="m", metrics={"m": Metric(value=1)}).files == {}
+    assert dcgan_context.result(title="t", headline="m", metrics={"m": Metric(value=1)}).files == {}
 
 
 def test_an_analysis_without_checkpoint_passes(dcgan_context):
@@ -208,7 +208,7 @@ def test_measured_times_may_differ(dcgan_context):
 
 def test_a_run_without_result_is_noticed(dcgan_context):
     analysis = Sound(run=lambda context, config: None)
-    with pytest.raises(AssertionError, match=r"run must return what context\.result\(\.\.\.\) builds, got None"):
+    with pytest.raises(AnalysisError, match=r"returned None; its run must return what context\.result"):
         check_analysis(analysis, dcgan_context)
 
 
@@ -219,17 +219,9 @@ def changed_result(**changes):
     return Sound(run=run)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"analysis": "other"}, "its result is of the analysis 'other'; pass self"),
-        ({"config": {"times": 7}}, r"its result records other settings than it ran with: \{'times': 7\}"),
-        ({"files": {"features": "features.npz"}}, r"lists files that it did not write: features\.npz"),
-    ],
-)
-def test_a_result_that_does_not_tell_what_happened_is_noticed(changes, message, dcgan_context):
-    with pytest.raises(AssertionError, match=message):
-        check_analysis(changed_result(**changes), dcgan_context)
+def test_files_that_were_not_written_are_noticed(dcgan_context):
+    with pytest.raises(AssertionError, match=r"lists files that it did not write: features\.npz"):
+        check_analysis(changed_result(files={"features": "features.npz"}), dcgan_context)
 
 
 @pytest.mark.parametrize(

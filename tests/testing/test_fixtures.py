@@ -58,7 +58,7 @@ class Mean:
 
     def run(self, context, config):
         metrics = {"mean": Metric(value=float(context.split("test").images.mean()) / 255)}
-        return context.result(self, config, title="Mean", headline="mean", metrics=metrics)
+        return context.result(title="Mean", headline="mean", metrics=metrics)
 
 
 class Plugin:

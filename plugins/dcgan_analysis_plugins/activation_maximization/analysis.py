@@ -85,8 +85,6 @@ class ActivationMaximization:
             _save_arrays(context, found)
             _save_grid(context, config, images, found)
         return context.result(
-            self,
-            config,
             title=f"What filters of {context.checkpoint.name} respond to most",
             headline="activation_ratio",
             metrics=metrics,

@@ -166,8 +166,6 @@ class FilterDropout:
             "held-out positions outside of boxes exceed; it sees images alone, never the generator's maps."
         )
         return context.result(
-            self,
-            config,
             title=f"Forgetting to draw: {boxes.object}, {checkpoint.name}",
             headline="object_removed",
             metrics=metrics,

@@ -96,8 +96,6 @@ class GuidedBackprop:
             _save_features(context, config, tap, images, found, metrics)
             _save_bars(context, metrics)
         return context.result(
-            self,
-            config,
             title=f"{config.method} on {tap} of {context.checkpoint.name}, {context.dataset.name}",
             headline="concentration",
             metrics=metrics,

@@ -129,8 +129,6 @@ class KmeansFeatures:
         for prefix, (who, found) in zip(("", "random_"), studies.items(), strict=False):
             metrics |= _metrics(prefix, who, found, images, draws.per_class, _published(context, config, draws, who))
         return context.result(
-            self,
-            config,
             title=f"K-means features + L2-SVM on {context.dataset.name}",
             headline="accuracy",
             metrics=metrics,

@@ -133,8 +133,6 @@ class LatentArithmetic:
         _notes(context, config, sampler.label)
         a, b, c = (f"({name})" for name, _ in found.named())
         return context.result(
-            self,
-            config,
             title=f"{a} - {b} + {c} in {context.checkpoint.name}",
             headline="success",
             metrics=_metrics(config, right, found, real),

@@ -111,8 +111,6 @@ class MaxActivations:
             _save_layers(context, per_layer, chance)
         metrics = per_layer[taps[-1]]
         return context.result(
-            self,
-            config,
             title=f"Strongest images of the filters of {context.checkpoint.name}, {context.dataset.name}",
             headline=next(iter(metrics)),
             metrics=metrics,

@@ -135,8 +135,6 @@ class Memorisation:
             _save_neighbours(context, gallery.images, asked[SAMPLES].images, found)
             _save_distances(context, ways, found)
         return context.result(
-            self,
-            config,
             title=f"Memorisation in {checkpoint.name}: {evidence.verdict}",
             headline="closer_than_real_features",
             metrics=evidence.metrics,

@@ -166,8 +166,6 @@ class MnistNN:
         if _may_be_compared(context):
             tables.insert(0, _table_3(who, search.counts, errors))
         return context.result(
-            self,
-            config,
             title=f"{context.dataset.name} classified by the nearest of {grouped(total)} samples: {who}",
             headline="test_error",
             metrics=metrics,

@@ -123,8 +123,6 @@ class SupervisedCnn:
             save_class_figures(context, images, predictions[BEST])
         _note(context, config, images, best)
         return context.result(
-            self,
-            config,
             title=f"Supervised {best.task.architecture.name} on {context.dataset.name} with few labels",
             headline="validation_error",
             metrics=_metrics(context, config, images, shown, predictions),

@@ -163,8 +163,6 @@ class SvmBest:
             "held-out accuracies is too high by chance, the test accuracies are not."
         )
         return context.result(
-            self,
-            config,
             title=f"The best of {context.checkpoint.name} features on {context.dataset.name}",
             headline="accuracy",
             metrics=_metrics(images, predictions, choices),

@@ -109,8 +109,6 @@ class SvmCifar:
         note_grid_ends(context, choices)
         metrics = _metrics(context, images, draws, studies)
         return context.result(
-            self,
-            config,
             title=f"{context.checkpoint.name} features + L2-SVM on {context.dataset.name}",
             headline="accuracy",
             metrics=metrics,

@@ -122,8 +122,6 @@ class TurnVector:
             context.note(f"The generator is conditional: all images are of class {sampler.label}.")
         context.note("Standard deviations are those among plain samples, as the attribute classifier judges them.")
         return context.result(
-            self,
-            config,
             title=f"The direction of {attribute} in {checkpoint.name}",
             headline="monotonicity",
             metrics=_metrics(moves, column, attribute),
