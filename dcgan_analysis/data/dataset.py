@@ -252,7 +252,7 @@ class Dataset:
         Example:
             >>> from dcgan_analysis.data import load_dataset
             >>> load_dataset("digits").some("test", 3).source
-            'scikit-learn digits, test, 3 of 500'
+            'sklearn.datasets.load_digits, 3 of 500'
         """
         loader = self._loader(name)
         own = loader if isinstance(loader, PartialLoader) else None

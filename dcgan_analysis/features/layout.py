@@ -49,6 +49,7 @@ def default_chunk_rows(columns: int, dtype: torch.dtype) -> int:
     """Return how many rows fit into 32 MiB: the largest power of two, between 1 and 8192.
 
     Example:
+        >>> import torch
         >>> default_chunk_rows(28672, torch.bfloat16)
         512
     """

@@ -36,7 +36,7 @@ def render_plugin(name: str) -> dict[str, str]:
         ConfigError: If no package can be named so.
 
     Example:
-        >>> sorted(render_plugin("my-probe"))[2:]
+        >>> sorted(render_plugin("my-probe"))[3:]
         ['dcgan_analysis_my_probe.py', 'pyproject.toml', 'tests/test_my_probe.py']
     """
     if not _NAME.match(name):

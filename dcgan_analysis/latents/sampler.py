@@ -143,8 +143,10 @@ def like_samples(
         DatasetError: If ``fit`` is ``exact`` and the shapes differ, or channels cannot be matched.
 
     Example:
-        >>> like_samples(context.split("test"), context.checkpoint, dataset="mnist").image_shape  # doctest: +SKIP
-        (1, 28, 28)
+        >>> from dcgan_analysis import load_checkpoint, load_dataset
+        >>> rooms, digits = load_checkpoint("bedrooms64"), load_dataset("digits").split("test")
+        >>> like_samples(digits, rooms, dataset="digits", fit="resize").image_shape
+        (3, 64, 64)
     """
     from dcgan_analysis.data.preprocessing import Preprocessing
 

@@ -82,8 +82,12 @@ def fit_draws(
         AnalysisError: On bad labels, draws or C, and NaN or infinities in the features.
 
     Example:
-        >>> fits = fit_draws(store.rows(), labels, draws, [5e-4, 1e-3], test_store.rows())
-        >>> (fits.predictions == test_labels).mean(axis=(0, 2))
+        >>> X, y = np.array([[-2.0], [-1.0], [1.0], [2.0]]), np.array([0, 0, 1, 1])
+        >>> fits = fit_draws(X, y, [np.array([0, 2]), np.array([1, 3])], [0.1, 1.0], evaluate=X)
+        >>> fits.predictions.shape  # draws, C, rows
+        (2, 2, 4)
+        >>> (fits.predictions == y).mean(axis=(0, 2)).tolist()
+        [1.0, 1.0]
     """
     source, target = as_rows(X), as_rows(evaluate)
     labels = np.asarray(y)

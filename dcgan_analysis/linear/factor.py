@@ -22,8 +22,10 @@ class ShiftedFactor:
         shift: 1, or as much as it takes to be positive definite in spite of rounding.
 
     Example:
-        >>> factor = ShiftedFactor(X @ X.T, scale=2.0)
-        >>> residual = factor.solve(b) @ (torch.eye(len(X)) + 2 * X @ X.T) - b  # nearly zero
+        >>> product = torch.tensor([[2.0, 0.0], [0.0, 4.5]], dtype=torch.float64)
+        >>> factor = ShiftedFactor(product, scale=2.0)
+        >>> factor.solve(torch.tensor([[5.0, 20.0]], dtype=torch.float64)).round(decimals=9).tolist()
+        [[1.0, 2.0]]
     """
 
     def __init__(self, product: torch.Tensor, scale: float) -> None:

@@ -99,9 +99,11 @@ def l2svm_path(
         AnalysisError: On bad labels, weights or C, and NaN or infinities in X.
 
     Example:
-        >>> held_out = np.arange(len(y)) % 5 == 0
-        >>> path = l2svm_path(X, y, [1e-3, 1e-2], sample_weight=~held_out)
-        >>> (path.predict(held_out) == y[held_out]).mean(axis=1)
+        >>> X, y = np.array([[-3.0], [-2.0], [-1.0], [1.0], [2.0], [3.0]]), np.array([0, 0, 0, 1, 1, 1])
+        >>> held_out = np.array([True, False, False, False, False, True])
+        >>> path = l2svm_path(X, y, [0.01, 1.0], sample_weight=~held_out)
+        >>> (path.predict(held_out) == y[held_out]).mean(axis=1).tolist()
+        [1.0, 1.0]
     """
     rows = as_rows(X)
     scaling = float(intercept_scaling) if fit_intercept else 0.0

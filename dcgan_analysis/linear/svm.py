@@ -56,7 +56,9 @@ class L2SVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         n_features_in_: D.
 
     Example:
-        >>> L2SVM(C=1e-3).fit(store.rows(), labels).predict(test_store.rows())
+        >>> X, y = np.array([[-2.0], [-1.0], [1.0], [2.0]]), ["cat", "cat", "dog", "dog"]
+        >>> L2SVM(C=1e-3).fit(X, y).predict([[-3.0], [3.0]]).tolist()
+        ['cat', 'dog']
     """
 
     def __init__(

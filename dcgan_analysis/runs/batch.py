@@ -132,9 +132,10 @@ def run_several(
         KeyboardInterrupt: After the page was written with what had finished.
 
     Example:
-        >>> batch = run_several(["svm-cifar", "pixels"], dataset="digits")  # doctest: +SKIP
-        >>> {name: result.metrics["accuracy"].value for name, result in batch.results.items()}  # doctest: +SKIP
-        {'svm-cifar': 0.97, 'pixels': 0.94}
+        >>> analyses, settings = ["svm-cifar", "random-features"], {"draws": 1, "ablation": False, "networks": 2}
+        >>> batch = run_several(analyses, dataset="digits", checkpoint="digits-dcgan32", limit=60, settings=settings)
+        >>> {name: result.headline for name, result in batch.results.items()}
+        {'svm-cifar': 'accuracy', 'random-features': 'accuracy'}
     """
     from dcgan_analysis.core.precision import choose_device
 

@@ -39,7 +39,12 @@ def prepare_images(
             another preparation.
 
     Example:
-        >>> prepare_images(Path("imagenet/train"), Path("imagenet32"), size=32)  # doctest: +SKIP
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> Path("photos").mkdir()
+        >>> Image.new("RGB", (60, 40)).save("photos/sea.png")
+        >>> prepare_images(Path("photos"), Path("photos32"), size=32).n
+        {'train': 1}
     """
     if size < 1 or channels not in (1, 3):
         msg = f"size must be >= 1 and channels 1 or 3, got size {size} and channels {channels}."

@@ -184,7 +184,7 @@ def weakest_and_strongest(weights: NDArray[Any]) -> tuple[NDArray[np.int64], NDA
     """Return the maps of positive weight, largest first, and those of negative weight, most negative first.
 
     Example:
-            >>> [part.tolist() for part in weakest_and_strongest(np.array([0.5, -1.0, 0.0, 2.0, -3.0]))]
+        >>> [part.tolist() for part in weakest_and_strongest(np.array([0.5, -1.0, 0.0, 2.0, -3.0]))]
         [[3, 0], [4, 1]]
     """
     order = np.argsort(-weights, kind="stable")
@@ -202,7 +202,7 @@ def removed(
         rng: Draws samples with replacement.
 
     Example:
-            >>> removed(np.array([0.4, 0.4]), np.array([0.1, 0.1]), np.random.default_rng(0))
+        >>> removed(np.array([0.4, 0.4]), np.array([0.1, 0.1]), np.random.default_rng(0))
         (0.75, 0.75, 0.75)
     """
     drawn = rng.integers(len(before), size=(_RESAMPLES, len(before)))

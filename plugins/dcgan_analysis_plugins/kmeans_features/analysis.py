@@ -86,7 +86,7 @@ def centroid_images(centroids: np.ndarray, channels: int) -> np.ndarray:
     Example:
         >>> import numpy as np
         >>> centroid_images(np.array([[0.0, 2.0, -2.0, 1.0]]), 1).ravel().tolist()
-        [128, 255, 1, 191]
+        [128, 255, 0, 191]
     """
     import numpy as np
 
