@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dcgan_analysis.cli.console import console
+from dcgan_analysis.core.folders import cache_folder
 
 if TYPE_CHECKING:
     from dcgan_analysis.features.format import FeatureKey
@@ -54,7 +55,7 @@ def list_stores() -> None:
         out.print(others)
     total = (sum(entry.size for entry in entries) + sum(each.size for each in folders)) / 1e9
     more = f" and {sum(each.files for each in folders):,} other files" if folders else ""
-    out.print(f"{len(entries)} stores{more}, {total:.2f} GB in {cache.cache_folder()}", soft_wrap=True)
+    out.print(f"{len(entries)} stores{more}, {total:.2f} GB in {cache_folder()}", soft_wrap=True)
 
 
 def _content(key: FeatureKey) -> str:
@@ -69,7 +70,7 @@ def explain(store: Path) -> None:
     from dcgan_analysis.features import cache
     from dcgan_analysis.features.store import FeatureStore
 
-    path = store if store.exists() else cache.cache_folder() / "features" / store
+    path = store if store.exists() else cache_folder() / "features" / store
     key = FeatureStore(path).key
     out = console()
     out.print(f"{path.name}: key {key.sha256[:16]}", style="bold", soft_wrap=True)
