@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from dcgan_analysis.checkpoints.metadata import CheckpointMetadata, read_metadata
+from dcgan_analysis.checkpoints.sampling import Sampler
 from dcgan_analysis.core.files import atomic_path
 from dcgan_analysis.core.hashing import hash_array, hash_json, hash_parts
 from dcgan_analysis.errors import ArchitectureError, CheckpointError, UnknownNameError
@@ -134,13 +135,19 @@ class Checkpoint:
             return torch.rand(shape, generator=source)[:n] * 2 - 1
         return torch.randn(shape, generator=source)[:n]
 
-    @torch.no_grad()
     def sample(self, n: int, seed: int, labels: Tensor | None = None) -> Tensor:
-        """Generate ``n`` images of shape (n, C, H, W) in ``metadata.image_range``; labels (n,) if conditional."""
-        # A plugin's own generator need not take labels.
-        arguments = [self.latents(n, seed)] if labels is None else [self.latents(n, seed), labels]
-        images: Tensor = self.generator()(*arguments)
-        return images
+        """Draw ``n`` samples on the CPU; ``checkpoints.sampling.Sampler`` has more ways.
+
+        Args:
+            n: How many.
+            seed: Of the latent vectors, see ``latents``.
+            labels: Class numbers (n,), for a conditional generator; None: sample i is of class i modulo the number of
+                classes.
+
+        Returns:
+            Images (n, C, H, W) in float32, in ``metadata.image_range``.
+        """
+        return Sampler(self).images(self.latents(n, seed), labels)
 
     def features(
         self,

@@ -1,38 +1,45 @@
-"""From latent vectors to images, batch by batch, and the classes of samples of a conditional generator."""
+"""How samples are drawn: from latent vectors to images, batch by batch, conditional or not, as floats or as bytes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
+from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    import numpy as np
     from torch import Tensor, nn
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.models.architecture import Architecture
 
-__all__ = ["as_bytes", "class_labels", "generate"]
+__all__ = ["BATCH", "Sampler", "as_bytes", "class_labels"]
 
 BATCH = 64
+"""Samples in one pass of the generator."""
 
 
 def class_labels(architecture: Architecture, indices: Sequence[int], label: int | None = None) -> Tensor | None:
     """Return class numbers (N,) for a conditional generator, None for an unconditional one.
 
     Args:
-        architecture: Its number of classes decides.
+        architecture: Its number of classes K decides.
         indices: Sample numbers; sample i has class i modulo K where no class is given.
         label: One class for all.
 
     Raises:
         AnalysisError: If there is no such class.
+
+    Example:
+        >>> from dcgan_analysis.models.tables import mlp_conditional
+        >>> class_labels(mlp_conditional(width=8), [0, 4, 13]).tolist()
+        [0, 4, 3]
     """
     if not architecture.classes:
         if label is not None:
@@ -45,37 +52,94 @@ def class_labels(architecture: Architecture, indices: Sequence[int], label: int 
     return torch.tensor([i % architecture.classes if label is None else label for i in indices])
 
 
-def generate(
-    generator: nn.Module,
-    z: Tensor,
-    labels: Tensor | None = None,
-    *,
-    batch: int = BATCH,
-    progress: Callable[[int], None] | None = None,
-) -> Iterator[Tensor]:
-    """Run a generator batch by batch, without gradients, on the device where it lies.
-
-    Args:
-        generator: ``(N, Z)`` -> ``(N, C, H, W)``; takes labels as well where ``labels`` is given.
-        z: Latent vectors (N, Z).
-        labels: Class numbers (N,) or None.
-        batch: Samples in one pass.
-        progress: Told how many samples are done, after each batch.
-
-    Yields:
-        Images (B, C, H, W) in float32 on the generator's device; hooks have run by then.
-    """
-    device = next((parameter.device for parameter in generator.parameters()), z.device)
-    for start in range(0, len(z), batch):
-        part = z[start : start + batch].to(device)
-        with torch.inference_mode():
-            images = generator(part) if labels is None else generator(part, labels[start : start + batch].to(device))
-        yield images.float()
-        if progress is not None:
-            progress(min(start + batch, len(z)))
-
-
 def as_bytes(checkpoint: Checkpoint, images: Tensor) -> np.ndarray:
     """Return a checkpoint's images (N, C, H, W) as uint8."""
     shape = checkpoint.architecture.image_shape
     return Preprocessing.for_range(shape, checkpoint.metadata.image_range).to_bytes(images)
+
+
+class Sampler:
+    """A checkpoint's generator, from latent vectors to images. Calling it gives bytes; ``images`` gives floats.
+
+    Args:
+        checkpoint: Whose generator; a copy of it is used.
+        device: Where to compute.
+        progress: Called with the images done wherever there is more than one batch.
+        label: Class of all images of a conditional generator, where the caller names none; None: image i is of class
+            i modulo the number of classes. Ignored for an unconditional generator.
+        generator: A module to use instead of ``checkpoint.generator()``, one that computes the same faster, say.
+        batch: Images in one pass.
+
+    Attributes:
+        checkpoint: The same.
+        label: The same; None for an unconditional generator.
+        generator: The module that draws, on the device; hooks on it see every pass.
+
+    Raises:
+        AnalysisError: If a conditional generator has no such class.
+        CheckpointError: If there is no generator.
+
+    Example:
+        >>> from dcgan_analysis.models.tables import dcgan32
+        >>> from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+        >>> checkpoint = Checkpoint.random(dcgan32(width=4), seed=0)
+        >>> Sampler(checkpoint)(checkpoint.latents(3, seed=1)).shape
+        (3, 3, 32, 32)
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        device: torch.device | None = None,
+        progress: Progress = silent,
+        *,
+        label: int | None = None,
+        generator: nn.Module | None = None,
+        batch: int = BATCH,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.label = label if checkpoint.architecture.classes else None
+        self.labels([])
+        self._device = device or torch.device("cpu")
+        self._progress = progress
+        self._batch = batch
+        self.generator = (checkpoint.generator() if generator is None else generator).requires_grad_(False)
+        self.generator.to(self._device)
+
+    def labels(self, indices: Sequence[int]) -> Tensor | None:
+        """Return the classes (N,) of samples for which none are named; None for an unconditional generator."""
+        return class_labels(self.checkpoint.architecture, indices, self.label)
+
+    def batches(self, z: Tensor, labels: Tensor | None = None, *, what: str = "samples") -> Iterator[Tensor]:
+        """Draw images batch by batch.
+
+        Args:
+            z: Latent vectors (N, Z).
+            labels: Class numbers (N,), for a conditional generator; None: those of ``self.labels``.
+            what: What progress calls them.
+
+        Yields:
+            Images (B, C, H, W) in float32 on the device, in ``metadata.image_range``; hooks have run by then.
+        """
+        labels = self.labels(range(len(z))) if labels is None else labels
+        for start in range(0, len(z), self._batch):
+            rows = slice(start, start + self._batch)
+            inputs = [z[rows].to(self._device)]
+            # The generator of a plugin need not take labels.
+            if labels is not None:
+                inputs.append(labels[rows].to(self._device))
+            with torch.inference_mode():
+                images = self.generator(*inputs).float()
+            yield images
+            if len(z) > self._batch:
+                self._progress(what, min(start + self._batch, len(z)), len(z))
+
+    def images(self, z: Tensor, labels: Tensor | None = None, *, what: str = "samples") -> Tensor:
+        """Draw images in float32 (N, C, H, W) on the device, in ``metadata.image_range``; arguments of ``batches``."""
+        drawn = list(self.batches(z, labels, what=what))
+        return torch.cat(drawn) if drawn else torch.empty(0, *self.checkpoint.architecture.image_shape)
+
+    def __call__(self, z: Tensor, labels: Tensor | None = None, *, what: str = "samples") -> np.ndarray:
+        """Draw images as bytes, uint8 (N, C, H, W); arguments of ``batches``."""
+        drawn = [as_bytes(self.checkpoint, images) for images in self.batches(z, labels, what=what)]
+        return np.concatenate(drawn) if drawn else np.empty((0, *self.checkpoint.architecture.image_shape), np.uint8)

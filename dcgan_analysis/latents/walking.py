@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from dcgan_analysis.checkpoints.sampling import Sampler
     from dcgan_analysis.latents.perceptual import PerceptualEmbedding
-    from dcgan_analysis.latents.sampler import Sampler
 
 __all__ = [
     "LINEAR",
@@ -99,9 +99,9 @@ def measure_walks(
     known = sampler(bank, what="samples of the control")
     found: dict[str, list[WalkSteps]] = {LINEAR: [], SPHERICAL: [], MEMORISING: []}
     for number, ends in enumerate(points, start=1):
-        labels = sampler.labels((len(ends) - 1) * steps + 1)
+        labels = sampler.labels(range((len(ends) - 1) * steps + 1))
         straight = sampler(walk(ends, steps), labels)
-        snapped = nearest_of(known, straight, embed, (sampler.labels(len(bank)), labels))
+        snapped = nearest_of(known, straight, embed, (sampler.labels(range(len(bank))), labels))
         found[LINEAR].append(measure_walk(straight, embed, labels))
         found[SPHERICAL].append(measure_walk(sampler(walk(ends, steps, "spherical"), labels), embed, labels))
         found[MEMORISING].append(measure_walk(snapped, embed, labels))
@@ -115,7 +115,7 @@ def unrelated_distance(sampler: Sampler, embed: PerceptualEmbedding, z: Tensor) 
 
     Of a conditional generator the sampler is to draw one class, that of the walk that is measured by it.
     """
-    rows = embed(sampler(z), sampler.labels(len(z)))
+    rows = embed(sampler(z), sampler.labels(range(len(z))))
     return float((rows[0::2] - rows[1::2]).norm(dim=1).median())
 
 

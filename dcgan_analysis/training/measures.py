@@ -46,9 +46,7 @@ class Measures:
 
     def save_samples(self, checkpoint: Checkpoint, folder: Path) -> str:
         """Write the sample grid of a checkpoint and return its path in the folder."""
-        classes = checkpoint.architecture.classes
-        labels = torch.arange(_SAMPLES) % classes if classes else None
-        images = checkpoint.sample(_SAMPLES, seed=self._config.seed, labels=labels)
+        images = checkpoint.sample(_SAMPLES, seed=self._config.seed)
         name = f"samples/epoch-{checkpoint.metadata.epoch:07.2f}.png"
         save_grid(self._inputs.preprocessing.to_bytes(images), folder / name)
         return name

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from dcgan_analysis.checkpoints.sampling import as_bytes, generate
+from dcgan_analysis.checkpoints.sampling import as_bytes
 from dcgan_analysis.errors import AnnotationError
 from dcgan_analysis.models.dropping import drop_maps, map_layers
 from dcgan_analysis.models.hooks import capture
@@ -79,7 +79,7 @@ class Explorer:
         """Return the image without the maps that are switched off, and with all, as data URLs."""
         off = {layer: sorted(maps) for layer, maps in self.off.items() if maps}
         # Both in one pass: with a single image most of the time goes into reading the weights.
-        with drop_maps(self.workspace.generator, off, rows=1):
+        with drop_maps(self.workspace.sampler.generator, off, rows=1):
             drawn = as_bytes(self.workspace.checkpoint, self._draw(2 if off else 1))
         return png_url(drawn[0]), png_url(drawn[-1])
 
@@ -88,7 +88,7 @@ class Explorer:
 
         Brightness is the square root of the activation: weak maps are seen beside strong ones.
         """
-        with capture(self.workspace.generator, [layer]) as outputs:
+        with capture(self.workspace.sampler.generator, [layer]) as outputs:
             self._draw()
         values = outputs[layer][0].float().numpy()
         top = max(float(values.max()), 1e-9)
@@ -105,4 +105,4 @@ class Explorer:
     def _draw(self, times: int = 1) -> Tensor:
         conditional = self.workspace.checkpoint.architecture.classes > 0
         labels = torch.tensor([self.label] * times) if conditional else None
-        return next(iter(generate(self.workspace.generator, self.z.expand(times, -1), labels)))
+        return self.workspace.sampler.images(self.z.expand(times, -1), labels)

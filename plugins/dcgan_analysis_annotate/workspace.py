@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dcgan_analysis.annotations.boxes import Box, Boxes, boxes_file, read_boxes
 from dcgan_analysis.annotations.exemplars import EXEMPLARS_FILE, Exemplars, read_exemplars
-from dcgan_analysis.checkpoints.sampling import as_bytes, class_labels, generate
+from dcgan_analysis.checkpoints.sampling import Sampler
 from dcgan_analysis.errors import AnnotationError
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
-    from torch import nn
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
@@ -53,17 +53,14 @@ class Workspace:
     seed: int = 0
     n: int = 150
     label: int | None = None
-    _generator: nn.Module | None = None
     _urls: dict[int, str] = field(default_factory=dict)
     _boxes: dict[str, Boxes] = field(default_factory=dict)
     _exemplars: Exemplars | None = None
 
-    @property
-    def generator(self) -> nn.Module:
-        """The generator, built once."""
-        if self._generator is None:
-            self._generator = self.checkpoint.generator()
-        return self._generator
+    @cached_property
+    def sampler(self) -> Sampler:
+        """Draws the samples; made once."""
+        return Sampler(self.checkpoint, label=self.label)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -78,7 +75,7 @@ class Workspace:
             AnnotationError: If a file is damaged or speaks of other samples.
             CheckpointError: If there is no generator.
         """
-        self._generator = self.generator
+        _ = self.sampler
         self.exemplars()
         for object in self.objects():
             self.boxes(object)
@@ -87,12 +84,9 @@ class Workspace:
         """Return samples as data URLs, drawn on first use."""
         missing = [index for index in indices if index not in self._urls]
         if missing:
-            labels = class_labels(self.checkpoint.architecture, missing, self.label)
             z = self.checkpoint.latents(max(missing) + 1, self.seed)[missing]
-            drawn = (
-                image for batch in generate(self.generator, z, labels) for image in as_bytes(self.checkpoint, batch)
-            )
-            self._urls.update(zip(missing, map(png_url, drawn), strict=True))
+            images = self.sampler(z, self.sampler.labels(missing))
+            self._urls.update(zip(missing, map(png_url, images), strict=True))
         return [self._urls[index] for index in indices]
 
     def path_of(self, object: str) -> Path:

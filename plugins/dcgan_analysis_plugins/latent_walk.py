@@ -74,8 +74,8 @@ class LatentWalk:
         """Walk, measure, compare with a generator that had memorised."""
         import torch
 
+        from dcgan_analysis.checkpoints.sampling import Sampler
         from dcgan_analysis.latents.perceptual import discriminator_embedding, vgg19_embedding
-        from dcgan_analysis.latents.sampler import Sampler
         from dcgan_analysis.latents.walking import unrelated_distance
 
         checkpoint = context.checkpoint

@@ -232,10 +232,13 @@ def test_samples_are_images_and_do_not_depend_on_batch_mates(checkpoint):
 def test_a_conditional_checkpoint_samples_with_labels():
     checkpoint = Checkpoint.random(tables.mlp_conditional(width=8, image_size=4, classes=3), seed=0)
 
-    assert checkpoint.sample(3, seed=0, labels=torch.arange(3)).shape == (3, 1, 4, 4)
+    in_turn = checkpoint.sample(4, seed=0)
+    assert in_turn.shape == (4, 1, 4, 4)
+    assert torch.equal(in_turn, checkpoint.sample(4, seed=0, labels=torch.tensor([0, 1, 2, 0])))
+    assert not torch.equal(in_turn, checkpoint.sample(4, seed=0, labels=torch.zeros(4, dtype=torch.int64)))
     assert checkpoint.metadata.image_range == (0, 1)
-    with pytest.raises(ArchitectureError, match="is conditional: give labels"):
-        checkpoint.sample(3, seed=0)
+    with pytest.raises(ArchitectureError, match="takes labels from 0 to 2, got 3"):
+        checkpoint.sample(1, seed=0, labels=torch.tensor([3]))
 
 
 def test_features_of_bytes_and_of_prepared_floats_are_the_same(checkpoint):

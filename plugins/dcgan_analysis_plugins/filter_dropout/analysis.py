@@ -90,6 +90,7 @@ class FilterDropout:
 
     def run(self, context: RunContext, config: FilterDropoutConfig) -> Result:
         """Find the maps of the object, drop them and others, and look at what is left."""
+        from dcgan_analysis.checkpoints.sampling import Sampler
         from dcgan_analysis_plugins.filter_dropout.forgetting import (
             CHOSEN,
             Forgetful,
@@ -115,7 +116,7 @@ class FilterDropout:
             )
             boxed = boxed_scene(context, boxes)
             new = new_scene(context, config.samples, boxes.label if config.label is None else config.label)
-        forgetful = Forgetful(context, checkpoint.generator().to(context.device), layer)
+        forgetful = Forgetful(context, Sampler(checkpoint, context.device), layer)
         with context.stage(f"probe of {layer}"):
             positions, activations = forgetful.positions(boxed, config.negatives)
             probe = fit_positions(activations, positions.inside, positions.rows, c=config.C)

@@ -15,10 +15,11 @@ from dcgan_analysis_plugins.filter_dropout.objects import draw_positions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from dcgan_analysis.annotations import Boxes
     from dcgan_analysis.api.context import RunContext
+    from dcgan_analysis.checkpoints.sampling import Sampler
     from dcgan_analysis_plugins.filter_dropout.objects import Detector, Positions
 
 __all__ = [
@@ -65,23 +66,20 @@ class Forgetful:
 
     Attributes:
         context: Device and progress.
-        generator: On the device.
+        sampler: Draws with its generator.
         layer: Whose maps are dropped.
     """
 
     context: RunContext
-    generator: nn.Module
+    sampler: Sampler
     layer: str
 
     def draw(self, scene: Scene, maps: Sequence[int] = ()) -> Tensor:
         """Return the samples (N, C, H, W) of a scene, drawn without some maps."""
-        import torch
-
-        from dcgan_analysis.checkpoints.sampling import generate
         from dcgan_analysis.models.dropping import drop_maps
 
-        with drop_maps(self.generator, {self.layer: maps}):
-            return torch.cat(list(generate(self.generator, scene.z, scene.labels)))
+        with drop_maps(self.sampler.generator, {self.layer: maps}):
+            return self.sampler.images(scene.z, scene.labels)
 
     def share(self, scene: Scene, detector: Detector, maps: Sequence[int] = ()) -> NDArray[np.float64]:
         """Return the share (N,) of each sample that shows the object."""
@@ -112,12 +110,11 @@ class Forgetful:
         Raises:
             AnalysisError: If the layer's output has no positions.
         """
-        from dcgan_analysis.checkpoints.sampling import generate
         from dcgan_analysis.models.hooks import capture
 
         size = self.context.checkpoint.architecture.image_shape[1:]
-        with capture(self.generator, [self.layer]) as outputs:
-            batches = (outputs[self.layer] for _ in generate(self.generator, scene.z, scene.labels))
+        with capture(self.sampler.generator, [self.layer]) as outputs:
+            batches = (outputs[self.layer] for _ in self.sampler.batches(scene.z, scene.labels))
             first = next(batches)
             if first.dim() != 4:
                 msg = f"Layer '{self.layer}' has no maps, its output is {tuple(first.shape[1:])}. Choose another."

@@ -58,11 +58,10 @@ def find_boxes(
 
 def boxes_by_rule(checkpoint: Checkpoint, rule: str, *, n: int, seed: int, label: int | None = None) -> Boxes:
     """Look for the largest patch of a colour in each of ``n`` samples; see ``annotations.rules``."""
-    from dcgan_analysis.checkpoints.sampling import as_bytes, class_labels, generate
+    from dcgan_analysis.checkpoints.sampling import Sampler, class_labels
 
     labels = class_labels(checkpoint.architecture, range(n), label)
-    batches = generate(checkpoint.generator(), checkpoint.latents(n, seed), labels)
-    images = np.concatenate([as_bytes(checkpoint, batch) for batch in batches])
+    images = Sampler(checkpoint)(checkpoint.latents(n, seed), labels)
     found = [(number, find_box(image, rule)) for number, image in enumerate(images)]
     return Boxes(
         checkpoint_sha256=checkpoint.sha256(),

@@ -99,8 +99,9 @@ class LatentArithmetic:
 
     def run(self, context: RunContext, config: LatentArithmeticConfig) -> Result:
         """Train the judge, find exemplars, try many triples, and draw one."""
+        from dcgan_analysis.checkpoints.sampling import Sampler
         from dcgan_analysis.latents.attributes import judge_table, train_judge
-        from dcgan_analysis.latents.sampler import Sampler, realism
+        from dcgan_analysis_plugins.latent_arithmetic.realism import realism
 
         picked = _picked(context, config)
         checkpoint = context.checkpoint

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dcgan_analysis.api.context import RunContext
-    from dcgan_analysis.latents.sampler import Sampler
+    from dcgan_analysis.checkpoints.sampling import Sampler
     from dcgan_analysis_plugins.latent_arithmetic.exemplars import Exemplars
 
 __all__ = [

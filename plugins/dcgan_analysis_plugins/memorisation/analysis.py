@@ -147,10 +147,10 @@ def _held_out_name(context: RunContext) -> str | None:
 
 
 def _samples(context: RunContext, config: MemorisationConfig) -> Images:
-    from dcgan_analysis.latents.sampler import Sampler
+    from dcgan_analysis.checkpoints.sampling import Sampler
 
     sampler = Sampler(context.checkpoint, context.device, context.progress)
-    labels = sampler.labels(config.samples)
+    labels = sampler.labels(range(config.samples))
     return Images(sampler(context.checkpoint.latents(config.samples, context.seed), labels), labels)
 
 
@@ -192,14 +192,14 @@ def _subsets(context: RunContext, train: Images) -> tuple[Tensor | None, Images 
 
 def _walk(context: RunContext, embed: PerceptualEmbedding) -> np.ndarray:
     """Return which steps of a linear walk are sharp transitions; a conditional generator walks within class 0."""
+    from dcgan_analysis.checkpoints.sampling import Sampler
     from dcgan_analysis.latents.interpolation import walk
-    from dcgan_analysis.latents.sampler import Sampler
     from dcgan_analysis.latents.walking import measure_walk, sharp_steps, unrelated_distance
 
     sampler = Sampler(context.checkpoint, context.device, context.progress, label=0)
     drawn = context.checkpoint.latents(_POINTS + 2 * _PAIRS, context.seed)
     z = walk(drawn[:_POINTS], _STEPS)
-    steps = measure_walk(sampler(z), embed, sampler.labels(len(z))).perceptual
+    steps = measure_walk(sampler(z), embed, sampler.labels(range(len(z)))).perceptual
     return sharp_steps(steps, unrelated_distance(sampler, embed, drawn[_POINTS:]))
 
 

@@ -27,7 +27,6 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table
 from dcgan_analysis.core.text import count as grouped
-from dcgan_analysis.latents.sampler import check_classes, like_samples
 from dcgan_analysis.probing.published import TABLE_3
 from dcgan_analysis_plugins.mnist_nn.nearest_samples import (
     NearestStudy,
@@ -175,6 +174,8 @@ class MnistNN:
 
 def _images(context: RunContext, config: MnistNNConfig) -> tuple[DatasetSplit, DatasetSplit]:
     """Return training images without those left out, and test images, in the shape of the generator."""
+    from dcgan_analysis_plugins.mnist_nn.images import check_classes, like_samples
+
     train, test = context.split("train"), context.split("test")
     left = len(train) - min(config.validation, len(train) // 6)
     train = train.take(range(left), source=f"{train.source}, first {left} of {len(train)}")

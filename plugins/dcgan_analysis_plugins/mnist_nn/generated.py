@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from dcgan_analysis.data.preprocessing import Preprocessing
+from dcgan_analysis.checkpoints.sampling import Sampler
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis_plugins.mnist_nn.folded import faster_copy
 from dcgan_analysis_plugins.mnist_nn.source import BLOCK, block_rng
@@ -63,11 +63,10 @@ class GeneratedSamples:
             "block": BLOCK,
             "device": device.type,
         }
-        self._seed, self._device = seed, device
+        self._seed = seed
         self._shape = (BLOCK, architecture.z_size)
         self._uniform = checkpoint.metadata.z_prior == "uniform"
-        self._preprocessing = Preprocessing.for_range(architecture.image_shape, checkpoint.metadata.image_range)
-        self._generator = faster_copy(checkpoint.generator()).to(device)
+        self._sampler = Sampler(checkpoint, device, generator=faster_copy(checkpoint.generator()), batch=BLOCK)
 
     def images(self, number: int) -> NDArray[np.uint8]:
         """Return a block, uint8 (BLOCK, C, H, W)."""
@@ -77,9 +76,7 @@ class GeneratedSamples:
         else:
             z = rng.standard_normal(self._shape, dtype=np.float32)
         labels = self.labels(np.arange(number * BLOCK, (number + 1) * BLOCK))
-        with torch.inference_mode():
-            images = self._generator(torch.from_numpy(z).to(self._device), torch.from_numpy(labels).to(self._device))
-        return self._preprocessing.to_bytes(images)
+        return self._sampler(torch.from_numpy(z), torch.from_numpy(labels))
 
     def labels(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the class numbers of samples: k mod K."""

@@ -1,20 +1,23 @@
-"""Samples that are images of a dataset."""
+"""Images of a dataset: as samples, and in the shape of a generator's."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis_plugins.mnist_nn.source import BLOCK, block_rng
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dcgan_analysis.data.dataset import DatasetSplit
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.data.dataset import Dataset, DatasetSplit
 
-__all__ = ["ImageSamples", "by_class"]
+__all__ = ["ImageSamples", "by_class", "check_classes", "like_samples"]
 
 
 class ImageSamples:
@@ -66,3 +69,47 @@ def by_class(split: DatasetSplit) -> list[NDArray[np.int64]]:
             msg = f"Class '{name}' has no image in {split.source or 'a split'}. Use more images, or another dataset."
             raise AnalysisError(msg)
     return members
+
+
+def check_classes(checkpoint: Checkpoint, dataset: Dataset) -> None:
+    """Check that a generator makes images of a dataset's classes.
+
+    Raises:
+        AnalysisError: If it is unconditional, or knows another number of classes.
+    """
+    classes, known = len(dataset.classes), checkpoint.architecture.classes
+    if known != classes:
+        kind = f"is conditioned on {known} classes" if known else "is unconditional"
+        msg = (
+            f"Checkpoint '{checkpoint.name}' {kind}, dataset '{dataset.name}' has {classes} classes. Choose a "
+            "conditional generator trained on this dataset: dcgan-analyze list checkpoints"
+        )
+        raise AnalysisError(msg)
+
+
+def like_samples(
+    split: DatasetSplit, checkpoint: Checkpoint, *, dataset: str, fit: Literal["exact", "resize"] = "exact"
+) -> DatasetSplit:
+    """Return real images in the shape of a generator's samples, to compare the two pixel by pixel.
+
+    Args:
+        split: Real images.
+        checkpoint: Whose samples.
+        dataset: The name of the dataset, for messages.
+        fit: Images of another shape: refuse them, or resize them.
+
+    Raises:
+        DatasetError: If ``fit`` is ``exact`` and the shapes differ, or channels cannot be matched.
+
+    Example:
+        >>> from dcgan_analysis import load_checkpoint, load_dataset
+        >>> rooms, digits = load_checkpoint("bedrooms64"), load_dataset("digits").split("test")
+        >>> like_samples(digits, rooms, dataset="digits", fit="resize").image_shape
+        (3, 64, 64)
+    """
+    prepare = Preprocessing(checkpoint.architecture.image_shape, fit=fit)
+    prepare.check(split.image_shape, dataset=dataset, checkpoint=checkpoint.name)
+    if split.image_shape == checkpoint.architecture.image_shape:
+        return split
+    # The hash that was known is that of the images as they were.
+    return replace(split, images=prepare.to_bytes(prepare(split.images)), known_sha256=None)

@@ -173,12 +173,11 @@ def _table_1(context: RunContext, metrics: Mapping[str, Metric]) -> Table:
 
 def _save_samples(context: RunContext) -> None:
     from dcgan_analysis import figures
-    from dcgan_analysis.data import Preprocessing
+    from dcgan_analysis.checkpoints.sampling import Sampler
 
     checkpoint = context.checkpoint
     if checkpoint.has("generator"):
-        scaling = Preprocessing.for_range(checkpoint.architecture.image_shape, checkpoint.metadata.image_range)
-        images = scaling.to_bytes(checkpoint.sample(_SAMPLES, seed=context.seed))
+        images = Sampler(checkpoint)(checkpoint.latents(_SAMPLES, seed=context.seed))
         context.save_figure(
             figures.image_grid(images, 10), "samples", "Samples of the generator", f"Seed {context.seed}, not selected."
         )

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dcgan_analysis.api import Cell, Result, RunContext
+    from dcgan_analysis.checkpoints.sampling import Sampler
     from dcgan_analysis.latents.attributes import Judge
-    from dcgan_analysis.latents.sampler import Sampler
     from dcgan_analysis_plugins.turn_vector.directions import Moves
 
 __all__ = ["TurnVector", "TurnVectorConfig"]
@@ -87,9 +87,9 @@ class TurnVector:
         """Train the judge, find the ends, add the vectors, compare with random directions."""
         import numpy as np
 
+        from dcgan_analysis.checkpoints.sampling import Sampler
         from dcgan_analysis.latents.attributes import judge_table, train_judge
         from dcgan_analysis.latents.perceptual import discriminator_embedding
-        from dcgan_analysis.latents.sampler import Sampler
 
         checkpoint = context.checkpoint
         sampler = Sampler(checkpoint, context.device, context.progress, label=config.label)

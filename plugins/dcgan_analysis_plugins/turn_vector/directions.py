@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dcgan_analysis.api.context import RunContext
+    from dcgan_analysis.checkpoints.sampling import Sampler
     from dcgan_analysis.latents.attributes import Judge
     from dcgan_analysis.latents.perceptual import PerceptualEmbedding
-    from dcgan_analysis.latents.sampler import Sampler
 
 __all__ = ["RANDOM", "TURN", "Moves", "draw_directions", "images_along", "measure_directions", "tails"]
 
@@ -134,7 +134,7 @@ def measure_directions(
     found = []
     for number, vector in enumerate(vectors, start=1):
         images = images_along(sampler, new, vector, multiples)
-        labels = sampler.labels(len(images))
+        labels = sampler.labels(range(len(images)))
         ends = [slice(at, None, len(multiples)) for at in (0, len(multiples) - 1)]
         low, high = (embed(images[end], None if labels is None else labels[end]) for end in ends)
         said = judge(images).reshape(len(new), len(multiples), -1) / units

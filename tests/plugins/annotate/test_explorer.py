@@ -28,7 +28,7 @@ def test_arithmetic_is_that_of_means_of_exemplars(workspace):
 
 
 def test_maps_switched_off_change_the_image_and_back_on_they_do_not(workspace, pixels):
-    explorer, snapshot = Explorer(workspace), Snapshot(workspace.generator, "generator")
+    explorer, snapshot = Explorer(workspace), Snapshot(workspace.sampler.generator, "generator")
     before = explorer.images()[0]
     assert explorer.images() == (before, before)
     explorer.switch("deconv5", [0, 3], on=False)

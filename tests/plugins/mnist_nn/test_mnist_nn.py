@@ -119,7 +119,7 @@ def test_each_generator_has_its_checkpoint(source, checkpoint):
 
 
 def test_an_unconditional_generator_is_refused(run, thirds, network):
-    with pytest.raises(AnalysisError, match=r"'tiny' makes images of 0 classes .*dataset 'thirds' has 3"):
+    with pytest.raises(AnalysisError, match=r"'tiny' is unconditional, dataset 'thirds' has 3 classes"):
         run(MnistNN(), thirds, checkpoint=network, **BARE)
 
 

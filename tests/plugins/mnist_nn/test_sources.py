@@ -50,7 +50,7 @@ def test_the_classes_take_turns_so_that_they_are_balanced(sources, kind):
 def test_samples_are_those_of_the_network_for_their_class_rounded_to_bytes(conditional):
     source = GeneratedSamples(conditional, 0, CPU)
     z = []
-    source._generator.register_forward_pre_hook(lambda _, inputs: z.append(inputs))
+    source._sampler.generator.register_forward_pre_hook(lambda _, inputs: z.append(inputs))
     images = source.images(2)
     (latents, labels) = z[0]
     assert labels.tolist() == [(2 * BLOCK + k) % 3 for k in range(BLOCK)]
