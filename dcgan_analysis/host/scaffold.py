@@ -1,10 +1,9 @@
-"""A new plugin package from templates: complete, tested, and ready to have its question replaced."""
+"""A new plugin package: the example package under another name, ready to have its question replaced."""
 
 from __future__ import annotations
 
 import keyword
 import re
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,16 +15,17 @@ if TYPE_CHECKING:
 
 __all__ = ["new_plugin", "render_plugin"]
 
-# Template -> file of the package; the tokens are those of a template's text.
-_FILES = {
-    "pyproject.toml.tmpl": "pyproject.toml",
-    "README.md.tmpl": "README.md",
-    "gitignore.tmpl": ".gitignore",
-    "test.yml.tmpl": ".github/workflows/test.yml",
-    "module.py.tmpl": "{{module}}.py",
-    "test_module.py.tmpl": "tests/test_{{function}}.py",
-}
-_TOKEN = re.compile(r"\{\{(\w+)\}\}")
+_MODULE = "dcgan_analysis_hello.py"
+_FILES = (
+    "pyproject.toml",
+    "README.md",
+    ".gitignore",
+    ".github/workflows/test.yml",
+    _MODULE,
+    "tests/test_hello.py",
+)
+# The names in the example, the longer ones first.
+_EXAMPLE_NAME = re.compile("dcgan-analysis-hello|dcgan_analysis_hello|test_hello|Hello|hello")
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
 
 
@@ -42,26 +42,34 @@ def render_plugin(name: str) -> dict[str, str]:
     if not _NAME.match(name):
         msg = f"Plugin name '{name}' must be lower-case words and digits joined by hyphens, like 'my-probe'."
         raise ConfigError(msg)
-    folder = resources.files("dcgan_analysis") / "templates" / "plugin"
-    templates = {file: (folder / file).read_text(encoding="utf-8") for file in _FILES}
-    words = {
-        "name": name,
-        "function": name.replace("-", "_"),
-        "class": "".join(word.capitalize() for word in name.split("-")),
-        "distribution": f"dcgan-analysis-{name}",
-        "module": f"dcgan_analysis_{name.replace('-', '_')}",
+    folder = _example_folder()
+    example = {file: (folder / file).read_text(encoding="utf-8") for file in _FILES}
+    identifier, class_name = name.replace("-", "_"), "".join(word.capitalize() for word in name.split("-"))
+    _check_class(name, class_name, example[_MODULE])
+    new_names = {
+        "dcgan-analysis-hello": f"dcgan-analysis-{name}",
+        "dcgan_analysis_hello": f"dcgan_analysis_{identifier}",
+        "test_hello": f"test_{identifier}",
+        "Hello": class_name,
+        "hello": name,
     }
-    _check_class(name, words["class"], templates["module.py.tmpl"])
 
-    def filled(text: str) -> str:
-        return _TOKEN.sub(lambda match: words[match[1]], text)
+    def renamed(text: str) -> str:
+        return _EXAMPLE_NAME.sub(lambda match: new_names[match[0]], text)
 
-    return {filled(path): filled(templates[file]) for file, path in _FILES.items()}
+    return {renamed(path): renamed(text) for path, text in example.items()}
+
+
+def _example_folder() -> Path:
+    """Return the example package: inside the installed package, or beside it in a clone."""
+    here = Path(__file__).resolve()
+    installed, clone = here.parent / "example", here.parents[2] / "examples" / "dcgan-analysis-hello"
+    return installed if installed.is_dir() else clone
 
 
 def _check_class(name: str, class_name: str, source: str) -> None:
     """Refuse a name whose class would hide one that the module uses."""
-    used = set(re.findall(r"\b[A-Z]\w*", _TOKEN.sub("", source)))
+    used = set(re.findall(r"\b[A-Z]\w*", source)) - {"Hello", "HelloConfig"}
     taken = {class_name, f"{class_name}Config"} & used
     if taken or keyword.iskeyword(class_name):
         word = min(taken, default=class_name)
