@@ -169,7 +169,7 @@ class Checkpoint:
         Returns:
             Features (N, D) in float32 on the CPU.
         """
-        from dcgan_analysis.core.precision import choose_device
+        from dcgan_analysis.core.device import choose_device
         from dcgan_analysis.features.extractor import FeatureSpec
         from dcgan_analysis.features.pipeline import Extraction
 

@@ -137,7 +137,7 @@ def run_several(
         >>> {name: result.headline for name, result in batch.results.items()}
         {'svm-cifar': 'accuracy', 'random-features': 'accuracy'}
     """
-    from dcgan_analysis.core.precision import choose_device
+    from dcgan_analysis.core.device import choose_device
 
     host = host or default_host()
     pattern = RunRequest(

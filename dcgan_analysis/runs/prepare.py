@@ -101,7 +101,7 @@ def prepare_run(request: RunRequest, sources: Sources) -> PreparedRun:
     Raises:
         DcganAnalysisError: If anything is unknown or unfit; where several things are, all are named.
     """
-    from dcgan_analysis.core.precision import choose_device
+    from dcgan_analysis.core.device import choose_device
 
     analysis = sources.host.analysis(request.analysis) if isinstance(request.analysis, str) else request.analysis
     folder = run_folder(analysis.name, request.out, request.force)
