@@ -196,9 +196,7 @@ def test_a_lock_is_refused_while_it_is_held_and_the_message_names_work_and_holde
     path = tmp_path / "state.safetensors"
     with (
         writer_lock(path, "Training 'faces'", TrainingError),
-        pytest.raises(
-            TrainingError, match=r"^Training 'faces' is being written by process \d+ on .* since 2"
-        ),
+        pytest.raises(TrainingError, match=r"^Training 'faces' is being written by process \d+ on .* since 2"),
         writer_lock(path, "Training 'faces'", TrainingError),
     ):
         pytest.fail("the lock was given twice")
