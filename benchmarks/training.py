@@ -22,7 +22,8 @@ import torch
 from torch import nn
 
 from dcgan_analysis.models import tables
-from dcgan_analysis.models.builder import build, initialise
+from dcgan_analysis.models.builder import build
+from dcgan_analysis.models.initialisation import initialise
 from dcgan_analysis.training import TrainingConfig
 from dcgan_analysis.training.networks import AdversarialPair
 

@@ -24,7 +24,8 @@ from dcgan_analysis.data.registry import DatasetEntry
 from dcgan_analysis.host import host as plugins
 from dcgan_analysis.host.loading import CorePlugin, core_info
 from dcgan_analysis.models.architecture import Architecture, Layer
-from dcgan_analysis.models.builder import Discriminator, initialise
+from dcgan_analysis.models.builder import Discriminator
+from dcgan_analysis.models.initialisation import initialise
 from dcgan_analysis.runs import batch, library
 from dcgan_analysis.runs import run as runner
 from dcgan_analysis.testing import make_dataset

@@ -20,7 +20,8 @@ from dcgan_analysis.core.files import atomic_path
 from dcgan_analysis.core.hashing import hash_array, hash_json, hash_parts
 from dcgan_analysis.errors import ArchitectureError, CheckpointError, UnknownNameError
 from dcgan_analysis.models.architecture import ROLES, Role
-from dcgan_analysis.models.builder import build, initialise
+from dcgan_analysis.models.builder import build
+from dcgan_analysis.models.initialisation import initialise, unchanged_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,13 +69,37 @@ class Checkpoint:
     _hashes: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
-    def random(cls, architecture: Architecture, seed: int, name: str = "random") -> Checkpoint:
-        """Return a checkpoint with freshly initialised weights, the same for the same seed."""
+    def random(
+        cls,
+        architecture: Architecture,
+        seed: int,
+        name: str = "random",
+        *,
+        trained: Mapping[Role, Mapping[str, Tensor]] | None = None,
+    ) -> Checkpoint:
+        """Return a checkpoint with freshly initialised weights, the same for the same seed.
+
+        Args:
+            architecture: What to build.
+            seed: Decides all weights.
+            name: What it is called.
+            trained: Weights none of which may be left.
+
+        Raises:
+            ArchitectureError: If a parameter cannot be drawn, or is still the trained one.
+        """
         source = torch.Generator().manual_seed(seed)
         weights: dict[Role, Mapping[str, Tensor]] = {}
         for role in ROLES:
             network = _build(architecture, role, seed)
             initialise(network, source)
+            kept = unchanged_parameter(network, (trained or {}).get(role, {}))
+            if kept is not None:
+                msg = (
+                    f"Parameter '{kept}' of the {role} of '{architecture.name}' is still the trained one after random "
+                    "initialisation. Choose another seed, or let reset_parameters() of its module draw it with torch."
+                )
+                raise ArchitectureError(msg)
             weights[role] = network.state_dict()
         metadata = CheckpointMetadata(
             architecture=architecture.name,
@@ -169,7 +194,7 @@ class Checkpoint:
         Returns:
             Features (N, D) in float32 on the CPU.
         """
-        from dcgan_analysis.core.device import choose_device
+        from dcgan_analysis.core.precision import choose_device
         from dcgan_analysis.features.extractor import FeatureSpec
         from dcgan_analysis.features.pipeline import Extraction
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.data.dataset import Dataset
     from dcgan_analysis.data.registry import DatasetEntry
     from dcgan_analysis.models.architecture import Architecture
@@ -22,8 +23,9 @@ _IMAGES = 3
 def check_architecture(entry: ArchitectureEntry, **parameters: Any) -> Architecture:
     """Check that an architecture can be built, trained from its beginning, and analysed.
 
-    Name and parameters are enough to build it again; a checkpoint of random weights draws images of the shape and
-    range it says; the discriminator gives one number an image; its taps exist and give features.
+    Name and parameters are enough to build it again; random weights are other ones for another seed; a checkpoint of
+    them draws images of the shape and range it says; the discriminator gives one number an image; its taps exist and
+    give features.
 
     Args:
         entry: What the plugin registers.
@@ -43,8 +45,6 @@ def check_architecture(entry: ArchitectureEntry, **parameters: Any) -> Architect
     """
     import torch
 
-    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
-
     who = f"Architecture '{entry.name}'"
     architecture = entry.create(**parameters)
     _require(architecture.name == entry.name, f"{who} says that it is called '{architecture.name}'; use one name.")
@@ -52,7 +52,7 @@ def check_architecture(entry: ArchitectureEntry, **parameters: Any) -> Architect
     _require(not missing, f"{who} does not record the parameters {', '.join(missing)}; it could not be built again.")
     again = entry.create(**architecture.parameters)
     _require(again.identity() == architecture.identity(), f"{who} built from its own parameters is another one.")
-    checkpoint = Checkpoint.random(architecture, seed=0, name=entry.name)
+    checkpoint = _random(who, architecture, entry.name)
     labels = torch.arange(_IMAGES) % architecture.classes if architecture.classes else None
     images = checkpoint.sample(_IMAGES, seed=0, labels=labels)
     wanted = (_IMAGES, *architecture.image_shape)
@@ -65,6 +65,20 @@ def check_architecture(entry: ArchitectureEntry, **parameters: Any) -> Architect
         size = checkpoint.features(images, device="cpu").shape[1]
         _require(size > 0, f"{who} names no taps; features are read from them.")
     return architecture
+
+
+def _random(who: str, architecture: Architecture, name: str) -> Checkpoint:
+    """Return random weights, of which nothing is the same under another seed but what is constant by nature."""
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.errors import ArchitectureError
+
+    try:
+        checkpoint = Checkpoint.random(architecture, seed=0, name=name)
+        Checkpoint.random(architecture, seed=1, trained=checkpoint.weights)
+    except ArchitectureError as error:
+        msg = f"{who}: random weights do not follow the seed. {error}"
+        raise AssertionError(msg) from None
+    return checkpoint
 
 
 def _check_discriminator(

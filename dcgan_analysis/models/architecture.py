@@ -88,11 +88,11 @@ class Architecture:
     batchnorm_eps: float = 1e-5
 
     def generator(self) -> nn.Module:
-        """Build the generator with uninitialised weights; see ``models.builder.initialise``."""
+        """Build the generator with uninitialised weights; see ``models.initialisation``."""
         return self.make_generator(self)
 
     def discriminator(self) -> nn.Module:
-        """Build the discriminator with uninitialised weights; see ``models.builder.initialise``."""
+        """Build the discriminator with uninitialised weights; see ``models.initialisation``."""
         return self.make_discriminator(self)
 
     def network(self, role: Role) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Torch modules built from layer tables, and the paper's initialisation."""
+"""Torch modules built from layer tables."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dcgan_analysis.errors import ArchitectureError
+from dcgan_analysis.models.modules import copied
 from dcgan_analysis.models.summary import output_shape
 
 if TYPE_CHECKING:
@@ -16,10 +17,9 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.models.architecture import Activation, Architecture, Layer
 
-__all__ = ["Block", "Discriminator", "Generator", "build", "initialise"]
+__all__ = ["Block", "Discriminator", "Generator", "build"]
 
 LEAKY_SLOPE = 0.2
-_INIT_STD = 0.02
 
 
 def _activation(name: Activation) -> nn.Module:
@@ -144,6 +144,7 @@ class Generator(_Network):
     """Maps latent vectors to images.
 
     Example:
+        >>> from dcgan_analysis.models.initialisation import initialise
         >>> from dcgan_analysis.models.tables import dcgan32
         >>> generator = Generator(dcgan32(width=8))
         >>> initialise(generator, torch.Generator().manual_seed(0))
@@ -200,32 +201,10 @@ def build(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
     """Build a network without touching torch's global random state.
 
     Args:
-        make: ``architecture.generator`` or ``architecture.discriminator``.
-        seed: Of torch's own initialisation. It stays only in a plugin's modules of kinds that ``initialise`` has no
-            rule for, and where neither that nor loading weights follows.
+        make: ``architecture.generator`` or ``architecture.discriminator``. What it returns is copied: a plugin's
+            function may hand out the same module every time.
+        seed: Of torch's own initialisation, where neither ``initialise`` nor loading weights follows.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return make()
-
-
-@torch.no_grad()
-def initialise(module: nn.Module, generator: torch.Generator) -> None:
-    """Draw all weights as the paper does: N(0, 0.02); batch normalisation N(1, 0.02) scale, zero shift.
-
-    The scale's distribution is the authors' code's; the paper speaks only of "all weights" (section 4).
-
-    Args:
-        module: A network; changed in place. Running statistics are reset to mean 0, variance 1.
-        generator: Source of randomness; the result depends on its state alone.
-    """
-    for child in module.modules():
-        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
-            child.reset_running_stats()
-            if child.affine:
-                child.weight.normal_(1.0, _INIT_STD, generator=generator)
-                child.bias.zero_()
-        elif isinstance(child, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            child.weight.normal_(0.0, _INIT_STD, generator=generator)
-            if child.bias is not None:
-                child.bias.zero_()
+        return copied(make())

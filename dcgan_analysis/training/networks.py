@@ -13,7 +13,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils.parametrizations import spectral_norm
 
 from dcgan_analysis.models.batchnorm import keep_modes
-from dcgan_analysis.models.builder import build, initialise
+from dcgan_analysis.models.builder import build
+from dcgan_analysis.models.initialisation import initialise
 from dcgan_analysis.models.kernels.patch_gradients import with_patch_gradients
 from dcgan_analysis.models.kernels.winograd import with_winograd
 from dcgan_analysis.models.widening import widen

@@ -330,3 +330,21 @@ def test_a_truncated_file_is_refused_in_one_line(checkpoint, architectures, tmp_
     ) as e:
         read_checkpoint(path, architectures)
     assert "\n" not in str(e.value)
+
+
+def test_random_weights_that_are_the_trained_ones_are_refused_by_the_parameters_name(checkpoint):
+    with pytest.raises(ArchitectureError, match=r"^Parameter 'project\.operation\.weight' of the generator of"):
+        Checkpoint.random(ARCHITECTURE, seed=0, trained=checkpoint.weights)
+    assert Checkpoint.random(ARCHITECTURE, seed=1, trained=checkpoint.weights).weights
+
+
+def test_a_factory_that_copies_a_trained_network_gives_a_random_one():
+    trained = ARCHITECTURE.discriminator()
+    architecture = replace(ARCHITECTURE, make_discriminator=lambda _: trained)
+    before = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
+
+    first, other = (Checkpoint.random(architecture, seed).weights["discriminator"] for seed in (0, 1))
+
+    assert not torch.equal(first["conv1.operation.weight"], other["conv1.operation.weight"])
+    assert not torch.equal(first["conv1.operation.weight"], before["conv1.operation.weight"])
+    assert all(torch.equal(tensor, before[name]) for name, tensor in trained.state_dict().items())

@@ -9,8 +9,8 @@ from torch import nn
 from dcgan_analysis.errors import ArchitectureError, ConfigError, UnknownNameError
 from dcgan_analysis.features.extractor import FeatureExtractor, FeatureSpec
 from dcgan_analysis.models import tables
-from dcgan_analysis.models.builder import initialise
 from dcgan_analysis.models.hooks import capture
+from dcgan_analysis.models.initialisation import initialise
 
 CPU = torch.device("cpu")
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dcgan_analysis.models import tables
-from dcgan_analysis.models.builder import initialise
+from dcgan_analysis.models.initialisation import initialise
 
 SMALL = {
     "dcgan32": tables.dcgan32(width=4, z_size=6),

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import nn
@@ -9,7 +7,8 @@ from torch import nn
 from dcgan_analysis.errors import ArchitectureError
 from dcgan_analysis.models import tables
 from dcgan_analysis.models.architecture import Layer
-from dcgan_analysis.models.builder import Block, build, initialise
+from dcgan_analysis.models.builder import Block, build
+from dcgan_analysis.models.initialisation import initialise
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
@@ -154,40 +153,6 @@ def test_images_of_another_shape_are_refused(shape):
         discriminator(torch.zeros(shape))
 
 
-def test_initial_weights_have_the_papers_distribution(initialised):
-    network = initialised(tables.dcgan32(width=32).discriminator())
-
-    weights = torch.cat(
-        [m.weight.detach().flatten() for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    )
-    scales = torch.cat([m.weight.detach() for m in network.modules() if isinstance(m, NORMS)])
-    assert float(weights.mean()) == pytest.approx(0, abs=2e-4)
-    assert float(weights.std()) == pytest.approx(0.02, rel=0.01)
-    assert float(scales.mean()) == pytest.approx(1, abs=5e-3)
-    assert float(scales.std()) == pytest.approx(0.02, rel=0.2)
-    assert all(not m.bias.any() for m in network.modules() if isinstance(m, NORMS))
-
-
-def test_initialising_resets_running_statistics(initialised):
-    network = tables.dcgan32(width=4).discriminator()
-    network(randn(4, 3, 32, 32))
-
-    initialised(network)
-
-    for module in network.modules():
-        if isinstance(module, NORMS):
-            assert not module.running_mean.any()
-            assert torch.equal(module.running_var, torch.ones_like(module.running_var))
-
-
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(architecture, initialised):
-    first, second, other = (initialised(architecture.generator(), seed).state_dict() for seed in (1, 1, 2))
-
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    kernels = [name for name in first if name.endswith("operation.weight")]
-    assert not any(torch.equal(first[name], other[name]) for name in kernels)
-
-
 def test_building_and_initialising_leave_the_global_random_state_alone(architecture):
     before = torch.get_rng_state()
 
@@ -195,15 +160,6 @@ def test_building_and_initialising_leave_the_global_random_state_alone(architect
         initialise(build(make), torch.Generator().manual_seed(0))
 
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_modules_that_initialise_does_not_know_follow_the_seed():
-    architecture = replace(tables.dcgan32(width=4), make_discriminator=lambda _: nn.Embedding(3, 4))
-
-    first, second, other = (build(architecture.discriminator, seed).weight for seed in (1, 1, 2))
-
-    assert torch.equal(first, second)
-    assert not torch.equal(first, other)
 
 
 def test_batchnorm_of_a_reshaped_layer_works_on_units_or_on_maps():

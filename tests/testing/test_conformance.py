@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from dcgan_analysis.api import Needs
 from dcgan_analysis.api.hookspecs import hookimpl
@@ -52,6 +54,28 @@ def test_an_architecture_that_breaks_a_rule_is_told_which(changes, message):
         count = itertools.count(8)
         made = ArchitectureEntry("slim", "", lambda width=4, z_size=10: slim(next(count), z_size))
     with pytest.raises(AssertionError, match=message):
+        check_architecture(made, width=4)
+
+
+class Restoring(nn.Module):
+    """Puts the weights back that it was trained to."""
+
+    def __init__(self):
+        super().__init__()
+        self.kernel = nn.Parameter(torch.empty(3 * 32 * 32))
+        self.reset_parameters()
+
+    def reset_parameters(self):
+        nn.init.zeros_(self.kernel)
+        self.kernel.data[0] = 1
+
+    def forward(self, images):
+        return images.flatten(1) @ self.kernel
+
+
+def test_an_architecture_whose_random_weights_are_always_the_same_is_told_which():
+    made = entry(make_discriminator=lambda _: Restoring(), discriminator_layers=(), taps=())
+    with pytest.raises(AssertionError, match=r"'slim': random weights.*Parameter 'kernel' is the same whatever"):
         check_architecture(made, width=4)
 
 

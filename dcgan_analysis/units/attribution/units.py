@@ -50,7 +50,7 @@ class UnitResponse(nn.Module):
         tap: Module path.
 
     Example:
-        >>> from dcgan_analysis.models.builder import initialise
+        >>> from dcgan_analysis.models.initialisation import initialise
         >>> from dcgan_analysis.models.tables import dcgan32
         >>> network = dcgan32(width=8).discriminator().eval()
         >>> initialise(network, torch.Generator().manual_seed(0))

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from dcgan_analysis.models import tables
-from dcgan_analysis.models.builder import initialise
 from dcgan_analysis.models.hooks import capture
+from dcgan_analysis.models.initialisation import initialise
 from dcgan_analysis.models.kernels.folding import activate_in_place, fold_batchnorm
 
 

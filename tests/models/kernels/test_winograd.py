@@ -8,7 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from dcgan_analysis.models.builder import build, initialise
+from dcgan_analysis.models.builder import build
+from dcgan_analysis.models.initialisation import initialise
 from dcgan_analysis.models.kernels import winograd
 from dcgan_analysis.models.kernels.winograd import (
     WinogradConv2d,

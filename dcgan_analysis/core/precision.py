@@ -1,0 +1,47 @@
+"""Which arithmetic a device does fast."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from dcgan_analysis.core.device import has_bfloat16_units
+from dcgan_analysis.errors import ConfigError
+
+__all__ = ["PRECISIONS", "Precision", "choose_device", "choose_precision"]
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device for ``auto``, ``cpu`` or ``cuda`` (``cuda:1``: the second GPU).
+
+    Raises:
+        ConfigError: If the name is unknown, or a GPU is asked for and there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        msg = f"Device '{name}' is unknown. Use auto, cpu, cuda, or one GPU of several: cuda:1."
+        raise ConfigError(msg) from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        msg = f"Device '{name}' is not available: torch sees no GPU. Use --device cpu or --device auto."
+        raise ConfigError(msg)
+    return device
+
+
+def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
+    """Return the dtype that convolutions run in.
+
+    ``auto``: bfloat16 on CPUs with bfloat16 instructions, float16 on GPUs, float32 elsewhere. Parameters and
+    BatchNorm statistics stay in float32 throughout; float16 on CPUs is slow and is taken only if asked for.
+    """
+    if precision != "auto":
+        return PRECISIONS[precision]
+    if device.type == "cuda":
+        return torch.float16
+    return torch.bfloat16 if has_bfloat16_units(device) else torch.float32
