@@ -8,6 +8,7 @@ as float32. Nothing is ever pickled.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -91,7 +92,7 @@ class Checkpoint:
         source = torch.Generator().manual_seed(seed)
         weights: dict[Role, Mapping[str, Tensor]] = {}
         for role in ROLES:
-            network = _build(architecture, role, seed)
+            network = build(partial(architecture.network, role), seed)
             initialise(network, source)
             kept = unchanged_parameter(network, (trained or {}).get(role, {}))
             if kept is not None:
@@ -138,7 +139,7 @@ class Checkpoint:
         Raises:
             CheckpointError: If it holds no generator.
         """
-        return self._network("generator")
+        return self.network("generator")
 
     def discriminator(self) -> nn.Module:
         """Return the discriminator in evaluation mode, a new module every time.
@@ -146,7 +147,20 @@ class Checkpoint:
         Raises:
             CheckpointError: If it holds no discriminator.
         """
-        return self._network("discriminator")
+        return self.network("discriminator")
+
+    def network(self, role: Role) -> nn.Module:
+        """Return one of the two networks in evaluation mode, a new module every time.
+
+        Raises:
+            CheckpointError: If it does not hold this one.
+        """
+        if role not in self.weights:
+            msg = f"Checkpoint '{self.name}' holds no {role}. Use one that has it."
+            raise CheckpointError(msg)
+        network = build(partial(self.architecture.network, role))
+        _load(network, self.weights[role], f"Checkpoint '{self.name}', {role}")
+        return network.eval()
 
     def latents(self, n: int, seed: int) -> Tensor:
         """Draw latent vectors of shape (n, Z) from the prior it was trained with.
@@ -182,25 +196,10 @@ class Checkpoint:
         spec: FeatureSpec | None = None,
         device: str = "auto",
     ) -> Tensor:
-        """Return the discriminator's pooled features of images.
+        """Return the discriminator's pooled features (N, D) of images; see ``features.pipeline.extract``."""
+        from dcgan_analysis.features.pipeline import extract
 
-        Args:
-            images: Bytes, uint8 (N, C, H, W); or a float tensor (N, C, H, W) in ``metadata.image_range``.
-            reference: Images on which BatchNorm statistics are re-estimated, as the paper's protocol does with the
-                training split. None: the statistics stored in the checkpoint.
-            spec: Taps, grid, precision; by default all conv layers on a 4x4 grid.
-            device: ``auto``, ``cpu`` or ``cuda``.
-
-        Returns:
-            Features (N, D) in float32 on the CPU.
-        """
-        from dcgan_analysis.core.precision import choose_device
-        from dcgan_analysis.features.extractor import FeatureSpec
-        from dcgan_analysis.features.pipeline import Extraction
-
-        if spec is None:
-            spec = FeatureSpec(batchnorm="running" if reference is None else "reestimated")
-        return Extraction(self, spec, reference, choose_device(device)).features(images)
+        return extract(self, images, reference=reference, spec=spec, device=device)
 
     def save(self, path: Path, *, half: bool = False) -> None:
         """Write it as one safetensors file, whole or not at all.
@@ -218,18 +217,6 @@ class Checkpoint:
         header = {"dcgan_analysis": self.metadata.model_dump_json()}
         with atomic_path(path) as temporary:
             save_file(tensors, temporary, metadata=header)
-
-    def _network(self, role: Role) -> nn.Module:
-        if role not in self.weights:
-            msg = f"Checkpoint '{self.name}' holds no {role}. Use one that has it."
-            raise CheckpointError(msg)
-        network = _build(self.architecture, role)
-        _load(network, self.weights[role], f"Checkpoint '{self.name}', {role}")
-        return network.eval()
-
-
-def _build(architecture: Architecture, role: Role, seed: int = 0) -> nn.Module:
-    return build(architecture.generator if role == "generator" else architecture.discriminator, seed)
 
 
 def _hash_tensor(tensor: Tensor) -> str:
@@ -290,5 +277,5 @@ def read_checkpoint(path: Path, architectures: Registry[ArchitectureEntry], *, n
         raise CheckpointError(msg) from None
     checkpoint = Checkpoint(name or path.stem, architecture, weights, metadata, path)
     for role in weights:
-        _load(_build(architecture, role), weights[role], f"Checkpoint '{checkpoint.name}', {role}")
+        _load(build(partial(architecture.network, role)), weights[role], f"Checkpoint '{checkpoint.name}', {role}")
     return checkpoint

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from dcgan_analysis.core.distributed import agreed, gather_interleaved, share
-from dcgan_analysis.core.precision import PRECISIONS
+from dcgan_analysis.core.precision import PRECISIONS, choose_device
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.errors import DatasetError
 from dcgan_analysis.features import cache
-from dcgan_analysis.features.extractor import EXTRACTION_VERSION, FeatureExtractor
+from dcgan_analysis.features.extractor import EXTRACTION_VERSION, FeatureExtractor, FeatureSpec
 from dcgan_analysis.features.store import FeatureKey, FeatureStore, FeatureStoreWriter
 from dcgan_analysis.models.batchnorm import REFERENCE_SEED, reference_batches
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.data.dataset import DatasetSplit
-    from dcgan_analysis.features.extractor import FeatureSpec, PrecisionError
+    from dcgan_analysis.features.extractor import PrecisionError
 
-__all__ = ["FORWARD_BATCH", "Extraction"]
+__all__ = ["FORWARD_BATCH", "Extraction", "extract"]
 
 _log = logging.getLogger(__name__)
 
@@ -227,6 +227,42 @@ class Extraction:
                 done += b - a
                 self.progress(what, done, total)
             writer.write(rows.start, torch.cat(parts))
+
+
+def extract(
+    checkpoint: Checkpoint,
+    images: np.ndarray | Tensor,
+    *,
+    reference: DatasetSplit | None = None,
+    spec: FeatureSpec | None = None,
+    device: str = "auto",
+) -> Tensor:
+    """Return the pooled features of images by a checkpoint's discriminator, without any store.
+
+    Args:
+        checkpoint: Whose discriminator.
+        images: Bytes, uint8 (N, C, H, W); or a float tensor (N, C, H, W) in ``metadata.image_range``.
+        reference: Images on which BatchNorm statistics are re-estimated, as the paper's protocol does with the
+            training split. None: the statistics stored in the checkpoint.
+        spec: Taps, grid, precision; by default all conv layers on a 4x4 grid.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Returns:
+        Features (N, D) in float32 on the CPU.
+
+    Raises:
+        DatasetError: If the images are neither bytes nor floats, or bytes of a shape that does not fit.
+        ArchitectureError: If floats have a shape that the network does not take.
+
+    Example:
+        >>> from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+        >>> from dcgan_analysis.models.tables import dcgan32
+        >>> extract(Checkpoint.random(dcgan32(width=8), 0), np.zeros((2, 3, 32, 32), np.uint8)).shape
+        torch.Size([2, 1792])
+    """
+    if spec is None:
+        spec = FeatureSpec(batchnorm="running" if reference is None else "reestimated")
+    return Extraction(checkpoint, spec, reference, choose_device(device)).features(images)
 
 
 def _spans(n: int, size: int) -> Iterator[tuple[int, int]]:

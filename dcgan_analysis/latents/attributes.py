@@ -5,24 +5,43 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
 from dcgan_analysis.api.result import Cell, Metric, Table
 from dcgan_analysis.core.statistics import wilson_interval
+from dcgan_analysis.data.preprocessing import Preprocessing
+from dcgan_analysis.data.splits import holdout
 from dcgan_analysis.errors import AnalysisError, unknown_name
+from dcgan_analysis.latents.properties import PROPERTIES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    import numpy as np
-    from torch import nn
+    from torch import Tensor
 
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.data.dataset import DatasetSplit
-    from dcgan_analysis.data.preprocessing import Preprocessing
 
-__all__ = ["AttributeTable", "Judge", "attribute_table", "judge_table", "train_judge"]
+__all__ = [
+    "AttributeTable",
+    "Judge",
+    "attribute_table",
+    "judge_table",
+    "train_judge",
+]
 
 _EPOCHS, _FEWEST_STEPS, _MOST_STEPS, _BATCH = 8, 400, 2000, 64
 _HELD_OUT = 0.2
+
+_SIDE = 32
+"""Height and width of the classifier's input."""
+
+_CHANNELS = (24, 48, 96)
+_SHIFT = 2
+_LEARNING_RATE, _WEIGHT_DECAY = 2e-3, 1e-2
 
 
 @dataclass(frozen=True)
@@ -81,11 +100,6 @@ class Judge:
             deviations from the mean of the training images, or of those that it was centred on. Positive is yes, or
             more than usual.
         """
-        import numpy as np
-        import torch
-
-        from dcgan_analysis.latents.properties import PROPERTIES
-
         if not len(images):
             return np.empty((0, len(self.names)))
         pages = []
@@ -110,8 +124,6 @@ class Judge:
         Args:
             said: (N, A) what this judge says of them.
         """
-        import numpy as np
-
         middle = np.where(self.binary, 0.0, said.mean(axis=0))
         spread = np.where(self.binary, 1.0, np.maximum(said.std(axis=0), 1e-9))
         return replace(self, _usual=(middle, spread))
@@ -123,8 +135,6 @@ def attribute_table(split: DatasetSplit) -> AttributeTable:
     Raises:
         AnalysisError: If it knows nothing.
     """
-    import numpy as np
-
     columns: dict[str, np.ndarray] = {}
     binary: list[bool] = []
     classes: tuple[str, ...] = ()
@@ -158,13 +168,6 @@ def train_judge(context: RunContext, *, steps: int | None = None) -> Judge:
     Raises:
         AnalysisError: If the dataset knows nothing of its images.
     """
-    import numpy as np
-    import torch
-
-    from dcgan_analysis.data import holdout
-    from dcgan_analysis.latents.predictor import train_predictor
-    from dcgan_analysis.latents.properties import PROPERTIES
-
     split = context.split("train")
     table = attribute_table(split)
     kept, held = holdout(
@@ -180,7 +183,7 @@ def train_judge(context: RunContext, *, steps: int | None = None) -> Judge:
         means[column], stds[column] = np.nanmean(known), np.nanstd(known) or 1.0
     targets = torch.from_numpy((table.values - means) / stds).float()
     steps = steps or int(np.clip(_EPOCHS * len(kept) // _BATCH, _FEWEST_STEPS, _MOST_STEPS))
-    network = train_predictor(
+    network = _train_classifier(
         split.images[kept],
         targets[kept],
         torch.from_numpy(table.binary),
@@ -198,16 +201,73 @@ def train_judge(context: RunContext, *, steps: int | None = None) -> Judge:
     return judge
 
 
-def _prepare(shape: tuple[int, int, int]) -> Preprocessing:
-    from dcgan_analysis.data.preprocessing import Preprocessing
-    from dcgan_analysis.latents.predictor import SIDE
+def _make_classifier(channels: int, outputs: int) -> nn.Module:
+    """Return three strided convolutions and one linear layer: (N, C, 32, 32) in [-1, 1] -> (N, outputs)."""
+    layers: list[nn.Module] = []
+    for out in _CHANNELS:
+        layers += [nn.Conv2d(channels, out, 3, 2, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU()]
+        channels = out
+    side = _SIDE // 2 ** len(_CHANNELS)
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * side * side, outputs))
 
-    return Preprocessing((shape[0], SIDE, SIDE), fit="resize")
+
+def _train_classifier(
+    images: np.ndarray,
+    targets: Tensor,
+    binary: Tensor,
+    prepare: Callable[[np.ndarray], Tensor],
+    steps: int,
+    seed: int,
+    watch: Callable[[int, int], None],
+) -> nn.Module:
+    """Train one small network for all attributes; it judges samples and knows no GAN.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        targets: (N, A): 0 or 1 of binary attributes, standardised values of the others, NaN where unknown.
+        binary: (A,) mask of the binary ones: cross entropy; the others: squared error.
+        prepare: Bytes (N, C, H, W) to (N, C', 32, 32) in [-1, 1].
+        steps: Minibatches of 64, each shifted by up to two pixels.
+        seed: Initial weights, order and shifts; torch's global random state is left alone.
+        watch: Told of steps done and steps in all.
+
+    Returns:
+        The network in evaluation mode.
+    """
+    source = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        network = _make_classifier(prepare(images[:1]).shape[1], targets.shape[1])
+    optimizer = torch.optim.AdamW(network.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps)
+    network.train()
+    for step in range(steps):
+        chosen = torch.randint(len(images), (_BATCH,), generator=source)
+        top, left = torch.randint(2 * _SHIFT + 1, (2,), generator=source).tolist()
+        batch = F.pad(prepare(images[chosen.numpy()]), (_SHIFT,) * 4, mode="replicate")
+        loss = _loss(network(batch[:, :, top : top + _SIDE, left : left + _SIDE]), targets[chosen], binary)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        schedule.step()
+        if (step + 1) % 20 == 0 or step + 1 == steps:
+            watch(step + 1, steps)
+    return network.eval()
+
+
+def _loss(found: Tensor, targets: Tensor, binary: Tensor) -> Tensor:
+    known = ~targets.isnan()
+    wanted = targets.nan_to_num()
+    entropy = F.binary_cross_entropy_with_logits(found, wanted, reduction="none")
+    losses = torch.where(binary, entropy, (found - wanted).square())
+    return (losses * known).sum() / known.sum().clamp_min(1)
+
+
+def _prepare(shape: tuple[int, int, int]) -> Preprocessing:
+    return Preprocessing((shape[0], _SIDE, _SIDE), fit="resize")
 
 
 def _quality(judge: Judge, found: np.ndarray, table: AttributeTable, targets: np.ndarray) -> dict[str, Metric]:
-    import numpy as np
-
     quality = {}
     for column, name in enumerate(table.names):
         known = ~np.isnan(targets[:, column])

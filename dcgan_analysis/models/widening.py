@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dcgan_analysis.models.architecture import ROLES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -37,15 +39,11 @@ def can_widen(narrow: Architecture, wide: Architecture) -> bool:
         for name in ("name", "image_shape", "image_range", "z_size", "classes", "batchnorm_affine", "batchnorm_eps")
     )
     return same and all(
-        bool(_layers(narrow, role))
-        and len(_layers(narrow, role)) == len(_layers(wide, role))
-        and all(map(_is_wider, _layers(narrow, role), _layers(wide, role)))
-        for role in ("generator", "discriminator")
+        bool(narrow.layers(role))
+        and len(narrow.layers(role)) == len(wide.layers(role))
+        and all(map(_is_wider, narrow.layers(role), wide.layers(role)))
+        for role in ROLES
     )
-
-
-def _layers(architecture: Architecture, role: Role) -> tuple[Layer, ...]:
-    return architecture.generator_layers if role == "generator" else architecture.discriminator_layers
 
 
 def _is_wider(narrow: Layer, wide: Layer) -> bool:
@@ -78,7 +76,7 @@ def widen(
         tensor([-0.0254, -0.0253,  0.0000])
     """
     result = {name: tensor.clone() for name, tensor in random.items()}
-    for layer in _layers(wide, role):
+    for layer in wide.layers(role):
         labels = wide.classes if layer.conditional else 0
         kernel = f"{layer.name}.operation.weight"
         # torch keeps the kernels of fractional-strided convolutions as (inputs, outputs, ...).

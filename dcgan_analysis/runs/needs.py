@@ -68,12 +68,11 @@ def _layers(checkpoint: Checkpoint) -> Iterator[str]:
     architecture = checkpoint.architecture
     for role in ROLES:
         if checkpoint.has(role):
-            table = architecture.generator_layers if role == "generator" else architecture.discriminator_layers
+            table = architecture.layers(role)
             if table:
                 yield from (layer.name for layer in table)
             else:
-                network = getattr(architecture, role)()
-                yield from (name for name, _ in network.named_modules() if name)
+                yield from (name for name, _ in architecture.network(role).named_modules() if name)
 
 
 def missing_in_dataset(analysis: str, needs: Needs, dataset: Dataset | None, limit: int | None = None) -> list[str]:

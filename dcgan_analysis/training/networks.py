@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -213,12 +214,11 @@ class AdversarialPair:
             role: Which network.
             averaged: Whether the generator is the moving average, where there is one.
         """
-        if role == "generator":
-            average = self.average if averaged else None
-            make, trained = self.architecture.generator, average or self.generator
-        else:
-            make, trained = self.architecture.discriminator, self.discriminator
-        network = build(make, self._config.seed)
+        networks: dict[Role, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
+        if averaged and self.average is not None:
+            networks["generator"] = self.average
+        trained = networks[role]
+        network = build(partial(self.architecture.network, role), self._config.seed)
         with torch.no_grad(), keep_modes(trained):
             # In evaluation mode a reparametrised kernel is read without one more power iteration.
             trained.eval()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.errors import TrainingError
+from dcgan_analysis.models.architecture import ROLES
 from dcgan_analysis.models.widening import can_widen
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def describe_start(start: Checkpoint, config: TrainingConfig, architecture: Arch
             allow to widen), or takes latent vectors of another prior.
     """
     what = f"start_from: checkpoint '{start.name}'"
-    missing = [role for role in ("generator", "discriminator") if not start.has(role)]
+    missing = [role for role in ROLES if not start.has(role)]
     if missing:
         msg = f"{what} holds no {missing[0]}; both networks go on. Start from one that has both."
         raise TrainingError(msg)

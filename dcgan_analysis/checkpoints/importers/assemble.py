@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from dcgan_analysis.checkpoints.importers.contract import ImportedWeights
-    from dcgan_analysis.models.architecture import Architecture
 
 __all__ = ["assemble"]
 
@@ -57,20 +57,16 @@ def assemble(imported: ImportedWeights, name: str, format: str) -> Checkpoint:
         state = states[role]
         if state is None:
             continue
-        weights[role], known = _with_statistics(_build(imported.architecture, role), state)
+        weights[role], known = _with_statistics(build(partial(imported.architecture.network, role)), state)
         batchnorm[role] = "in the files" if known else _REESTIMATED if role == "generator" else _UNKNOWN
     checkpoint = Checkpoint(name, imported.architecture, weights, _metadata(imported, format, batchnorm))
     for role in weights:
         # Building the network checks names and shapes, which a stranger's importer may have got wrong.
-        network = checkpoint.generator() if role == "generator" else checkpoint.discriminator()
+        network = checkpoint.network(role)
         if batchnorm[role] == _REESTIMATED:
             _reestimate(network, checkpoint)
             weights[role] = {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
     return checkpoint
-
-
-def _build(architecture: Architecture, role: Role) -> nn.Module:
-    return build(architecture.generator if role == "generator" else architecture.discriminator)
 
 
 def _with_statistics(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], bool]:

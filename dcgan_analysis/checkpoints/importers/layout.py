@@ -46,9 +46,8 @@ class Slot:
 
 def layer_inputs(architecture: Architecture, role: Role) -> Iterator[tuple[Layer, tuple[int, ...]]]:
     """Yield each layer of a network with its input shape, without the batch axis."""
-    generator = role == "generator"
-    shape: tuple[int, ...] = (architecture.z_size,) if generator else architecture.image_shape
-    for layer in architecture.generator_layers if generator else architecture.discriminator_layers:
+    shape: tuple[int, ...] = (architecture.z_size,) if role == "generator" else architecture.image_shape
+    for layer in architecture.layers(role):
         yield layer, shape
         shape = output_shape(layer, shape)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -93,7 +94,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _slots(architecture: Architecture, role: Role, arrays: Mapping[str, Tensor]) -> list[Slot]:
-    network = build(architecture.generator if role == "generator" else architecture.discriminator)
+    network = build(partial(architecture.network, role))
     without = not any(name.endswith(_STATISTICS[:2]) for name in arrays)
     return [
         Slot(
