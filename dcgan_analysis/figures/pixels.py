@@ -59,7 +59,7 @@ def save_image(image: np.ndarray, path: Path, *, scale: int = 1) -> Path:
     """
     picture = _picture(image, scale)
     with atomic_path(path) as temporary:
-        picture.save(temporary, format="PNG", optimize=True)
+        picture.save(temporary, format="PNG")
     return path
 
 

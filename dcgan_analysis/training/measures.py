@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from dcgan_analysis import figures
 from dcgan_analysis.models.hooks import capture
 from dcgan_analysis.training.feature_probe import FeatureProbe
 from dcgan_analysis.training.monitors import Monitors
 from dcgan_analysis.training.networks import apply
-from dcgan_analysis.training.samples import save_grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Measures"]
 
-_SAMPLES = 64
+_SAMPLES, _COLUMNS = 64, 8
 
 
 class Measures:
@@ -48,7 +48,8 @@ class Measures:
         """Write the sample grid of a checkpoint and return its path in the folder."""
         images = checkpoint.sample(_SAMPLES, seed=self._config.seed)
         name = f"samples/epoch-{checkpoint.metadata.epoch:07.2f}.png"
-        save_grid(self._inputs.preprocessing.to_bytes(images), folder / name)
+        page = figures.tiled(self._inputs.preprocessing.to_bytes(images), _COLUMNS, gap=1)
+        figures.save_image(page, folder / name, scale=2)
         return name
 
     def read_monitors(self, pair: AdversarialPair, step: int, means: Mapping[str, float]) -> dict[str, Any]:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+from dcgan_analysis.figures import save_image
 from dcgan_analysis.models import tables
 from dcgan_analysis.report.training_page import TrainingPage, render_training_page, write_training_page
 from dcgan_analysis.runs.library import load_checkpoint
-from dcgan_analysis.training.samples import save_grid
 
 PAGE = "dcgan_analysis.report.training_page"
 
@@ -49,7 +49,7 @@ def training(tmp_path):
     checkpoint.save(folder / "model.safetensors")
     rows = [row(1, feature_accuracy=0.6, feature_images=100), row(2, warnings=["Mode collapse: <seen>"])]
     for each in rows:
-        save_grid(np.zeros((64, 3, 8, 8), np.uint8), folder / each["samples"])
+        save_image(np.zeros((3, 64, 64), np.uint8), folder / each["samples"])
     (folder / "history.json").write_text(json.dumps(rows), encoding="utf-8")
     return folder
 

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from dcgan_analysis.models.builder import Block
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-    from torch import Tensor
 
 __all__ = ["activate_in_place", "fold_batchnorm"]
 
@@ -37,8 +36,7 @@ def fold_batchnorm(network: nn.Module, taps: Collection[str] = ()) -> nn.Module:
         if not isinstance(block, Block) or f"{name}.operation" in taps:
             continue
         if isinstance(block.norm, nn.BatchNorm1d | nn.BatchNorm2d):
-            scale, shift = _scale_and_shift(block.norm)
-            _absorb(block.operation, scale, shift)
+            _absorb(block.operation, block.norm)
             block.norm = nn.Identity()
     return network
 
@@ -61,26 +59,17 @@ def activate_in_place(network: nn.Module, taps: Collection[str] = ()) -> nn.Modu
     return network
 
 
-def _scale_and_shift(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    mean, variance = norm.running_mean, norm.running_var
-    if mean is None or variance is None:
+def _absorb(operation: nn.Module, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+    if norm.running_mean is None or norm.running_var is None:
         msg = "BatchNorm without running statistics cannot be folded"
         raise ValueError(msg)
-    scale = torch.rsqrt(variance.double() + norm.eps)
-    if norm.affine:
-        scale = scale * norm.weight.double()
-        return scale, norm.bias.double() - mean.double() * scale
-    return scale, -mean.double() * scale
-
-
-def _absorb(operation: nn.Module, scale: Tensor, shift: Tensor) -> None:
     if not isinstance(operation, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
         msg = f"cannot fold into {type(operation).__name__}"
         raise TypeError(msg)
-    weight = operation.weight
-    # Output channels are the first axis of linear and conv weights, the second of transposed ones.
-    axis = 1 if isinstance(operation, nn.ConvTranspose2d) else 0
-    shape = [-1 if i == axis else 1 for i in range(weight.dim())]
-    bias = 0 if operation.bias is None else operation.bias.double() * scale
-    operation.weight = nn.Parameter((weight.double() * scale.view(shape)).to(weight.dtype))
-    operation.bias = nn.Parameter((shift + bias).to(weight.dtype))
+    # In float64, so that the only rounding is that of the result.
+    parts = (operation.weight, operation.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
+    weight, bias = fuse_conv_bn_weights(
+        *(part.double() if isinstance(part, torch.Tensor) else part for part in parts),
+        transpose=isinstance(operation, nn.ConvTranspose2d),
+    )
+    operation.weight, operation.bias = (nn.Parameter(part.to(operation.weight.dtype)) for part in (weight, bias))
