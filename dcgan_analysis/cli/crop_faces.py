@@ -35,4 +35,10 @@ def command(source: Path, out: Path, size: int, smallest: int | None, margin: fl
         done = crop_faces(source, out, size=size, smallest=smallest, margin=margin, progress=progress)
     if done.skipped:
         say(f"{done.skipped:,} photos could not be read: listed in {out / 'faces.json'}")
+    if not done.faces:
+        lower = f"; a lower --smallest keeps {done.small:,} smaller ones" if done.small else ""
+        say(
+            f"Warning: no face of {smallest or size} pixels or more was found{lower}. The detector knows upright faces "
+            "seen from the front: turn photos that lie on their side, and give photos larger than the faces in them."
+        )
     click.echo(f"{done.faces:,} faces of {done.photos:,} photos in {out}; {done.small:,} detections were too small")

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image, UnidentifiedImageError
 
 from dcgan_analysis.api.result import Section
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.text import count, duration, short_hash
-from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.data.files.pictures import open_picture
+from dcgan_analysis.errors import AnalysisError, DatasetError
 from dcgan_analysis.report import REPORT_NAME
 from dcgan_analysis.report import format as text
 
@@ -207,10 +207,10 @@ def _picture(figure: Figure, folder: Path) -> Picture:
         msg = f"{named}, which is not in the run folder '{folder}'. Save it there first."
         raise AnalysisError(msg)
     try:
-        with Image.open(path) as image:
+        with open_picture(path, f"'{figure.file}'") as image:
             width, height = image.size
             kind = image.get_format_mimetype()
-    except UnidentifiedImageError:
+    except DatasetError:
         msg = f"{named}, which is not a picture. Save it as PNG, JPEG, GIF or WebP."
         raise AnalysisError(msg) from None
     data = base64.b64encode(path.read_bytes()).decode("ascii")

@@ -7,8 +7,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from PIL import Image
-
+from dcgan_analysis.data.files.pictures import open_picture
 from dcgan_analysis.report import REPORT_NAME
 from dcgan_analysis.report.html import make_environment
 
@@ -75,7 +74,7 @@ def _entry(outcome: RunOutcome, folder: Path) -> Entry:
 
 def _thumbnail(path: Path) -> str:
     """Return a small copy of a figure as a data address."""
-    with Image.open(path) as image:
+    with open_picture(path, f"'{path}'") as image:
         small = image.convert("RGB")
         small.thumbnail(_THUMBNAIL)
     stream = io.BytesIO()

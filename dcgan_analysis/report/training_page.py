@@ -15,6 +15,7 @@ from dcgan_analysis.checkpoints.metadata import read_metadata
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.statistics import wilson_interval
 from dcgan_analysis.core.text import count, duration, number, percent
+from dcgan_analysis.data.files.pictures import open_picture
 from dcgan_analysis.report import REPORT_NAME
 from dcgan_analysis.report import format as text
 from dcgan_analysis.report.html import make_environment
@@ -199,7 +200,8 @@ def _samples(folder: Path, history: Sequence[dict[str, Any]]) -> list[_Picture]:
     there = [row for row in history if (folder / row["samples"]).is_file()]
     if not there:
         return []
-    with Image.open(folder / there[-1]["samples"]) as image:
+    latest_grid = folder / there[-1]["samples"]
+    with open_picture(latest_grid, f"'{latest_grid}'") as image:
         latest = _encoded(image.convert("RGB"))
         width = image.width
     title = f"Samples after {number(there[-1]['epoch'])} epochs"
@@ -228,7 +230,7 @@ def _spaced(rows: Sequence[dict[str, Any]], most: int) -> list[dict[str, Any]]:
 def _over_time(paths: Sequence[Path]) -> tuple[str, int]:
     strips = []
     for path in paths:
-        with Image.open(path) as image:
+        with open_picture(path, f"'{path}'") as image:
             strips.append(image.convert("RGB").crop((0, 0, image.width, image.height // _GRID_ROWS)))
     width, height = strips[0].size
     page = Image.new("RGB", (width, (height + 2) * len(strips) - 2), "white")

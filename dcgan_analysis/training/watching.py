@@ -96,12 +96,13 @@ class TensorBoard(Watcher):
     def interval(self, folder: Path, row: Mapping[str, Any]) -> None:
         """Write what is measured at the end of an interval, the sample grid and warnings."""
         import numpy as np
-        from PIL import Image
+
+        from dcgan_analysis.data.files.pictures import open_picture
 
         step = int(row["step"])
         names = ("diversity", "nearest_sample", "collapsed_filters", "feature_accuracy")
         self._scalars("interval", {name: row[name] for name in names if name in row}, step)
-        with Image.open(folder / row["samples"]) as grid:
+        with open_picture(folder / row["samples"], f"'{row['samples']}'") as grid:
             pixels = np.asarray(grid.convert("RGB"))
         self._writer.add_image("samples", pixels, step, dataformats="HWC")
         for text in row["warnings"]:

@@ -157,7 +157,7 @@ def _record(out: Path, settings: dict[str, object]) -> dict[str, Any]:
 
 def _crop_one(image: EncodedImage, out: Path, record: dict[str, Any], detect: Detector) -> None:
     try:
-        pixels, _ = decode_image(image.read(), f"'{image.name}'")
+        pixels = decode_image(image.read(), f"'{image.name}'").pixels
     except DatasetError as error:
         record["skipped"][image.name] = str(error)
         return

@@ -22,8 +22,8 @@ import numpy as np
 
 from dcgan_analysis.core.folders import cache_folder
 from dcgan_analysis.core.progress import silent
-from dcgan_analysis.data.files.decode import decode_image
-from dcgan_analysis.data.files.prepared import SKIPPED, load_prepared
+from dcgan_analysis.data.files.decode import WHITE, decode_image
+from dcgan_analysis.data.files.prepared import SKIPPED, load_prepared, read_metadata
 from dcgan_analysis.data.files.prepared_writer import Plan, write_images
 from dcgan_analysis.data.files.streams import EncodedImage, ImageStream
 from dcgan_analysis.errors import DatasetError
@@ -44,7 +44,7 @@ IMAGES = "images"
 
 _log = logging.getLogger(__name__)
 # Grows when the same files give other pixels than before.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,15 @@ class DecodedImages:
         images: uint8 (M, C, H, W), a memory map: one channel where every image is gray, otherwise three.
         positions: int64 (M,), which of the N names they belong to.
         sha256: Hash of ``images``.
+        reasons: Why images are left out, and how many for each reason.
+        remarks: What was changed in the others, and in how many.
     """
 
     images: NDArray[np.uint8]
     positions: NDArray[np.int64]
     sha256: str
+    reasons: dict[str, int]
+    remarks: dict[str, int]
 
 
 def decode_once(
@@ -90,15 +94,22 @@ def decode_once(
     decoded = _opened(folder)
     unread = len(names) - len(decoded.positions)
     if unread:
-        listed = folder / SKIPPED
-        _log.warning("%s: %s of %s images cannot be read, see %s", where, f"{unread:,}", f"{len(names):,}", listed)
+        why = ", ".join(f"{reason} ({count:,})" for reason, count in decoded.reasons.items())
+        _log.warning(
+            "%s: %s of %s images cannot be read: %s; see %s", where, f"{unread:,}", f"{len(names):,}", why,
+            folder / SKIPPED,
+        )  # fmt: skip
+    for remark, count in decoded.remarks.items():
+        _log.warning("%s: %s of %s images: %s", where, f"{count:,}", f"{len(decoded.positions):,}", remark)
     return decoded
 
 
 def _opened(folder: Path) -> DecodedImages:
     split = load_prepared(folder).split("train")
     assert split.images_sha256 is not None
-    return DecodedImages(split.images, split.extras["positions"], split.images_sha256)
+    metadata = read_metadata(folder)
+    positions = split.extras["positions"]
+    return DecodedImages(split.images, positions, split.images_sha256, metadata.reasons, metadata.remarks)
 
 
 def _mended(container: Container, names: Sequence[str], decoded: DecodedImages) -> bool:
@@ -125,7 +136,9 @@ def _decode(container: Container, names: Sequence[str], folder: Path, key: str, 
 
     # One split, whatever the names begin with: which split they are of is not the pixels' affair.
     stream = ImageStream(container.path, "zip or folder", len(names), start, one_split="train")
-    plan = Plan(source=key, n=len(names), size=None, channels=None, limit=None)
+    plan = Plan(
+        source=key, n=len(names), size=None, channels=None, limit=None, background=list(WHITE), value_range=None
+    )
     part = folder.with_name(f"{folder.name}.part")
     try:
         part.mkdir(parents=True, exist_ok=True)

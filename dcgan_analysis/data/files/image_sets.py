@@ -104,4 +104,5 @@ class _FileSplit:
         unread = len(files) - len(pixels.positions)
         if unread:
             files = files.take(pixels.positions, source=f"{files.source}, {unread} unreadable left out")
-        return replace(files, images=pixels.images, images_sha256=pixels.sha256)
+        source = ", ".join([files.source, *(f"{count:,} {remark}" for remark, count in pixels.remarks.items())])
+        return replace(files, images=pixels.images, images_sha256=pixels.sha256, source=source)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dcgan_analysis.core.progress import Progress, silent
+from dcgan_analysis.data.files.decode import WHITE
 from dcgan_analysis.data.files.prepared_writer import Plan, Prepared, write_images
 from dcgan_analysis.data.files.streams import open_stream
 from dcgan_analysis.errors import DatasetError
@@ -22,6 +25,8 @@ def prepare_images(
     size: int,
     channels: int = 3,
     limit: int | None = None,
+    background: tuple[int, int, int] = WHITE,
+    value_range: tuple[float, float] | None = None,
     progress: Progress = silent,
 ) -> Prepared:
     """Decode a source of images to one size, into a folder that is read through a memory map.
@@ -32,6 +37,9 @@ def prepare_images(
         size: Height and width. The shorter side is resized to it (bilinear, antialiased), the centre cut out.
         channels: 3 (gray is repeated) or 1 (colour becomes gray by luma).
         limit: Only the first so many images of the source.
+        background: What transparent pixels are composed on: red, green and blue, 0 to 255.
+        value_range: Which values become 0 and 255 in images of more than 8 bits per channel, as (0, 65535) or (0, 1).
+            None: such images are left out, as images that cannot be read are.
         progress: Told of images done.
 
     Raises:
@@ -49,10 +57,21 @@ def prepare_images(
     if size < 1 or channels not in (1, 3):
         msg = f"size must be >= 1 and channels 1 or 3, got size {size} and channels {channels}."
         raise DatasetError(msg)
+    if value_range is not None and not (np.isfinite(value_range).all() and value_range[0] != value_range[1]):
+        msg = f"value_range must be two different finite numbers, got {value_range[0]:g} and {value_range[1]:g}."
+        raise DatasetError(msg)
     if out.exists():
         msg = f"'{out}' exists. Choose another --out, or remove it first."
         raise DatasetError(msg)
     stream = open_stream(source)
-    plan = Plan(source=str(source.resolve()), n=stream.n, size=size, channels=channels, limit=limit)
+    plan = Plan(
+        source=str(source.resolve()),
+        n=stream.n,
+        size=size,
+        channels=channels,
+        limit=limit,
+        background=list(background),
+        value_range=None if value_range is None else list(value_range),
+    )
     note = f"Prepared from {source.name}: shorter side to {size}, bilinear, centre crop."
     return write_images(stream, out, plan, what=f"prepare {source.name} (images)", note=note, progress=progress)

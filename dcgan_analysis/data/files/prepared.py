@@ -13,11 +13,15 @@ A split of three million images costs no memory but its names; whoever reads a m
 
 from __future__ import annotations
 
-import json
+import io
+import math
+import stat
+import zipfile
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dcgan_analysis.data.dataset import Dataset, DatasetSplit
 from dcgan_analysis.errors import DatasetError
@@ -29,22 +33,123 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.data.dataset import Progress
 
-__all__ = ["FORMAT", "PREPARED", "SKIPPED", "VERSION", "is_prepared", "load_prepared"]
+__all__ = [
+    "FORMAT",
+    "PREPARED",
+    "SKIPPED",
+    "VERSION",
+    "Metadata",
+    "SplitRecord",
+    "is_prepared",
+    "load_prepared",
+    "read_metadata",
+]
 
 PREPARED = "metadata.json"
 SKIPPED = "skipped.tsv"
-FORMAT = "dcgan-analysis prepared images"
+_Format = Literal["dcgan-analysis prepared images"]
+FORMAT: _Format = "dcgan-analysis prepared images"
 VERSION = 1
 
 _COLUMNS = ("labels", "groups", "attributes")
+_MOST_METADATA_BYTES = 1 << 26
+_LONGEST_NAME = 1 << 13
+
+_Positive = Annotated[int, Field(gt=0, lt=1 << 40)]
+_Counts = dict[str, Annotated[int, Field(ge=0)]]
+
+
+class SplitRecord(BaseModel):
+    """One split of prepared images.
+
+    Attributes:
+        n: How many images it has.
+        sha256: Its content hash, pixels and labels.
+        images_sha256: Hash of the pixels alone.
+    """
+
+    model_config = ConfigDict(strict=True)
+
+    n: _Positive
+    sha256: str
+    images_sha256: str | None = None
+
+
+class Metadata(BaseModel):
+    """What ``metadata.json`` holds.
+
+    Attributes:
+        format: ``FORMAT``.
+        version: ``VERSION``.
+        image_shape: Channels, height and width.
+        classes: Class names; empty without labels.
+        attribute_names: Names of the attributes; empty without.
+        note: What a reader of a result must know.
+        skipped: How many images could not be read.
+        reasons: Why, and how many for each reason.
+        remarks: What was changed in others, and in how many.
+        splits: The splits.
+    """
+
+    model_config = ConfigDict(strict=True)
+
+    format: _Format = FORMAT
+    version: int = VERSION
+    image_shape: tuple[_Positive, _Positive, _Positive]
+    classes: list[str] = []
+    attribute_names: list[str] = []
+    note: str = ""
+    skipped: Annotated[int, Field(ge=0)] = 0
+    reasons: _Counts = {}
+    remarks: _Counts = {}
+    splits: dict[str, SplitRecord] = {}
+
+    def sentences(self) -> list[str]:
+        """Say how many images were left out and why, and what was changed in how many others."""
+        why = ", ".join(f"{reason} ({count:,})" for reason, count in self.reasons.items())
+        total = self.skipped + sum(split.n for split in self.splits.values())
+        left_out = (
+            f"{self.skipped:,} of {total:,} images could not be read and were left out{f': {why}' if why else ''}."
+        )
+        changed = [f"{count:,} images: {remark}." for remark, count in self.remarks.items()]
+        return [left_out, *changed] if self.skipped else changed
 
 
 def is_prepared(path: Path) -> bool:
     """Say whether a folder holds prepared images."""
+    file = path / PREPARED
     try:
-        return bool(json.loads((path / PREPARED).read_text(encoding="utf-8"))["format"] == FORMAT)
-    except (OSError, ValueError, TypeError, KeyError):
+        if not file.is_file():
+            return False
+        with file.open("rb") as stream:
+            return FORMAT.encode() in stream.read(_MOST_METADATA_BYTES)
+    except OSError:
         return False
+
+
+def read_metadata(path: Path) -> Metadata:
+    """Read the metadata of prepared images.
+
+    Raises:
+        DatasetError: If they are damaged, or a newer release wrote them.
+    """
+    try:
+        with (path / PREPARED).open("rb") as stream:
+            metadata = Metadata.model_validate_json(stream.read(_MOST_METADATA_BYTES))
+    except (OSError, ValidationError) as error:
+        msg = f"'{path / PREPARED}' cannot be used: {_first(error)}. Prepare the images again."
+        raise DatasetError(msg) from error
+    if metadata.version != VERSION:
+        msg = f"'{path}' has version {metadata.version} of {FORMAT}, this release reads {VERSION}. Prepare it again."
+        raise DatasetError(msg)
+    return metadata
+
+
+def _first(error: OSError | ValidationError) -> str:
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
 
 
 def load_prepared(path: Path, *, name: str | None = None) -> Dataset:
@@ -55,47 +160,80 @@ def load_prepared(path: Path, *, name: str | None = None) -> Dataset:
         name: What to call the dataset; by default the folder's name.
 
     Raises:
-        DatasetError: If a newer release wrote it.
+        DatasetError: If the metadata are damaged, or a newer release wrote them.
     """
-    metadata = json.loads((path / PREPARED).read_text(encoding="utf-8"))
-    if metadata["version"] != VERSION:
-        msg = f"'{path}' has version {metadata['version']} of {FORMAT}, this release reads {VERSION}. Prepare it again."
-        raise DatasetError(msg)
+    metadata = read_metadata(path)
     return Dataset(
         name or path.name,
-        {split: partial(_load_split, path, metadata, split) for split in metadata["splits"]},
-        classes=metadata["classes"],
-        note=metadata["note"],
-        attribute_names=metadata["attribute_names"],
+        {split: partial(_load_split, path, metadata, split) for split in metadata.splits},
+        classes=metadata.classes,
+        note=metadata.note,
+        attribute_names=metadata.attribute_names,
     )
 
 
-def _load_split(path: Path, metadata: dict[str, Any], split: str, progress: Progress | None) -> DatasetSplit:
-    record = metadata["splits"][split]
-    shape = (record["n"], *metadata["image_shape"])
+def _load_split(path: Path, metadata: Metadata, split: str, progress: Progress | None) -> DatasetSplit:
+    record = metadata.splits[split]
+    shape = (record.n, *metadata.image_shape)
     file = path / f"{split}.u8"
+    names, arrays = path / f"{split}.ids", path / f"{split}.npz"
     try:
-        size = file.stat().st_size
-        ids = (path / f"{split}.ids").read_text(encoding="utf-8").splitlines()
-        with np.load(path / f"{split}.npz", allow_pickle=False) as arrays:
-            columns = {key: arrays[key] for key in arrays.files}
-    except (OSError, ValueError) as error:
+        size = _size(file)
+        if size != math.prod(shape):
+            msg = f"'{file}' has {size:,} bytes, {math.prod(shape):,} were written. Prepare the images again."
+            raise DatasetError(msg)
+        if _size(names) > record.n * _LONGEST_NAME:
+            msg = f"'{names}' is too long for {record.n:,} names. Prepare the images again."
+            raise DatasetError(msg)
+        ids = names.read_text(encoding="utf-8").splitlines()
+        _size(arrays)
+        columns = _read_columns(arrays, record.n, len(metadata.attribute_names))
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         msg = f"Prepared images '{path}', split '{split}': {error}. Prepare them again."
         raise DatasetError(msg) from error
-    if size != np.prod(shape):
-        msg = f"'{file}' has {size:,} bytes, {np.prod(shape):,} were written. Prepare the images again."
-        raise DatasetError(msg)
     return DatasetSplit(
         images=_mapped(file, shape),
         ids=ids,
-        classes=metadata["classes"],
+        classes=metadata.classes,
         source=f"{path.name}, {split}",
-        attribute_names=metadata["attribute_names"],
-        known_sha256=record["sha256"],
-        images_sha256=record.get("images_sha256"),
+        attribute_names=metadata.attribute_names,
+        known_sha256=record.sha256,
+        images_sha256=record.images_sha256,
         extras={key: values for key, values in columns.items() if key not in _COLUMNS},
         **{key: columns.get(key) for key in _COLUMNS},
     )
+
+
+def _size(file: Path) -> int:
+    """Return how many bytes a file has; a folder, a pipe or a device is refused."""
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode):
+        msg = f"'{file}' is no file"
+        raise ValueError(msg)
+    return status.st_size
+
+
+def _read_columns(file: Path, n: int, attributes: int) -> dict[str, NDArray[Any]]:
+    """Read arrays of ``n`` rows; what declares more than such an array can have is refused before it is unpacked."""
+    most = 4096 + 8 * n * max(1, attributes)
+    columns = {}
+    with zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            if member.file_size > most:
+                msg = f"{member.filename} of {file.name} has {member.file_size:,} bytes, at most {most:,} are possible"
+                raise ValueError(msg)
+            with archive.open(member) as stream:
+                data = io.BytesIO(stream.read(member.file_size))
+            if np.lib.format.read_magic(data) != (1, 0):
+                msg = f"{member.filename} of {file.name} was not written by this program"
+                raise ValueError(msg)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(data)
+            if shape[:1] != (n,) or math.prod(shape) * dtype.itemsize > most or dtype.kind not in "iuf":
+                msg = f"{member.filename} of {file.name} is {dtype} {shape}, not numbers of {n:,} images"
+                raise ValueError(msg)
+            data.seek(0)
+            columns[member.filename.removesuffix(".npy")] = np.lib.format.read_array(data, allow_pickle=False)
+    return columns
 
 
 def _mapped(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:

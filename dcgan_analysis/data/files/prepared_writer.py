@@ -18,8 +18,9 @@ import numpy as np
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.hashing import hash_array_file
 from dcgan_analysis.data.dataset import DatasetSplit
-from dcgan_analysis.data.files.decode import decode_image, worker_threads
-from dcgan_analysis.data.files.prepared import FORMAT, PREPARED, SKIPPED, VERSION
+from dcgan_analysis.data.files.decode import Decoding, decode_image, worker_threads
+from dcgan_analysis.data.files.pictures import PictureError
+from dcgan_analysis.data.files.prepared import PREPARED, SKIPPED, Metadata, SplitRecord
 from dcgan_analysis.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Plan(TypedDict):
         size: Height and width. None: as they are, and all must be of one size.
         channels: 3 (gray is repeated) or 1 (colour becomes gray by luma). None: 1 where every image is gray, else 3.
         limit: Only the first so many; None: all.
+        background: What transparent pixels are composed on, red, green and blue.
+        value_range: Which values become 0 and 255 in images of more than 8 bits per channel; None: they are left out.
     """
 
     source: str
@@ -59,6 +62,8 @@ class Plan(TypedDict):
     size: int | None
     channels: int | None
     limit: int | None
+    background: list[int]
+    value_range: list[float] | None
 
 
 @dataclass(frozen=True)
@@ -69,11 +74,13 @@ class Prepared:
         folder: Where the images lie.
         n: Images by split.
         skipped: How many could not be read; ``skipped.tsv`` in the folder lists them.
+        remarks: What else a user must know: why images were left out, what was changed in others.
     """
 
     folder: Path
     n: dict[str, int]
     skipped: int
+    remarks: list[str]
 
 
 @dataclass
@@ -85,6 +92,8 @@ class _Journal:
     rows: dict[str, int] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
     skipped: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    remarks: dict[str, int] = field(default_factory=dict)
     colour: bool = False
 
 
@@ -95,6 +104,8 @@ class _Decoded:
     image: EncodedImage
     pixels: NDArray[np.uint8] | None
     gray: bool = True
+    remarks: tuple[str, ...] = ()
+    error: str = ""
     reason: str = ""
 
 
@@ -122,15 +133,19 @@ def write_images(
     first, shape = _shape(stream, plan)
     block = max(1, min(_BLOCK, _BLOCK_BYTES // int(np.prod(shape))))
     images = islice(stream.start(journal.position), None if limit is None else limit - journal.position)
+
+    def decode(image: EncodedImage) -> _Decoded:
+        decoded = _decode(image, stream.path.name, plan)
+        # Refused at once: a block has room for images of the first one's size.
+        if decoded.pixels is not None and decoded.pixels.shape[1:] != shape[1:]:
+            raise _another_size(stream, first, shape, image.name, decoded.pixels.shape)
+        return decoded
+
     with ThreadPoolExecutor(worker_threads()) as pool:
         while encoded := list(islice(images, block)):
             parts = [encoded[i : i + _TASK] for i in range(0, len(encoded), _TASK)]
-            done = pool.map(lambda part: [_decode(image, stream.path.name, plan) for image in part], parts)
-            decoded = list(chain.from_iterable(done))
-            for each in decoded:
-                if each.pixels is not None and each.pixels.shape[1:] != shape[1:]:
-                    raise _another_size(stream, first, shape, each.image.name, each.pixels.shape)
-            _append(part, journal, stream, decoded)
+            done = pool.map(lambda part: [decode(image) for image in part], parts)
+            _append(part, journal, stream, chain.from_iterable(done))
             progress(what, journal.position, total)
     return _finish(part, out, journal, stream, shape, note)
 
@@ -158,13 +173,18 @@ def _another_size(
 
 
 def _decode(image: EncodedImage, where: str, plan: Plan) -> _Decoded:
+    red, green, blue = plan["background"]
+    black_white = plan["value_range"]
+    decoding = Decoding(plan["size"], (red, green, blue), (black_white[0], black_white[1]) if black_white else None)
     try:
-        pixels, gray = decode_image(image.read(), f"'{image.name}' in {where}", size=plan["size"])
+        decoded = decode_image(image.read(), f"'{image.name}' in {where}", decoding)
     except DatasetError as error:
-        return _Decoded(image, None, reason=" ".join(str(error).split()))
+        reason = error.reason if isinstance(error, PictureError) else "the file cannot be read"
+        return _Decoded(image, None, error=" ".join(str(error).split()), reason=reason)
+    pixels = decoded.pixels
     if plan["channels"] == 1:
         pixels = np.rint(np.tensordot(_LUMA, pixels, 1))[None].astype(np.uint8)
-    return _Decoded(image, pixels, gray)
+    return _Decoded(image, pixels, decoded.gray, decoded.remarks)
 
 
 def _begin(part: Path, plan: Plan) -> _Journal:
@@ -173,18 +193,23 @@ def _begin(part: Path, plan: Plan) -> _Journal:
     if path.exists():
         journal = _Journal(**json.loads(path.read_text(encoding="utf-8")))
         begun: dict[str, Any] = dict(journal.plan)
-        differing = [f"{key} (begun {begun[key]!r}, now {now!r})" for key, now in plan.items() if begun[key] != now]
-        if differing:
+        differing = [
+            f"{key} (begun {begun.get(key)!r}, now {now!r})" for key, now in plan.items() if begun.get(key) != now
+        ]
+        # Where not one image could be read, the error may have said which setting helps.
+        if differing and journal.rows:
             msg = (
                 f"'{part}' holds a preparation with another {'; '.join(differing)}. Remove it, or choose another --out."
             )
             raise DatasetError(msg)
         files = {file.name: file for file in part.iterdir() if file.name != _JOURNAL}
-        if all(name in files and files[name].stat().st_size >= size for name, size in journal.bytes.items()):
+        if not differing and all(
+            name in files and files[name].stat().st_size >= size for name, size in journal.bytes.items()
+        ):
             for name, file in files.items():
                 os.truncate(file, journal.bytes.get(name, 0))
             return journal
-        # Killed while it was finished, or damaged: begun anew.
+        # Killed while it was finished, damaged, or of no use: begun anew.
         for file in files.values():
             file.unlink()
     part.mkdir(parents=True, exist_ok=True)
@@ -199,8 +224,9 @@ def _append(part: Path, journal: _Journal, stream: ImageStream, images: Iterable
     for each in images:
         image = each.image
         if each.pixels is None:
-            data.setdefault(SKIPPED, []).append(_line(f"{image.name}\t{each.reason}"))
+            data.setdefault(SKIPPED, []).append(_line(f"{image.name}\t{each.error}"))
             journal.skipped += 1
+            journal.reasons[each.reason] = journal.reasons.get(each.reason, 0) + 1
         else:
             split = stream.split(image)
             label = -1 if image.label is None else image.label
@@ -210,10 +236,12 @@ def _append(part: Path, journal: _Journal, stream: ImageStream, images: Iterable
             data.setdefault(f"{split}.positions", []).append(np.int64(journal.position).tobytes())
             journal.rows[split] = journal.rows.get(split, 0) + 1
             journal.colour |= not each.gray
+            for remark in each.remarks:
+                journal.remarks[remark] = journal.remarks.get(remark, 0) + 1
         journal.position += 1
     for name, parts in data.items():
         with (part / name).open("ab") as file:
-            file.write(b"".join(parts))
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
             journal.bytes[name] = file.tell()
@@ -230,40 +258,42 @@ def _finish(
 ) -> Prepared:
     """Write columns and metadata, and give the folder its name."""
     if not journal.rows:
-        msg = f"None of the {journal.position:,} images of '{stream.path}' can be read; '{part / SKIPPED}' says why."
+        first = (part / SKIPPED).read_text(encoding="utf-8").partition("\n")[0].partition("\t")[2]
+        msg = (
+            f"None of the {journal.position:,} images of '{stream.path}' can be read; '{part / SKIPPED}' says why. "
+            f"The first: {first}"
+        )
         raise DatasetError(msg)
     if journal.plan["channels"] is None and not journal.colour:
         for split in journal.rows:
             _keep_one_channel(part / f"{split}.u8", shape)
         shape = (1, *shape[1:])
     columns = {split: _columns(part, split, stream) for split in journal.rows}
-    classes = stream.classes or _numbered([each.get("labels") for each in columns.values()])
-    notes = [str(stream.index.metadata.get("note", "")) if stream.index is not None else "", note]
-    if journal.skipped:
-        notes.append(f"{journal.skipped:,} of {journal.position:,} images could not be read and were left out.")
-    metadata: dict[str, Any] = {
-        "format": FORMAT,
-        "version": VERSION,
-        "image_shape": shape,
-        "classes": classes,
-        "attribute_names": stream.index.attribute_names if stream.index is not None else [],
-        "note": " ".join(filter(None, notes)),
-        "skipped": journal.skipped,
-        "splits": {},
-    }
+    metadata = Metadata(
+        image_shape=shape,
+        classes=stream.classes or _numbered([each.get("labels") for each in columns.values()]),
+        attribute_names=stream.index.attribute_names if stream.index is not None else [],
+        skipped=journal.skipped,
+        reasons=journal.reasons,
+        remarks=journal.remarks,
+    )
     for split, n in journal.rows.items():
         np.savez(part / f"{split}.npz", allow_pickle=False, **columns[split])
         # Read, not mapped: what is mapped counts as memory that is used.
         content = hash_array_file(part / f"{split}.u8", "|u1", (n, *shape))
         blank = np.broadcast_to(np.uint8(0), (n, *shape))
-        held = DatasetSplit(blank, columns[split].get("labels"), [""] * n, classes=classes, images_sha256=content)
-        metadata["splits"][split] = {"n": n, "sha256": held.sha256, "images_sha256": held.images_sha256}
+        labels = columns[split].get("labels")
+        without_pixels = DatasetSplit(blank, labels, [""] * n, classes=metadata.classes, images_sha256=content)
+        metadata.splits[split] = SplitRecord(n=n, sha256=without_pixels.sha256, images_sha256=content)
         for suffix in ("labels", "positions"):
             (part / f"{split}.{suffix}").unlink()
-    write_text(part / PREPARED, json.dumps(metadata, indent=1))
+    remarks = metadata.sentences()
+    source_note = str(stream.index.metadata.get("note", "")) if stream.index is not None else ""
+    metadata.note = " ".join(filter(None, [source_note, note, *remarks]))
+    write_text(part / PREPARED, metadata.model_dump_json(indent=1))
     (part / _JOURNAL).unlink()
     part.rename(out)
-    return Prepared(out, journal.rows, journal.skipped)
+    return Prepared(out, journal.rows, journal.skipped, remarks)
 
 
 def _keep_one_channel(path: Path, shape: tuple[int, int, int]) -> None:
