@@ -30,17 +30,19 @@ def command(everything: bool, out: Path | None, force: bool) -> None:
         _all(out, force)
         return
     say("svm-cifar on digits: features of a DCGAN that never saw a digit, against its random twin")
-    execute("svm-cifar", dataset="digits", out=out, force=force)
+    from dcgan_analysis.runs.request import RunRequest
+
+    execute(RunRequest("svm-cifar", dataset="digits", out=out, force=force))
 
 
 def _all(out: Path | None, force: bool) -> None:
     from dcgan_analysis.cli.run_several import execute_several
     from dcgan_analysis.host.host import default_host
-    from dcgan_analysis.runs.batch import demo_jobs
+    from dcgan_analysis.runs.batch import demo_requests
 
     host = default_host()
     for failed in host.failures:
         say(f"Warning: {failed.error}")
-    jobs = demo_jobs(host)
-    say(f"{len(jobs)} analyses on embedded data, each with settings that keep it short")
-    execute_several(jobs, out=out, force=force, all_or_none=False, title="Demonstration of all analyses")
+    requests = demo_requests(host)
+    say(f"{len(requests)} analyses on embedded data, each with settings that keep it short")
+    execute_several(requests, out=out, force=force, all_or_none=False, title="Demonstration of all analyses")

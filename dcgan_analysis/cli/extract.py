@@ -47,8 +47,8 @@ def command(
 
     Under torchrun (torchrun --nproc-per-node N -m dcgan_analysis extract ...) each process computes its share.
     """
+    from dcgan_analysis.core.device import choose_device
     from dcgan_analysis.core.distributed import process_group
-    from dcgan_analysis.core.precision import choose_device
     from dcgan_analysis.data.files.sources import load_dataset
     from dcgan_analysis.features.extractor import FeatureSpec
     from dcgan_analysis.features.pipeline import Extraction

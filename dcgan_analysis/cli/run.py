@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.api.analysis import Analysis
     from dcgan_analysis.api.result import Result
+    from dcgan_analysis.runs.request import RunRequest
 
 __all__ = ["command", "execute"]
 
@@ -47,8 +48,11 @@ class _Analyses(click.Group):
 
 
 def _subcommand(analysis: Analysis) -> click.Command:
-    def callback(**values: Any) -> None:
-        execute(analysis.name, **values)
+    def callback(*, config_file: Path | None, assignments: tuple[str, ...], as_json: bool, **values: Any) -> None:
+        from dcgan_analysis.runs.request import RunRequest
+
+        settings = options.collect_settings(config_file, assignments)
+        execute(RunRequest(analysis.name, settings, **values), as_json=as_json)
 
     command = _AnalysisCommand(
         analysis.name,
@@ -101,41 +105,15 @@ def command() -> None:
         say(f"Warning: {failed.error}")
 
 
-def execute(
-    name: str,
-    *,
-    checkpoint: str | None = None,
-    dataset: str | None = None,
-    data_root: Path | None = None,
-    config_file: Path | None = None,
-    assignments: tuple[str, ...] = (),
-    seed: int = 0,
-    limit: int | None = None,
-    device: str = "auto",
-    out: Path | None = None,
-    force: bool = False,
-    as_json: bool = False,
-) -> Result:
+def execute(request: RunRequest, *, as_json: bool = False) -> Result:
     """Run one analysis and print its result: a table, or the document alone. Under torchrun one process prints."""
     from dcgan_analysis.core.distributed import process_group
     from dcgan_analysis.core.progress import silent
     from dcgan_analysis.report import print_result
-    from dcgan_analysis.runs.run import run
+    from dcgan_analysis.runs.run import run_request
 
     with process_group() as leader, progress_bars() as bars:
-        result = run(
-            name,
-            settings=options.collect_settings(config_file, assignments),
-            checkpoint=checkpoint,
-            dataset=dataset,
-            data_root=data_root,
-            out=out,
-            seed=seed,
-            limit=limit,
-            device=device,
-            force=force,
-            progress=bars if leader else silent,
-        )
+        result = run_request(request, progress=bars if leader else silent)
     if not leader:
         return result
     if as_json:

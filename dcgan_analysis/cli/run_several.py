@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from dcgan_analysis.runs.batch import Batch, Job, Outcome
+    from dcgan_analysis.runs.batch import Batch, Outcome, RunRequest
 
 __all__ = ["execute_several", "several"]
 
@@ -44,20 +44,20 @@ options.run_options(several)
 several.params.insert(0, click.Argument(["names"], nargs=-1, required=True, metavar="NAME..."))
 
 
-def execute_several(analyses: Sequence[str | Job], *, as_json: bool = False, **values: Any) -> Batch:
+def execute_several(analyses: Sequence[str | RunRequest], *, as_json: bool = False, **values: Any) -> Batch:
     """Run several analyses, print what each found, and exit with 1 if one failed."""
     from dcgan_analysis.runs.batch import run_several
 
     total = len(analyses)
     finished = 0
 
-    def told(outcome: Outcome) -> None:
+    def report(outcome: Outcome) -> None:
         nonlocal finished
         finished += 1
-        say(f"{finished}/{total} {outcome.name}: {_found(outcome)}")
+        say(f"{finished}/{total} {outcome.name}: {_headline(outcome)}")
 
     with progress_bars() as progress:
-        batch = run_several(analyses, progress=progress, done=told, **values)
+        batch = run_several(analyses, progress=progress, done=report, **values)
     page = batch.folder / "index.html"
     if as_json:
         click.echo(json.dumps(_document(batch), indent=2))
@@ -71,7 +71,7 @@ def execute_several(analyses: Sequence[str | Job], *, as_json: bool = False, **v
     return batch
 
 
-def _found(outcome: Outcome) -> str:
+def _headline(outcome: Outcome) -> str:
     if outcome.result is None:
         return f"failed: {outcome.error}"
     from dcgan_analysis.report.format import metric_text
@@ -86,6 +86,7 @@ def _print(batch: Batch) -> None:
     from rich.text import Text
 
     from dcgan_analysis.core.text import duration
+    from dcgan_analysis.report.format import metric_text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("analysis", "state", "headline", "value", "time"):
@@ -97,7 +98,7 @@ def _print(batch: Batch) -> None:
             table.add_row(outcome.name, state, "", "", "")
         else:
             time = duration(result.elapsed_seconds)
-            value = _found(outcome).removeprefix(f"{result.headline} ")
+            value = metric_text(result.metrics[result.headline])
             table.add_row(outcome.name, state, result.headline, value, time)
     console().print(table)
 

@@ -1,19 +1,23 @@
-"""Files and folders that appear whole or not at all: written beside their place, then renamed into it."""
+"""Files and folders that appear whole or not at all (written beside their place, then renamed), by one writer each."""
 
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import stat
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from dcgan_analysis.errors import DcganAnalysisError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["atomic_folder", "atomic_path", "write_text"]
+__all__ = ["atomic_folder", "atomic_path", "lock_path", "write_text", "writer_lock"]
 
 
 def _beside(path: Path) -> Path:
@@ -95,3 +99,50 @@ def _exchange(new: Path, path: Path) -> None:
         old.rename(path)
         raise
     shutil.rmtree(old)
+
+
+def lock_path(path: Path) -> Path:
+    """Return the lock file of the writer of a file or folder."""
+    return path.with_name(f"{path.name}.lock")
+
+
+@contextmanager
+def writer_lock(
+    path: Path, what: str, error: type[DcganAnalysisError] = StoreError, *, wait: bool = False
+) -> Iterator[None]:
+    """Hold the lock of the writer of a file or folder; the operating system drops it when the process dies.
+
+    Args:
+        path: What is written; it need not exist, its folder must.
+        what: What it is, for the message.
+        error: What is raised.
+        wait: Whether to wait for another writer instead of refusing.
+
+    Raises:
+        DcganAnalysisError: If another writer holds it and ``wait`` is false: ``error``, whose message names the holder.
+    """
+    # Not needed by light commands.
+    from filelock import FileLock, Timeout
+
+    lock = lock_path(path)
+
+    def sign(descriptor: int) -> None:
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {platform.node()} since {since}".encode())
+
+    held, holder = FileLock(lock, blocking=wait, fallback_to_soft=False, on_acquired=sign), "another process"
+    try:
+        held.acquire()
+    except Timeout:
+        with suppress(OSError):
+            holder = lock.read_text(encoding="utf-8") or holder
+        msg = f"{what} is being written by {holder}. Wait for it, or stop it."
+        raise error(msg) from None
+    try:
+        yield
+    finally:
+        # Removed while it is still held: whoever waits at the old file sees that it is gone.
+        with suppress(OSError):
+            lock.unlink()
+        held.release()

@@ -11,7 +11,7 @@ _DATA_VARIABLE = "DCGAN_ANALYSIS_DATA"
 _CACHE_VARIABLE = "DCGAN_ANALYSIS_CACHE"
 
 
-def data_folder(data_root: Path | None = None) -> Path:
+def data_folder(data_root: str | Path | None = None) -> Path:
     """Return the data root: the argument, else ``DCGAN_ANALYSIS_DATA``, else the user's folder.
 
     It need not exist: not every dataset needs files, and a download creates it.

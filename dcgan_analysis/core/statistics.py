@@ -1,4 +1,7 @@
-"""Intervals for measured fractions, and tests of paired ones."""
+"""Confidence intervals of fractions, means and differences: by formula, or by bootstrap for values that come in groups.
+
+numpy and scipy are imported by the functions that need them: light commands import this module.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "Z_95",
     "Difference",
+    "Estimate",
     "auc_interval",
+    "bootstrap_difference",
+    "bootstrap_mean",
     "mcnemar",
     "mean_interval",
     "paired_draws",
+    "percentile_interval",
     "rank_correlations",
     "spread_interval",
     "wilson_interval",
@@ -25,6 +33,10 @@ __all__ = [
 
 Z_95 = 1.959963984540054
 """The standard normal quantile that leaves 2.5 % on either side."""
+
+_DRAWS = 2000
+_AT_ONCE = 100  # draws, to bound memory
+_ENDS = (2.5, 97.5)
 
 
 def wilson_interval(successes: int, n: int) -> tuple[float, float]:
@@ -107,7 +119,6 @@ def mcnemar(only_a: int, only_b: int, n: int) -> Difference:
     if n < 1 or min(only_a, only_b) < 0 or only_a + only_b > n:
         msg = f"only_a and only_b must be >= 0 and add up to at most n >= 1, got {only_a} and {only_b} of {n}"
         raise ValueError(msg)
-    # Not needed by light commands.
     from scipy.stats import binomtest
 
     p = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
@@ -216,3 +227,101 @@ def rank_correlations(values: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(ranks, axis=1) * np.linalg.norm(wanted)
     found: np.ndarray = np.divide(ranks @ wanted, norms, out=np.zeros(len(values)), where=norms > 0)
     return found
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean, or a difference of means, with its 95 % percentile interval.
+
+    Attributes:
+        value: The estimate itself, not the mean of the draws.
+        low: Lower end, at most ``value``.
+        high: Upper end, at least ``value``.
+        groups: How many groups it rests on; of a difference, those of the smaller side.
+    """
+
+    value: float
+    low: float
+    high: float
+    groups: int
+
+
+def bootstrap_mean(values: NDArray[np.float64], rng: np.random.Generator) -> Estimate:
+    """Estimate the mean over groups of the means within groups, by a two-stage bootstrap (Davison, Hinkley 1997, 3.8).
+
+    Groups are drawn with replacement, then values within each drawn group: values of one group are alike and count
+    less than as many from different groups.
+
+    Args:
+        values: (G, M), NaN where a group has fewer values; a group of NaN alone is left out.
+        rng: Source of the draws.
+
+    Raises:
+        ValueError: If no value is left.
+
+    Example:
+        >>> import numpy as np
+        >>> bootstrap_mean(np.array([[1.0, 3.0], [2.0, 2.0]]), np.random.default_rng(0)).value
+        2.0
+    """
+    kept, draws = _resampled(values, rng)
+    return _estimate(_mean(kept), draws, len(kept))
+
+
+def bootstrap_difference(first: NDArray[np.float64], second: NDArray[np.float64], rng: np.random.Generator) -> Estimate:
+    """Estimate the difference of two such means, first less second; the groups of the two are not paired.
+
+    Raises:
+        ValueError: If a side has no value left.
+    """
+    ours, our_draws = _resampled(first, rng)
+    theirs, their_draws = _resampled(second, rng)
+    return _estimate(_mean(ours) - _mean(theirs), our_draws - their_draws, min(len(ours), len(theirs)))
+
+
+def percentile_interval(value: float, draws: ArrayLike) -> tuple[float, float]:
+    """Return the 95 % percentile interval of bootstrap draws; it holds the value itself.
+
+    Example:
+        >>> percentile_interval(0.5, [0.1, 0.1, 0.2])[1]
+        0.5
+    """
+    import numpy as np
+
+    low, high = np.percentile(np.asarray(draws), _ENDS)
+    return min(float(low), value), max(float(high), value)
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    import numpy as np
+
+    return float(np.nanmean(values, axis=1).mean())
+
+
+def _estimate(value: float, draws: NDArray[np.float64], groups: int) -> Estimate:
+    return Estimate(value, *percentile_interval(value, draws), groups)
+
+
+def _resampled(
+    values: NDArray[np.float64], rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    import numpy as np
+
+    kept = values[~np.isnan(values).all(axis=1)]
+    if not len(kept):
+        msg = "there is no value to resample"
+        raise ValueError(msg)
+    # The values of each group first, so that an index below its count never meets a gap.
+    packed = np.take_along_axis(kept, np.argsort(np.isnan(kept), axis=1, kind="stable"), axis=1)
+    counts = (~np.isnan(kept)).sum(axis=1)
+    size, width = kept.shape
+    means = []
+    for _ in range(_DRAWS // _AT_ONCE):
+        groups = rng.integers(size, size=(_AT_ONCE, size))
+        n = counts[groups][..., None]
+        inner = (rng.random((_AT_ONCE, size, width)) * n).astype(np.int64)
+        drawn = packed[groups[..., None], inner]
+        # As many values as the group has.
+        drawn[np.broadcast_to(np.arange(width), drawn.shape) >= n] = 0
+        means.append((drawn.sum(axis=2) / n[..., 0]).mean(axis=1))
+    return kept, np.concatenate(means)

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from dcgan_analysis.core.files import writer_lock
 from dcgan_analysis.core.folders import cache_folder
-from dcgan_analysis.core.locking import writer_lock
-from dcgan_analysis.data.files.decoded import IMAGES, alone
+from dcgan_analysis.data.files.decoded import IMAGES
 from dcgan_analysis.errors import StoreError
 from dcgan_analysis.features.format import Difference, FeatureKey, opened, read_key
 
@@ -227,7 +227,7 @@ def _remove_any(path: Path) -> bool:
     if not path.is_dir():
         path.unlink(missing_ok=True)
         return True
-    with suppress(BlockingIOError), alone(path, wait=False):
+    with suppress(StoreError), writer_lock(path.with_suffix(""), "A set of images"):
         shutil.rmtree(path, ignore_errors=True)
     return not path.exists()
 
@@ -236,7 +236,7 @@ def _remove(path: Path) -> bool:
     """Remove a file unless its store is being written; return whether it is gone."""
     store = path.with_name(path.name.removeprefix(".").split(".h5")[0] + ".h5")
     try:
-        with writer_lock(store):
+        with writer_lock(store, f"Feature store {store}"):
             path.unlink(missing_ok=True)
     except StoreError:
         return False

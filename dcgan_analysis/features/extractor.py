@@ -10,7 +10,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from dcgan_analysis.core.precision import Precision, choose_precision
+from dcgan_analysis.core.device import Precision, choose_precision
 from dcgan_analysis.core.settings import Settings
 from dcgan_analysis.errors import ArchitectureError
 from dcgan_analysis.features.pooling import pool_to_grid, pooled_shape

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
+from dcgan_analysis.core.device import PRECISIONS, choose_device
 from dcgan_analysis.core.distributed import agreed, gather_interleaved, share
-from dcgan_analysis.core.precision import PRECISIONS, choose_device
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.errors import DatasetError

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from dcgan_analysis.core.distributed import is_leader, wait_for_all
-from dcgan_analysis.core.locking import writer_lock
+from dcgan_analysis.core.files import writer_lock
 from dcgan_analysis.errors import StoreError
 from dcgan_analysis.features.format import CHUNK_TABLE, chunk_offsets, opened, part_path
 from dcgan_analysis.features.layout import StorePlan, disk_error, lay_out, make_plan
@@ -111,7 +111,7 @@ class FeatureStoreWriter:
                 tables[name] = np.asarray(values).astype("<i8", casting="safe")
         plan = make_plan(path, key, n, taps, dtype, chunk_rows, tables)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with writer_lock(path) if is_leader() else nullcontext():
+        with writer_lock(path, f"Feature store {path}") if is_leader() else nullcontext():
             note = ""
             if is_leader():
                 if path.exists() and not replace:

@@ -6,6 +6,9 @@ from .rows import ArrayRows as ArrayRows
 from .rows import RowSource as RowSource
 from .rows import as_rows as as_rows
 from .rows import gather as gather
+from .scaling import JoinedRows as JoinedRows
+from .scaling import MeanRows as MeanRows
+from .scaling import RootRows as RootRows
 from .scaling import ScaledRows as ScaledRows
 from .scaling import Standardisation as Standardisation
 from .scaling import learn_standardisation as learn_standardisation
@@ -14,6 +17,3 @@ from .selection import Probe as Probe
 from .selection import few_label_probe as few_label_probe
 from .selection import probe as probe
 from .svm import L2SVM as L2SVM
-from .transforms import JoinedRows as JoinedRows
-from .transforms import MeanRows as MeanRows
-from .transforms import RootRows as RootRows

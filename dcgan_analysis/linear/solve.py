@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dcgan_analysis.linear.descent import Problems, State, descend
+from dcgan_analysis.linear.descent import Preconditioner, Problems, State, descend
 from dcgan_analysis.linear.gram import solve_gram
 from dcgan_analysis.linear.newton import fits_newton, solve_newton
-from dcgan_analysis.linear.precondition import Preconditioner
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,19 +9,18 @@ from __future__ import annotations
 import json
 import logging
 import traceback
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.host.loading import FAILURES, describe_error
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.errors import AnalysisError, DcganAnalysisError
-from dcgan_analysis.runs.request import Job, demo_jobs, settings_by_analysis
+from dcgan_analysis.runs.request import RunRequest, demo_requests, settings_by_analysis
 from dcgan_analysis.host.host import PluginHost, default_host
-from dcgan_analysis.runs.prepare import PreparedRun, Sources, prepare_run
+from dcgan_analysis.runs.prepare import PreparedRun, Sources, prepare_run, run_folder, utc_stamp
 from dcgan_analysis.core.progress import Progress, silent
-from dcgan_analysis.runs.run import run_folder, run_prepared
+from dcgan_analysis.runs.run import run_prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.data.dataset import Dataset
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
-__all__ = ["Batch", "Job", "Outcome", "demo_jobs", "run_several", "settings_by_analysis"]
+__all__ = ["Batch", "Outcome", "RunRequest", "demo_requests", "run_several", "settings_by_analysis"]
 
 INDEX_FILE = "index.json"
 """Says which runs a folder holds; ``index.html`` shows them."""
@@ -85,18 +84,18 @@ class Batch:
 
 
 def run_several(
-    analyses: Sequence[str | Analysis | Job],
+    analyses: Sequence[str | Analysis | RunRequest],
     *,
     settings: Mapping[str, Any] | None = None,
     checkpoint: str | Path | Checkpoint | None = None,
     dataset: str | Path | Dataset | None = None,
-    data_root: Path | None = None,
-    out: Path | None = None,
+    data_root: str | Path | None = None,
+    out: str | Path | None = None,
     seed: int = 0,
     limit: int | None = None,
     device: str = "auto",
     force: bool = False,
-    cache_dir: Path | None = None,
+    cache_dir: str | Path | None = None,
     host: PluginHost | None = None,
     progress: Progress = silent,
     done: Callable[[Outcome], None] = lambda outcome: None,
@@ -106,19 +105,20 @@ def run_several(
     """Run several analyses one after the other and link their reports on one page.
 
     Args:
-        analyses: Names, objects, or a ``Job`` where one has settings or data of its own.
+        analyses: Names, objects, or a ``RunRequest`` for one that has settings or data of its own; what it leaves at its
+            default is that of the whole call.
         settings: For all: each setting goes to the analyses that have it; ``{"pixels": {...}}`` or ``"pixels.C"`` to
-            one alone.
-        checkpoint: As of ``run``, like the arguments up to ``progress``.
+            one of them.
+        checkpoint: Name, path, hash or object; each analysis's own default if None.
         dataset: Name, path or object; each analysis's own default if None.
-        data_root: Where data sets lie.
+        data_root: Where data sets lie; ``DCGAN_ANALYSIS_DATA`` or the user's data folder if None.
         out: Folder of all runs; ``runs/several-<UTC time>`` if None. Each run stands in ``out/<analysis>``.
-        seed: Origin of all randomness.
-        limit: At most so many images of each split.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        seed: Origin of all randomness, at least 0.
+        limit: Use at most so many images of each split; the results are then labelled smoke runs.
+        device: ``auto``, ``cpu``, ``cuda``, or one GPU of several: ``cuda:1``.
         force: Whether the runs of an earlier call in ``out`` may be replaced.
-        cache_dir: Where feature stores are kept.
-        host: The plugins to choose from.
+        cache_dir: Where feature stores are kept; the default cache if None.
+        host: The plugins to choose from; all installed ones if None.
         progress: Told how long work goes on.
         done: Called with each outcome as soon as it is there.
         all_or_none: Whether nothing starts where one of them lacks something; otherwise that one counts as failed.
@@ -137,21 +137,29 @@ def run_several(
         >>> {name: result.headline for name, result in batch.results.items()}
         {'svm-cifar': 'accuracy', 'random-features': 'accuracy'}
     """
-    from dcgan_analysis.core.precision import choose_device
+    from dcgan_analysis.core.device import choose_device
 
     host = host or default_host()
-    jobs = [one if isinstance(one, Job) else Job(one) for one in analyses]
-    folder = _batch_folder(jobs, out, force)
-    place = choose_device(device)
-    common = {"checkpoint": checkpoint, "dataset": dataset, "limit": limit}
-    sources = Sources(host, data_root, progress)
-    prepared = _prepare_all(jobs, settings or {}, common, seed, host, sources, all_or_none)
+    pattern = RunRequest(
+        checkpoint=checkpoint,
+        dataset=dataset,
+        data_root=data_root,
+        seed=seed,
+        limit=limit,
+        device=device,
+        force=force,
+        cache_dir=cache_dir,
+    )
+    requests = [(one if isinstance(one, RunRequest) else RunRequest(one)).over(pattern) for one in analyses]
+    folder = _batch_folder(requests, None if out is None else Path(out))
+    choose_device(device)  # one that is not there is named once, not for each analysis
+    prepared = _prepare_all(requests, settings or {}, folder, Sources(host, progress), all_or_none)
     outcomes = [one if isinstance(one, Outcome) else Outcome(one.analysis.name) for one in prepared]
     folder.mkdir(parents=True, exist_ok=True)
     try:
         for position, one in enumerate(prepared):
             if isinstance(one, PreparedRun):
-                outcomes[position] = _run_one(one, folder, place, host, force, cache_dir, progress)
+                outcomes[position] = _run_one(one, host, progress)
             done(outcomes[position])
     finally:
         # Also after Ctrl-C: the page then says which analyses were not run.
@@ -159,14 +167,16 @@ def run_several(
     return Batch(folder, tuple(outcomes))
 
 
-def _batch_folder(jobs: Sequence[Job], out: Path | None, force: bool) -> Path:
-    names = [job.name for job in jobs]
+def _batch_folder(requests: Sequence[RunRequest], out: Path | None) -> Path:
+    names = [request.name for request in requests]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         msg = f"Analysis '{twice[0]}' is named twice; run it again into another --out."
         raise AnalysisError(msg)
+    if elsewhere := [request for request in requests if request.out is not None]:
+        msg = f"Analysis '{elsewhere[0].name}' is one of several and has an output folder of its own; run it by itself."
+        raise AnalysisError(msg)
     if out is None:
-        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
-        return Path("runs") / f"several-{stamp}"
+        return Path("runs") / f"several-{utc_stamp()}"
     if out.exists() and not out.is_dir():
         msg = f"Output '{out}' is a file. Choose another --out."
         raise AnalysisError(msg)
@@ -174,63 +184,55 @@ def _batch_folder(jobs: Sequence[Job], out: Path | None, force: bool) -> Path:
         # What stands there was not made by this command: nothing in it is touched, --force or not.
         msg = f"Output '{out}' is not empty and holds no {INDEX_FILE} of earlier runs. Choose another --out."
         raise AnalysisError(msg)
-    for name in names:
-        run_folder(name, out / name, force)
+    for request in requests:
+        run_folder(request.name, out / request.name, request.force)
     return out
 
 
 def _prepare_all(
-    jobs: Sequence[Job],
+    requests: Sequence[RunRequest],
     settings: Mapping[str, Any],
-    common: Mapping[str, Any],
-    seed: int,
-    host: PluginHost,
+    folder: Path,
     sources: Sources,
     all_or_none: bool,
 ) -> list[PreparedRun | Outcome]:
-    """Check every job; one that lacks something becomes an outcome, or all of what lacks is raised together."""
-    found: list[PreparedRun | Outcome] = []
-    chosen = [host.analysis(job.analysis) if isinstance(job.analysis, str) else job.analysis for job in jobs]
-    shared = settings_by_analysis(chosen, settings)
-    for job, analysis in zip(jobs, chosen, strict=True):
-        own = {key: value for key in common if (value := getattr(job, key)) is not None}
+    """Check every request; one that cannot be met becomes an outcome, or an error names all of them together."""
+    prepared: list[PreparedRun | Outcome] = []
+    analyses = [
+        sources.host.analysis(request.analysis) if isinstance(request.analysis, str) else request.analysis
+        for request in requests
+    ]
+    shared = settings_by_analysis(analyses, settings)
+    for request, analysis in zip(requests, analyses, strict=True):
+        name = analysis.name
+        own = replace(request, settings=shared[name] | dict(request.settings), out=folder / name)
         try:
-            wanted = {**common, **own, "settings": shared[job.name] | dict(job.settings)}
-            found.append(prepare_run(analysis, **wanted, seed=seed, sources=sources))
+            prepared.append(prepare_run(own, sources))
         except DcganAnalysisError as error:
-            found.append(Outcome(job.name, error=str(error), cause=error))
-    lacking = [one for one in found if isinstance(one, Outcome)]
-    if lacking and all_or_none:
-        if len(found) == 1 and lacking[0].cause is not None:
-            raise lacking[0].cause
-        raise AnalysisError(_together(lacking, len(found)))
-    return found
+            prepared.append(Outcome(name, error=str(error), cause=error))
+    refused = [one for one in prepared if isinstance(one, Outcome)]
+    if refused and all_or_none:
+        if len(prepared) == 1 and refused[0].cause is not None:
+            raise refused[0].cause
+        raise AnalysisError(_together(refused, len(prepared)))
+    return prepared
 
 
-def _together(lacking: Sequence[Outcome], total: int) -> str:
-    """Say in one message what each analysis lacks; what several lack alike is said once."""
+def _together(refused: Sequence[Outcome], total: int) -> str:
+    """Say in one message why each analysis cannot run; what holds for several is said once."""
     by_error: dict[str, list[str]] = {}
-    for one in lacking:
-        by_error.setdefault(one.error, []).append(one.name)
+    for outcome in refused:
+        by_error.setdefault(outcome.error, []).append(outcome.name)
     lines = [f"  {', '.join(names)}: {error}" for error, names in by_error.items()]
-    return "\n".join([f"{len(lacking)} of {total} analyses cannot run; none was started.", *lines])
+    return "\n".join([f"{len(refused)} of {total} analyses cannot run; none was started.", *lines])
 
 
-def _run_one(
-    prepared: PreparedRun,
-    folder: Path,
-    device: Any,
-    host: PluginHost,
-    force: bool,
-    cache_dir: Path | None,
-    progress: Progress,
-) -> Outcome:
+def _run_one(prepared: PreparedRun, host: PluginHost, progress: Progress) -> Outcome:
     name = prepared.analysis.name
-    trace = folder / f"{name}-traceback.txt"
+    trace = prepared.folder.with_name(f"{name}-traceback.txt")
     trace.unlink(missing_ok=True)
     try:
-        place = folder / name
-        result = run_prepared(prepared, place, device, host, force=force, cache_dir=cache_dir, progress=progress)
+        result = run_prepared(prepared, host, progress)
     except DcganAnalysisError as error:
         return Outcome(name, error=str(error), cause=error)
     except FAILURES as error:

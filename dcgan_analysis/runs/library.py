@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dcgan_analysis.checkpoints import catalogue as library
+from dcgan_analysis.checkpoints.importers.contract import ImportRequest
+from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.files.sources import load_dataset
 from dcgan_analysis.errors import CheckpointError, TrainingError
-from dcgan_analysis.checkpoints.importers.contract import ImportRequest
 from dcgan_analysis.host.host import PluginHost, default_host
-from dcgan_analysis.core.progress import Progress, silent
-from dcgan_analysis.checkpoints import catalogue as library
 from dcgan_analysis.training.watching import Steps, Watcher
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def train(
     Example:
         >>> train({"epochs": 5}, Path("svhn"), preset="svhn")  # doctest: +SKIP
     """
-    from dcgan_analysis.core.precision import choose_device
+    from dcgan_analysis.core.device import choose_device
     from dcgan_analysis.report.training_page import TrainingPage
     from dcgan_analysis.training import Trainer
     from dcgan_analysis.training.distributed import process_group

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.api.analysis import needs_of
+from dcgan_analysis.api.result import RESULT_FILE
 from dcgan_analysis.data.dataset import Dataset
 from dcgan_analysis.data.files.sources import load_dataset
-from dcgan_analysis.errors import AnalysisError, ConfigError, DcganAnalysisError
+from dcgan_analysis.errors import AnalysisError, DcganAnalysisError
 from dcgan_analysis.runs.needs import missing_in_checkpoint, missing_in_dataset
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.checkpoints.catalogue import load_checkpoint
@@ -19,12 +21,15 @@ from dcgan_analysis.checkpoints.catalogue import load_checkpoint
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import torch
+
     from dcgan_analysis.api.analysis import Analysis
     from dcgan_analysis.api.analysis import AnalysisConfig
     from dcgan_analysis.host.host import PluginHost
+    from dcgan_analysis.runs.request import RunRequest
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
-__all__ = ["PreparedRun", "Sources", "prepare_run"]
+__all__ = ["PreparedRun", "Sources", "prepare_run", "run_folder", "utc_stamp"]
 
 
 class Sources:
@@ -32,34 +37,33 @@ class Sources:
 
     Args:
         host: Whose datasets and architectures are known.
-        data_root: Where data sets lie.
         progress: Told of decoding.
     """
 
-    def __init__(self, host: PluginHost, data_root: Path | None = None, progress: Progress = silent) -> None:
-        self._host = host
-        self._data_root = data_root
+    def __init__(self, host: PluginHost, progress: Progress = silent) -> None:
+        self.host = host
         self._progress = progress
         self._checkpoints: dict[str | Path, Checkpoint] = {}
-        self._datasets: dict[str | Path, Dataset] = {}
+        self._datasets: dict[tuple[str | Path, str | Path | None], Dataset] = {}
 
     def checkpoint(self, given: str | Path | Checkpoint) -> Checkpoint:
         """Return a checkpoint, loaded on first use."""
         if not isinstance(given, str | Path):
             return given
         if given not in self._checkpoints:
-            self._checkpoints[given] = load_checkpoint(given, self._host.architectures)
+            self._checkpoints[given] = load_checkpoint(given, self.host.architectures)
         return self._checkpoints[given]
 
-    def dataset(self, given: str | Path | Dataset) -> Dataset:
+    def dataset(self, given: str | Path | Dataset, data_root: str | Path | None) -> Dataset:
         """Return a dataset, loaded on first use."""
         if isinstance(given, Dataset):
             return given
-        if given not in self._datasets:
-            self._datasets[given] = load_dataset(
-                given, data_root=self._data_root, registry=self._host.datasets, progress=self._progress
+        key = (given, data_root)
+        if key not in self._datasets:
+            self._datasets[key] = load_dataset(
+                given, data_root=data_root, registry=self.host.datasets, progress=self._progress
             )
-        return self._datasets[given]
+        return self._datasets[key]
 
 
 @dataclass(frozen=True)
@@ -67,77 +71,91 @@ class PreparedRun:
     """A run whose settings and needs were checked and which has everything it will work with.
 
     Attributes:
+        request: What was asked for.
         analysis: The analysis.
         config: Its settings.
-        checkpoint: What it runs on, or None.
-        dataset: What it runs on, or None.
-        seed: Origin of all randomness.
-        limit: At most so many images of each split, or None.
+        checkpoint: The checkpoint, loaded, or None.
+        dataset: The dataset, or None.
+        folder: Where the run folder will stand.
+        device: Where to compute.
         command: A command line that repeats the run.
     """
 
+    request: RunRequest
     analysis: Analysis
     config: AnalysisConfig
     checkpoint: Checkpoint | None
     dataset: Dataset | None
-    seed: int
-    limit: int | None
+    folder: Path
+    device: torch.device
     command: str = field(default="", repr=False)
 
 
-def prepare_run(
-    analysis: Analysis,
-    *,
-    settings: Mapping[str, Any] | None = None,
-    checkpoint: str | Path | Checkpoint | None = None,
-    dataset: str | Path | Dataset | None = None,
-    seed: int = 0,
-    limit: int | None = None,
-    sources: Sources,
-) -> PreparedRun:
-    """Check settings and needs and load what the run works with; nothing long is done.
+def prepare_run(request: RunRequest, sources: Sources) -> PreparedRun:
+    """Check folder, settings and needs and load what the run works with; nothing long is done.
 
     Args:
-        analysis: The analysis.
-        settings: As of :func:`run`, like the arguments that follow.
-        checkpoint: Name, path, hash or object; the analysis's own default if None.
-        dataset: Name, path or object; the analysis's own default if None.
-        seed: Origin of all randomness, at least 0.
-        limit: Use at most so many images of each split.
-        sources: Where checkpoints and datasets come from.
+        request: What is asked for.
+        sources: Where analyses, checkpoints and datasets come from.
 
     Raises:
         DcganAnalysisError: If anything is unknown or unfit; where several things are, all are named.
     """
-    config = analysis.config_type.build(settings or {})
-    if seed < 0 or (limit is not None and limit < 1):
-        msg = f"seed must be >= 0 and limit >= 1, got seed {seed} and limit {limit}."
-        raise ConfigError(msg)
+    from dcgan_analysis.core.device import choose_device
+
+    analysis = sources.host.analysis(request.analysis) if isinstance(request.analysis, str) else request.analysis
+    folder = run_folder(analysis.name, request.out, request.force)
+    device = choose_device(request.device)
+    config = analysis.config_type.build(request.settings)
     needs = needs_of(analysis, config)
     problems: list[DcganAnalysisError] = []
-    checkpoint = needs.checkpoint if checkpoint is None else checkpoint
-    dataset = needs.dataset if dataset is None else dataset
-    used_checkpoint = used_dataset = None
+    wanted_checkpoint = needs.checkpoint if request.checkpoint is None else request.checkpoint
+    wanted_dataset = needs.dataset if request.dataset is None else request.dataset
+    checkpoint = dataset = None
     try:
-        used_checkpoint = None if checkpoint is None else sources.checkpoint(checkpoint)
-        problems += map(AnalysisError, missing_in_checkpoint(analysis.name, needs, used_checkpoint))
+        checkpoint = None if wanted_checkpoint is None else sources.checkpoint(wanted_checkpoint)
+        problems += map(AnalysisError, missing_in_checkpoint(analysis.name, needs, checkpoint))
     except DcganAnalysisError as error:
         problems.append(error)
     try:
-        used_dataset = None if dataset is None else sources.dataset(dataset)
-        problems += map(AnalysisError, missing_in_dataset(analysis.name, needs, used_dataset, limit))
+        dataset = None if wanted_dataset is None else sources.dataset(wanted_dataset, request.data_root)
+        problems += map(AnalysisError, missing_in_dataset(analysis.name, needs, dataset, request.limit))
     except DcganAnalysisError as error:
         problems.append(error)
     if problems:
         raise _all_of(problems)
     options = {
-        "--checkpoint": _word(checkpoint),
-        "--dataset": _word(dataset),
-        "--seed": str(seed),
-        "--limit": None if limit is None else str(limit),
+        "--checkpoint": _word(wanted_checkpoint),
+        "--dataset": _word(wanted_dataset),
+        "--seed": str(request.seed),
+        "--limit": None if request.limit is None else str(request.limit),
     }
     command = _command(analysis.name, config, options)
-    return PreparedRun(analysis, config, used_checkpoint, used_dataset, seed, limit, command)
+    return PreparedRun(request, analysis, config, checkpoint, dataset, folder, device, command)
+
+
+def run_folder(name: str, out: str | Path | None, force: bool) -> Path:
+    """Return where a run is to stand.
+
+    Raises:
+        AnalysisError: If something stands there that must not be replaced.
+    """
+    if out is None:
+        return Path("runs") / f"{name}-{utc_stamp()}"
+    folder = Path(out)
+    if folder.exists() and not force:
+        msg = f"Output '{folder}' exists. Choose another --out, or replace it with --force."
+        raise AnalysisError(msg)
+    if folder.exists() and not (folder / RESULT_FILE).is_file():
+        # --force replaces runs, never a folder of something else.
+        msg = f"Output '{folder}' exists and is no run folder (no {RESULT_FILE} in it). Choose another --out."
+        raise AnalysisError(msg)
+    return folder
+
+
+def utc_stamp() -> str:
+    """Return the time, in milliseconds, as the name of a folder has it: ``20260131-093000-125``."""
+    return datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
 
 
 def _all_of(problems: list[DcganAnalysisError]) -> DcganAnalysisError:

@@ -1,8 +1,8 @@
-"""What is to be run in one go: jobs, settings shared out among analyses, the demonstrations that are installed."""
+"""What is to be run: one request for one analysis, settings shared out among several, installed demonstrations."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.errors import ConfigError, unknown_name
@@ -12,35 +12,71 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dcgan_analysis.api.analysis import Analysis
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.data.dataset import Dataset
     from dcgan_analysis.host.host import PluginHost
-    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
-__all__ = ["Job", "demo_jobs", "settings_by_analysis"]
+__all__ = ["RunRequest", "demo_requests", "settings_by_analysis"]
 
 
 @dataclass(frozen=True)
-class Job:
-    """One analysis of several, with what is its own; what is None is that of the whole command.
+class RunRequest:
+    """One run of one analysis: of what, on what, and where its result goes.
 
     Attributes:
-        analysis: A registered name, or an object that keeps the contract.
-        settings: Its settings.
-        checkpoint: Name, path, hash or object.
-        dataset: Name, path or object.
-        limit: At most so many images of each split.
+        analysis: A registered name, or any object that keeps the contract ``dcgan_analysis.api.Analysis``; empty in a
+            pattern from which the requests of several runs are made.
+        settings: Settings of the analysis; what is not given has its default.
+        checkpoint: Name, path, hash or object; the analysis's own default if None.
+        dataset: Name, path or object; the analysis's own default if None.
+        data_root: Where data sets lie; ``DCGAN_ANALYSIS_DATA`` or the user's data folder if None.
+        out: The run folder; ``runs/<analysis>-<UTC time>`` if None.
+        seed: Origin of all randomness, at least 0.
+        limit: Use at most so many images of each split; the result is then labelled a smoke run. None: all.
+        device: ``auto``, ``cpu``, ``cuda``, or one GPU of several: ``cuda:1``.
+        force: Whether an existing run folder may be replaced.
+        cache_dir: Where feature stores are kept; the default cache if None.
+
+    Raises:
+        ConfigError: If the seed or the limit is out of range.
+
+    Example:
+        >>> RunRequest("svm-cifar", {"draws": 3}, dataset="digits").name
+        'svm-cifar'
     """
 
-    analysis: str | Analysis
+    analysis: str | Analysis = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     checkpoint: str | Path | Checkpoint | None = None
     dataset: str | Path | Dataset | None = None
+    data_root: str | Path | None = None
+    out: str | Path | None = None
+    seed: int = 0
     limit: int | None = None
+    device: str = "auto"
+    force: bool = False
+    cache_dir: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.seed < 0 or (self.limit is not None and self.limit < 1):
+            msg = f"seed must be >= 0 and limit >= 1, got seed {self.seed} and limit {self.limit}."
+            raise ConfigError(msg)
 
     @property
     def name(self) -> str:
         """Name of the analysis."""
         return self.analysis if isinstance(self.analysis, str) else self.analysis.name
+
+    def over(self, pattern: RunRequest) -> RunRequest:
+        """Return this request with everything that it leaves at its default taken from ``pattern``.
+
+        Example:
+            >>> request = RunRequest("pixels", limit=6).over(RunRequest(dataset="digits", limit=12, seed=1))
+            >>> request.name, request.dataset, request.limit, request.seed
+            ('pixels', 'digits', 6, 1)
+        """
+        defaults = vars(RunRequest())
+        return replace(pattern, **{name: value for name, value in vars(self).items() if value != defaults[name]})
 
 
 def settings_by_analysis(analyses: Sequence[Analysis], settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -73,11 +109,11 @@ def settings_by_analysis(analyses: Sequence[Analysis], settings: Mapping[str, An
     return {name: shared[name] | own[name] for name in shared}
 
 
-def demo_jobs(host: PluginHost) -> list[Job]:
-    """Return a job for each registered analysis that says how it is demonstrated (``Demo``)."""
+def demo_requests(host: PluginHost) -> list[RunRequest]:
+    """Return a request for each registered analysis that says how it is demonstrated (``Demo``)."""
     demos = {name: getattr(host.analyses[name], "demo", None) for name in host.analyses}
     return [
-        Job(name, demo.settings, demo.checkpoint, demo.dataset, demo.limit)
+        RunRequest(name, demo.settings, demo.checkpoint, demo.dataset, limit=demo.limit)
         for name, demo in demos.items()
         if demo is not None
     ]

@@ -5,30 +5,28 @@ from __future__ import annotations
 import inspect
 import tempfile
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.api.context import RunContext
 from dcgan_analysis.api.environment import describe_environment
-from dcgan_analysis.api.result import RESULT_FILE, Result
+from dcgan_analysis.api.result import Result
 from dcgan_analysis.core.files import atomic_folder
 from dcgan_analysis.core.distributed import is_leader
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.host.host import PluginHost, default_host
 from dcgan_analysis.runs.prepare import PreparedRun, Sources, prepare_run
+from dcgan_analysis.runs.request import RunRequest
 from dcgan_analysis.core.progress import Progress, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import torch
-
     from dcgan_analysis.api.analysis import Analysis, AnalysisConfig
     from dcgan_analysis.data.dataset import Dataset
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
-__all__ = ["completed", "run", "run_folder", "run_prepared"]
+__all__ = ["completed", "run", "run_prepared", "run_request"]
 
 
 def run(
@@ -37,13 +35,13 @@ def run(
     settings: Mapping[str, Any] | None = None,
     checkpoint: str | Path | Checkpoint | None = None,
     dataset: str | Path | Dataset | None = None,
-    data_root: Path | None = None,
-    out: Path | None = None,
+    data_root: str | Path | None = None,
+    out: str | Path | None = None,
     seed: int = 0,
     limit: int | None = None,
     device: str = "auto",
     force: bool = False,
-    cache_dir: Path | None = None,
+    cache_dir: str | Path | None = None,
     host: PluginHost | None = None,
     progress: Progress = silent,
 ) -> Result:
@@ -58,7 +56,7 @@ def run(
         out: The run folder; ``runs/<analysis>-<UTC time>`` if None.
         seed: Origin of all randomness, at least 0.
         limit: Use at most so many images of each split; the result is then labelled a smoke run.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: ``auto``, ``cpu``, ``cuda``, or one GPU of several: ``cuda:1``.
         force: Whether an existing run folder may be replaced.
         cache_dir: Where feature stores are kept; the default cache if None.
         host: The plugins to choose from; all installed ones if None.
@@ -76,58 +74,54 @@ def run(
         >>> result.smoke, 0.5 < result.metrics["accuracy"].value < 1
         (True, True)
     """
-    from dcgan_analysis.core.precision import choose_device
-
-    host = host or default_host()
-    chosen = host.analysis(analysis) if isinstance(analysis, str) else analysis
-    folder = run_folder(chosen.name, out, force)
-    prepared = prepare_run(
-        chosen,
-        settings=settings,
+    request = RunRequest(
+        analysis=analysis,
+        settings=settings or {},
         checkpoint=checkpoint,
         dataset=dataset,
+        data_root=data_root,
+        out=out,
         seed=seed,
         limit=limit,
-        sources=Sources(host, data_root, progress),
+        device=device,
+        force=force,
+        cache_dir=cache_dir,
     )
-    return run_prepared(
-        prepared, folder, choose_device(device), host, force=force, cache_dir=cache_dir, progress=progress
-    )
+    return run_request(request, host=host, progress=progress)
 
 
-def run_prepared(
-    prepared: PreparedRun,
-    folder: Path,
-    device: torch.device,
-    host: PluginHost,
-    *,
-    force: bool = False,
-    cache_dir: Path | None = None,
-    progress: Progress = silent,
-) -> Result:
-    """Run what was prepared and let ``folder`` appear, whole or not at all.
+def run_request(request: RunRequest, *, host: PluginHost | None = None, progress: Progress = silent) -> Result:
+    """Run what a request asks for; returns and raises as :func:`run`.
+
+    Args:
+        request: The request.
+        host: The plugins to choose from; all installed ones if None.
+        progress: Told how long work goes on.
+    """
+    host = host or default_host()
+    return run_prepared(prepare_run(request, Sources(host, progress)), host, progress)
+
+
+def run_prepared(prepared: PreparedRun, host: PluginHost, progress: Progress = silent) -> Result:
+    """Run what was prepared and let its folder appear, whole or not at all.
 
     Args:
         prepared: What :func:`dcgan_analysis.runs.prepare.prepare_run` returned.
-        folder: The run folder.
-        device: Where to compute.
         host: Whose observers are told.
-        force: As of :func:`run`, like the arguments that follow.
-        cache_dir: Where feature stores are kept.
         progress: Told how long work goes on.
     """
     from dcgan_analysis.report import check_section, write_report
 
-    analysis, config = prepared.analysis, prepared.config
-    with _new_folder(folder, force) as temporary:
+    analysis, config, request, folder = prepared.analysis, prepared.config, prepared.request, prepared.folder
+    with _new_folder(folder, request.force) as temporary:
         context = RunContext(
             output_dir=temporary,
-            device=device,
-            seed=prepared.seed,
-            environment=describe_environment(device, _source_file(analysis)),
-            limit=prepared.limit,
+            device=prepared.device,
+            seed=request.seed,
+            environment=describe_environment(prepared.device, _source_file(analysis)),
+            limit=request.limit,
             progress=progress,
-            cache_dir=cache_dir,
+            cache_dir=None if request.cache_dir is None else Path(request.cache_dir),
             _checkpoint=prepared.checkpoint,
             _dataset=prepared.dataset,
         )
@@ -180,25 +174,6 @@ def _new_folder(folder: Path, force: bool) -> Iterator[Path]:
     else:
         with tempfile.TemporaryDirectory(prefix="dcgan-analysis-") as scratch:
             yield Path(scratch)
-
-
-def run_folder(name: str, out: Path | None, force: bool) -> Path:
-    """Return where a run is to stand.
-
-    Raises:
-        AnalysisError: If something stands there that must not be replaced.
-    """
-    if out is None:
-        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
-        return Path("runs") / f"{name}-{stamp}"
-    if out.exists() and not force:
-        msg = f"Output '{out}' exists. Choose another --out, or replace it with --force."
-        raise AnalysisError(msg)
-    if out.exists() and not (out / RESULT_FILE).is_file():
-        # --force replaces runs, never a folder of something else.
-        msg = f"Output '{out}' exists and is no run folder (no {RESULT_FILE} in it). Choose another --out."
-        raise AnalysisError(msg)
-    return out
 
 
 def _source_file(analysis: Analysis) -> Path | None:

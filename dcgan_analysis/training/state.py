@@ -14,8 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from dcgan_analysis.core.files import atomic_path
-from dcgan_analysis.core.locking import writer_lock
+from dcgan_analysis.core.files import atomic_path, writer_lock
 from dcgan_analysis.errors import TrainingError
 from dcgan_analysis.training.config import free_settings
 

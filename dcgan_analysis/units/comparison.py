@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dcgan_analysis.api.context import RunContext
-    from dcgan_analysis.core.resampling import Estimate
+    from dcgan_analysis.core.statistics import Estimate
 
 __all__ = ["compared_metrics", "save_pairs"]
 
@@ -45,7 +45,7 @@ def compared_metrics(
     """
     import numpy as np
 
-    from dcgan_analysis.core.resampling import bootstrap_difference, bootstrap_mean
+    from dcgan_analysis.core.statistics import bootstrap_difference, bootstrap_mean
 
     def metric(found: Estimate, text: str) -> Metric:
         return Metric(

@@ -10,8 +10,7 @@ import torch
 
 from dcgan_analysis.checkpoints.sampling import as_bytes
 from dcgan_analysis.errors import AnnotationError
-from dcgan_analysis.models.dropping import drop_maps, map_layers
-from dcgan_analysis.models.hooks import capture
+from dcgan_analysis.models.hooks import capture, drop_maps, map_layers
 from dcgan_analysis_annotate.workspace import png_url
 
 if TYPE_CHECKING:

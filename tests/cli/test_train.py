@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from dcgan_analysis.core.locking import lock_path, writer_lock
+from dcgan_analysis.core.files import lock_path, writer_lock
 from dcgan_analysis.training import Trainer
 
 
@@ -55,7 +55,7 @@ def test_a_folder_in_which_another_training_is_under_way_is_left_alone(train, tm
     folder = tmp_path / "training"
     folder.mkdir()
     state = folder / "state.safetensors"
-    with writer_lock(state):
+    with writer_lock(state, f"Training '{folder}'"):
         outcome = train(*words)
         assert not state.exists()
     assert outcome.exit_code == 1

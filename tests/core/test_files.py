@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from dcgan_analysis.core.files import atomic_folder, atomic_path, write_text
+from dcgan_analysis.core.files import atomic_folder, atomic_path, lock_path, write_text, writer_lock
+from dcgan_analysis.errors import TrainingError
 
 
 class Interrupted(BaseException):
@@ -187,3 +190,32 @@ def test_a_file_may_be_read_by_whom_the_umask_allows_whatever_its_writer_does(tm
     with atomic_path(tmp_path / "file") as temporary:
         temporary.touch(mode=0o600)
     assert (tmp_path / "file").stat().st_mode == ordinary.stat().st_mode
+
+
+def test_a_lock_is_refused_while_it_is_held_and_the_message_names_work_and_holder(tmp_path):
+    path = tmp_path / "state.safetensors"
+    with (
+        writer_lock(path, "Training 'faces'", TrainingError),
+        pytest.raises(TrainingError, match=r"^Training 'faces' is being written by process \d+ on .* since 2"),
+        writer_lock(path, "Training 'faces'", TrainingError),
+    ):
+        pytest.fail("the lock was given twice")
+    assert not lock_path(path).exists()
+    with writer_lock(path, "Training 'faces'"):
+        assert lock_path(path).exists()
+
+
+def test_a_lock_can_be_waited_for(tmp_path):
+    path, order = tmp_path / "images", []
+
+    def second():
+        with writer_lock(path, "Images", wait=True):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with writer_lock(path, "Images"):
+        thread.start()
+        time.sleep(0.1)
+        order.append("first")
+    thread.join(timeout=10)
+    assert order == ["first", "second"]

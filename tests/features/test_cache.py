@@ -6,8 +6,8 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from dcgan_analysis.core.files import writer_lock
 from dcgan_analysis.core.folders import cache_folder
-from dcgan_analysis.data.files.decoded import alone
 from dcgan_analysis.errors import StoreError
 from dcgan_analysis.features.cache import collect_garbage, explain, find, list_entries, list_folders, path_for
 from dcgan_analysis.features.format import Difference, part_path
@@ -183,7 +183,7 @@ def test_decoded_images_are_listed_and_removed_by_age_but_not_while_they_are_wri
         used(folder, 1000)
     (found,) = list_folders()
     assert (found.kind, found.files, found.size) == ("images", 3, 30)
-    with alone(written):
+    with writer_lock(written.with_suffix(""), "Images"):
         assert collect_garbage(older_than=timedelta(days=1)) == [old]
     assert collect_garbage(older_than=timedelta(days=1)) == [written]
     assert {path.name for path in (cache / "images").iterdir()} == {"1" * 16, "mine"}

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_analysis.core.locking import lock_path
+from dcgan_analysis.core.files import lock_path
 from dcgan_analysis.errors import StoreError, UnknownNameError
 from dcgan_analysis.features.format import part_path, unreadable_path
 from dcgan_analysis.features.store import FeatureStore, default_chunk_rows

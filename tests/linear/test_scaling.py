@@ -5,7 +5,16 @@ import pytest
 import torch
 
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.linear import ArrayRows, RowSource, gather, l2svm_path, learn_standardisation
+from dcgan_analysis.linear import (
+    ArrayRows,
+    JoinedRows,
+    MeanRows,
+    RootRows,
+    RowSource,
+    gather,
+    l2svm_path,
+    learn_standardisation,
+)
 
 
 class Blocks(ArrayRows):
@@ -99,3 +108,32 @@ def test_a_column_that_hardly_varies_is_not_blown_up():
 def test_standardisation_on_one_row_is_refused():
     with pytest.raises(AnalysisError, match="learned on 1 rows"):
         learn_standardisation(torch.tensor([[1.0], [2.0]]), used=np.array([True, False]))
+
+
+def rows(*values):
+    return ArrayRows(torch.tensor(values))
+
+
+def test_transforms_are_row_sources_that_read_what_they_say():
+    a, b = rows([1.0, -4.0], [9.0, 0.0]), rows([3.0, 0.0], [1.0, 2.0])
+    for source, expected in (
+        (JoinedRows(a, b), [[9.0, 0.0, 1.0, 2.0]]),
+        (MeanRows(a, b), [[5.0, 1.0]]),
+        (RootRows(a), [[3.0, 0.0]]),
+    ):
+        assert isinstance(source, RowSource)
+        assert source.read(1, 2).tolist() == expected
+        assert source.shape == (2, len(expected[0]))
+    assert RootRows(a).read(0, 1).tolist() == [[1.0, -2.0]]
+
+
+def test_nothing_is_written_into_the_source():
+    values = torch.tensor([[1.0, -4.0]])
+    for source in (RootRows, MeanRows, JoinedRows):
+        source(ArrayRows(values)).read(0, 1).zero_()
+    assert values.tolist() == [[1.0, -4.0]]
+
+
+def test_matrices_of_other_lengths_and_too_few_rows_are_refused():
+    with pytest.raises(AnalysisError, match="1, 2"):
+        MeanRows(rows([1.0]), rows([1.0], [2.0]))

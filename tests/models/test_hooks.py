@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from dcgan_analysis_plugins.filter_dropout.hypercolumns import column_scores, hypercolumns, pixel_columns
 from torch import nn
 
+from dcgan_analysis.conformance.networks import Snapshot
 from dcgan_analysis.errors import ArchitectureError, UnknownNameError
-from dcgan_analysis.models.hooks import capture, run_to
+from dcgan_analysis.models.hooks import capture, drop_maps, map_layers, run_to, second_highest
+from dcgan_analysis.models.tables import dcgan28_conditional, dcgan64, mlp_conditional
 
 
 class Failing(nn.Module):
@@ -107,3 +111,70 @@ def test_a_tap_that_the_forward_pass_does_not_come_by_is_refused():
     network[0].unused = nn.Identity()
     with pytest.raises(ArchitectureError, match=r"does not come by tap '0\.unused'"):
         run_to(network, "0.unused", torch.ones(1))
+
+
+def test_dropped_maps_are_zero_everywhere_and_the_others_as_before(tiny_checkpoint):
+    generator, z = tiny_checkpoint.generator(), tiny_checkpoint.latents(3, seed=0)
+    outputs = []
+    handle = generator.deconv6.register_forward_pre_hook(lambda _, inputs: outputs.append(inputs[0]))
+    before = generator(z)
+    with drop_maps(generator, {"deconv5": [2, 5]}):
+        after = generator(z)
+    handle.remove()
+    assert not outputs[1][:, [2, 5]].any()
+    kept = [number for number in range(8) if number not in (2, 5)]
+    assert torch.equal(outputs[1][:, kept], outputs[0][:, kept])
+    assert not torch.equal(before, after)
+
+
+def test_nothing_stays_on_the_network_also_when_something_raises(tiny_checkpoint):
+    generator, z = tiny_checkpoint.generator(), tiny_checkpoint.latents(2, seed=0)
+    before, snapshot = generator(z), Snapshot(generator, "generator")
+    with pytest.raises(ArchitectureError, match="maps 0 to 7, got 3 to 8"), drop_maps(generator, {"deconv5": [3, 8]}):
+        generator(z)
+    with pytest.raises(ZeroDivisionError), drop_maps(generator, {"deconv5": [3], "deconv1": [0]}):
+        raise ZeroDivisionError
+    with pytest.raises(UnknownNameError, match="deconv5"), drop_maps(generator, {"deconv5": [0], "deconv55": [0]}):
+        pass
+    assert snapshot.change() is None
+    assert torch.equal(generator(z), before)
+
+
+def test_no_maps_dropped_changes_nothing(tiny_checkpoint):
+    generator, z = tiny_checkpoint.generator(), tiny_checkpoint.latents(2, seed=0)
+    with drop_maps(generator, {"deconv5": []}):
+        inside = generator(z)
+    assert torch.equal(inside, generator(z))
+
+
+def test_maps_may_be_dropped_in_the_first_rows_alone(tiny_checkpoint):
+    generator, z = tiny_checkpoint.generator(), tiny_checkpoint.latents(2, seed=0)
+    before = generator(z)
+    with drop_maps(generator, {"deconv5": range(8)}, rows=1):
+        after = generator(z)
+    assert not after[0].any()
+    torch.testing.assert_close(after[1], before[1])
+
+
+def test_the_second_highest_layer_comes_from_the_table():
+    assert second_highest(dcgan64().generator_layers) == "deconv3"
+    assert second_highest(dcgan28_conditional().generator_layers) == "deconv1"
+    assert second_highest(mlp_conditional().generator_layers) is None
+    assert map_layers(dcgan28_conditional().generator_layers) == ["project2", "deconv1"]
+
+
+def test_hypercolumns_average_large_maps_and_interpolate_small_ones(tiny_checkpoint):
+    network = tiny_checkpoint.discriminator()
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    columns = hypercolumns(network, ["conv1", "conv2", "conv6"], images, (16, 16))
+    first = network.conv1(images, None)
+    torch.testing.assert_close(columns[:, :8], first.view(2, 8, 16, 2, 16, 2).mean(dim=(3, 5)))
+    torch.testing.assert_close(columns[:, 8:16], network.conv2(first, None))
+    weights = torch.from_numpy(np.random.default_rng(0).normal(size=columns.shape[1])).float()
+    scores = column_scores(network, ["conv1", "conv2", "conv6"], images, (16, 16), weights)
+    torch.testing.assert_close(scores, torch.einsum("nchw,c->nhw", columns, weights), atol=1e-5, rtol=1e-4)
+
+
+def test_pixel_columns_hold_the_pixels_around_each_place():
+    image = torch.arange(36.0).view(1, 1, 6, 6)
+    assert pixel_columns(image, (6, 6))[0, :, 2, 3].tolist() == image[0, 0, :5, 1:6].flatten().tolist()

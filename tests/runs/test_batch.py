@@ -7,7 +7,7 @@ import json
 import pytest
 
 from dcgan_analysis.api import Demo, Metric, Needs
-from dcgan_analysis.runs.batch import Job, demo_jobs, run_several, settings_by_analysis
+from dcgan_analysis.runs.batch import RunRequest, demo_requests, run_several, settings_by_analysis
 from dcgan_analysis.errors import AnalysisError, ConfigError, UnknownNameError
 from dcgan_analysis.features.extractor import FeatureSpec
 
@@ -113,13 +113,9 @@ def reading(grid):
         extraction = context.extraction(FeatureSpec(grid=grid, precision="float32"), train)
         extraction.store("test", test)
         metrics = {"forward": Metric(value=extraction.forward_images, unit="number")}
-        return context.result(Reader, config, title="T", headline="forward", metrics=metrics)
+        return context.result(title="T", headline="forward", metrics=metrics)
 
     return run
-
-
-class Reader:
-    name, question, reference = "reader", "How many images went through the network?", "none"
 
 
 def test_analyses_that_read_the_same_features_share_one_extraction(host, out, add, tiny_checkpoint, tmp_path):
@@ -150,11 +146,23 @@ def test_a_dataset_and_a_checkpoint_are_loaded_once(host, out, add, tiny_checkpo
     assert loaded == [tmp_path / "mine.safetensors", "toy-images"]
 
 
-def test_a_job_has_data_and_settings_of_its_own(host, out, add):
-    jobs = [Job("toy", {"times": 5}, limit=6), Job(add("other"))]
-    found = run_several(jobs, settings={"times": 2, "other.label": "mine"}, limit=12, out=out, host=host).results
+def test_a_request_has_data_and_settings_of_its_own(host, out, add):
+    requests = [RunRequest("toy", {"times": 5}, limit=6), RunRequest(add("other"))]
+    found = run_several(requests, settings={"times": 2, "other.label": "mine"}, limit=12, out=out, host=host).results
     assert (found["toy"].config["times"], found["toy"].limit) == (5, 6)
     assert (found["other"].config["times"], found["other"].config["label"], found["other"].limit) == (2, "mine", 12)
+
+
+def test_a_request_with_a_folder_of_its_own_is_refused_among_several(host, out, tmp_path):
+    with pytest.raises(AnalysisError, match="'toy' is one of several and has an output folder of its own"):
+        run_several([RunRequest("toy", out=tmp_path / "own")], out=out, host=host)
+
+
+def test_paths_may_be_given_as_text(host, tmp_path):
+    folder = tmp_path / "several"
+    found = run_several(["toy"], out=str(folder), data_root=str(tmp_path), cache_dir=str(tmp_path), host=host)
+    assert found.folder == folder
+    assert found.results["toy"].folder == folder / "toy"
 
 
 def test_a_setting_that_no_analysis_has_is_refused(host, add):
@@ -230,9 +238,9 @@ def test_the_built_in_demonstrations_need_no_data_and_have_valid_settings():
     from dcgan_analysis.host.host import load_plugins
 
     host = load_plugins("")
-    jobs = demo_jobs(host)
-    assert {"svm-cifar", "svm-svhn", "random-features", "pixels"} <= {job.name for job in jobs}
-    for job in jobs:
-        host.analysis(job.name).config_type.build(job.settings)
-        needs = host.analysis(job.name).needs
-        assert (job.dataset or needs.dataset) in ("digits", None), job.name
+    requests = demo_requests(host)
+    assert {"svm-cifar", "svm-svhn", "random-features", "pixels"} <= {request.name for request in requests}
+    for request in requests:
+        host.analysis(request.name).config_type.build(request.settings)
+        needs = host.analysis(request.name).needs
+        assert (request.dataset or needs.dataset) in ("digits", None), request.name

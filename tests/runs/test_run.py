@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from dcgan_analysis.api.result import RESULT_FILE
 from dcgan_analysis.data.dataset import Dataset, DatasetSplit
 from dcgan_analysis.errors import AnalysisError, ConfigError, DatasetError, UnknownNameError
 from dcgan_analysis.api.hookspecs import hookimpl
+from dcgan_analysis.runs.batch import run_several
+from dcgan_analysis.runs.request import RunRequest
 from dcgan_analysis.runs.run import run
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.testing import make_dataset
@@ -75,6 +78,23 @@ def test_runs_without_a_folder_given_do_not_meet(host, tmp_path, monkeypatch):
     folders = {run("toy", host=host).folder for _ in range(2)}
     assert len(folders) == 2
     assert all(folder.parent == Path("runs") and folder.name.startswith("toy-") for folder in folders)
+
+
+def test_paths_may_be_given_as_text(host, tmp_path):
+    out = tmp_path / "one"
+    result = run("toy", out=str(out), data_root=str(tmp_path), cache_dir=str(tmp_path / "cache"), host=host)
+    assert result.folder == out
+    assert Result.load(out) == result
+
+
+def test_the_facade_takes_every_part_of_a_request():
+    parts = inspect.signature(RunRequest).parameters
+    assert set(inspect.signature(run).parameters) == {*parts, "host", "progress"}
+    several = inspect.signature(run_several).parameters
+    assert set(several) == {*parts, "analyses", "host", "progress", "done", "all_or_none", "title"} - {"analysis"}
+    defaults = {name: part.default for name, part in parts.items() if name not in ("analysis", "settings")}
+    for facade in (run, run_several):
+        assert {name: inspect.signature(facade).parameters[name].default for name in defaults} == defaults
 
 
 def test_an_analysis_may_be_given_as_an_object(host, out, make_toy):

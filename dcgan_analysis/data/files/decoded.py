@@ -12,14 +12,14 @@ import hashlib
 import logging
 import os
 import shutil
-import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dcgan_analysis.core.files import writer_lock
 from dcgan_analysis.core.folders import cache_folder
 from dcgan_analysis.core.progress import silent
 from dcgan_analysis.data.files.decode import WHITE, decode_image
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.core.progress import Progress
     from dcgan_analysis.data.files.containers import Container
 
-__all__ = ["IMAGES", "DecodedImages", "alone", "decode_once"]
+__all__ = ["IMAGES", "DecodedImages", "decode_once"]
 
 IMAGES = "images"
 """The folder of the cache that decoded images lie in."""
@@ -139,10 +139,10 @@ def _decode(container: Container, names: Sequence[str], folder: Path, key: str, 
     plan = Plan(
         source=key, n=len(names), size=None, channels=None, limit=None, background=list(WHITE), value_range=None
     )
-    part = folder.with_name(f"{folder.name}.part")
     try:
-        part.mkdir(parents=True, exist_ok=True)
-        with alone(part):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Others wait, and then find it done, or go on where one was killed.
+        with writer_lock(folder, f"The images of {where}", DatasetError, wait=True):
             if not folder.exists():
                 write_images(stream, folder, plan, what=f"decode {where}", progress=progress)
     except OSError as error:
@@ -151,24 +151,3 @@ def _decode(container: Container, names: Sequence[str], folder: Path, key: str, 
             "space, or set DCGAN_ANALYSIS_CACHE to another folder; what is done is kept."
         )
         raise DatasetError(msg) from error
-
-
-@contextmanager
-def alone(folder: Path, *, wait: bool = True) -> Iterator[None]:
-    """Let one process write a folder at a time; others wait, and then find it done, or go on where one was killed.
-
-    Raises:
-        BlockingIOError: If another process has it, and ``wait`` is false.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    # The folder itself is locked: it keeps its lock when it is renamed, and the system drops it with the process.
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)

@@ -59,7 +59,7 @@ def _is_path(text: str | Path) -> bool:
 def load_dataset(
     name_or_path: str | Path,
     *,
-    data_root: Path | None = None,
+    data_root: str | Path | None = None,
     registry: Registry[DatasetEntry] | None = None,
     download: bool = True,
     progress: Progress | None = None,

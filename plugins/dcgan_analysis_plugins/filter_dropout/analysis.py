@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat
 
 from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs
+from dcgan_analysis.core.statistics import spread_interval
 from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -93,15 +94,13 @@ class FilterDropout:
         from dcgan_analysis.checkpoints.sampling import Sampler
         from dcgan_analysis_plugins.filter_dropout.forgetting import (
             CHOSEN,
-            Forgetful,
+            AblatedGenerator,
             boxed_scene,
             chosen_layer,
+            dose_figure,
             measure_changes,
             measure_shares,
             new_scene,
-        )
-        from dcgan_analysis_plugins.filter_dropout.forgetting_report import (
-            dose_figure,
             outcome_table,
             sample_figures,
             weights_table,
@@ -116,13 +115,13 @@ class FilterDropout:
             )
             boxed = boxed_scene(context, boxes)
             new = new_scene(context, config.samples, boxes.label if config.label is None else config.label)
-        forgetful = Forgetful(context, Sampler(checkpoint, context.device), layer)
+        generator = AblatedGenerator(context, Sampler(checkpoint, context.device), layer)
         with context.stage(f"probe of {layer}"):
-            positions, activations = forgetful.positions(boxed, config.negatives)
+            positions, activations = generator.positions(boxed, config.negatives)
             probe = fit_positions(activations, positions.inside, positions.rows, c=config.C)
             orders = draw_orders(probe.weights, config.draws, context)
         with context.stage("detector"):
-            images = forgetful.draw(boxed)
+            images = generator.draw(boxed)
             detector = make_detector(
                 checkpoint,
                 images,
@@ -133,11 +132,11 @@ class FilterDropout:
                 rng=context.rng("detector"),
             )
         with context.stage("new samples with and without maps"):
-            shares = measure_shares(forgetful, new, detector, orders, config.doses)
-            changes = measure_changes(forgetful, boxed, images, orders)
+            shares = measure_shares(generator, new, detector, orders, config.doses)
+            changes = measure_changes(generator, boxed, images, orders)
         with context.stage("figures"):
             dose_figure(context, shares, len(orders[CHOSEN][0]))
-            sample_figures(context, forgetful, boxed, new, shares, orders)
+            sample_figures(context, generator, boxed, new, shares, orders)
             context.save_arrays("forgetting", weights=probe.weights, dropped=orders[CHOSEN][0], before=shares.before)
         aucs = {
             "probe_auc": (probe, positions, f"probe of {layer}, samples held out whole"),
@@ -178,7 +177,6 @@ def outcome_metrics(
     context: RunContext, shares: Shares, orders: Orders, changes: Mapping[str, tuple[float, float]]
 ) -> dict[str, Metric]:
     """Return the numbers to quote."""
-    from dcgan_analysis.core.statistics import spread_interval
     from dcgan_analysis_plugins.filter_dropout.forgetting import CHOSEN, NEGATIVE, RANDOM, removed
 
     most, n = len(orders[CHOSEN][0]), len(shares.before)

@@ -1,4 +1,7 @@
-"""Drawing the same samples with and without feature maps of the generator, and what that does to an object."""
+"""The same samples with and without feature maps of the generator, and what that does to an object.
+
+Measures first, then the figures and tables that show them.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dcgan_analysis.core.resampling import percentile_interval
+from dcgan_analysis import figures
+from dcgan_analysis.annotations.cells import cells_inside
+from dcgan_analysis.api.result import Cell, Table
+from dcgan_analysis.checkpoints.sampling import BATCH, as_bytes, class_labels
+from dcgan_analysis.core.statistics import percentile_interval, spread_interval
 from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.models.hooks import capture, drop_maps, map_layers, second_highest
+from dcgan_analysis_plugins.filter_dropout.marks import cut_out, framed
 from dcgan_analysis_plugins.filter_dropout.objects import draw_positions
 
 if TYPE_CHECKING:
@@ -26,23 +35,28 @@ __all__ = [
     "CHOSEN",
     "NEGATIVE",
     "RANDOM",
-    "Forgetful",
+    "AblatedGenerator",
     "Orders",
     "Scene",
     "Shares",
     "boxed_scene",
     "chosen_layer",
+    "dose_figure",
     "measure_changes",
     "measure_shares",
     "new_scene",
+    "outcome_table",
     "removed",
+    "sample_figures",
     "weakest_and_strongest",
+    "weights_table",
 ]
 
 CHOSEN, RANDOM, NEGATIVE = "weight > 0", "random maps", "weight < 0"
 Orders = Mapping[str, Sequence["NDArray[np.int64]"]]
 """Kind of dropping -> in which order maps are dropped, one array for each draw."""
 _RESAMPLES = 1000
+_SHOWN = 12  # columns of the figures
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Forgetful:
+class AblatedGenerator:
     """A generator some of whose maps can be dropped while it draws.
 
     Attributes:
@@ -76,15 +90,11 @@ class Forgetful:
 
     def draw(self, scene: Scene, maps: Sequence[int] = ()) -> Tensor:
         """Return the samples (N, C, H, W) of a scene, drawn without some maps."""
-        from dcgan_analysis.models.dropping import drop_maps
-
         with drop_maps(self.sampler.generator, {self.layer: maps}):
             return self.sampler.images(scene.z, scene.labels)
 
     def share(self, scene: Scene, detector: Detector, maps: Sequence[int] = ()) -> NDArray[np.float64]:
         """Return the share (N,) of each sample that shows the object."""
-        from dcgan_analysis.checkpoints.sampling import BATCH
-
         images, parts = self.draw(scene, maps), []
         for start in range(0, len(images), BATCH):
             labels = None if scene.labels is None else scene.labels[start : start + BATCH]
@@ -95,8 +105,6 @@ class Forgetful:
         self, scene: Scene, images: Tensor, maps: Sequence[int]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the mean change of pixels (N,) in and outside of boxes, as a fraction of the image range."""
-        from dcgan_analysis.annotations.cells import cells_inside
-
         low, high = self.context.checkpoint.metadata.image_range
         moved = (self.draw(scene, maps) - images).abs().mean(dim=1).cpu().numpy() / (high - low)
         size = moved.shape[1:]
@@ -110,8 +118,6 @@ class Forgetful:
         Raises:
             AnalysisError: If the layer's output has no positions.
         """
-        from dcgan_analysis.models.hooks import capture
-
         size = self.context.checkpoint.architecture.image_shape[1:]
         with capture(self.sampler.generator, [self.layer]) as outputs:
             batches = (outputs[self.layer] for _ in self.sampler.batches(scene.z, scene.labels))
@@ -134,8 +140,6 @@ def boxed_scene(context: RunContext, boxes: Boxes) -> Scene:
     Raises:
         AnalysisError: If they are fewer than two.
     """
-    from dcgan_analysis.checkpoints.sampling import class_labels
-
     by_sample = boxes.by_sample()
     if len(by_sample) < 2:
         msg = f"There are boxes of '{boxes.object}' on {len(by_sample)} samples; at least two are needed. Draw more."
@@ -148,8 +152,6 @@ def boxed_scene(context: RunContext, boxes: Boxes) -> Scene:
 
 def new_scene(context: RunContext, n: int, label: int | None) -> Scene:
     """Return samples that nobody has looked at."""
-    from dcgan_analysis.checkpoints.sampling import class_labels
-
     n = n if context.limit is None else min(n, max(context.limit, 2))
     seed = int(context.rng("new samples").integers(2**31))
     context.note(f"New samples: {n} latent vectors of seed {seed}, the same for every set of dropped maps.")
@@ -163,8 +165,6 @@ def chosen_layer(context: RunContext, layer: str | None) -> str:
     Raises:
         AnalysisError: If none is given and the generator has no second-highest convolution.
     """
-    from dcgan_analysis.models.dropping import map_layers, second_highest
-
     table = context.checkpoint.architecture.generator_layers
     found = layer or second_highest(table)
     if found is None:
@@ -231,11 +231,11 @@ class Shares:
         return next(doses, None)
 
 
-def measure_shares(forgetful: Forgetful, scene: Scene, detector: Detector, orders: Orders, doses: int) -> Shares:
+def measure_shares(generator: AblatedGenerator, scene: Scene, detector: Detector, orders: Orders, doses: int) -> Shares:
     """Draw the new samples at every dose of every order and let the detector look at them."""
     most = len(orders[CHOSEN][0])
     counts = np.unique(np.linspace(0, most, doses + 1).round().astype(int))[1:].tolist()
-    before = forgetful.share(scene, detector)
+    before = generator.share(scene, detector)
     if not before.any():
         msg = f"The detector finds the object in none of {len(before)} new samples. Draw more: --set samples=N"
         raise AnalysisError(msg)
@@ -244,19 +244,106 @@ def measure_shares(forgetful: Forgetful, scene: Scene, detector: Detector, order
     work = [(kind, min(count, len(order)), order) for kind in orders for order in orders[kind] for count in counts]
     for done, (kind, count, order) in enumerate(work, 1):
         if kind == RANDOM or count not in found[kind]:
-            share = forgetful.share(scene, detector, order[:count].tolist()) if count else before
+            share = generator.share(scene, detector, order[:count].tolist()) if count else before
             found[kind].setdefault(count, []).append(share)
-        forgetful.context.progress("maps dropped", done, len(work))
+        generator.context.progress("maps dropped", done, len(work))
     return Shares(before, found)
 
 
 def measure_changes(
-    forgetful: Forgetful, scene: Scene, images: Tensor, orders: Orders
+    generator: AblatedGenerator, scene: Scene, images: Tensor, orders: Orders
 ) -> dict[str, tuple[float, float]]:
     """Return the mean change of pixels in and outside of boxes for each kind, all maps of its order dropped."""
     found = {}
     for kind, drawn in orders.items():
-        changes = [forgetful.change(scene, images, order.tolist()) for order in drawn]
+        changes = [generator.change(scene, images, order.tolist()) for order in drawn]
         inside, outside = (float(np.mean([change[part] for change in changes])) for part in (0, 1))
         found[kind] = (inside, outside)
     return found
+
+
+def dose_figure(context: RunContext, shares: Shares, most: int) -> None:
+    """Draw the share of the object that is left against the number of maps dropped."""
+    series, whole = {}, float(shares.before.mean())
+    for kind in (CHOSEN, RANDOM, NEGATIVE):
+        doses = shares.by_dose[kind]
+        spread = [spread_interval([float(np.mean(share)) for share in doses[dose]]) for dose in doses]
+        mean, low, high = ([whole, *part] for part in zip(*spread, strict=True))
+        drawn = kind == RANDOM
+        series[kind] = figures.Series(
+            [0, *doses], mean, [max(0.0, end) for end in low] if drawn else None, high if drawn else None
+        )
+    figure = figures.curve(
+        series, x_label="maps dropped", y_label="positions that show the object, new samples", log_x=False
+    )
+    context.save_figure(
+        figure,
+        "dose",
+        "What each further map takes away",
+        f"Maps of positive weight, largest first, {most} in all; band: 1.96 standard deviations over random draws.",
+    )
+
+
+def sample_figures(
+    context: RunContext, generator: AblatedGenerator, boxed: Scene, new: Scene, shares: Shares, orders: Orders
+) -> None:
+    """Draw new samples with and without the maps, what stood in the boxes and what stands there now, and the boxes."""
+    drops = ((), orders[CHOSEN][0].tolist(), orders[RANDOM][0].tolist())
+    shown = np.argsort(-shares.before, kind="stable")[: 2 * _SHOWN]
+    rows = [as_bytes(context.checkpoint, generator.draw(new, maps)[shown]) for maps in drops]
+    blocks = [row[start : start + _SHOWN] for start in range(0, len(shown), _SHOWN) for row in rows]
+    context.save_figure(
+        figures.image_grid(np.concatenate(blocks), len(blocks[0])),
+        "new-samples",
+        "New samples: with all maps, without those of the object, without as many random ones",
+        "Rows of three; the same latent vectors in each column. Those in which the detector saw most of the object.",
+    )
+    before, after, control = (as_bytes(context.checkpoint, generator.draw(boxed, maps)) for maps in drops)
+    places = [(row, box) for row, boxes in enumerate(boxed.boxes) for box in boxes][: 2 * _SHOWN]
+    cuts = [[cut_out(images[row], box) for row, box in places] for images in (before, after, control)]
+    blocks = [np.stack(cut[start : start + _SHOWN]) for start in range(0, len(places), _SHOWN) for cut in cuts]
+    context.save_figure(
+        figures.image_grid(np.concatenate(blocks), len(blocks[0]), scale=2),
+        "replaced",
+        "What replaced the object: the boxes before, after, and without as many random maps",
+        "Rows of three; each column is one box with half its size around it.",
+    )
+    framed_samples = [framed(image, boxes) for image, boxes in zip(before, boxed.boxes, strict=True)]
+    context.save_figure(
+        figures.image_grid(np.stack(framed_samples[: 2 * _SHOWN]), _SHOWN, scale=1),
+        "boxes",
+        "The boxes",
+        f"The first of {len(before)} samples that have boxes.",
+    )
+
+
+def outcome_table(shares: Shares, orders: Orders, changes: Mapping[str, tuple[float, float]]) -> Table:
+    """Return what each kind of dropping did."""
+    rows: list[list[Cell]] = []
+    for kind, drawn in orders.items():
+        count = len(drawn[0])
+        left = float(np.mean(shares.by_dose[kind][count])) if count else float(shares.before.mean())
+        gone = float(np.mean(shares.removed(kind, count)))
+        rows.append([kind, count, float(shares.before.mean()), left, gone, *changes[kind]])
+    columns = ["dropped", "maps", "before", "after", "removed", "changed inside", "outside"]
+    return Table(
+        name="dropping",
+        title="Maps dropped and the object",
+        columns=columns,
+        rows=rows,
+        percent=columns[2:],
+        note="Before, after: positions of new samples that show the object. Changed: pixels of the boxed samples, in "
+        "and outside of the boxes, as a share of their range. Random maps: mean over draws.",
+    )
+
+
+def weights_table(weights: NDArray[np.float64]) -> Table:
+    """Return the maps that speak most for and against the object."""
+    strongest, weakest = weakest_and_strongest(weights)
+    rows: list[list[Cell]] = [
+        ["for" if weights[number] > 0 else "against", int(number), float(weights[number])]
+        for number in (*strongest[:5], *weakest[:5])
+    ]
+    return Table(
+        name="weights", title="Maps that speak for and against the object", columns=["", "map", "weight"], rows=rows
+    )

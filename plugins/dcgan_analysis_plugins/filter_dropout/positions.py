@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dcgan_analysis.core.resampling import percentile_interval
+from dcgan_analysis.core.statistics import percentile_interval
 from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:

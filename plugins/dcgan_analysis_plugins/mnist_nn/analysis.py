@@ -28,14 +28,6 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table
 from dcgan_analysis.core.text import count as grouped
 from dcgan_analysis.probing.published import TABLE_3
-from dcgan_analysis_plugins.mnist_nn.nearest_samples import (
-    NearestStudy,
-    curve_table,
-    nearest_classes_table,
-    save_nearest_arrays,
-    save_nearest_figures,
-)
-from dcgan_analysis_plugins.mnist_nn.quality import cas_metrics, coverage_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,7 +114,14 @@ class MnistNN:
     def run(self, context: RunContext, config: MnistNNConfig) -> Result:
         """Search the nearest samples, then ask the samples themselves."""
         from dcgan_analysis_plugins.mnist_nn.images import ImageSamples
-        from dcgan_analysis_plugins.mnist_nn.modes import class_coverage
+        from dcgan_analysis_plugins.mnist_nn.nearest_samples import (
+            NearestStudy,
+            curve_table,
+            nearest_classes_table,
+            save_nearest_arrays,
+            save_nearest_figures,
+        )
+        from dcgan_analysis_plugins.mnist_nn.quality import cas_metrics, class_coverage, coverage_metrics
         from dcgan_analysis_plugins.mnist_nn.search import nearest_samples
         from dcgan_analysis_plugins.mnist_nn.source import Remembered
 

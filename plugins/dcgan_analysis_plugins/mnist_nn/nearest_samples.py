@@ -6,19 +6,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from dcgan_analysis import figures
 from dcgan_analysis.api.metrics import error_metric
 from dcgan_analysis.api.result import Cell, Metric, Table
 from dcgan_analysis.core.text import count as grouped
 from dcgan_analysis.probing.classification import confusion
+from dcgan_analysis_plugins.mnist_nn.source import take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
-
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.data.dataset import DatasetSplit
-    from dcgan_analysis_plugins.mnist_nn.modes import ClassCoverage
+    from dcgan_analysis_plugins.mnist_nn.quality import ClassCoverage
     from dcgan_analysis_plugins.mnist_nn.search import Search
     from dcgan_analysis_plugins.mnist_nn.source import SampleSource
 
@@ -89,8 +91,6 @@ class NearestStudy:
 
 def curve_table(study: NearestStudy, metrics: Sequence[Metric]) -> Table:
     """Return the error and the mean distance at each count; ``metrics`` are those of the counts, in order."""
-    import numpy as np
-
     rows: list[list[Cell]] = [
         [count, metric.value, metric.low, metric.high, float(np.sqrt(distance).mean() / _WHITE)]
         for count, metric, distance in zip(study.search.counts, metrics, study.search.distance, strict=True)
@@ -125,8 +125,6 @@ def nearest_classes_table(study: NearestStudy, covered: ClassCoverage | None) ->
 
 def save_nearest_arrays(context: RunContext, study: NearestStudy) -> None:
     """Save ids and labels of the test images, and nearest samples at each count, as neighbours.npz."""
-    import numpy as np
-
     context.save_arrays(
         "neighbours",
         ids=np.array(study.test.ids),
@@ -149,8 +147,6 @@ def save_nearest_figures(
         metrics: Errors at the counts, in order.
         published: Name -> count -> published error, drawn beside the curve.
     """
-    from dcgan_analysis import figures
-
     lines = {
         "this run": figures.Series(
             list(study.search.counts),
@@ -189,11 +185,6 @@ def save_nearest_figures(
 
 def _save_pairs(context: RunContext, study: NearestStudy) -> None:
     """Draw test images with the wrong samples nearest to them, spread evenly over the wrong ones."""
-    import numpy as np
-
-    from dcgan_analysis import figures
-    from dcgan_analysis_plugins.mnist_nn.source import take
-
     predicted, names = study.predictions[-1], study.test.classes
     wrong = np.flatnonzero(predicted != study.labels)
     if not len(wrong):

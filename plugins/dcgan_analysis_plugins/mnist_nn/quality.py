@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+from torch import nn
+
 from dcgan_analysis.api.metrics import accuracy_metric
+from dcgan_analysis.core.distributed import divided
+from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.core.text import count
+from dcgan_analysis.models.builder import build
+from dcgan_analysis.neighbours import coverage
+from dcgan_analysis_plugins.mnist_nn.source import take
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.api.result import Metric
     from dcgan_analysis.data.dataset import DatasetSplit
-    from dcgan_analysis_plugins.mnist_nn.modes import ClassCoverage
     from dcgan_analysis_plugins.mnist_nn.source import SampleSource
 
-__all__ = ["cas_metrics", "coverage_metrics"]
+__all__ = ["ClassCoverage", "cas_metrics", "class_coverage", "coverage_metrics", "train_classifier"]
+
+_BATCH, _JUDGED = 100, 500
+_LEARNING_RATE = 1e-3
+_NEIGHBOUR = 5
 
 
 def cas_metrics(
@@ -37,12 +52,6 @@ def cas_metrics(
     Returns:
         ``cas_accuracy`` and ``real_cas_accuracy``.
     """
-    import numpy as np
-
-    from dcgan_analysis.core.distributed import divided
-    from dcgan_analysis_plugins.mnist_nn.classifier import train_classifier
-    from dcgan_analysis_plugins.mnist_nn.source import take
-
     n = min(samples, real.size or samples)
     if not n:
         return {}
@@ -66,6 +75,131 @@ def cas_metrics(
         name: accuracy_metric(hits, len(test), f"small network trained on {count(n)} {what}")
         for (name, (_, what)), hits in zip(trained.items(), found, strict=True)
     }
+
+
+def train_classifier(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    test: NDArray[np.uint8],
+    *,
+    classes: int,
+    passes: int = 3,
+    seed: int = 0,
+    progress: Progress = silent,
+    what: str = "classifier",
+) -> NDArray[np.int64]:
+    """Train on one set of images and return what it takes the images of another for.
+
+    Two 5x5 convolutions of stride 2 with 32 and 64 maps and ReLU, then one linear layer; cross entropy, Adam with
+    learning rate 1e-3, minibatches of 100. The same images and seed give the same network.
+
+    Args:
+        images: uint8 (N, C, H, W), H and W at least 4.
+        labels: (N,) class numbers 0 to K - 1.
+        test: uint8 (M, C, H, W).
+        classes: K.
+        passes: Passes over the images.
+        seed: Of initial weights and order.
+        progress: Told of steps done.
+        what: What to call the training there.
+
+    Returns:
+        (M,) class numbers.
+    """
+    _, channels, height, width = images.shape
+    # Each convolution halves the sides, rounded up.
+    sides = [(length + 3) // 4 for length in (height, width)]
+
+    def make() -> nn.Module:
+        return nn.Sequential(
+            nn.Conv2d(channels, 32, 5, 2, 2),
+            nn.ReLU(),
+            nn.Conv2d(32, 64, 5, 2, 2),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(64 * sides[0] * sides[1], classes),
+        )
+
+    network = build(make, seed)
+    optimizer = torch.optim.Adam(network.parameters(), lr=_LEARNING_RATE, fused=True)
+    rng = np.random.default_rng(seed)
+    steps, done = passes * -(-len(images) // _BATCH), 0
+    for _ in range(passes):
+        order = rng.permutation(len(images))
+        for first in range(0, len(order), _BATCH):
+            batch = order[first : first + _BATCH]
+            loss = nn.functional.cross_entropy(network(_scaled(images[batch])), torch.from_numpy(labels[batch]))
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            optimizer.step()
+            done += 1
+            progress(f"{what} (steps)", done, steps)
+    with torch.inference_mode():
+        found = [network(_scaled(test[first : first + _JUDGED])).argmax(1) for first in range(0, len(test), _JUDGED)]
+    return torch.cat(found).numpy()
+
+
+def _scaled(images: NDArray[np.uint8]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(images)).float().div_(127.5).sub_(1)
+
+
+@dataclass(frozen=True)
+class ClassCoverage:
+    """Coverage class by class.
+
+    Attributes:
+        images: Real images of each class, and as many samples.
+        samples: (K,) how many of the real images have a sample in their neighbourhood.
+        control: (K,) how many have one of as many other real images there.
+    """
+
+    images: int
+    samples: NDArray[np.int64]
+    control: NDArray[np.int64]
+
+
+def class_coverage(
+    source: SampleSource, real: SampleSource, classes: int, images: int, *, k: int = _NEIGHBOUR
+) -> ClassCoverage | None:
+    """Measure coverage in the space of pixels, each class for itself.
+
+    The first samples of each class are compared with real images, and with the real images that come before those as
+    control. So for a source that is ``real`` itself both are the same. Several processes share the classes out.
+
+    Args:
+        source: Where samples come from.
+        real: A finite source of real images.
+        classes: K.
+        images: Real images of all classes, at most; of each class as many are taken, and at most half of those that
+            the smallest class has.
+        k: The neighbourhood of a real image reaches to its k-th nearest other real one.
+
+    Returns:
+        What was found; None: there are too few images for neighbourhoods.
+    """
+    labels = real.labels(np.arange(real.size or 0))
+    per_class = min(images // classes, int(np.bincount(labels, minlength=classes).min()) // 2)
+    if per_class <= k:
+        return None
+
+    def covered(number: int) -> tuple[int, int]:
+        members = np.flatnonzero(labels == number)[: 2 * per_class]
+        control, reference = _rows(real, members[:per_class]), _rows(real, members[per_class:])
+        mine = _rows(source, _first(source, number, per_class, classes))
+        return int(coverage(reference, mine, k).sum()), int(coverage(reference, control, k).sum())
+
+    found = np.array(divided([partial(covered, number) for number in range(classes)]), dtype=np.int64)
+    return ClassCoverage(per_class, found[:, 0], found[:, 1])
+
+
+def _first(source: SampleSource, number: int, count: int, classes: int) -> NDArray[np.int64]:
+    """Return the indices of the first samples of a class; sources without end take the classes in turn."""
+    last = count * classes if source.size is None else source.size
+    return np.flatnonzero(source.labels(np.arange(last)) == number)[:count]
+
+
+def _rows(source: SampleSource, indices: NDArray[np.int64]) -> torch.Tensor:
+    return torch.from_numpy(take(source, indices)).flatten(1)
 
 
 def coverage_metrics(covered: ClassCoverage) -> dict[str, Metric]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,15 +33,10 @@ def command(
     number: str,
     out: Path,
     gather_only: bool,
-    checkpoint: str | None,
-    dataset: str | None,
-    data_root: Path | None,
     config_file: Path | None,
     assignments: tuple[str, ...],
-    seed: int,
-    limit: int | None,
-    device: str,
     as_json: bool,
+    **values: Any,
 ) -> None:
     """Print table 1, 2 or 3 of the paper with this program's rows, and write it to DIR.
 
@@ -50,7 +46,8 @@ def command(
     1: CIFAR-10 features. 2: SVHN with 1,000 labels. 3: MNIST by the nearest sample.
     """
     from dcgan_analysis.report import print_table
-    from dcgan_analysis_plugins.paper_tables.gather import Request, make_table
+    from dcgan_analysis.runs.request import RunRequest
+    from dcgan_analysis_plugins.paper_tables.gather import make_table
     from dcgan_analysis_plugins.paper_tables.render import as_json as table_json
     from dcgan_analysis_plugins.paper_tables.render import as_table, write_table
 
@@ -59,19 +56,9 @@ def command(
     if loose:
         msg = f"Setting '{loose[0]}' names no analysis. Write it as ANALYSIS.KEY=VALUE: svm-cifar.{loose[0]}=..."
         raise ConfigError(msg)
-    request = Request(
-        out=out,
-        checkpoint=checkpoint,
-        dataset=dataset,
-        data_root=data_root,
-        settings={name: values for name, values in settings.items() if isinstance(values, dict)},
-        seed=seed,
-        limit=limit,
-        device=device,
-        gather_only=gather_only,
-    )
+    request = RunRequest(settings=settings, **values)
     with progress_bars() as progress:
-        table = make_table(int(number), request, progress=progress)
+        table = make_table(int(number), out, request, gather_only=gather_only, progress=progress)
     paths = write_table(table, out)
     if as_json:
         click.echo(table_json(table))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.api.result import RESULT_FILE, Metric, Result
-from dcgan_analysis.checkpoints.catalogue import load_checkpoint
 from dcgan_analysis.core.hashing import hash_json
 from dcgan_analysis.core.progress import Progress, silent
+from dcgan_analysis.data.dataset import Dataset
 from dcgan_analysis.data.files.sources import load_dataset
 from dcgan_analysis.errors import AnalysisError, ConfigError, DcganAnalysisError, unknown_name
 from dcgan_analysis.host.host import PluginHost, default_host
 from dcgan_analysis.report.format import metric_text
-from dcgan_analysis.runs.run import run
+from dcgan_analysis.runs.prepare import Sources
+from dcgan_analysis.runs.request import RunRequest
+from dcgan_analysis.runs.run import run_request
 from dcgan_analysis_plugins.paper_tables.published import TABLES, OwnRow, PublishedTable
 
 if TYPE_CHECKING:
@@ -22,40 +24,10 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.api.analysis import Analysis
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
-    from dcgan_analysis.data.dataset import Dataset
 
-__all__ = ["PaperTable", "Request", "Row", "make_table"]
+__all__ = ["PaperTable", "Row", "make_table"]
 
 NOT_RUN = "not run: "
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a table is made from.
-
-    Attributes:
-        out: Folder of the runs; finished ones in it are reused.
-        checkpoint: Name or path in place of the table's own network.
-        dataset: Name or path in place of the table's own dataset.
-        data_root: Where data sets lie.
-        settings: Analysis -> settings in place of the protocol's.
-        seed: Origin of all randomness.
-        limit: At most so many images of each split; rows are then labelled smoke runs.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        gather_only: Use finished runs alone.
-        cache_dir: Where feature stores are kept; the default cache if None.
-    """
-
-    out: Path
-    checkpoint: str | Path | None = None
-    dataset: str | Path | None = None
-    data_root: Path | None = None
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    seed: int = 0
-    limit: int | None = None
-    device: str = "auto"
-    gather_only: bool = False
-    cache_dir: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +67,13 @@ class PaperTable:
 
 
 def make_table(
-    number: int, request: Request, *, host: PluginHost | None = None, progress: Progress = silent
+    number: int,
+    folder: str | Path,
+    request: RunRequest | None = None,
+    *,
+    gather_only: bool = False,
+    host: PluginHost | None = None,
+    progress: Progress = silent,
 ) -> PaperTable:
     """Make one of the paper's tables.
 
@@ -104,7 +82,10 @@ def make_table(
 
     Args:
         number: 1, 2 or 3.
-        request: What to make it from.
+        folder: Folder of the runs.
+        request: Pattern of the runs: what is given here holds in place of the table's own network or dataset and of the
+            defaults; ``settings`` by analysis: ``{"svm-cifar": {"draws": 3}}``.
+        gather_only: Use finished runs alone.
         host: The plugins to choose from; all installed ones if None.
         progress: Told how long work goes on.
 
@@ -112,13 +93,14 @@ def make_table(
         ConfigError: If there is no such table, or settings are for an analysis that is not in it.
 
     Example:
-        >>> make_table(1, Request(Path("runs/tables"), gather_only=True)).title
+        >>> make_table(1, "runs/tables", gather_only=True).title
         'CIFAR-10 classification on features'
     """
     if number not in TABLES:
         msg = f"The paper has tables {', '.join(map(str, TABLES))}, got {number}."
         raise ConfigError(msg)
     table = TABLES[number]
+    request = request or RunRequest()
     analyses = {row.analysis for row in table.own}
     for name in request.settings:
         if name not in analyses:
@@ -133,7 +115,7 @@ def make_table(
         )
         for row in table.published
     ]
-    bench = _Bench(table, request, host or default_host(), progress)
+    bench = _Bench(table, Path(folder), request, gather_only, host or default_host(), progress)
     own = [bench.row(row) for row in table.own]
     return PaperTable(number, table.title, table.columns, (*published, *own), table.note)
 
@@ -141,15 +123,24 @@ def make_table(
 class _Bench:
     """Runs of one table: found, or made; rows that share a run share it here."""
 
-    def __init__(self, table: PublishedTable, request: Request, host: PluginHost, progress: Progress) -> None:
-        self.table, self.request, self.host, self.progress = table, request, host, progress
-        self.finished = _finished(request.out)
+    def __init__(
+        self,
+        table: PublishedTable,
+        folder: Path,
+        request: RunRequest,
+        gather_only: bool,
+        host: PluginHost,
+        progress: Progress,
+    ) -> None:
+        self.table, self.folder, self.request, self.gather_only = table, folder, request, gather_only
+        self.host, self.progress, self.sources = host, progress, Sources(host, progress)
+        self.finished = _finished(folder)
         self._dataset: Dataset | None = None
 
     def row(self, own: OwnRow) -> Row:
         """Fill one row; errors that the user can act on become its remark, and the others go on."""
         given = self.request.checkpoint if own.main else None
-        name = Path(given).stem if given else own.checkpoint
+        name = own.checkpoint if given is None else Path(given).stem if isinstance(given, str | Path) else given.name
         method = own.method.format(checkpoint=name)
         nothing = (None,) * len(self.table.columns)
         try:
@@ -162,21 +153,24 @@ class _Bench:
         found = [None if name is None else result.metrics.get(name) for name in own.metrics]
         return Row(method, *_fitting(self.table, result, found), own=True)
 
-    def _checkpoint(self, own: OwnRow, given: str | Path | None) -> Checkpoint | None:
+    def _checkpoint(self, own: OwnRow, given: str | Path | Checkpoint | None) -> Checkpoint | None:
         if own.checkpoint is None:
             return None
-        return load_checkpoint(given or own.checkpoint, self.host.architectures)
+        return self.sources.checkpoint(own.checkpoint if given is None else given)
 
     def dataset(self) -> Dataset:
         """Return the table's dataset, loaded once."""
         if self._dataset is None:
-            name = self.request.dataset or self.table.dataset
+            given = self.table.dataset if self.request.dataset is None else self.request.dataset
+            if isinstance(given, Dataset):
+                self._dataset = given
+                return given
             self._dataset = load_dataset(
-                name,
+                given,
                 data_root=self.request.data_root,
                 registry=self.host.datasets,
                 # A table that only gathers fetches nothing.
-                download=not self.request.gather_only,
+                download=not self.gather_only,
                 progress=self.progress,
             )
         return self._dataset
@@ -192,23 +186,19 @@ class _Bench:
         for result in self.finished:
             if self._same(result, analysis, config, checkpoint):
                 return result
-        if request.gather_only:
-            msg = f"no finished run of '{own.analysis}' with these settings, checkpoint and data in '{request.out}'."
+        if self.gather_only:
+            msg = f"no finished run of '{own.analysis}' with these settings, checkpoint and data in '{self.folder}'."
             raise AnalysisError(msg)
         identity = [config, checkpoint.sha256() if checkpoint else None, request.seed, request.limit]
-        made = run(
-            analysis,
+        own_request = replace(
+            request,
+            analysis=analysis,
             settings=settings,
             checkpoint=checkpoint,
             dataset=self.dataset(),
-            out=_free(request.out / "runs", f"{own.analysis}-{hash_json(identity)[:8]}"),
-            seed=request.seed,
-            limit=request.limit,
-            device=request.device,
-            cache_dir=request.cache_dir,
-            host=self.host,
-            progress=self.progress,
+            out=_free(self.folder / "runs", f"{own.analysis}-{hash_json(identity)[:8]}"),
         )
+        made = run_request(own_request, host=self.host, progress=self.progress)
         self.finished.append(made)
         return made
 

@@ -1,4 +1,4 @@
-"""Supervised training of a small network with early stopping: the baseline of section 5.2.
+"""A discriminator's layers with K logits, and how they learn from labels, with early stopping (section 5.2).
 
 Everything random is a function of the seed: weights, minibatches, shifts, dropout. torch's global random state is
 neither used nor changed, so that several trainings may run in the threads of one process.
@@ -6,18 +6,22 @@ neither used nor changed, so that several trainings may run in the threads of on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from dcgan_analysis.core.hashing import hash_array, hash_parts
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.preprocessing import Preprocessing
-from dcgan_analysis_plugins.supervised_cnn.network import Classifier
+from dcgan_analysis.errors import ArchitectureError
+from dcgan_analysis.models.builder import Block
+from dcgan_analysis.models.initialisation import initialise
+from dcgan_analysis.models.summary import output_shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,13 +29,87 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.models.architecture import Architecture
 
-__all__ = ["CLASSIFIER_VERSION", "ClassifierSettings", "Labelled", "TrainedClassifier", "predict", "train_classifier"]
+__all__ = [
+    "CLASSIFIER_VERSION",
+    "Classifier",
+    "ClassifierSettings",
+    "Labelled",
+    "TrainedClassifier",
+    "predict",
+    "train_classifier",
+]
+
 
 CLASSIFIER_VERSION = 1
 """Grows when a change to this file changes the numbers."""
 
 # Images per forward pass where nothing is learned.
 _BATCH = 100
+
+
+class Classifier(nn.Module):
+    """Maps images to K logits with the layers of an architecture's discriminator.
+
+    Labels join no layer, also where the discriminator is conditional: they are what is to be found.
+
+    Args:
+        architecture: Its discriminator must have a layer table whose last row is one linear unit.
+        classes: K, at least 2.
+
+    Attributes:
+        architecture: The same.
+        trunk: All layers but the last.
+        head: The last.
+
+    Raises:
+        ArchitectureError: If there is no such table.
+
+    Example:
+        >>> from dcgan_analysis.models.tables import dcgan32
+        >>> network = Classifier.random(dcgan32(width=8), classes=10, generator=torch.Generator().manual_seed(0))
+        >>> network(torch.zeros(2, 3, 32, 32)).shape
+        torch.Size([2, 10])
+    """
+
+    def __init__(self, architecture: Architecture, classes: int) -> None:
+        super().__init__()
+        self.architecture = architecture
+        table = architecture.discriminator_layers
+        if len(table) < 2 or table[-1].kind != "linear":
+            msg = (
+                f"Architecture '{architecture.name}' has no discriminator table that ends in a linear unit; "
+                "a classifier can only be made of one that has."
+            )
+            raise ArchitectureError(msg)
+        bare = replace(architecture, classes=0)
+        shape: tuple[int, ...] = architecture.image_shape
+        blocks = []
+        for row in (*table[:-1], replace(table[-1], out=classes)):
+            layer = replace(row, conditional=False)
+            blocks.append(Block(layer, shape, bare))
+            shape = output_shape(layer, shape)
+        self.trunk, self.head = nn.ModuleList(blocks[:-1]), blocks[-1]
+
+    @classmethod
+    def random(cls, architecture: Architecture, classes: int, generator: torch.Generator) -> Classifier:
+        """Return one with weights drawn as the paper does; torch's global random state is left alone."""
+        with torch.device("meta"):
+            network = cls(architecture, classes)
+        network.to_empty(device="cpu")
+        initialise(network, generator)
+        return network
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return what the last layer sees, (N, D), of images (N, C, H, W) in the architecture's range."""
+        x = images
+        for block in self.trunk:
+            x = block(x, None)
+        return x.flatten(1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (N, K)."""
+        result: Tensor = self.head(self.features(images), None)
+        return result
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dcgan_analysis.models.architecture import Architecture
-    from dcgan_analysis_plugins.supervised_cnn.network import Classifier
+    from dcgan_analysis_plugins.supervised_cnn.classifier import Classifier
 
 __all__ = ["SPACE", "ClassifierTask", "ClassifierTrial", "draw_settings", "run_classifier_trials"]
 

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dcgan_analysis_plugins.mnist_nn.classifier import train_classifier
 from dcgan_analysis_plugins.mnist_nn.images import ImageSamples
-from dcgan_analysis_plugins.mnist_nn.modes import class_coverage
+from dcgan_analysis_plugins.mnist_nn.quality import class_coverage, train_classifier
 
 from dcgan_analysis.data.dataset import DatasetSplit
 

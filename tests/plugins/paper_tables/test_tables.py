@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import dcgan_analysis_plugins.paper_tables as paper_tables
 import pytest
 from dcgan_analysis_plugins.paper_tables import gather
-from dcgan_analysis_plugins.paper_tables.gather import PaperTable, Request, Row, make_table
+from dcgan_analysis_plugins.paper_tables.gather import PaperTable, Row, make_table
 from dcgan_analysis_plugins.paper_tables.published import TABLES, OwnRow, PublishedTable
 from dcgan_analysis_plugins.paper_tables.render import as_html, as_latex, as_markdown, as_text, write_table
 
@@ -16,6 +16,7 @@ from dcgan_analysis.api.result import Metric, Result
 from dcgan_analysis.data.registry import DatasetEntry
 from dcgan_analysis.errors import ConfigError, UnknownNameError
 from dcgan_analysis.probing.published import PublishedRow
+from dcgan_analysis.runs.request import RunRequest
 from dcgan_analysis.runs.run import run
 from dcgan_analysis.testing import make_dataset
 
@@ -38,8 +39,8 @@ def table(host, tmp_path, monkeypatch):
     """Make the toy table in one folder."""
     monkeypatch.setattr(gather, "TABLES", {1: TOY})
 
-    def make(**request):
-        return make_table(1, Request(tmp_path / "out", **request), host=host)
+    def make(gather_only=False, **request):
+        return make_table(1, tmp_path / "out", RunRequest(**request), gather_only=gather_only, host=host)
 
     return make
 
@@ -141,7 +142,7 @@ def test_settings_of_a_foreign_analysis_are_refused(table, tmp_path):
     with pytest.raises(UnknownNameError, match="analysis in table 1 'svm-cifar'"):
         table(settings={"svm-cifar": {}})
     with pytest.raises(ConfigError, match="tables 1"):
-        make_table(4, Request(tmp_path))
+        make_table(4, tmp_path)
 
 
 @pytest.mark.parametrize("number", TABLES)

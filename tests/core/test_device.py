@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dcgan_analysis.core.precision import choose_device, choose_precision
+from dcgan_analysis.core.device import choose_device, choose_precision
 from dcgan_analysis.errors import ConfigError
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")

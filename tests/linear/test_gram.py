@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dcgan_analysis.linear.factor import ShiftedFactor
+from dcgan_analysis.linear.gram import ShiftedFactor
 
 
 def gram_of(size, columns, dtype=torch.float64):
