@@ -91,7 +91,7 @@ class Checkpoint:
         """
         source = torch.Generator().manual_seed(seed)
         weights: dict[Role, Mapping[str, Tensor]] = {}
-        for role in ROLES:
+        for role in filter(architecture.has, ROLES):
             network = build(partial(architecture.network, role), seed)
             initialise(network, source)
             kept = unchanged_parameter(network, (trained or {}).get(role, {}))

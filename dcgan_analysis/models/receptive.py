@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dcgan_analysis.errors import ArchitectureError
+from dcgan_analysis.models.shapes import layer_inputs, paddings
 
 if TYPE_CHECKING:
     from dcgan_analysis.models.architecture import Architecture, Layer
@@ -48,43 +49,44 @@ class ReceptiveField:
     """What the units of a layer see of an image of ``height`` x ``width`` pixels.
 
     Attributes:
-        size: Pixels per side, padding counted; 0: every unit sees the whole image.
-        step: Pixels between neighbouring units.
-        start: First row (and column) that the unit in the corner sees; negative where it sees padding.
+        size: Pixels (down, across), padding counted; 0: every unit sees the whole image.
+        step: Pixels between neighbouring units, likewise.
+        start: First row and column that the unit in the corner sees; negative where it sees padding.
         height: Rows of the image.
         width: Columns of the image.
 
     Example:
-        >>> field = ReceptiveField(size=5, step=2, start=-2, height=8, width=8)
+        >>> field = ReceptiveField(size=(5, 5), step=(2, 2), start=(-2, -2), height=8, width=8)
         >>> field.box(0, 1)
         Box(top=0, left=0, bottom=3, right=5)
     """
 
-    size: int
-    step: int
-    start: int
+    size: tuple[int, int]
+    step: tuple[int, int]
+    start: tuple[int, int]
     height: int
     width: int
 
     @property
     def extent(self) -> tuple[int, int]:
         """Rows and columns that the largest clipped box can have."""
-        if not self.size:
-            return self.height, self.width
-        return min(self.size, self.height), min(self.size, self.width)
+        rows, columns = self.size
+        return min(rows or self.height, self.height), min(columns or self.width, self.width)
 
     def box(self, row: int, column: int) -> Box:
         """Return what the unit at a place of the map sees, clipped to the image."""
-        if not self.size:
+        if not all(self.size):
             return Box(0, 0, self.height, self.width)
-        top, left = self.start + row * self.step, self.start + column * self.step
-        return Box(max(top, 0), max(left, 0), min(top + self.size, self.height), min(left + self.size, self.width))
+        top, left = self.start[0] + row * self.step[0], self.start[1] + column * self.step[1]
+        bottom, right = top + self.size[0], left + self.size[1]
+        return Box(max(top, 0), max(left, 0), min(bottom, self.height), min(right, self.width))
 
 
 def receptive_field(architecture: Architecture, tap: str) -> ReceptiveField:
     """Return the receptive field of a discriminator's tap.
 
-    A unit after a linear layer sees the whole image. So it is taken of every tap of an architecture without a layer
+    What kernels and pooling reach counts, not what normalisation of a whole map knows of the rest. A unit after a
+    linear layer or global pooling sees the whole image. So it is taken of every tap of an architecture without a layer
     table (a plugin's own modules): too large, never too small.
 
     Args:
@@ -92,28 +94,39 @@ def receptive_field(architecture: Architecture, tap: str) -> ReceptiveField:
         tap: A layer's name, or a module within it: ``"conv2"``, ``"conv2.operation"``.
 
     Raises:
-        ArchitectureError: If a layer on the way is fractional-strided.
+        ArchitectureError: If a layer on the way enlarges its maps.
 
     Example:
         >>> from dcgan_analysis.models.tables import dcgan32
         >>> receptive_field(dcgan32(), "conv6").size
-        29
+        (29, 29)
     """
     _, height, width = architecture.image_shape
-    size, step, start = 1, 1, 0
-    whole = ReceptiveField(0, 1, 0, height, width)
-    for layer in architecture.discriminator_layers:
-        if layer.kind == "linear":
+    whole = ReceptiveField((0, 0), (1, 1), (0, 0), height, width)
+    field = ReceptiveField((1, 1), (1, 1), (0, 0), height, width)
+    for layer, shape in layer_inputs(architecture, "discriminator"):
+        if layer.kind in ("linear", "global_average_pool") or layer.reshape is not None or len(shape) == 1:
             return whole
-        size, step, start = _through(layer, size, step, start)
+        field = _through(layer, shape, field)
         if layer.name == tap.partition(".")[0]:
-            return ReceptiveField(size, step, start, height, width)
+            return field
     return whole
 
 
-def _through(layer: Layer, size: int, step: int, start: int) -> tuple[int, int, int]:
-    if layer.kind != "conv":
-        msg = f"Layer '{layer.name}' is fractional-strided: receptive fields are known for strided convolutions only."
+def _through(layer: Layer, shape: tuple[int, ...], field: ReceptiveField) -> ReceptiveField:
+    if layer.kind == "identity":
+        return field
+    if layer.kind in ("deconv", "upsample", "pixel_shuffle"):
+        msg = (
+            f"Layer '{layer.name}' ({layer.kind}) enlarges its maps: receptive fields are known for convolutions and "
+            "pooling only."
+        )
         raise ArchitectureError(msg)
-    padding = (layer.kernel - 1) // 2
-    return size + (layer.kernel - 1) * step, step * layer.stride, start - padding * step
+    left, _, top, _ = paddings(layer, shape)
+    (rows, columns), (down, across), (first, second) = field.size, field.step, field.start
+    return replace(
+        field,
+        size=(rows + (layer.kernel_size[0] - 1) * down, columns + (layer.kernel_size[1] - 1) * across),
+        step=(down * layer.strides[0], across * layer.strides[1]),
+        start=(first - top * down, second - left * across),
+    )

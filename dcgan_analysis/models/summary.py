@@ -6,10 +6,20 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from dcgan_analysis.models.architecture import Architecture, Layer
+from dcgan_analysis.models.shapes import input_shape, output_shape, paddings, parameter_shapes
 
-__all__ = ["Guideline", "LayerRow", "guidelines", "layer_rows", "output_shape"]
+if TYPE_CHECKING:
+    from dcgan_analysis.models.architecture import (
+        Activation,
+        Architecture,
+        LabelJoin,
+        Layer,
+        LayerKind,
+        NormKind,
+        UpsampleMode,
+    )
+
+__all__ = ["Guideline", "LayerRow", "guidelines", "layer_rows"]
 
 
 @dataclass(frozen=True)
@@ -39,18 +49,6 @@ class Guideline:
     kept: bool
 
 
-def output_shape(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a layer's output shape, without the batch axis, from its input shape."""
-    if layer.kind == "linear":
-        return layer.reshape or (layer.out,)
-    _, height, width = shape
-    if layer.kind == "conv":
-        # Size + 2 * padding - kernel is size - 1 with an odd kernel, size - 2 with an even one.
-        short = 1 if layer.kernel % 2 else 2
-        return (layer.out, (height - short) // layer.stride + 1, (width - short) // layer.stride + 1)
-    return (layer.out, height * layer.stride, width * layer.stride)
-
-
 def layer_rows(layers: tuple[Layer, ...], shape: tuple[int, ...], architecture: Architecture) -> list[LayerRow]:
     """Describe a layer table.
 
@@ -67,29 +65,95 @@ def layer_rows(layers: tuple[Layer, ...], shape: tuple[int, ...], architecture: 
     """
     rows = []
     for layer in layers:
-        inputs = math.prod(shape) if layer.kind == "linear" else shape[0]
-        if layer.conditional:
-            inputs += architecture.classes
-        parameters = inputs * layer.out * (layer.kernel**2 if layer.kind != "linear" else 1)
-        if layer.batchnorm and architecture.batchnorm_affine:
-            parameters += 2 * layer.batchnorm_size
+        parameters = sum(math.prod(own) for own in parameter_shapes(layer, shape, architecture).values())
+        words = _operation(layer, shape)
         shape = output_shape(layer, shape)
-        rows.append(LayerRow(layer.name, _operation(layer), shape, parameters, _after(layer)))
+        rows.append(LayerRow(layer.name, words, shape, parameters, _after(layer)))
     return rows
 
 
-def _operation(layer: Layer) -> str:
-    label = ", label joined" if layer.conditional else ""
-    if layer.kind == "linear":
-        return f"linear{label}"
-    kind = "conv" if layer.kind == "conv" else "fractional-strided conv"
-    return f"{kind} {layer.kernel}x{layer.kernel}, stride {layer.stride}{label}"
+_OPERATIONS: dict[LayerKind, str] = {
+    "deconv": "fractional-strided conv",
+    "max_pool": "max pooling",
+    "average_pool": "average pooling",
+    "global_average_pool": "global average pooling",
+    "pixel_shuffle": "pixel shuffle",
+    "identity": "",
+}
+_MODES: dict[UpsampleMode, str] = {
+    "nearest": "nearest",
+    "bilinear": "bilinear",
+    "bilinear_corners": "bilinear, corners aligned",
+}
+_LABELS: dict[LabelJoin, str] = {
+    "one_hot": "label joined",
+    "embedding": "label joined as embedding",
+    "embedding_add": "label added as embedding",
+    "embedding_multiply": "label multiplied as embedding",
+}
+_NORMS: dict[NormKind, str] = {
+    "none": "",
+    "batch": "BatchNorm",
+    "instance": "InstanceNorm",
+    "group": "GroupNorm",
+    "layer": "LayerNorm",
+}
+_ACTIVATIONS: dict[Activation, str] = {
+    "none": "",
+    "relu": "ReLU",
+    "leaky_relu": "LeakyReLU",
+    "prelu": "PReLU",
+    "elu": "ELU",
+    "selu": "SELU",
+    "gelu": "GELU",
+    "silu": "SiLU",
+}
+
+
+def _operation(layer: Layer, shape: tuple[int, ...]) -> str:
+    """Say what a layer does; the paper's own choices go without saying."""
+    parts = []
+    if layer.kind == "upsample":
+        to = layer.size or layer.strides
+        parts += [f"{'x'.join(map(str, to))}{'' if layer.size else ' times'}", _MODES[layer.mode]]
+    elif layer.kind == "pixel_shuffle":
+        parts.append(f"{layer.strides[0]} times")
+    elif layer.kernel_size != (0, 0):
+        down, across = layer.strides
+        parts += [f"{'x'.join(map(str, layer.kernel_size))}", f"stride {down if down == across else (down, across)}"]
+        if layer.padding is not None:
+            parts.append(_padding(layer, shape))
+    if layer.bias:
+        parts.append("bias")
+    if layer.conditional:
+        parts.append(_LABELS[layer.label])
+    if layer.reshape is not None and (layer.kind == "identity" or layer.order == "hwc"):
+        parts.append(f"to {'x'.join(map(str, layer.reshape))}")
+    if layer.order == "hwc":
+        parts.append("channels last")
+    name = _OPERATIONS.get(layer.kind, layer.kind)
+    # A kernel's size follows the name of its operation at once.
+    first = layer.kernel_size != (0, 0) or layer.kind in ("upsample", "pixel_shuffle") or not name
+    return f"{name} {', '.join(parts)}".strip() if first else ", ".join([name, *parts])
+
+
+def _padding(layer: Layer, shape: tuple[int, ...]) -> str:
+    sides = paddings(layer, input_shape(layer, shape))
+    word = "cropped by" if layer.kind == "deconv" else "padding"
+    return f"{word} {sides[0] if len({*sides}) == 1 else sides}"
 
 
 def _after(layer: Layer) -> str:
-    names = {"relu": "ReLU", "leaky_relu": "LeakyReLU", "tanh": "tanh", "sigmoid": "sigmoid", "none": ""}
-    parts = ["BatchNorm"] if layer.batchnorm else []
-    return ", ".join([*parts, *filter(None, [names[layer.activation]])])
+    norm = _NORMS[layer.normalisation]
+    if layer.normalisation == "group":
+        norm += f" of {layer.norm_groups} groups"
+    if layer.norm_eps is not None and norm:
+        norm += f" eps {layer.norm_eps:g}"
+    activation = _ACTIVATIONS.get(layer.activation, layer.activation)
+    if layer.slope is not None and activation:
+        activation += f" {layer.slope:g}"
+    parts = [activation, norm] if layer.norm_after_activation else [norm, activation]
+    return ", ".join(filter(None, parts))
 
 
 def guidelines(architecture: Architecture) -> list[Guideline]:
@@ -98,17 +162,19 @@ def guidelines(architecture: Architecture) -> list[Guideline]:
     if not generator or not discriminator:
         return []
     hidden = [layer for layer in (*generator[1:-1], *discriminator[:-1]) if layer.kind == "linear"]
-    inner = (*generator[:-1], *discriminator[1:-1])
-    bare = (generator[-1], discriminator[0])
+    inner = (*_weighted(generator)[:-1], *_weighted(discriminator)[1:-1])
+    bare = (_weighted(generator)[-1], _weighted(discriminator)[0])
+    every = (*generator, *discriminator)
     return [
-        # Layer tables know no pooling layer, so convolutional networks resize by stride alone.
         Guideline(
             "strided and fractional-strided convolutions instead of pooling",
-            any(layer.kind == "conv" for layer in discriminator),
+            any(layer.kind == "conv" for layer in discriminator)
+            and not any(layer.kind.endswith("pool") or layer.kind == "upsample" for layer in every),
         ),
         Guideline(
             "BatchNorm in both networks, except generator output and discriminator input",
-            all(layer.batchnorm for layer in inner) and not any(layer.batchnorm for layer in bare),
+            all(layer.normalisation == "batch" for layer in inner)
+            and all(layer.normalisation == "none" for layer in bare),
         ),
         Guideline("no fully connected hidden layers", not hidden),
         Guideline(
@@ -120,3 +186,7 @@ def guidelines(architecture: Architecture) -> list[Guideline]:
             all(layer.activation == "leaky_relu" for layer in discriminator[:-1]),
         ),
     ]
+
+
+def _weighted(layers: tuple[Layer, ...]) -> list[Layer]:
+    return [layer for layer in layers if layer.weighted]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -15,10 +17,25 @@ from dcgan_analysis.models.tables import dcgan28_conditional, dcgan32, dcgan64, 
     [(dcgan32(8), [3, 5, 9, 13, 21, 29]), (dcgan64(8), [5, 13, 29, 61]), (dcgan64_4x4(8), [4, 10, 22, 46])],
 )
 def test_sizes_follow_from_kernels_and_strides(architecture, sizes):
-    assert [receptive_field(architecture, tap).size for tap in architecture.taps] == sizes
+    assert [receptive_field(architecture, tap).size for tap in architecture.taps] == [(size, size) for size in sizes]
 
 
-@pytest.mark.parametrize("architecture", [dcgan32(4), dcgan64_4x4(4, 4)], ids=lambda a: a.name)
+KINDS = replace(
+    dcgan32(4),
+    name="kinds",
+    image_shape=(1, 27, 24),
+    taps=("same", "odd", "pool", "shifted"),
+    discriminator_layers=(
+        Layer("same", "conv", 2, 5, 2, padding="same"),
+        Layer("odd", "conv", 2, (3, 2), (1, 2), padding=(0, 1, 2, 0), norm="none"),
+        Layer("pool", "average_pool", 0, 2, 2),
+        Layer("shifted", "conv", 2, 2, 1, padding=1, norm="none"),
+        Layer("logit", "linear", 1, batchnorm=False),
+    ),
+)
+
+
+@pytest.mark.parametrize("architecture", [dcgan32(4), dcgan64_4x4(4, 4), KINDS], ids=lambda a: a.name)
 def test_the_box_is_where_the_gradient_of_a_unit_is_not_zero(architecture):
     network = architecture.discriminator().eval()
     for parameter in network.parameters():
@@ -36,7 +53,7 @@ def test_the_box_is_where_the_gradient_of_a_unit_is_not_zero(architecture):
 
 
 def test_a_box_is_clipped_at_the_border():
-    field = ReceptiveField(size=5, step=2, start=-2, height=8, width=8)
+    field = ReceptiveField(size=(5, 5), step=(2, 2), start=(-2, -2), height=8, width=8)
     assert field.box(0, 3) == Box(0, 4, 3, 8)
     assert (field.box(0, 3).height, field.box(0, 3).width) == (3, 4)
 
@@ -61,10 +78,13 @@ def test_without_a_layer_table_units_are_taken_to_see_everything():
     assert receptive_field(bare, "x").box(1, 1) == Box(0, 0, 6, 7)
 
 
-def test_a_fractional_strided_layer_is_refused():
-    layers = (Layer("up", "deconv", 2, 4, 2),)
+@pytest.mark.parametrize(
+    "layer", [Layer("up", "deconv", 2, 4, 2), Layer("up", "upsample", 0), Layer("up", "pixel_shuffle", 0)]
+)
+def test_a_layer_that_enlarges_its_maps_is_refused(layer):
+    layers = (layer,)
     odd = Architecture(
         "odd", {}, (1, 6, 6), (-1, 1), 4, ("up",), torch.nn.Identity, torch.nn.Identity, discriminator_layers=layers
     )
-    with pytest.raises(ArchitectureError, match="Layer 'up' is fractional-strided"):
+    with pytest.raises(ArchitectureError, match=rf"^Layer 'up' \({layer.kind}\) enlarges its maps: "):
         receptive_field(odd, "up")

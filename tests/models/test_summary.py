@@ -8,7 +8,8 @@ import torch
 from dcgan_analysis.models import tables
 from dcgan_analysis.models.architecture import Layer
 from dcgan_analysis.models.hooks import capture
-from dcgan_analysis.models.summary import guidelines, layer_rows, output_shape
+from dcgan_analysis.models.shapes import output_shape
+from dcgan_analysis.models.summary import guidelines, layer_rows
 
 FULL = [
     tables.dcgan32(),

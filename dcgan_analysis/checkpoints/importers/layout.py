@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from dcgan_analysis.errors import CheckpointError
-from dcgan_analysis.models.summary import output_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
-    from dcgan_analysis.models.architecture import Architecture, Layer, Role
+    from dcgan_analysis.models.architecture import Architecture
 
-__all__ = ["Slot", "collect", "fit", "layer_inputs", "matches", "unchanged"]
+__all__ = ["Slot", "collect", "fit", "matches", "unchanged"]
 
 
 def unchanged(array: Tensor) -> Tensor:
@@ -42,14 +41,6 @@ class Slot:
     shape: tuple[int, ...]
     convert: Callable[[Tensor], Tensor] = unchanged
     optional: bool = False
-
-
-def layer_inputs(architecture: Architecture, role: Role) -> Iterator[tuple[Layer, tuple[int, ...]]]:
-    """Yield each layer of a network with its input shape, without the batch axis."""
-    shape: tuple[int, ...] = (architecture.z_size,) if role == "generator" else architecture.image_shape
-    for layer in architecture.layers(role):
-        yield layer, shape
-        shape = output_shape(layer, shape)
 
 
 def matches(slots: Sequence[Slot], shapes: Mapping[str, tuple[int, ...]]) -> int:

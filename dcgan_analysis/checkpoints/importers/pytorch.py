@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dcgan_analysis.checkpoints.importers.contract import ImportedWeights
-from dcgan_analysis.checkpoints.importers.layout import Slot, collect, fit, layer_inputs
+from dcgan_analysis.checkpoints.importers.layout import Slot, collect, fit
 from dcgan_analysis.checkpoints.importers.settings import EpochSettings
 from dcgan_analysis.errors import CheckpointError
 from dcgan_analysis.models.architecture import ROLES, Role
+from dcgan_analysis.models.shapes import layer_inputs
 from dcgan_analysis.models.tables import dcgan64_4x4
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def _slots(architecture: Architecture, role: Role) -> list[Slot]:
     position = 0
     for layer, inputs in layer_inputs(architecture, role):
         slots.append(_operation(layer, inputs, f"main.{position}.weight"))
-        if layer.batchnorm:
+        if layer.normalisation == "batch":
             position += 1
             slots += _batchnorm(layer, f"main.{position}")
         # Past this layer and its activation.
@@ -172,11 +173,11 @@ def _operation(layer: Layer, inputs: tuple[int, ...], source: str) -> Slot:
     if layer.kind == "linear":
         return Slot(source, target, (layer.out, *inputs), lambda array: array.flatten(1))
     channels = (layer.out, inputs[0]) if layer.kind == "conv" else (inputs[0], layer.out)
-    return Slot(source, target, (*channels, layer.kernel, layer.kernel))
+    return Slot(source, target, (*channels, *layer.kernel_size))
 
 
 def _batchnorm(layer: Layer, source: str) -> list[Slot]:
-    shape = (layer.batchnorm_size,)
+    shape = (layer.reshape[0] if layer.reshape is not None else layer.out,)
     slots = [
         Slot(f"{source}.{name}", f"{layer.name}.norm.{name}", shape)
         for name in ("weight", "bias", "running_mean", "running_var")

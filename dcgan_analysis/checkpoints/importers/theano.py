@@ -21,10 +21,11 @@ import torch
 from numpy.lib.format import MAGIC_PREFIX
 
 from dcgan_analysis.checkpoints.importers.contract import ImportedWeights
-from dcgan_analysis.checkpoints.importers.layout import Slot, collect, fit, layer_inputs, matches, unchanged
+from dcgan_analysis.checkpoints.importers.layout import Slot, collect, fit, matches, unchanged
 from dcgan_analysis.checkpoints.importers.settings import EpochSettings
 from dcgan_analysis.errors import CheckpointError
 from dcgan_analysis.models.architecture import ROLES, Role
+from dcgan_analysis.models.shapes import layer_inputs
 from dcgan_analysis.models.tables import dcgan32, dcgan32_svhn
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _slots(architecture: Architecture, role: Role, prefix: str) -> list[Slot]:
         slots.append(Slot(source, target, shape, convert))
 
     for layer, inputs in layer_inputs(architecture, role):
-        kernel = (layer.kernel, layer.kernel)
+        kernel = layer.kernel_size
         weight = f"{layer.name}.operation.weight"
         if layer.kind == "linear":
             add(weight, (int(np.prod(inputs)), layer.out), torch.t)
@@ -159,7 +160,7 @@ def _slots(architecture: Architecture, role: Role, prefix: str) -> list[Slot]:
             add(weight, (layer.out, inputs[0], *kernel), _flip)
         else:
             add(weight, (inputs[0], layer.out, *kernel), _flip)
-        if layer.batchnorm:
+        if layer.normalisation == "batch":
             add(f"{layer.name}.norm.weight", (layer.out,))
             add(f"{layer.name}.norm.bias", (layer.out,))
     return slots

@@ -22,7 +22,7 @@ __all__ = ["activate_in_place", "fold_batchnorm"]
 
 @torch.no_grad()
 def fold_batchnorm(network: nn.Module, taps: Collection[str] = ()) -> nn.Module:
-    """Fold every block's frozen BatchNorm into its operation.
+    """Fold every block's frozen BatchNorm into its operation, where it directly follows one.
 
     Args:
         network: In evaluation mode; changed in place. Networks without ``Block``s (a plugin's) are left alone.
@@ -33,9 +33,12 @@ def fold_batchnorm(network: nn.Module, taps: Collection[str] = ()) -> nn.Module:
         The network.
     """
     for name, block in network.named_modules():
-        if not isinstance(block, Block) or f"{name}.operation" in taps:
+        if not isinstance(block, Block) or not block.layer.weighted or f"{name}.operation" in taps:
             continue
         if isinstance(block.norm, nn.BatchNorm1d | nn.BatchNorm2d):
+            # One factor for each output: not where units have become maps.
+            if block.layer.norm_after_activation or block.norm.num_features != block.layer.out:
+                continue
             _absorb(block.operation, block.norm)
             block.norm = nn.Identity()
     return network
@@ -52,7 +55,10 @@ def activate_in_place(network: nn.Module, taps: Collection[str] = ()) -> nn.Modu
         The network.
     """
     for name, block in network.named_modules():
-        if not isinstance(block, Block) or {f"{name}.operation", f"{name}.norm"} & set(taps):
+        # Without weights there may be nothing between the activation and what another layer made.
+        if not isinstance(block, Block) or not block.layer.weighted:
+            continue
+        if {f"{name}.operation", f"{name}.norm"} & set(taps):
             continue
         if isinstance(block.activation, nn.ReLU | nn.LeakyReLU):
             block.activation.inplace = True

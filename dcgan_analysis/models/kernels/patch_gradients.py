@@ -148,7 +148,7 @@ def with_patch_gradients(network: Network) -> Network:
 def _replaced(module: nn.Module) -> nn.Module | None:
     if not is_plain(module, _MAPS) or module.stride != (2, 2) or isinstance(module.padding, str):
         return None
-    if len({*module.kernel_size}) > 1 or len({*module.padding}) > 1:
+    if any(len({*lengths}) > 1 for lengths in (module.kernel_size, module.padding, module.output_padding)):
         return None
     return remade(module, PatchConvTranspose2d if isinstance(module, nn.ConvTranspose2d) else PatchConv2d)
 

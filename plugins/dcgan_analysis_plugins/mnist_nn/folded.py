@@ -14,12 +14,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dcgan_analysis.models.builder import Generator
+from dcgan_analysis.models.builder import Block, Generator
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from dcgan_analysis.models.builder import Block
 
 __all__ = ["faster_copy"]
 
@@ -32,11 +30,11 @@ _PART = 50
 def faster_copy(network: nn.Module) -> nn.Module:
     """Copy a generator in evaluation mode so that it runs faster and gives the same images up to rounding.
 
-    Batch normalisation and labels are folded (of networks built from a table of layers), weights are laid out channels
+    Batch normalisation and labels are folded (of networks of plain layers), weights are laid out channels
     last, and transposed convolutions to few maps become one product and an addition of overlapping patches.
     """
     copied = copy.deepcopy(network).eval()
-    if type(copied) is Generator:
+    if type(copied) is Generator and all(isinstance(block, Block) and block.plain for block in copied.children()):
         copied = _FoldedGenerator(copied)
     for parent in list(copied.modules()):
         for name, module in list(parent.named_children()):

@@ -21,7 +21,7 @@ from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.errors import ArchitectureError
 from dcgan_analysis.models.builder import Block
 from dcgan_analysis.models.initialisation import initialise
-from dcgan_analysis.models.summary import output_shape
+from dcgan_analysis.models.shapes import output_shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
