@@ -1,4 +1,4 @@
-"""Where numbers are made: versions, device, and a hash of the code that makes them."""
+"""Where numbers are made: versions and device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcgan_analysis.api.result import Environment
-from dcgan_analysis.core.hashing import hash_file, hash_parts
 from dcgan_analysis.core.version import __version__
 
 if TYPE_CHECKING:
@@ -19,12 +18,12 @@ __all__ = ["describe_environment"]
 _PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "captum", "h5py", "safetensors", "pluggy", "pydantic")
 
 
-def describe_environment(device: torch.device, plugin_file: Path | None = None) -> Environment:
+def describe_environment(device: torch.device, code_sha256: str) -> Environment:
     """Describe this process.
 
     Args:
         device: Where the analysis computes.
-        plugin_file: The source file of the analysis, which counts as code as well.
+        code_sha256: Hash of the code that computes; see ``runs.provenance``.
     """
     import torch
 
@@ -36,7 +35,7 @@ def describe_environment(device: torch.device, plugin_file: Path | None = None) 
             continue
     return Environment(
         dcgan_analysis=__version__,
-        code_sha256=_code_sha256(plugin_file),
+        code_sha256=code_sha256,
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
         packages=packages,
@@ -44,14 +43,6 @@ def describe_environment(device: torch.device, plugin_file: Path | None = None) 
         device_name=_device_name(device),
         threads=torch.get_num_threads(),
     )
-
-
-def _code_sha256(plugin_file: Path | None) -> str:
-    root = Path(__file__).resolve().parents[1]
-    parts = {str(path.relative_to(root)): hash_file(path) for path in sorted(root.rglob("*.py"))}
-    if plugin_file is not None and plugin_file.is_file():
-        parts["plugin"] = hash_file(plugin_file)
-    return hash_parts(parts)
 
 
 def _device_name(device: torch.device) -> str:

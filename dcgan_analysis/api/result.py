@@ -157,7 +157,9 @@ class Environment(_Document):
     """Where the numbers were made."""
 
     dcgan_analysis: str
-    code_sha256: str = Field(description="hash of the framework's and the plugin's source files")
+    code_sha256: str = Field(
+        description="hash of the code that computes: the plugin's and the framework's, without docstrings and comments"
+    )
     python: str
     platform: str
     packages: dict[str, str]

@@ -58,6 +58,7 @@ def make_context(
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.api.environment import describe_environment
     from dcgan_analysis.core.progress import silent
+    from dcgan_analysis.runs.provenance import code_sha256
 
     output_dir = folder / "run"
     output_dir.mkdir()
@@ -66,7 +67,7 @@ def make_context(
         output_dir=output_dir,
         device=device,
         seed=_SEED,
-        environment=describe_environment(device),
+        environment=describe_environment(device, code_sha256()),
         progress=progress or silent,
         cache_dir=folder / "cache",
         _checkpoint=checkpoint,

@@ -6,9 +6,15 @@ another meaning do not collide.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from dcgan_analysis.core.files import write_text
+from dcgan_analysis.core.folders import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,9 +22,10 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-__all__ = ["hash_array", "hash_array_file", "hash_file", "hash_json", "hash_parts"]
+__all__ = ["hash_array", "hash_array_file", "hash_code", "hash_file", "hash_json", "hash_parts"]
 
 _BLOCK = 1 << 20
+_CODE_VERSION = 1
 
 
 def hash_json(value: Any) -> str:
@@ -68,3 +75,69 @@ def _digest_file(path: Path, before: bytes) -> str:
 def hash_parts(parts: Mapping[str, str]) -> str:
     """Combine named hashes into one, independent of their order."""
     return hash_json(dict(parts))
+
+
+def hash_code(files: Mapping[str, Path]) -> str:
+    """Hash Python files by what they do: docstrings, comments and layout do not count.
+
+    Parsing hundreds of files takes a second or two, so that the hash of each is remembered in the cache folder, under
+    the hash of its bytes.
+
+    Args:
+        files: Name of each, which counts, and where it lies.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> one, other = (pathlib.Path(tempfile.mkdtemp()) / "a.py" for _ in range(2))
+        >>> _ = one.write_text("def half(x): return x / 2"), other.write_text("def half(x): return x/2  # words")
+        >>> hash_code({"a.py": one}) == hash_code({"a.py": other})
+        True
+    """
+    path = cache_folder() / "code" / f"{_CODE_VERSION}-python{sys.version_info.major}.{sys.version_info.minor}.json"
+    known: dict[str, str] = {}
+    with suppress(OSError, ValueError):
+        known = dict(json.loads(path.read_text(encoding="utf-8")))
+    parts, fresh = {}, False
+    for name, file in files.items():
+        content = file.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        if digest not in known:
+            known[digest], fresh = _hash_syntax(content), True
+        parts[name] = known[digest]
+    if fresh:
+        with suppress(OSError):  # a cache that cannot be written costs time, nothing else
+            write_text(path, json.dumps(known))
+    return hash_parts(parts)
+
+
+def _hash_syntax(content: bytes) -> str:
+    """Hash the syntax tree of a Python file; one that does not parse is hashed as it stands."""
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError):
+        return hashlib.sha256(content).hexdigest()
+    words: list[str] = []
+    _collect(tree, words)
+    return hashlib.sha256("\0".join(words).encode(errors="backslashreplace")).hexdigest()
+
+
+def _collect(node: Any, words: list[str]) -> None:
+    """Append what a syntax tree consists of, without positions and without statements that are mere text."""
+    if isinstance(node, ast.AST):
+        words.append(type(node).__name__)
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if value is not None and value != []:
+                words.append(name)
+                _collect(value, words)
+        words.append(")")
+    elif isinstance(node, list):
+        for item in node:
+            if not _is_text(item):
+                _collect(item, words)
+    else:
+        words.append(repr(node))
+
+
+def _is_text(node: Any) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

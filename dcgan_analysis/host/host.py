@@ -147,6 +147,13 @@ class PluginHost:
             raise UnknownNameError(msg)
         raise error
 
+    def plugin_of(self, analysis: Analysis) -> PluginInfo | None:
+        """Return the plugin that registered this very object; None: it was given by a program."""
+        if analysis.name not in self.analyses or self.analyses[analysis.name] is not analysis:
+            return None
+        owner = self.analyses.owner(analysis.name)
+        return next((info for info in self._plugins if info.owner == owner), None)
+
     def before_run(self, analysis: Analysis, config: AnalysisConfig, context: RunContext) -> list[str]:
         """Tell all observers that a run begins.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from dcgan_analysis.core.distributed import is_leader
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.host.host import PluginHost, default_host
 from dcgan_analysis.runs.prepare import PreparedRun, Sources, prepare_run
+from dcgan_analysis.runs.provenance import code_sha256
 from dcgan_analysis.runs.request import RunRequest
 from dcgan_analysis.core.progress import Progress, silent
 
@@ -113,12 +113,13 @@ def run_prepared(prepared: PreparedRun, host: PluginHost, progress: Progress = s
     from dcgan_analysis.report import check_section, write_report
 
     analysis, config, request, folder = prepared.analysis, prepared.config, prepared.request, prepared.folder
+    plugin = host.plugin_of(analysis)
     with _new_folder(folder, request.force) as temporary:
         context = RunContext(
             output_dir=temporary,
             device=prepared.device,
             seed=request.seed,
-            environment=describe_environment(prepared.device, _source_file(analysis)),
+            environment=describe_environment(prepared.device, code_sha256(analysis, plugin)),
             limit=request.limit,
             progress=progress,
             cache_dir=None if request.cache_dir is None else Path(request.cache_dir),
@@ -128,7 +129,7 @@ def run_prepared(prepared: PreparedRun, host: PluginHost, progress: Progress = s
         for warning in host.before_run(analysis, config, context):
             context.warn(warning)
         result = completed(analysis.run(context, config), analysis, config).model_copy(
-            update={"plugin": _owner(host, analysis), "command": prepared.command, "folder": folder}
+            update={"plugin": "given as an object" if plugin is None else plugin.owner, "command": prepared.command, "folder": folder}
         )
         sections, warnings = host.report_sections(analysis, context, result, lambda one: check_section(one, temporary))
         result.sections.extend(sections)
@@ -175,14 +176,3 @@ def _new_folder(folder: Path, force: bool) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="dcgan-analysis-") as scratch:
             yield Path(scratch)
 
-
-def _source_file(analysis: Analysis) -> Path | None:
-    try:
-        return Path(inspect.getfile(type(analysis)))
-    except (TypeError, OSError):
-        return None
-
-
-def _owner(host: PluginHost, analysis: Analysis) -> str:
-    registered = analysis.name in host.analyses and host.analyses[analysis.name] is analysis
-    return host.analyses.owner(analysis.name) if registered else "given as an object"

@@ -5,7 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from dcgan_analysis.core.hashing import hash_array, hash_array_file, hash_file, hash_json, hash_parts
+from dcgan_analysis.core import hashing
+from dcgan_analysis.core.hashing import hash_array, hash_array_file, hash_code, hash_file, hash_json, hash_parts
 
 
 def test_the_order_of_keys_does_not_matter_and_that_of_values_does():
@@ -64,3 +65,80 @@ def test_a_file_is_hashed_whole(tmp_path):
 def test_parts_are_hashed_with_their_names():
     assert hash_parts({"a": "1", "b": "2"}) == hash_parts({"b": "2", "a": "1"})
     assert hash_parts({"a": "1", "b": "2"}) != hash_parts({"a": "2", "b": "1"})
+
+
+CODE = """
+\"\"\"A module.\"\"\"
+
+LIMIT = 3
+\"\"\"How many.\"\"\"
+
+
+def half(value):  # of a number
+    \"\"\"Return half of it.\"\"\"
+    return value / 2
+"""
+
+
+@pytest.fixture
+def code(tmp_path):
+    """Hash one file of Python code."""
+
+    def code(text, name="module.py"):
+        path = tmp_path / "module.py"
+        path.write_text(text, encoding="utf-8")
+        return hash_code({name: path})
+
+    return code
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("A module.", "Another text."),
+        ("How many.", "At most so many."),
+        ("Return half of it.", "Halve."),
+        ("  # of a number", ""),
+        ("value / 2", "(value / 2)"),
+        ("\n\n\ndef", "\n\n\n\n\ndef"),
+    ],
+)
+def test_docstrings_comments_and_layout_of_code_do_not_count(old, new, code):
+    assert old in CODE
+    assert code(CODE.replace(old, new)) == code(CODE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("/ 2", "/ 3"), ("LIMIT = 3", "LIMIT = 3.0"), ("value", "number"), ("LIMIT", "LEAST")]
+)
+def test_what_code_does_counts(old, new, code):
+    assert code(CODE.replace(old, new)) != code(CODE)
+
+
+def test_the_name_of_a_file_of_code_counts(code):
+    assert code(CODE, "other.py") != code(CODE)
+
+
+def test_text_that_is_a_value_counts(code):
+    assert code('words = "a"') != code('words = "b"')
+
+
+def test_a_file_that_is_no_python_is_hashed_as_it_stands(code):
+    assert len({code("print 1"), code("print 2"), code("print 1 # a word")}) == 3
+
+
+def test_hashes_of_code_are_remembered_and_a_damaged_memory_is_no_obstacle(code, tmp_path, monkeypatch):
+    monkeypatch.setenv("DCGAN_ANALYSIS_CACHE", str(tmp_path / "cache"))
+    first = code(CODE)
+    (memory,) = (tmp_path / "cache" / "code").iterdir()
+    monkeypatch.setattr(hashing, "_hash_syntax", lambda content: pytest.fail("parsed again"))
+    assert code(CODE) == first
+    monkeypatch.undo()
+    memory.write_text("{", encoding="utf-8")
+    assert code(CODE) == first
+
+
+def test_a_cache_that_cannot_be_written_is_no_obstacle_to_hashing_code(code, tmp_path, monkeypatch):
+    (tmp_path / "taken").write_text("a file", encoding="utf-8")
+    monkeypatch.setenv("DCGAN_ANALYSIS_CACHE", str(tmp_path / "taken"))
+    assert len(code(CODE)) == 64

@@ -137,7 +137,6 @@ class MnistNN:
                 source,
                 counts_up_to(total),
                 device=context.device,
-                code=context.environment.code_sha256,
                 folder=context.cache_dir,
                 progress=context.progress,
             )

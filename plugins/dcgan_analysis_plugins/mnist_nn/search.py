@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 
     from dcgan_analysis_plugins.mnist_nn.source import SampleSource
 
-__all__ = ["Search", "nearest_samples"]
+__all__ = ["SEARCH_VERSION", "Search", "nearest_samples"]
+
+SEARCH_VERSION = 1
+"""Raise it when a sample of a source, or its distance, comes out differently: older searches are then begun anew."""
 
 # Samples that are compared at a time: products of more rows run nearer to the processor's peak.
 _GROUP = 4 * BLOCK
@@ -79,7 +82,6 @@ def nearest_samples(
     counts: Sequence[int],
     *,
     device: torch.device,
-    code: str = "",
     folder: Path | None = None,
     save_seconds: float = _SAVE_SECONDS,
     progress: Progress = silent,
@@ -91,7 +93,6 @@ def nearest_samples(
         source: Where samples come from.
         counts: Numbers of samples, each at least 1 and at most the source's size.
         device: Where distances are computed.
-        code: Hash of the code that makes the samples; another one does not go on with an old search.
         folder: The cache folder; None: the default one. The state lies in ``neighbours/`` below it.
         save_seconds: Time between two savings of the state.
         progress: Told of samples done.
@@ -102,7 +103,12 @@ def nearest_samples(
     asked = tuple(sorted(set(counts)))
     _check(queries, source, asked)
     rows = torch.from_numpy(np.ascontiguousarray(queries)).flatten(1)
-    parts = {"queries": hash_array(queries), "source": source.identity, "code": code, "torch": torch.__version__}
+    parts = {
+        "queries": hash_array(queries),
+        "source": source.identity,
+        "version": SEARCH_VERSION,
+        "torch": torch.__version__,
+    }
     path = (cache_folder() if folder is None else folder) / "neighbours" / f"{hash_json(parts)[:16]}.npz"
     state = _load(path, NearestNeighbours(rows, device=device), asked)
     resumed, saved = state.done, time.monotonic()

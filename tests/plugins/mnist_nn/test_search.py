@@ -34,7 +34,7 @@ def queries():
 @pytest.fixture
 def look(queries, conditional, tmp_path):
     def look(counts=COUNTS, **options):
-        settings = {"device": CPU, "folder": tmp_path, "code": "1"} | options
+        settings = {"device": CPU, "folder": tmp_path} | options
         return nearest_samples(queries, GeneratedSamples(conditional, 0, CPU), counts, **settings)
 
     return look
@@ -99,11 +99,14 @@ def test_a_count_that_was_passed_unrecorded_is_searched_anew(look, queries, cond
     assert_same(found, brute_force(queries, conditional, (200, BLOCK)))
 
 
-def test_other_code_or_other_images_do_not_go_on_with_an_old_search(look, queries, conditional, tmp_path):
+def test_another_version_or_other_images_do_not_go_on_with_an_old_search(
+    look, queries, conditional, tmp_path, monkeypatch
+):
     look()
-    assert look(code="2").resumed == 0
     other = nearest_samples(queries[::-1], GeneratedSamples(conditional, 0, CPU), COUNTS, device=CPU, folder=tmp_path)
     assert other.resumed == 0
+    monkeypatch.setattr(search, "SEARCH_VERSION", search.SEARCH_VERSION + 1)
+    assert look().resumed == 0
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 not a zip", b"something else"])
@@ -139,7 +142,7 @@ cpu, folder = torch.device("cpu"), Path(sys.argv[1])
 with process_group() as leader:
     source = GeneratedSamples(load_checkpoint(folder / "tiny.safetensors"), 0, cpu)
     queries = np.load(folder / "queries.npy")
-    found = nearest_samples(queries, source, (100, 500, 750, 2000), device=cpu, folder=folder, code="1")
+    found = nearest_samples(queries, source, (100, 500, 750, 2000), device=cpu, folder=folder)
     name = "leader" if leader else "other"
     who = divided([lambda number=number: (number, leader) for number in range(3)])
     np.savez(folder / f"{name}.npz", index=found.index, distance=found.distance, resumed=found.resumed, who=who)
