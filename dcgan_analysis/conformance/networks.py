@@ -70,8 +70,8 @@ class WatchedCheckpoint(Checkpoint):
                 return f"the weights '{role}.{differing}' of the checkpoint"
         return next((change for snapshot in self._handed_out if (change := snapshot.change())), None)
 
-    def _network(self, role: Role) -> nn.Module:
-        network = super()._network(role)
+    def network(self, role: Role) -> nn.Module:
+        network = super().network(role)
         self._handed_out.append(Snapshot(network, role))
         return network
 
