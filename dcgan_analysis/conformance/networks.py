@@ -71,6 +71,7 @@ class WatchedCheckpoint(Checkpoint):
         return next((change for snapshot in self._handed_out if (change := snapshot.change())), None)
 
     def network(self, role: Role) -> nn.Module:
+        """Return one of the two networks, and watch it."""
         network = super().network(role)
         self._handed_out.append(Snapshot(network, role))
         return network
