@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dcgan_analysis_plugins.latent_arithmetic.expressions import Expression, matches
 
 from dcgan_analysis.data.dataset import DatasetSplit
 from dcgan_analysis.errors import AnalysisError, UnknownNameError
@@ -51,12 +50,3 @@ def test_attributes_are_yes_or_no_and_extras_are_numbers_with_gaps():
 def test_a_split_without_labels_teaches_nothing():
     with pytest.raises(AnalysisError, match="has no labels, attributes or numbers"):
         attribute_table(DatasetSplit(np.zeros((1, 1, 4, 4), np.uint8), None, ["a"]))
-
-
-def test_an_expression_between_two_classes_moves_the_property(dcgan_context):
-    asked = Expression.of("slant", ["disc", "rows"])
-    assert asked.a == {"slant": True, "disc": True}
-    assert asked.result == {"slant": True, "rows": True}
-    judge = train_judge(dcgan_context, steps=1)
-    margins = np.array([[-1, 1, -1, 0, 2], [-1, 1, -1, 0, -2], [1, -1, -1, 0, 2]])
-    assert matches(judge, margins, asked.result).tolist() == [True, False, False]

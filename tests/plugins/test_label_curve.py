@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 from dcgan_analysis_plugins.label_curve import LabelCurve
-from dcgan_analysis_plugins.svm_svhn import SvmSvhn
 
 from dcgan_analysis.errors import AnalysisError, DatasetError
 from dcgan_analysis.testing import check_analysis
@@ -20,10 +19,11 @@ def test_label_curve_keeps_the_contract(dcgan_context):
 
 
 def test_a_point_of_the_curve_is_what_svm_svhn_finds_with_as_many_labels(run, make_images):
+    svm_svhn = pytest.importorskip("dcgan_analysis_plugins.svm_svhn")
     dataset = make_images()
     curve = run(LabelCurve(), dataset, labels=(2, 6), **BARE).metrics
     for labels in (2, 6):
-        alone = run(SvmSvhn(), dataset, labels_per_class=labels, **BARE).metrics["test_error"]
+        alone = run(svm_svhn.SvmSvhn(), dataset, labels_per_class=labels, **BARE).metrics["test_error"]
         assert curve[f"accuracy_{labels}"].value == pytest.approx(1 - alone.value)
         assert curve[f"accuracy_{labels}"].low == pytest.approx(1 - alone.high)
 

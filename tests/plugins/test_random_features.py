@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 from dcgan_analysis_plugins.random_features import RandomFeatures
-from dcgan_analysis_plugins.svm_cifar.analysis import SvmCifar
 
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.models.tables import dcgan32
@@ -31,8 +30,9 @@ def test_the_accuracy_is_the_mean_over_the_networks(run, make_images, saved):
 
 
 def test_the_first_network_is_the_twin_of_svm_cifar(run, make_images, saved):
+    svm_cifar = pytest.importorskip("dcgan_analysis_plugins.svm_cifar.analysis")
     random = run(RandomFeatures(), make_images(), networks=1, seed=3, **BARE)
-    cifar = run(SvmCifar(), make_images(), ablation=False, seed=3, **BARE)
+    cifar = run(svm_cifar.SvmCifar(), make_images(), ablation=False, seed=3, **BARE)
     assert random.metrics["accuracy"].value == cifar.metrics["twin_accuracy"].value
     ours, theirs = saved(random, "predictions")["seed 3"], saved(cifar, "predictions")["random weights"]
     assert ours.tolist() == theirs.tolist()

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dcgan_analysis_plugins.latent_arithmetic.expressions import Expression, find_candidates
+from dcgan_analysis_plugins.latent_arithmetic.expressions import Expression, find_candidates, matches
 
 from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.latents.attributes import train_judge
 
 
 class Judge:
@@ -52,3 +53,12 @@ def test_the_expression_with_most_exemplars_is_taken_where_none_is_asked_for():
 def test_too_few_exemplars_are_refused_with_what_can_be_done():
     with pytest.raises(AnalysisError, match="Only 1 of 5 samples clearly show 'less tall, less wide', 2 are needed"):
         find_candidates(Judge(), IMAGES, moved="tall", contrast=["wide"], margin=3.0, needed=2)
+
+
+def test_an_expression_between_two_classes_moves_the_property(dcgan_context):
+    asked = Expression.of("slant", ["disc", "rows"])
+    assert asked.a == {"slant": True, "disc": True}
+    assert asked.result == {"slant": True, "rows": True}
+    judge = train_judge(dcgan_context, steps=1)
+    margins = np.array([[-1, 1, -1, 0, 2], [-1, 1, -1, 0, -2], [1, -1, -1, 0, 2]])
+    assert matches(judge, margins, asked.result).tolist() == [True, False, False]
