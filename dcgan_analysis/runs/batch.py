@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcgan_analysis.host.loading import FAILURES, describe_error
 from dcgan_analysis.core.files import write_text
-from dcgan_analysis.errors import AnalysisError, DcganAnalysisError
-from dcgan_analysis.runs.request import RunRequest, demo_requests, settings_by_analysis
-from dcgan_analysis.host.host import PluginHost, default_host
-from dcgan_analysis.runs.prepare import PreparedRun, Sources, prepare_run, run_folder, utc_stamp
 from dcgan_analysis.core.progress import Progress, silent
+from dcgan_analysis.errors import AnalysisError, DcganAnalysisError
+from dcgan_analysis.host.host import PluginHost, default_host
+from dcgan_analysis.host.loading import FAILURES, describe_error
+from dcgan_analysis.runs.prepare import PreparedRun, Sources, prepare_run, run_folder, utc_stamp
+from dcgan_analysis.runs.request import RunRequest, demo_requests, settings_by_analysis
 from dcgan_analysis.runs.run import run_prepared
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.api.analysis import Analysis
     from dcgan_analysis.api.result import Result
-    from dcgan_analysis.data.dataset import Dataset
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.data.dataset import Dataset
 
 __all__ = ["Batch", "Outcome", "RunRequest", "demo_requests", "run_several", "settings_by_analysis"]
 
@@ -105,8 +105,8 @@ def run_several(
     """Run several analyses one after the other and link their reports on one page.
 
     Args:
-        analyses: Names, objects, or a ``RunRequest`` for one that has settings or data of its own; what it leaves at its
-            default is that of the whole call.
+        analyses: Names, objects, or a ``RunRequest`` for one that has settings or data of its own; what it leaves at
+            its default is that of the whole call.
         settings: For all: each setting goes to the analyses that have it; ``{"pixels": {...}}`` or ``"pixels.C"`` to
             one of them.
         checkpoint: Name, path, hash or object; each analysis's own default if None.

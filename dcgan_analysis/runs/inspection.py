@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dcgan_analysis.api.result import RESULT_FILE, Result
-from dcgan_analysis.errors import AnalysisError, CheckpointError, unknown_name
-from dcgan_analysis.runs.library import load_checkpoint
-from dcgan_analysis.report import REPORT_NAME
 from dcgan_analysis.checkpoints.catalogue import WEIGHTS, list_checkpoints
+from dcgan_analysis.errors import AnalysisError, CheckpointError, unknown_name
+from dcgan_analysis.report import REPORT_NAME
+from dcgan_analysis.runs.library import load_checkpoint
 
 if TYPE_CHECKING:
-    from dcgan_analysis.host.host import PluginHost
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.host.host import PluginHost
 
 __all__ = ["Kind", "kind_of", "verify"]
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dcgan_analysis.api.analysis import Needs
-    from dcgan_analysis.data.dataset import Dataset
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.data.dataset import Dataset
 
 __all__ = ["missing_in_checkpoint", "missing_in_dataset"]
 

@@ -11,23 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.api.analysis import needs_of
 from dcgan_analysis.api.result import RESULT_FILE
+from dcgan_analysis.checkpoints.catalogue import load_checkpoint
+from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.dataset import Dataset
 from dcgan_analysis.data.files.sources import load_dataset
 from dcgan_analysis.errors import AnalysisError, DcganAnalysisError
 from dcgan_analysis.runs.needs import missing_in_checkpoint, missing_in_dataset
-from dcgan_analysis.core.progress import Progress, silent
-from dcgan_analysis.checkpoints.catalogue import load_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import torch
 
-    from dcgan_analysis.api.analysis import Analysis
-    from dcgan_analysis.api.analysis import AnalysisConfig
+    from dcgan_analysis.api.analysis import Analysis, AnalysisConfig
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.host.host import PluginHost
     from dcgan_analysis.runs.request import RunRequest
-    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
 __all__ = ["PreparedRun", "Sources", "prepare_run", "run_folder", "utc_stamp"]
 

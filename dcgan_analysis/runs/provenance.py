@@ -27,8 +27,8 @@ def code_sha256(analysis: Analysis | None = None, plugin: PluginInfo | None = No
     """Hash the code that a run's numbers depend on; docstrings, comments and layout do not count.
 
     Of a plugin that is installed as a distribution, all its Python files count. Of an editable installation, and of a
-    module that is merely on the path, those of the package do, or of a module by itself and the modules beside it that it
-    imports.
+    module that is merely on the path, those of the package do, or of a module by itself and the modules beside it that
+    it imports.
 
     Args:
         analysis: The analysis that runs; None: the framework alone.

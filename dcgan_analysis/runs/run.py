@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 from dcgan_analysis.api.context import RunContext
 from dcgan_analysis.api.environment import describe_environment
 from dcgan_analysis.api.result import Result
-from dcgan_analysis.core.files import atomic_folder
 from dcgan_analysis.core.distributed import is_leader
+from dcgan_analysis.core.files import atomic_folder
+from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.host.host import PluginHost, default_host
 from dcgan_analysis.runs.prepare import PreparedRun, Sources, prepare_run
 from dcgan_analysis.runs.provenance import code_sha256
 from dcgan_analysis.runs.request import RunRequest
-from dcgan_analysis.core.progress import Progress, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from dcgan_analysis.api.analysis import Analysis, AnalysisConfig
-    from dcgan_analysis.data.dataset import Dataset
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.data.dataset import Dataset
 
 __all__ = ["completed", "run", "run_prepared", "run_request"]
 
@@ -129,7 +129,11 @@ def run_prepared(prepared: PreparedRun, host: PluginHost, progress: Progress = s
         for warning in host.before_run(analysis, config, context):
             context.warn(warning)
         result = completed(analysis.run(context, config), analysis, config).model_copy(
-            update={"plugin": "given as an object" if plugin is None else plugin.owner, "command": prepared.command, "folder": folder}
+            update={
+                "plugin": "given as an object" if plugin is None else plugin.owner,
+                "command": prepared.command,
+                "folder": folder,
+            }
         )
         sections, warnings = host.report_sections(analysis, context, result, lambda one: check_section(one, temporary))
         result.sections.extend(sections)
@@ -175,4 +179,3 @@ def _new_folder(folder: Path, force: bool) -> Iterator[Path]:
     else:
         with tempfile.TemporaryDirectory(prefix="dcgan-analysis-") as scratch:
             yield Path(scratch)
-

@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from dcgan_analysis.api.result import Environment, Figure, Metric, Result, Stage
+from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.data.dataset import DatasetSplit
 from dcgan_analysis.errors import AnalysisError, CheckpointError, StoreError, UnknownNameError
 from dcgan_analysis.features.extractor import FeatureSpec
-from dcgan_analysis.runs.inspection import kind_of, verify
-from dcgan_analysis.models import tables
-from dcgan_analysis.host.host import load_plugins
-from dcgan_analysis.report import REPORT_NAME
-from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.features.pipeline import Extraction
+from dcgan_analysis.host.host import load_plugins
+from dcgan_analysis.models import tables
+from dcgan_analysis.report import REPORT_NAME
+from dcgan_analysis.runs.inspection import kind_of, verify
 
 CHECKPOINT = Checkpoint.random(tables.dcgan32_svhn(width=4, image_channels=1), seed=0)
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from dcgan_analysis.errors import ConfigError, DatasetError, TrainingError, UnknownNameError
 from dcgan_analysis.api.hookspecs import hookimpl
-from dcgan_analysis.runs.library import load_checkpoint, train
-from dcgan_analysis.models import ArchitectureEntry, tables
-from dcgan_analysis.host.host import load_plugins
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+from dcgan_analysis.errors import ConfigError, DatasetError, TrainingError, UnknownNameError
+from dcgan_analysis.host.host import load_plugins
+from dcgan_analysis.models import ArchitectureEntry, tables
+from dcgan_analysis.runs.library import load_checkpoint, train
 
 SETTINGS = {
     "dataset": "digits",

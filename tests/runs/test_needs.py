@@ -9,10 +9,10 @@ import pytest
 from torch import nn
 
 from dcgan_analysis.api import Needs, needs_of
+from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.models.tables import dcgan28_conditional
 from dcgan_analysis.runs.needs import missing_in_checkpoint, missing_in_dataset
 from dcgan_analysis.runs.run import run
-from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
 
 @pytest.fixture(scope="module")

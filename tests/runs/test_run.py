@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from dcgan_analysis.runs import run as runner
 from dcgan_analysis.api import Needs, Result
+from dcgan_analysis.api.hookspecs import hookimpl
 from dcgan_analysis.api.result import RESULT_FILE
+from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.data.dataset import Dataset, DatasetSplit
 from dcgan_analysis.errors import AnalysisError, ConfigError, DatasetError, UnknownNameError
-from dcgan_analysis.api.hookspecs import hookimpl
+from dcgan_analysis.runs import run as runner
 from dcgan_analysis.runs.batch import run_several
 from dcgan_analysis.runs.request import RunRequest
 from dcgan_analysis.runs.run import run
-from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.testing import make_dataset
 
 
