@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.errors import ArchitectureError
-from dcgan_analysis.models import tables
+from dcgan_analysis.models import layers, tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +63,9 @@ class ArchitectureEntry:
         if isinstance(default, bool):
             fits, wanted = isinstance(value, bool), "true or false"
         elif isinstance(default, int):
-            fits = isinstance(value, int) and not isinstance(value, bool) and value > 0
-            wanted = "a whole number > 0"
+            least = min(default, 1)
+            fits = isinstance(value, int) and not isinstance(value, bool) and value >= least
+            wanted = "a whole number >= 0" if least == 0 else "a whole number > 0"
         elif isinstance(default, float):
             fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
             wanted = "a number > 0"
@@ -76,7 +77,7 @@ class ArchitectureEntry:
 
 
 def builtin_architectures() -> list[ArchitectureEntry]:
-    """Return the paper's architectures, and the one that most weights found elsewhere are for."""
+    """Return the paper's architectures, the one that most weights found elsewhere are for, and any other's tables."""
     return [
         ArchitectureEntry("dcgan32", "32x32, six 3x3 convolutions: the paper's CIFAR-10 features", tables.dcgan32),
         ArchitectureEntry(
@@ -90,4 +91,5 @@ def builtin_architectures() -> list[ArchitectureEntry]:
             "fully connected, the permutation-invariant baseline (8.1)",
             tables.mlp_conditional,
         ),
+        ArchitectureEntry(layers.NAME, "any networks that tables of layers say, as imported ones do", layers.layers),
     ]

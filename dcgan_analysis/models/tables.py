@@ -15,7 +15,16 @@ from dcgan_analysis.models.architecture import Activation, Architecture, Layer
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["dcgan28_conditional", "dcgan32", "dcgan32_svhn", "dcgan64", "dcgan64_4x4", "mlp_conditional"]
+__all__ = [
+    "dcgan28_conditional",
+    "dcgan32",
+    "dcgan32_svhn",
+    "dcgan64",
+    "dcgan64_4x4",
+    "make_discriminator",
+    "make_generator",
+    "mlp_conditional",
+]
 
 _TANH_RANGE = (-1.0, 1.0)
 _SIGMOID_RANGE = (0.0, 1.0)
@@ -24,13 +33,15 @@ _SIGMOID_RANGE = (0.0, 1.0)
 _Convs = list[tuple[int, int]]
 
 
-def _make_generator(architecture: Architecture) -> nn.Module:
+def make_generator(architecture: Architecture) -> nn.Module:
+    """Build the generator of an architecture's layer table."""
     from dcgan_analysis.models.builder import Generator
 
     return Generator(architecture)
 
 
-def _make_discriminator(architecture: Architecture) -> nn.Module:
+def make_discriminator(architecture: Architecture) -> nn.Module:
+    """Build the discriminator of an architecture's layer table."""
     from dcgan_analysis.models.builder import Discriminator
 
     return Discriminator(architecture)
@@ -72,8 +83,8 @@ def _deep(
         image_range=_TANH_RANGE,
         z_size=int(parameters["z_size"]),
         taps=tuple(layer.name for layer in discriminator if layer.kind == "conv"),
-        make_generator=_make_generator,
-        make_discriminator=_make_discriminator,
+        make_generator=make_generator,
+        make_discriminator=make_discriminator,
         generator_layers=generator,
         discriminator_layers=discriminator,
         batchnorm_eps=float(parameters["batchnorm_eps"]),
@@ -296,8 +307,8 @@ def _conditional(
         image_range=_SIGMOID_RANGE,
         z_size=int(parameters["z_size"]),
         taps=taps,
-        make_generator=_make_generator,
-        make_discriminator=_make_discriminator,
+        make_generator=make_generator,
+        make_discriminator=make_discriminator,
         classes=int(parameters["classes"]),
         generator_layers=generator,
         discriminator_layers=discriminator,
