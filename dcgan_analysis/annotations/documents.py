@@ -6,9 +6,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from dcgan_analysis.core.files import write_text
+from dcgan_analysis.core.settings import DeferredModel
 from dcgan_analysis.errors import AnnotationError
 
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ __all__ = ["VERSION", "Document", "read_json"]
 VERSION = 1
 
 
-class Document(BaseModel):
+class Document(DeferredModel):
     """Base of annotation files; samples are named by the seed of their latent vectors and an index from 0."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, defer_build=True)
+    model_config = ConfigDict(validate_assignment=True)
     KIND: ClassVar[str]
 
     version: int = Field(default=VERSION, ge=1, description="of the format")

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from dcgan_analysis.core.files import write_text
+from dcgan_analysis.core.settings import DeferredModel
+from dcgan_analysis.core.text import Described, count, duration, number, percent
 from dcgan_analysis.errors import AnalysisError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "RESULT_FILE",
@@ -33,12 +38,13 @@ __all__ = [
 SCHEMA_VERSION: Final = 1
 RESULT_FILE = "result.json"
 
+_SHOWN = 6  # metrics named at a prompt
+
 Cell = str | int | float | bool | None
 
 
-class _Document(BaseModel):
-    # Validators are built on first use: listing what is installed needs none.
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, validate_default=True, defer_build=True)
+class _Document(DeferredModel):
+    model_config = ConfigDict(allow_inf_nan=False, validate_default=True)
 
 
 class Metric(_Document):
@@ -168,7 +174,7 @@ class Environment(_Document):
     threads: int
 
 
-class Result(_Document):
+class Result(Described, _Document):
     """Everything that one run measured.
 
     ``metrics[headline]`` is the number to quote. ``smoke`` is true where ``--limit`` cut the data: such numbers
@@ -241,9 +247,31 @@ class Result(_Document):
             msg = f"'{path}' is damaged: {where}: {item['msg']}. Run the analysis again."
             raise AnalysisError(msg) from None
 
+    def _describe(self) -> tuple[str, dict[str, str]]:
+        subject = " on ".join(part.name for part in (self.checkpoint, self.dataset) if part is not None)
+        cut = "" if not self.smoke else "yes: do not quote these numbers"
+        others = [name for name in self.metrics if name != self.headline]
+        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+        return f"Result of {self.analysis or 'an analysis'}: {self.title}", {
+            "of": subject,
+            self.headline: _value(self.metrics[self.headline]),
+            "other metrics": ", ".join(others[:_SHOWN]) + more,
+            "smoke run": cut,
+            "warnings": str(len(self.warnings) or ""),
+            "folder": "" if self.folder is None else str(self.folder),
+        }
+
     @model_validator(mode="after")
     def _headline_is_a_metric(self) -> Result:
         if self.headline not in self.metrics:
             msg = f"headline '{self.headline}' is not among the metrics: {', '.join(sorted(self.metrics))}"
             raise ValueError(msg)
         return self
+
+
+def _value(metric: Metric) -> str:
+    """Show a metric with its interval and what it rests on."""
+    shown: dict[str, Callable[[float], str]] = {"fraction": percent, "seconds": duration, "number": number}
+    show = shown[metric.unit]
+    interval = "" if metric.low is None or metric.high is None else f" [{show(metric.low)}, {show(metric.high)}]"
+    return f"{show(metric.value)}{interval}{'' if metric.n is None else f', n {count(metric.n)}'}"

@@ -19,6 +19,7 @@ from dcgan_analysis.checkpoints.metadata import CheckpointMetadata, read_metadat
 from dcgan_analysis.checkpoints.sampling import Sampler
 from dcgan_analysis.core.files import atomic_path
 from dcgan_analysis.core.hashing import hash_array, hash_json, hash_parts
+from dcgan_analysis.core.text import Described, count, short_hash
 from dcgan_analysis.errors import ArchitectureError, CheckpointError, UnknownNameError
 from dcgan_analysis.models.architecture import ROLES, Role
 from dcgan_analysis.models.builder import build
@@ -43,8 +44,8 @@ __all__ = ["Checkpoint", "read_checkpoint"]
 _TWINS = 1 << 32
 
 
-@dataclass(frozen=True)
-class Checkpoint:
+@dataclass(frozen=True, repr=False)
+class Checkpoint(Described):
     """A pretrained DCGAN: architecture, weights, and what is known of their origin.
 
     Attributes:
@@ -201,6 +202,21 @@ class Checkpoint:
 
         return extract(self, images, reference=reference, spec=spec, device=device)
 
+    def _describe(self) -> tuple[str, dict[str, str]]:
+        architecture = self.architecture
+        parameters = ", ".join(f"{name} {value}" for name, value in architecture.parameters.items())
+        networks: dict[str, str] = {
+            role: f"{count(_parameters(self.weights[role]))} parameters" for role in ROLES if self.has(role)
+        }
+        return f"Checkpoint '{self.name}'", {
+            "architecture": f"{architecture.name} ({parameters})" if parameters else architecture.name,
+            **networks,
+            "images": "x".join(map(str, architecture.image_shape)),
+            "weights": self.metadata.trained,
+            "sha256": short_hash(self.sha256()),
+            "path": "" if self.path is None else str(self.path),
+        }
+
     def save(self, path: Path, *, half: bool = False) -> None:
         """Write it as one safetensors file, whole or not at all.
 
@@ -217,6 +233,12 @@ class Checkpoint:
         header = {"dcgan_analysis": self.metadata.model_dump_json()}
         with atomic_path(path) as temporary:
             save_file(tensors, temporary, metadata=header)
+
+
+def _parameters(state: Mapping[str, Tensor]) -> int:
+    """Count what is learned: statistics of batch normalisation are not."""
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    return sum(tensor.numel() for name, tensor in state.items() if name.rpartition(".")[2] not in statistics)
 
 
 def _hash_tensor(tensor: Tensor) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from dcgan_analysis.core.settings import DeferredModel
 from dcgan_analysis.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -34,10 +35,8 @@ class TrainingHistory(NamedTuple):
     hours: float
 
 
-class CheckpointMetadata(BaseModel):
+class CheckpointMetadata(DeferredModel):
     """What a checkpoint says of itself."""
-
-    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     format: Literal["dcgan-analysis/checkpoint"] = FORMAT
     version: int = FORMAT_VERSION
@@ -67,6 +66,20 @@ class CheckpointMetadata(BaseModel):
         images = before.get("images", round(epochs * n))
         hours = before.get("hours", 0.0) + self.provenance.get("hours", 0.0)
         return TrainingHistory(self.epoch + epochs, round(self.epoch * n) + images, round(hours, 3))
+
+    @property
+    def trained(self) -> str:
+        """On what and how long it was trained, with what it was started from, in words.
+
+        Example:
+            >>> CheckpointMetadata(architecture="dcgan32", epoch=9, data={"name": "cifar10", "n": 50000}).trained
+            'trained on cifar10, 9 epochs, 0.45 million images seen'
+        """
+        epochs, images, _ = self.history
+        if not epochs:
+            return "not trained by this program" if self.provenance else "not trained"
+        words = f"trained on {self.data.get('name', 'unknown data')}, {epochs:.3g} epochs"
+        return f"{words}, {images / 1e6:.2g} million images seen" if images else words
 
 
 def read_metadata(path: Path) -> CheckpointMetadata:

@@ -11,7 +11,6 @@ from dcgan_analysis.cli import options
 from dcgan_analysis.cli.console import say
 
 if TYPE_CHECKING:
-    from dcgan_analysis.checkpoints.metadata import CheckpointMetadata
     from dcgan_analysis.core.registry import Registry
     from dcgan_analysis.host.host import PluginHost
 
@@ -59,21 +58,11 @@ def _checkpoints() -> list[dict[str, str]]:
     for entry in list_checkpoints():
         summary = entry.error or ""
         if entry.metadata is not None:
-            data = entry.metadata.data.get("name", "unknown data")
             width = entry.metadata.parameters.get("width")
             architecture = entry.metadata.architecture + (f", width {width}" if width else "")
-            summary = f"{architecture}: {_trained(entry.metadata, data)}"
+            summary = f"{architecture}: {entry.metadata.trained}"
         rows.append({"name": entry.name, "summary": summary, "owner": ""})
     return rows
-
-
-def _trained(metadata: CheckpointMetadata, data: str) -> str:
-    """Say on what and how long a network was trained, with all that it was started from."""
-    epochs, images, _ = metadata.history
-    if not epochs:
-        return "not trained by this program" if metadata.provenance else "not trained"
-    words = f"trained on {data}, {epochs:.3g} epochs"
-    return f"{words}, {images / 1e6:.2g} million images seen" if images else words
 
 
 def _presets() -> list[dict[str, str]]:

@@ -49,7 +49,7 @@ class Snapshot:
         return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WatchedCheckpoint(Checkpoint):
     """A checkpoint that remembers which networks it handed out, and its weights as they were."""
 

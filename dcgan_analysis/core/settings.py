@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -14,10 +15,54 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["Settings", "parse_assignments", "read_toml"]
+__all__ = ["DeferredModel", "Settings", "parse_assignments", "read_toml"]
 
 
-class Settings(BaseModel):
+class _Factory:
+    """Stands for a default that is made anew each time, as pydantic shows it."""
+
+    def __repr__(self) -> str:
+        return "<factory>"
+
+
+class _FieldsSignature:
+    """The signature of a model, made of its fields when somebody asks."""
+
+    def __get__(self, instance: BaseModel | None, owner: type[BaseModel]) -> Signature:
+        if instance is not None:
+            msg = "__signature__"  # instances cannot be called
+            raise AttributeError(msg)
+        parameters = []
+        for name, field in owner.model_fields.items():
+            plain = Parameter.empty if field.is_required() else field.default
+            default = _Factory() if field.default_factory is not None else plain
+            parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=field.annotation))
+        return Signature(parameters, return_annotation=None)
+
+
+class DeferredModel(BaseModel):
+    """A pydantic model that is cheap to define: its validators are built on first use, its signature shows its fields.
+
+    Example:
+        >>> import inspect
+        >>> class Point(DeferredModel):
+        ...     x: float
+        ...     y: float = 0.0
+        >>> inspect.signature(Point)
+        <Signature (*, x: float, y: float = 0.0) -> None>
+    """
+
+    # Listing what is installed needs no validators.
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Let the signature show the fields before pydantic, on first use, makes its own."""
+        super().__pydantic_init_subclass__(**kwargs)
+        cls.__signature__ = _FieldsSignature()  # type: ignore[assignment]
+
+
+class Settings(DeferredModel):
     """Base class of everything that can be set.
 
     Give each field a type, a default and ``Field(description=...)`` with its unit and range; the command line's
@@ -30,8 +75,7 @@ class Settings(BaseModel):
         3
     """
 
-    # Validators are built on first use: listing what is installed needs none.
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, defer_build=True)
+    model_config = ConfigDict(frozen=True, validate_default=True, allow_inf_nan=False)
 
     @classmethod
     def build(cls, settings: Mapping[str, Any]) -> Self:

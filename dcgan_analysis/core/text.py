@@ -1,8 +1,11 @@
-"""Plain numbers as text: shares, counts, time spans, hashes; one place decides how they are shown."""
+"""Numbers and objects as text: shares, counts, time spans, hashes, objects in a few lines; shown alike everywhere."""
 
 from __future__ import annotations
 
-__all__ = ["count", "duration", "number", "percent", "short_hash"]
+import html
+from abc import abstractmethod
+
+__all__ = ["Described", "count", "duration", "number", "percent", "short_hash"]
 
 _HASH_LENGTH = 12
 _GROUPED_FROM = 10_000  # below, digits are easy to read without grouping
@@ -79,3 +82,37 @@ def duration(seconds: float) -> str:
 def short_hash(value: str) -> str:
     """Show the first twelve digits of a hash, enough to tell two apart by eye."""
     return value[:_HASH_LENGTH]
+
+
+class Described:
+    """Base of what shows itself in a few lines at a prompt, and as a small table in a notebook.
+
+    Example:
+        >>> class Lamp(Described):
+        ...     def _describe(self):
+        ...         return "Lamp", {"colour": "<red>", "power": "3 W"}
+        >>> Lamp()
+        Lamp
+          colour: <red>
+          power: 3 W
+        >>> Lamp()._repr_html_()[:78]
+        '<table><caption>Lamp</caption><tr><th>colour</th><td>&lt;red&gt;</td></tr><tr>'
+    """
+
+    @abstractmethod
+    def _describe(self) -> tuple[str, dict[str, str]]:
+        """Return a title and, by name, what is worth knowing; empty texts are left out."""
+
+    def __repr__(self) -> str:
+        title, facts = self._describe()
+        return "\n".join([title, *(f"  {name}: {text}" for name, text in facts.items() if text)])
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def _repr_html_(self) -> str:
+        title, facts = self._describe()
+        rows = [
+            f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in facts.items() if text
+        ]
+        return f"<table><caption>{html.escape(title)}</caption>{''.join(rows)}</table>"

@@ -11,6 +11,7 @@ import numpy as np
 
 from dcgan_analysis.core.hashing import hash_array, hash_parts
 from dcgan_analysis.core.progress import Progress
+from dcgan_analysis.core.text import Described, count
 from dcgan_analysis.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ SPLIT_NAMES = ("train", "validation", "test", "extra", "unlabeled")
 _IMAGE_DIMENSIONS = 4
 
 
-@dataclass(frozen=True, eq=False)
-class DatasetSplit:
+@dataclass(frozen=True, eq=False, repr=False)
+class DatasetSplit(Described):
     """The images of one split. Treat the arrays as read-only: ``sha256`` is computed once.
 
     Attributes:
@@ -137,6 +138,14 @@ class DatasetSplit:
     def __len__(self) -> int:
         return len(self.images)
 
+    def _describe(self) -> tuple[str, dict[str, str]]:
+        return f"DatasetSplit of {_size(self)}", {
+            "labels": "none" if self.labels is None else f"{len(self.classes)} classes",
+            "attributes": ", ".join(self.attribute_names),
+            "extras": ", ".join(self.extras),
+            "source": self.source,
+        }
+
 
 SplitLoader = Callable[[Progress | None], DatasetSplit]
 """Reads one split, reporting its progress where it is given something to report to."""
@@ -161,7 +170,7 @@ def _held(split: DatasetSplit, progress: Progress | None) -> DatasetSplit:
     return split
 
 
-class Dataset:
+class Dataset(Described):
     """Named splits, each decoded when it is first asked for and then kept.
 
     Args:
@@ -275,5 +284,15 @@ class Dataset:
             raise DatasetError(msg)
         return self._loaders[name]
 
-    def __repr__(self) -> str:
-        return f"Dataset({self.name!r}, splits={self.split_names}, classes={len(self.classes)})"
+    def _describe(self) -> tuple[str, dict[str, str]]:
+        # Nothing is decoded for this: of splits that nobody has asked for, the name alone is known.
+        decoded = {name: f"{name}, {_size(self._splits[name])}" for name in self._splits}
+        return f"Dataset '{self.name}'", {
+            "splits": "; ".join(decoded.get(name, name) for name in self.split_names),
+            "classes": str(len(self.classes) or "none"),
+            "note": self.note,
+        }
+
+
+def _size(split: DatasetSplit) -> str:
+    return f"{count(len(split))} images of {'x'.join(map(str, split.image_shape))}"

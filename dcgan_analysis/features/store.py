@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from dcgan_analysis.core.text import Described, count, short_hash
 from dcgan_analysis.errors import StoreError, unknown_name
 from dcgan_analysis.features.format import STORAGE, FeatureKey, chunk_offsets, hash_table, opened, read_key
 from dcgan_analysis.features.layout import default_chunk_rows
@@ -33,7 +34,7 @@ __all__ = ["FeatureKey", "FeatureStore", "FeatureStoreWriter", "StoreRows", "def
 _NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 
 
-class FeatureStore:
+class FeatureStore(Described):
     """A complete feature store, read-only.
 
     Everything but the features is in memory; the features are mapped, and no HDF5 handle stays
@@ -97,8 +98,16 @@ class FeatureStore:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __repr__(self) -> str:
-        return f"FeatureStore({str(self.path)!r}, shape={self.shape}, dtype={self.dtype})"
+    def _describe(self) -> tuple[str, dict[str, str]]:
+        n, d = self.shape
+        return f"FeatureStore of {count(n)} x {count(d)} features", {
+            "type": str(self.dtype).removeprefix("torch."),
+            "taps": ", ".join(f"{tap} {'x'.join(map(str, shape))}" for tap, shape in self.tap_shapes.items()),
+            "labels": "none" if self.labels is None else f"{len(self.classes)} classes",
+            "split": self.split,
+            "network": f"{self.key.architecture}, sha256 {short_hash(self.key.weights_sha256)}",
+            "path": str(self.path),
+        }
 
     def __reduce__(self) -> tuple[type[FeatureStore], tuple[Path]]:
         return FeatureStore, (self.path,)

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import inspect
 import json
 
 import pytest
+from dcgan_analysis_plugins.pixels import PixelsConfig
 from pydantic import ValidationError
 
-from dcgan_analysis.api import Metric, Result, Table
+from dcgan_analysis.api import Figure, Metric, Needs, Result, Section, Table
 from dcgan_analysis.api.result import RESULT_FILE, SCHEMA_VERSION
 from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.features.extractor import FeatureSpec
 
 
 def test_the_headline_must_be_among_the_metrics(make_result):
@@ -119,3 +122,39 @@ def test_a_reader_ignores_fields_it_does_not_know(where, tmp_path, make_result):
     inner["added_later"] = 1
     path.write_text(json.dumps(document), encoding="utf-8")
     assert Result.load(tmp_path).metrics["accuracy"].value == 0.8
+
+
+@pytest.mark.parametrize("kind", [Metric, Table, Section, Figure, Result, FeatureSpec, Needs, PixelsConfig])
+def test_signatures_show_the_fields(kind):
+    fields = kind.model_fields if hasattr(kind, "model_fields") else kind.__dataclass_fields__
+    parameters = inspect.signature(kind).parameters
+    assert list(parameters) == list(fields)
+    assert {name for name, part in parameters.items() if part.default is part.empty} == {
+        "Metric": {"value"},
+        "Table": {"name", "title", "columns", "rows"},
+        "Section": {"title"},
+        "Figure": {"name", "file", "title"},
+        "Result": {"title", "headline", "metrics", "seed", "environment", "stages", "started", "elapsed_seconds"},
+    }.get(kind.__name__, set())
+
+
+def test_a_result_shows_itself_in_a_few_lines(make_result, tmp_path):
+    metrics = {"accuracy": Metric(value=0.8, low=0.77, high=0.83, n=1000)}
+    metrics |= {f"accuracy_{n}": Metric(value=0.5) for n in range(8)}
+    result = make_result(metrics=metrics, smoke=True, warnings=["few images"], folder=tmp_path / "one")
+    assert repr(result) == str(result)
+    assert repr(result).splitlines() == [
+        "Result of svm-cifar: Accuracy",
+        "  of: tiny on digits",
+        "  accuracy: 80.0 % [77.0 %, 83.0 %], n 1,000",
+        "  other metrics: accuracy_0, accuracy_1, accuracy_2, accuracy_3, accuracy_4, accuracy_5 and 2 more",
+        "  smoke run: yes: do not quote these numbers",
+        "  warnings: 1",
+        f"  folder: {tmp_path / 'one'}",
+    ]
+
+
+def test_the_table_of_a_result_in_a_notebook_escapes_names(make_result):
+    page = make_result(title="<script>alert(1)</script>")._repr_html_()
+    assert "<script>" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page

@@ -8,6 +8,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from dcgan_analysis import load_checkpoint
+from dcgan_analysis.checkpoints.catalogue import list_checkpoints
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from dcgan_analysis.core.registry import Registry
 from dcgan_analysis.errors import ArchitectureError, CheckpointError
@@ -348,3 +350,33 @@ def test_a_factory_that_copies_a_trained_network_gives_a_random_one():
     assert not torch.equal(first["conv1.operation.weight"], other["conv1.operation.weight"])
     assert not torch.equal(first["conv1.operation.weight"], before["conv1.operation.weight"])
     assert all(torch.equal(tensor, before[name]) for name, tensor in trained.state_dict().items())
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in list_checkpoints()])
+def test_a_shipped_checkpoint_shows_itself_in_a_few_lines(name):
+    checkpoint = load_checkpoint(name)
+    shown = repr(checkpoint)
+    assert len(shown) < 600
+    assert f"Checkpoint '{name}'" in shown
+    assert checkpoint.sha256()[:12] in shown
+    for role in checkpoint.weights:
+        learned = sum(parameter.numel() for parameter in checkpoint.network(role).parameters())
+        assert f"  {role}: {learned:,} parameters" in shown
+
+
+def test_a_checkpoint_that_is_in_memory_alone_shows_no_path_and_no_missing_network(checkpoint):
+    alone = replace(checkpoint, weights={"discriminator": checkpoint.weights["discriminator"]})
+    assert [line.split(":")[0].strip() for line in repr(alone).splitlines()] == [
+        "Checkpoint 'mine'",
+        "architecture",
+        "discriminator",
+        "images",
+        "weights",
+        "sha256",
+    ]
+
+
+def test_the_table_of_a_checkpoint_in_a_notebook_escapes_names(checkpoint):
+    page = replace(checkpoint, name="<b>mine</b>")._repr_html_()
+    assert "<b>" not in page
+    assert "&lt;b&gt;mine&lt;/b&gt;" in page

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime
+import inspect
 from typing import Literal
 
 import pytest
@@ -59,6 +60,29 @@ def test_a_wrong_setting_is_named_in_one_line(settings, message):
 def test_a_class_without_settings_says_so():
     with pytest.raises(ConfigError, match=r"Unknown setting 'draws'\. Available: none\."):
         Settings.build({"draws": 1})
+
+
+def test_the_signature_shows_the_fields_before_and_after_first_use():
+    class Fresh(Settings):
+        draws: int
+        C: tuple[float, ...] = (0.1, 1.0)
+        mode: Literal["fast", "exact"] = "fast"
+        names: list[str] = Field(default_factory=list)
+        limit: int | None = None
+
+    class Finer(Fresh):
+        step: float = 0.5
+
+    shown = str(inspect.signature(Fresh))
+    assert shown == (
+        "(*, draws: int, C: tuple[float, ...] = (0.1, 1.0), mode: Literal['fast', 'exact'] = 'fast', "
+        "names: list[str] = <factory>, limit: int | None = None) -> None"
+    )
+    assert not Fresh.__pydantic_complete__  # nothing was built for it
+    Fresh.build({"draws": 3})
+    assert Fresh.__pydantic_complete__
+    assert str(inspect.signature(Fresh)) == shown
+    assert list(inspect.signature(Finer).parameters) == [*inspect.signature(Fresh).parameters, "step"]
 
 
 def test_a_wrong_default_is_found_where_nothing_is_given():

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import pytest
 
 from dcgan_analysis.core import text as numbers
+from dcgan_analysis.core.text import Described
 
 
 @pytest.mark.parametrize(
@@ -54,3 +57,18 @@ def test_a_duration_has_two_units_at_most_and_never_sixty_of_one(seconds, shown)
 )
 def test_a_plain_number_keeps_four_digits(value, shown):
     assert numbers.number(value) == shown
+
+
+class Thing(Described):
+    def _describe(self):
+        return "A <thing>", {"name": 'a "b" & <c>', "nothing": "", "<size>": "3"}
+
+
+def test_an_object_is_described_in_lines_and_what_is_empty_is_left_out():
+    assert repr(Thing()) == str(Thing()) == 'A <thing>\n  name: a "b" & <c>\n  <size>: 3'
+
+
+def test_the_table_of_a_notebook_is_escaped_and_well_formed():
+    page = Thing()._repr_html_()
+    table = ElementTree.fromstring(page)
+    assert [cell.text for cell in table.iter() if cell.text] == ["A <thing>", "name", 'a "b" & <c>', "<size>", "3"]

@@ -106,3 +106,23 @@ def test_absent_split_is_named_with_those_there_are():
 def test_only_known_split_names_are_accepted(splits):
     with pytest.raises(DatasetError, match="Allowed, at least one: train, validation, test"):
         Dataset.from_splits("four", splits)
+
+
+def test_a_dataset_shows_itself_without_decoding_anything():
+    def fail(progress):
+        pytest.fail("decoded")
+
+    dataset = Dataset("<pets>", {"test": fail, "train": fail}, classes=["cat", "dog"], note="None.")
+    assert repr(dataset).splitlines() == ["Dataset '<pets>'", "  splits: train; test", "  classes: 2", "  note: None."]
+    assert "&lt;pets&gt;" in dataset._repr_html_()
+
+
+def test_a_dataset_shows_the_sizes_that_are_known():
+    images = np.zeros((1200, 3, 8, 8), np.uint8)
+    split = DatasetSplit(images, None, [str(i) for i in range(1200)], source="<here>")
+    dataset = Dataset.from_splits("pets", {"train": split})
+    assert repr(dataset).splitlines()[1:] == ["  splits: train", "  classes: none"]
+    dataset.split("train")
+    assert repr(dataset).splitlines()[1] == "  splits: train, 1,200 images of 3x8x8"
+    assert repr(split).splitlines() == ["DatasetSplit of 1,200 images of 3x8x8", "  labels: none", "  source: <here>"]
+    assert "&lt;here&gt;" in split._repr_html_()

@@ -406,3 +406,16 @@ def test_a_second_writer_is_told_who_holds_the_store(start_writer, open_writer, 
     with open_writer(path) as writer:
         assert len(writer.missing) == 5
         writer.write(0, torch.zeros(23, 80))
+
+
+def test_a_store_shows_itself_in_a_few_lines(tiny_store):
+    assert repr(tiny_store).splitlines() == [
+        "FeatureStore of 60 x 1,792 features",
+        "  type: float32",
+        "  taps: conv1 8x4x4, conv2 8x4x4, conv3 16x4x4, conv4 16x4x4, conv5 32x4x4, conv6 32x4x4",
+        "  labels: 3 classes",
+        "  split: train",
+        f"  network: dcgan32, sha256 {tiny_store.key.weights_sha256[:12]}",
+        f"  path: {tiny_store.path}",
+    ]
+    assert tiny_store._repr_html_().count("<tr>") == 6
