@@ -106,12 +106,14 @@ def _is_zero_or_one(tensor: Tensor) -> bool:
 
 def _resets_as_torch(module: nn.Module) -> bool:
     """Whether a convolution or linear layer leaves its initialisation to torch, for which the paper's rule stands."""
-    return getattr(type(module).reset_parameters, "__module__", "").startswith("torch.")  # type: ignore[union-attr]
+    method = getattr(type(module), "reset_parameters", None)
+    return getattr(method, "__module__", "").startswith("torch.")
 
 
 def _reset_statistics(module: nn.Module) -> None:
-    if hasattr(module, "reset_running_stats"):
-        module.reset_running_stats()
+    reset = getattr(module, "reset_running_stats", None)
+    if callable(reset):
+        reset()
         return
     for name, buffer in module.named_buffers(recurse=False):
         if _MEAN.search(name) or name == "num_batches_tracked":
@@ -193,8 +195,8 @@ def _assign(module: nn.Module, name: str, generator: torch.Generator) -> None:
 
 def _settle(parametrisation: nn.Module, of: ParametrizationList, generator: torch.Generator) -> None:
     """Let a spectral norm find the direction of the new weight's largest singular value."""
-    vectors = [getattr(parametrisation, name, None) for name in ("_u", "_v")]
-    if not all(isinstance(vector, Tensor) for vector in vectors):
+    vectors = [buffer for name, buffer in parametrisation.named_buffers(recurse=False) if name in ("_u", "_v")]
+    if not vectors:
         return
     for vector in vectors:
         _draw_direction(vector, generator)

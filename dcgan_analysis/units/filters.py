@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.data import DatasetSplit, Preprocessing
-    from dcgan_analysis.models.architecture import Architecture
     from dcgan_analysis.models.receptive import Box
     from dcgan_analysis.units.responses import TapResponses
 
@@ -210,10 +209,19 @@ def find_responses(
     return collect_responses(stream, k, labels, len(images.split.classes), done)
 
 
-def last_conv(architecture: Architecture) -> str:
-    """Return the tap of the last convolution; of a network without layer table or convolutions, its last tap."""
-    convs = [layer.name for layer in architecture.discriminator_layers if layer.kind == "conv"]
-    return (convs or list(architecture.taps))[-1]
+def last_conv(checkpoint: Checkpoint) -> str:
+    """Return the tap after a discriminator's last convolution; without any, after its last hidden layer.
+
+    Raises:
+        AnalysisError: If it has neither, or none that a tap can name.
+    """
+    from dcgan_analysis.models.tracing import trace_role
+
+    taps = trace_role(checkpoint.discriminator(), checkpoint.architecture, "discriminator").feature_taps
+    if not taps:
+        msg = f"The discriminator of '{checkpoint.name}' has no layer that a tap can name. Name a module by tap=PATH."
+        raise AnalysisError(msg)
+    return taps[-1]
 
 
 def check_filters(context: RunContext, taps: Sequence[str], features: Sequence[int], images: ImageStream) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 
 from dcgan_analysis.checkpoints.sampling import as_bytes
 from dcgan_analysis.errors import AnnotationError
-from dcgan_analysis.models.hooks import capture, drop_maps, map_layers
+from dcgan_analysis.models.hooks import capture, drop_maps
+from dcgan_analysis.models.tracing import trace_role
 from dcgan_analysis_annotate.workspace import png_url
 
 if TYPE_CHECKING:
@@ -47,10 +49,11 @@ class Explorer:
     def __post_init__(self) -> None:
         self.walk(0.0)
 
-    @property
+    @cached_property
     def layers(self) -> list[str]:
         """Layers whose maps can be switched off."""
-        return map_layers(self.workspace.checkpoint.architecture.generator_layers)
+        checkpoint = self.workspace.checkpoint
+        return [*trace_role(checkpoint.generator(), checkpoint.architecture, "generator").map_taps]
 
     def walk(self, position: float) -> None:
         """Go to a place of the straight walk through the points; 0 is the first, ``POINTS - 1`` the last."""

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from dcgan_analysis.models.builder import Block
+from dcgan_analysis.models.hooks import Tap
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,14 +27,15 @@ def fold_batchnorm(network: nn.Module, taps: Collection[str] = ()) -> nn.Module:
 
     Args:
         network: In evaluation mode; changed in place. Networks without ``Block``s (a plugin's) are left alone.
-        taps: Module paths that are read. Where one is an operation itself (``"conv2.operation"``), its block is left
+        taps: Taps that are read. Where one is an operation itself (``"conv2.operation"``), its block is left
             as it is: its output before BatchNorm is asked for.
 
     Returns:
         The network.
     """
+    paths = {Tap.parse(tap).path for tap in taps}
     for name, block in network.named_modules():
-        if not isinstance(block, Block) or not block.layer.weighted or f"{name}.operation" in taps:
+        if not isinstance(block, Block) or not block.layer.weighted or f"{name}.operation" in paths:
             continue
         if isinstance(block.norm, nn.BatchNorm1d | nn.BatchNorm2d):
             # One factor for each output: not where units have become maps.
@@ -49,16 +51,17 @@ def activate_in_place(network: nn.Module, taps: Collection[str] = ()) -> nn.Modu
 
     Args:
         network: Changed in place. Networks without ``Block``s (a plugin's) are left alone.
-        taps: Module paths that are read. A block that is read before its activation is left as it is.
+        taps: Taps that are read. A block that is read before its activation is left as it is.
 
     Returns:
         The network.
     """
+    paths = {Tap.parse(tap).path for tap in taps}
     for name, block in network.named_modules():
         # Without weights there may be nothing between the activation and what another layer made.
         if not isinstance(block, Block) or not block.layer.weighted:
             continue
-        if {f"{name}.operation", f"{name}.norm"} & set(taps):
+        if {f"{name}.operation", f"{name}.norm"} & paths:
             continue
         if isinstance(block.activation, nn.ReLU | nn.LeakyReLU):
             block.activation.inplace = True

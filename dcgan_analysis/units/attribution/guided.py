@@ -22,17 +22,19 @@ for comparison: without max-pooling, whose switches it would follow, it does not
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from captum.attr import GradientAttribution
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.models.operations import operation_name, writes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["BackwardRule", "RuleBackprop", "backward_rule"]
 
@@ -43,7 +45,7 @@ class _Ruled(torch.autograd.Function):
     """Passes a nonlinearity's output on, and the signal back to its input by a rule."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, output: Tensor, rule: BackwardRule, slope: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, output: Tensor, rule: BackwardRule, slope: float | Tensor) -> Tensor:
         ctx.rule, ctx.slope = rule, slope
         ctx.save_for_backward(x > 0)
         return output.clone()
@@ -61,56 +63,78 @@ class _Ruled(torch.autograd.Function):
 
 
 @contextmanager
-def backward_rule(network: nn.Module, rule: BackwardRule) -> Iterator[None]:
-    """Let all ReLU and LeakyReLU modules of a network pass signals back by a rule; what they compute stays the same.
-
-    Nonlinearities called as functions (``F.leaky_relu``) are not seen and keep their gradient.
+def backward_rule(rule: BackwardRule) -> Iterator[None]:
+    """Let ReLU, LeakyReLU and PReLU pass signals back by a rule, as modules and as functions; values stay the same.
 
     Args:
-        network: Any module; hooks and in-place flags are as before when the block ends, also after an error.
         rule: ``guided``, ``leaky`` or ``deconv``, see the module's description.
 
     Raises:
-        AnalysisError: If the network has no such module: the result would be the plain gradient.
+        AnalysisError: At the end of the block, if none was met in it: the result is the plain gradient.
 
     Example:
-        >>> network = nn.Sequential(nn.LeakyReLU(0.2))
         >>> x = torch.tensor([[-1.0, 2.0, 3.0]], requires_grad=True)
-        >>> with backward_rule(network, "guided"):
-        ...     (network(x) * torch.tensor([1.0, 1.0, -1.0])).sum().backward()
+        >>> with backward_rule("guided"):
+        ...     (nn.functional.leaky_relu(x, 0.2) * torch.tensor([1.0, 1.0, -1.0])).sum().backward()
         >>> x.grad
         tensor([[0., 1., 0.]])
     """
-    found = [module for module in network.modules() if isinstance(module, nn.ReLU | nn.LeakyReLU)]
-    if not found:
+    mode = _RuleMode(rule)
+    with mode:
+        yield
+    if not mode.met:
         msg = (
-            "Guided backpropagation and deconvolution change the gradient of nn.ReLU and nn.LeakyReLU modules; this "
-            "network has none. Use --set method=saliency or integrated-gradients."
+            "Guided backpropagation and deconvolution change the gradient of ReLU and LeakyReLU; the network has none "
+            "up to this layer. Choose the method saliency or integrated-gradients."
         )
         raise AnalysisError(msg)
-    with ExitStack() as stack:
-        for module in found:
-            # In place, the input would be overwritten before its sign is read.
-            stack.callback(setattr, module, "inplace", module.inplace)
-            module.inplace = False
-            slope = module.negative_slope if isinstance(module, nn.LeakyReLU) else 0.0
-            stack.callback(module.register_forward_hook(_hook(rule, slope)).remove)
-        yield
 
 
-def _hook(rule: BackwardRule, slope: float) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
-    def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        result: Tensor = _Ruled.apply(inputs[0], output.detach(), rule, slope)
-        return result
+class _RuleMode(TorchFunctionMode):
+    def __init__(self, rule: BackwardRule) -> None:
+        super().__init__()
+        self.rule: BackwardRule = rule
+        self.met = False
 
-    return hook
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        keywords = kwargs or {}
+        slope = _slope(operation_name(func), args, keywords)
+        if slope is None:
+            return func(*args, **keywords)
+        self.met = True
+        x, *others = args
+        written = writes(func, args, keywords)
+        with torch.no_grad():
+            output = func(x.detach().clone() if written else x.detach(), *others, **keywords)
+        result: Tensor = _Ruled.apply(x, output, self.rule, slope)
+        # What the network reads is what the call returns, or what it wrote over; inputs are left alone.
+        return x.copy_(result) if written and not x.is_leaf else result
+
+
+def _slope(name: str, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> float | Tensor | None:
+    """Return the slope for x <= 0 of a call that is a ReLU of some kind, None of any other."""
+    given = [*args[1:], *keywords.values()]
+    match name:
+        case "relu":
+            return 0.0
+        case "leaky_relu":
+            return float(args[1] if len(args) > 1 else keywords.get("negative_slope", 0.01))
+        case "prelu":
+            weight: Tensor = given[0].detach()
+            return weight if args[0].dim() < 2 else weight.view(-1, *[1] * (args[0].dim() - 2))
+        case "clamp" | "clamp_min":
+            lowest = args[1] if len(args) > 1 else keywords.get("min")
+            return 0.0 if lowest == 0 and [each for each in given if each is not None] == [lowest] else None
+    return None
 
 
 class RuleBackprop(GradientAttribution):  # type: ignore[misc]  # captum ships no types
     """Attribution by backpropagation under a rule; Captum's interface.
 
     Args:
-        model: A module; its hooks are as before after each call, also after an error.
+        model: A module; it is left as it is.
         rule: ``guided``, ``leaky`` or ``deconv``.
 
     Example:
@@ -138,7 +162,7 @@ class RuleBackprop(GradientAttribution):  # type: ignore[misc]  # captum ships n
             As the inputs (N, ...).
         """
         leaf = inputs.detach().clone().requires_grad_(True)
-        with backward_rule(self.model, self.rule):
+        with backward_rule(self.rule):
             signals = self.gradient_func(self.forward_func, (leaf,), target, additional_forward_args)
         result: Tensor = signals[0].detach()
         return result

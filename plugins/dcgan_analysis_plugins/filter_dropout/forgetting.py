@@ -18,7 +18,8 @@ from dcgan_analysis.api.result import Cell, Table
 from dcgan_analysis.checkpoints.sampling import BATCH, as_bytes, class_labels
 from dcgan_analysis.core.statistics import percentile_interval, spread_interval
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.models.hooks import capture, drop_maps, map_layers, second_highest
+from dcgan_analysis.models.hooks import capture, drop_maps
+from dcgan_analysis.models.tracing import trace_role
 from dcgan_analysis_plugins.filter_dropout.marks import cut_out, framed
 from dcgan_analysis_plugins.filter_dropout.objects import draw_positions
 
@@ -165,16 +166,17 @@ def chosen_layer(context: RunContext, layer: str | None) -> str:
     Raises:
         AnalysisError: If none is given and the generator has no second-highest convolution.
     """
-    table = context.checkpoint.architecture.generator_layers
-    found = layer or second_highest(table)
-    if found is None:
-        known = ", ".join(map_layers(table)) or "none known"
+    if layer is not None:
+        return layer
+    checkpoint = context.checkpoint
+    traced = trace_role(checkpoint.generator(), checkpoint.architecture, "generator")
+    if traced.second_highest is None:
         msg = (
-            f"The generator of '{context.checkpoint.name}' has no two convolutional layers. "
-            f"Choose one with maps: --set layer=NAME (layers with maps: {known})"
+            f"The generator of '{checkpoint.name}' has no two convolutional layers. Choose one with maps by the "
+            f"setting layer=NAME (layers with maps: {', '.join(traced.map_taps) or 'none known'})."
         )
         raise AnalysisError(msg)
-    return found
+    return traced.second_highest
 
 
 def weakest_and_strongest(weights: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -211,13 +211,16 @@ def make_detector(
     from dcgan_analysis_plugins.filter_dropout.hypercolumns import hypercolumns, pixel_columns
     from dcgan_analysis_plugins.filter_dropout.positions import fit_positions
 
-    layers = {layer.name: layer.kind for layer in checkpoint.architecture.discriminator_layers}
-    taps = tuple(tap for tap in checkpoint.architecture.taps if layers.get(tap, "conv") == "conv")
-    usable = checkpoint.has("discriminator") and bool(taps)
-    if kind == "discriminator" and not usable:
-        msg = f"Checkpoint '{checkpoint.name}' has no discriminator with convolutions. Use --set detector=pixels."
+    network: nn.Module | None = None
+    taps: tuple[str, ...] = ()
+    if kind != "pixels" and checkpoint.has("discriminator"):
+        network = checkpoint.discriminator().to(device)
+        taps = _map_taps(network, checkpoint.architecture.taps, images[:1].to(device), labels)
+    if not taps:
+        network = None
+    if kind == "discriminator" and network is None:
+        msg = f"Checkpoint '{checkpoint.name}' has no discriminator with convolutions. Use the setting detector=pixels."
         raise AnalysisError(msg)
-    network = checkpoint.discriminator().to(device) if usable and kind != "pixels" else None
     height, width = checkpoint.architecture.image_shape[1:]
     positions = draw_positions(boxes, (height // 2, width // 2), (height, width), 2.0, rng)
     parts = []
@@ -234,3 +237,14 @@ def make_detector(
     threshold = float(np.quantile(probe.held_out[~positions.inside], 1 - FALSE_ALARMS))
     word = "pixels" if network is None else f"discriminator ({', '.join(taps)})"
     return Detector(probe, positions, threshold, word, network, taps)
+
+
+def _map_taps(network: nn.Module, taps: Sequence[str], image: Tensor, labels: Tensor | None) -> tuple[str, ...]:
+    """Return the taps whose values are maps."""
+    import torch
+
+    from dcgan_analysis.models.hooks import capture
+
+    with torch.inference_mode(), capture(network, taps) as outputs:
+        network(image) if labels is None else network(image, labels[:1].to(image.device))
+    return tuple(tap for tap in taps if outputs[tap].dim() == 4)

@@ -80,7 +80,7 @@ class GuidedBackprop:
 
     def run(self, context: RunContext, config: GuidedBackpropConfig) -> Result:
         """Attribute the checkpoint's strongest responses, then the twin's, and put them side by side."""
-        tap = config.tap or last_conv(context.checkpoint.architecture)
+        tap = config.tap or last_conv(context.checkpoint)
         images = open_images(context, config, config.split, config.images)
         context.use_split(config.split, images.split)
         check_filters(context, [tap], config.features, images)

@@ -4,6 +4,7 @@ import captum.attr
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.units.attribution import RuleBackprop, UnitResponse, Units, attribute, backward_rule
@@ -12,7 +13,7 @@ from dcgan_analysis.units.attribution import RuleBackprop, UnitResponse, Units, 
 def signal(rule, activation, inputs, arriving):
     """Return what a rule sends below a nonlinearity."""
     x = torch.tensor(inputs, requires_grad=True)
-    with backward_rule(nn.Sequential(activation), rule):
+    with backward_rule(rule):
         activation(x).backward(torch.tensor(arriving))
     return x.grad.tolist()
 
@@ -28,8 +29,8 @@ def test_each_rule_sends_on_what_its_definition_says(rule, expected):
 @pytest.mark.parametrize("rule", ["guided", "leaky", "deconv"])
 def test_the_output_of_the_network_is_not_changed(rule):
     x = torch.tensor([-2.0, 3.0])
-    with backward_rule(nn.Sequential(activation := nn.LeakyReLU(0.5)), rule):
-        assert activation(x).tolist() == [-1, 3]
+    with backward_rule(rule):
+        assert nn.LeakyReLU(0.5)(x).tolist() == [-1, 3]
 
 
 def test_the_guided_rule_equals_a_hand_computation_on_a_net_of_two_layers():
@@ -101,6 +102,37 @@ def test_activations_in_place_give_the_same_and_stay_in_place(picked):
     assert all(module.inplace for module in in_place.modules() if isinstance(module, nn.LeakyReLU))
 
 
+class Called(nn.Module):
+    """Calls its activations as functions."""
+
+    def __init__(self, network, activate):
+        super().__init__()
+        self.network, self.activate = network, activate
+
+    def forward(self, x):
+        for layer in self.network:
+            x = self.activate(x) if isinstance(layer, nn.ReLU) else layer(x)
+        return x
+
+
+@pytest.mark.parametrize(
+    "activate",
+    [torch.relu, F.relu, F.relu_, torch.Tensor.relu, lambda x: F.relu(x, inplace=True), lambda x: x.clamp(min=0)],
+)
+@pytest.mark.parametrize("method", ["guided-backprop", "guided-backprop-leaky", "deconvolution"])
+def test_activations_called_as_functions_follow_the_rule_too(picked, activate, method):
+    images, units = picked
+    response = conv_net(nn.ReLU)
+    called = UnitResponse(Called(response.network, activate), "network.3:after")
+    assert torch.equal(attribute(method, called, images, units), attribute(method, response, images, units))
+
+
+@pytest.mark.parametrize("rule", ["guided", "leaky", "deconv"])
+def test_a_learned_slope_is_a_slope(rule):
+    learned = signal(rule, nn.PReLU(init=0.25), [-1.0, 2.0], [1.0, 3.0])
+    assert learned == signal(rule, nn.LeakyReLU(0.25), [-1.0, 2.0], [1.0, 3.0])
+
+
 class Failing(nn.Module):
     def forward(self, x):
         msg = "the model failed"
@@ -125,5 +157,5 @@ def test_inputs_are_left_as_they_are(picked):
 
 
 def test_a_network_without_relu_is_refused_for_it_would_give_the_plain_gradient():
-    with pytest.raises(AnalysisError, match=r"this network has none\. Use --set method=saliency"):
-        RuleBackprop(nn.Sequential(nn.Tanh())).attribute(torch.ones(1, 2))
+    with pytest.raises(AnalysisError, match=r"the network has none up to this layer\. Choose the method saliency"):
+        RuleBackprop(nn.Sequential(nn.Tanh())).attribute(torch.ones(1, 1), target=0)
