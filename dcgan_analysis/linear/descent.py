@@ -30,6 +30,8 @@ __all__ = ["Preconditioner", "Problems", "State", "descend"]
 # Steps over which the decrease of the objective is watched, see `_finished`.
 _DELAY = 10
 _LINE_STEPS = 12
+# The least share of the duality gap that an error is estimated to be, see `within_gap`.
+_GAP_SHARE = 0.1
 # Steps between accurate evaluations, see `descend`.
 _FIRST_INTERVAL, _INTERVAL = 4, 12
 
@@ -236,8 +238,8 @@ class _Run:
         The duality gap, ``0.5 |gradient|^2``, bounds the error but exceeds it by orders of
         magnitude in stiff directions. What is left to gain is estimated, as usual for conjugate
         gradients (Strakos and Tichy 2002, ETNA 13), by what the last few steps gained, and by
-        the gain that the preconditioned quadratic model promises; the larger counts, unless the
-        gap says better.
+        the gain that the preconditioned quadratic model promises; the larger counts, within
+        what the gap allows (`within_gap`).
         """
         state = self.state
         promised = 0.5 * self.slope.squeeze(1).double()
@@ -246,7 +248,16 @@ class _Run:
             gained = torch.full_like(gained, torch.inf)
         estimate = torch.maximum(promised, gained)
         gap = 0.5 * state.gradient.square().sum(1).double()
-        state.error = torch.minimum(estimate, gap) / state.objective.clamp_min(1e-300)
+        state.error = within_gap(estimate, gap) / state.objective.clamp_min(1e-300)
+
+
+def within_gap(estimate: torch.Tensor, gap: torch.Tensor) -> torch.Tensor:
+    """Return estimates of an error (M,), at most the duality gap that bounds it and at least a tenth of it.
+
+    Far outside the usual values of C, where single steps gain little, an estimate may be too small by a factor of
+    thousands; the gap is then far too large, and says so.
+    """
+    return torch.maximum(torch.minimum(estimate, gap), _GAP_SHARE * gap)
 
 
 def line_search(

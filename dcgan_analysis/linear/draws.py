@@ -11,14 +11,17 @@ import torch
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.linear.design import Design
 from dcgan_analysis.linear.gram import solve_gram
+from dcgan_analysis.linear.newton import fits_refinement, refine_newton
 from dcgan_analysis.linear.path import MAX_ITER, TOLERANCE, as_problems, classes_and_codes, predict_classes
 from dcgan_analysis.linear.rows import ArrayRows, RowSource, as_rows, gather
-from dcgan_analysis.linear.solve import warn_if_short
+from dcgan_analysis.linear.solve import steps_before_newton, warn_if_short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
+
+    from dcgan_analysis.linear.descent import Problems
 
 __all__ = ["DrawFits", "fit_draws"]
 
@@ -107,9 +110,8 @@ def fit_draws(
                 raise AnalysisError(msg)
             design = Design(ArrayRows(features), scaling, device)
             problems = as_problems(design, codes, np.ones(len(codes)), Cs, len(classes))
-            fit = solve_gram(design, problems, tol=tol, max_iter=max_iter)
-            warn_if_short(fit.error, tol)
-            coefs.append(design.exact_adjoint(fit.dual))
+            fit = _solve_draw(design, problems, tol, max_iter)
+            coefs.append(fit.coef)
             objective.append(fit.objective.reshape(len(Cs), -1).cpu().numpy())
             error.append(fit.error.reshape(len(Cs), -1).cpu().numpy())
             if progress is not None:
@@ -124,6 +126,26 @@ def fit_draws(
         objective=np.stack(objective),
         error=np.stack(error),
     )
+
+
+@dataclass(frozen=True)
+class _DrawFit:
+    coef: torch.Tensor
+    objective: torch.Tensor
+    error: torch.Tensor
+
+
+def _solve_draw(design: Design, problems: Problems, tol: float, max_iter: int) -> _DrawFit:
+    """Solve the problems of one draw through its Gram matrix; what that leaves short of ``tol``, by Newton's method."""
+    most = steps_before_newton(*design.shape, max_iter)
+    fit = solve_gram(design, problems, tol=tol, max_iter=most)
+    coef = design.exact_adjoint(torch.where(torch.isfinite(fit.dual).all(1, keepdim=True), fit.dual, 0))
+    short = (~(fit.error <= tol)).nonzero().squeeze(1)
+    if len(short) and fits_refinement(*design.shape):
+        exact = refine_newton(design, problems.take(short), coef[short], max_iter=max_iter)
+        coef[short], fit.objective[short], fit.error[short] = exact.coef, exact.objective, exact.error
+    warn_if_short(fit.error, tol)
+    return _DrawFit(coef, fit.objective, fit.error)
 
 
 def _groups(draws: Sequence[NDArray[np.int64]], source: RowSource, columns: int) -> Iterator[list[int]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from dcgan_analysis.core.device import has_bfloat16_units
-from dcgan_analysis.linear.descent import Problems, line_search
+from dcgan_analysis.linear.descent import Problems, line_search, within_gap
 from dcgan_analysis.linear.products import gram_product, residuals_are_exact
 
 if TYPE_CHECKING:
@@ -140,9 +140,13 @@ def _solve_one_c(
         if (error <= tol).all():
             break
     # Scores drift while they are updated; what is reported is computed anew.
-    objective = _objective(problems, dual, _scores(dual, product))
-    drift = (objective - history[-1]).abs() / objective.clamp_min(1e-300)
-    return dual, objective, torch.maximum(error, drift), steps
+    scores = _scores(dual, product)
+    objective = _objective(problems, dual, scores)
+    drift = (objective - history[-1]).abs()
+    residual = dual - problems.dual(scores)
+    gap = 0.5 * (residual.double() * _scores(residual, product).double()).sum(1).clamp_min(0)
+    error = within_gap(torch.maximum(error * history[-1], drift), gap) / objective.clamp_min(1e-300)
+    return dual, objective, error, steps
 
 
 def _scores(dual: torch.Tensor, product: torch.Tensor) -> torch.Tensor:

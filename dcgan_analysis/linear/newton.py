@@ -1,8 +1,9 @@
-"""Few columns: Newton's method with the exact second derivative.
+"""Newton's method with the exact second derivative, in float64: few columns, or where nothing faster gets there.
 
-With at most a few hundred columns the matrix of second derivatives, ``I + 2 C X_A.T S X_A`` over
-the rows A inside the margin, is factored outright. The objective is piecewise quadratic, so the
-method ends after finitely many steps at the optimum, to rounding (Mangasarian 2002).
+The matrix of second derivatives, ``I + 2 C X_A.T S X_A`` over the rows A inside the margin, is factored outright. Where
+there are fewer rows than columns, the same step is taken through ``(2 C S)^-1 + X_A X_A.T``, and the coefficients are
+kept as a combination of the rows. The objective is piecewise quadratic, so the method ends after finitely many steps
+at the optimum, to rounding (Mangasarian 2002).
 """
 
 from __future__ import annotations
@@ -16,57 +17,153 @@ from dcgan_analysis.linear.descent import Problems, State, line_search
 if TYPE_CHECKING:
     from dcgan_analysis.linear.design import Design
 
-__all__ = ["fits_newton", "solve_newton"]
+__all__ = ["fits_newton", "fits_refinement", "refine_newton", "solve_newton"]
 
-_COLUMNS = 256
+_SHORT_SIDE = 256
 _ELEMENTS = 1 << 23
+# A factor of this size takes a second in float64, and so many elements 1 GB.
+_IDLE_STEPS = 3
+_REFINED_SIZE = 4096
+_REFINED_ELEMENTS = 1 << 27
 
 
 def fits_newton(rows: int, columns: int) -> bool:
-    """Return whether a matrix is narrow, and small enough to be held in float64 (64 MB)."""
-    return columns <= _COLUMNS and rows * columns <= _ELEMENTS
+    """Return whether a matrix is narrow or flat, and small enough to be held in float64 (64 MB).
+
+    Args:
+        rows: Rows with a weight above 0.
+        columns: D + 1.
+    """
+    return min(rows, columns) <= _SHORT_SIDE and rows * columns <= _ELEMENTS
+
+
+def fits_refinement(rows: int, columns: int) -> bool:
+    """Return whether a matrix can be held in float64 (1 GB) and has a side short enough to be factored again and again.
+
+    Args:
+        rows: Rows with a weight above 0.
+        columns: D + 1.
+    """
+    return min(rows, columns) <= _REFINED_SIZE and rows * columns <= _REFINED_ELEMENTS
 
 
 def solve_newton(design: Design, problems: Problems, *, max_iter: int) -> State:
     """Solve M problems, one after the other, in float64.
 
     Args:
-        design: The data, few columns.
+        design: The data, of which `fits_newton` is true.
         problems: M problems.
         max_iter: Largest number of steps per problem.
 
     Returns:
         The optima, in the design's type.
     """
-    matrix = design.sample(torch.arange(design.shape[0])).double()
-    problems = Problems(problems.labels, problems.weights.double(), problems.positive, problems.c.double())
-    parts = [
-        _solve_one(matrix, problems.take(torch.tensor([m], device=matrix.device)), max_iter)
-        for m in range(len(problems))
-    ]
-    names = State.__dataclass_fields__
-    state = State(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
-    for name in ("coef", "scores", "gradient"):
-        setattr(state, name, getattr(state, name).to(design.dtype))
-    return state
+    return _solve_each(design, problems, None, max_iter)
 
 
-def _solve_one(matrix: torch.Tensor, problem: Problems, max_iter: int) -> State:
-    coef = matrix.new_zeros(1, matrix.shape[1])
-    scores = matrix.new_zeros(1, matrix.shape[0])
+def refine_newton(design: Design, problems: Problems, start: torch.Tensor, *, max_iter: int) -> State:
+    """Go on with M problems where nothing faster got there, one after the other, in float64.
+
+    Args:
+        design: The data, of which `fits_refinement` is true.
+        problems: M problems.
+        start: (M, D + 1) coefficients; rows that are not finite start at none.
+        max_iter: Largest number of steps per problem.
+
+    Returns:
+        The optima, in the design's type; ``error`` is the duality gap.
+    """
+    return _solve_each(design, problems, start.double(), max_iter)
+
+
+def _solve_each(design: Design, problems: Problems, start: torch.Tensor | None, max_iter: int) -> State:
+    used = problems.weights.nonzero().squeeze(1)
+    matrix = design.sample(used.cpu()).double()
+    inner = Problems(problems.labels[used], problems.weights[used].double(), problems.positive, problems.c.double())
+    product = matrix @ matrix.T if matrix.shape[0] < matrix.shape[1] else None
+    parts = []
+    for number in range(len(problems)):
+        one = inner.take(torch.tensor([number], device=matrix.device))
+        begin = matrix.new_zeros(1, matrix.shape[1]) if start is None else start[number : number + 1]
+        if not torch.isfinite(begin).all():
+            begin = torch.zeros_like(begin)
+        if product is None:
+            parts.append(_solve_primal(matrix, one, begin, max_iter))
+        else:
+            parts.append(_solve_rows(matrix, product, one, begin, max_iter))
+    coef, gradient, objective, error, steps = (torch.cat(column) for column in zip(*parts, strict=True))
+    coef, gradient = coef.to(design.dtype), gradient.to(design.dtype)
+    return State(coef, design.exact_scores(coef), gradient, objective, error, steps)
+
+
+def _solve_rows(
+    matrix: torch.Tensor, product: torch.Tensor, problem: Problems, start: torch.Tensor, max_iter: int
+) -> tuple[torch.Tensor, ...]:
+    """Solve a problem of fewer rows than columns: the coefficients are ``dual @ X``."""
+    dual = problem.dual(start @ matrix.T)
+    if not float(_value(problem, dual, product)) <= float(_value(problem, torch.zeros_like(dual), product)):
+        dual = torch.zeros_like(dual)
     inside = torch.zeros(matrix.shape[0], dtype=torch.bool, device=matrix.device)
+    progress = _Progress()
+    signs = torch.where(problem.labels == problem.positive, 1.0, -1.0).to(matrix.dtype)
     step, settled = 0, False
+    while True:
+        scores = dual @ product
+        wanted = problem.dual(scores)
+        before, inside = inside, wanted[0] != 0
+        if step >= max_iter or (settled and torch.equal(before, inside)):
+            break
+        if progress.ended(0.5 * (dual * scores).sum() + problem.c * (problem.hinge(scores).square() @ problem.weights)):
+            break
+        system = product[inside][:, inside]
+        system.diagonal().add_(1 / (2 * problem.c * problem.weights[inside]))
+        # Signs are the scores that rows inside the margin are pulled to.
+        solution = torch.zeros_like(dual)
+        solution[0, inside] = _solved(system, signs[inside, None], 0).squeeze(1)
+        direction = solution - dual
+        change = direction @ product
+        length = line_search(
+            problem, scores, change, along=(dual * change).sum(1), square=(direction * change).sum(1).clamp_min(0)
+        )
+        dual = dual + length * direction
+        step += 1
+        settled = abs(float(length) - 1) < 1e-3
+    coef = dual @ matrix
+    return _outcome(problem, coef, coef @ matrix.T, (dual - wanted) @ matrix, step)
+
+
+def _value(problem: Problems, dual: torch.Tensor, product: torch.Tensor) -> torch.Tensor:
+    scores = dual @ product
+    return 0.5 * (dual * scores).sum() + problem.c * (problem.hinge(scores).square() @ problem.weights)
+
+
+def _outcome(
+    problem: Problems, coef: torch.Tensor, scores: torch.Tensor, gradient: torch.Tensor, step: int
+) -> tuple[torch.Tensor, ...]:
+    objective = problem.objective(coef, scores)
+    gap = 0.5 * gradient.square().sum(1) / objective.clamp_min(1e-300)
+    return coef, gradient, objective, gap, torch.tensor([step], device=coef.device)
+
+
+def _solve_primal(
+    matrix: torch.Tensor, problem: Problems, coef: torch.Tensor, max_iter: int
+) -> tuple[torch.Tensor, ...]:
+    """Solve a problem of no more columns than rows."""
+    scores = coef @ matrix.T
+    inside = torch.zeros(matrix.shape[0], dtype=torch.bool, device=matrix.device)
+    step, settled, progress = 0, False, _Progress()
     while True:
         dual = problem.dual(scores)
         before, inside = inside, dual[0] != 0
         gradient = coef - dual @ matrix
         if step >= max_iter or (settled and torch.equal(before, inside)):
             break
+        if progress.ended(problem.objective(coef, scores)):
+            break
         active = matrix[inside] * (2 * problem.c * problem.weights[inside]).sqrt()[:, None]
         second = active.T @ active
         second.diagonal().add_(1)
-        factor = torch.linalg.cholesky(second)
-        direction = -torch.cholesky_solve(gradient.T, factor).T
+        direction = -_solved(second, gradient.T, 1).T
         length = line_search(
             problem,
             scores,
@@ -79,7 +176,29 @@ def _solve_one(matrix: torch.Tensor, problem: Problems, max_iter: int) -> State:
         step += 1
         # A full step that leaves the active set as it was has reached the minimum.
         settled = abs(float(length) - 1) < 1e-3
-    objective = problem.objective(coef, scores)
-    gap = 0.5 * gradient.square().sum(1) / objective.clamp_min(1e-300)
-    steps = torch.tensor([step], device=matrix.device)
-    return State(coef, scores, gradient, objective, gap, steps)
+    return _outcome(problem, coef, scores, gradient, step)
+
+
+class _Progress:
+    """Whether steps still lower an objective: rounding lets them move for ever where nothing is left to gain."""
+
+    def __init__(self) -> None:
+        self._best = torch.inf
+        self._idle = 0
+
+    def ended(self, objective: torch.Tensor) -> bool:
+        """Note an objective; returns whether the last few have gained nothing."""
+        value = float(objective)
+        self._idle = 0 if value < self._best * (1 - 1e-14) else self._idle + 1
+        self._best = min(self._best, value)
+        return self._idle > _IDLE_STEPS
+
+
+def _solved(matrix: torch.Tensor, right: torch.Tensor, least: float) -> torch.Tensor:
+    """Return ``matrix^-1 right``, for a symmetric matrix whose eigenvalues are at least ``least`` but for rounding."""
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if not int(failed):
+        return torch.cholesky_solve(right, factor)
+    values, vectors = torch.linalg.eigh(matrix)
+    rounding = torch.finfo(matrix.dtype).eps * len(matrix) * float(values[-1])
+    return vectors @ ((vectors.T @ right) / values.clamp_min(max(least, rounding))[:, None])

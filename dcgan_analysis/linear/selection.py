@@ -1,9 +1,14 @@
-"""Probing features with an L2-SVM: C chosen on held-out rows, refitted on all, the test rows used once."""
+"""Probing features with an L2-SVM: C chosen on held-out rows, refitted on all, the test rows used once.
+
+A grid of C whose best value is its first or last does not hold the best C, and two sets of features that are compared
+need not have theirs in the same place: then the comparison may turn. ``search_grid`` extends a grid until the best C of
+each set lies inside, for all of them alike.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,12 +18,26 @@ from dcgan_analysis.linear.rows import as_rows, gather
 from dcgan_analysis.linear.svm import L2SVM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["FewLabelProbe", "Probe", "few_label_probe", "probe"]
+__all__ = [
+    "DECADES",
+    "FewLabelProbe",
+    "Probe",
+    "best_at_end",
+    "few_label_probe",
+    "held_out_accuracies",
+    "held_out_draws",
+    "predict_draws",
+    "probe",
+    "search_grid",
+]
 
+
+DECADES = 6
+"""How far beyond each of its ends a grid may be extended."""
 
 # Relative error of the objective at which a fit is good enough to choose C by; refits go to the solver's own tolerance.
 _CHOOSING_TOLERANCE = 1e-4
@@ -66,6 +85,83 @@ class FewLabelProbe:
         return mean
 
 
+def best_at_end(validation: NDArray[np.float64]) -> Literal["first", "last"] | None:
+    """Say whether the best of a grid is its first or its last value and better than all others.
+
+    Args:
+        validation: (G,) held-out accuracy for each C, ascending.
+
+    Example:
+        >>> best_at_end(np.array([0.5, 0.6, 0.7])), best_at_end(np.array([0.7, 0.7, 0.6]))
+        ('last', None)
+    """
+    if len(validation) < 2:
+        return None
+    if validation[0] > validation[1:].max():
+        return "first"
+    return "last" if validation[-1] > validation[:-1].max() else None
+
+
+def search_grid(
+    judges: Mapping[str, Callable[[list[float]], NDArray[np.float64]]], cs: Sequence[float], *, decades: int = DECADES
+) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+    """Judge a grid of C, and extend it for all while the best of any lies at an end.
+
+    Each extension is a decade at 2, 5 and 10 times the end (or a half, a fifth and a tenth of it), as the authors' grid
+    goes on. Nothing is extended where the best value is matched by one inside.
+
+    Args:
+        judges: Name -> function of a list of C that returns held-out accuracies, C along the last axis; the accuracy of
+            a C is the mean over the other axes.
+        cs: The grid to begin with.
+        decades: How many at each end; 0: the grid stays as it is. A grid of one value always does.
+
+    Returns:
+        The grid (G,), ascending, and the accuracies by name, G along the last axis.
+
+    Example:
+        >>> peak = lambda cs: 1 - np.log10(np.array(cs) / 0.3) ** 2 / 100
+        >>> grid, accuracies = search_grid({"a": peak}, [1e-3, 1e-2])
+        >>> grid.tolist()
+        [0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]
+    """
+    grid = sorted(float(c) for c in cs)
+    accuracies = {name: judge(grid) for name, judge in judges.items()}
+    left = {"first": decades, "last": decades}
+    while True:
+        means = [values.reshape(-1, len(grid)).mean(axis=0) for values in accuracies.values()]
+        ends = {best_at_end(mean) for mean in means} - {None}
+        ends = {end for end in ends if left[end]}
+        if not ends:
+            return np.asarray(grid), accuracies
+        before = [float(f"{grid[0] * factor:.12g}") for factor in (0.1, 0.2, 0.5)] if "first" in ends else []
+        after = [float(f"{grid[-1] * factor:.12g}") for factor in (2, 5, 10)] if "last" in ends else []
+        for end in ends:
+            left[end] -= 1
+        for name, judge in judges.items():
+            more = judge([*before, *after])
+            split = len(before)
+            accuracies[name] = np.concatenate([more[..., :split], accuracies[name], more[..., split:]], axis=-1)
+        grid = [*before, *grid, *after]
+
+
+def held_out_accuracies(
+    train: Any,
+    labels: NDArray[Any],
+    held_out: NDArray[np.bool_],
+    cs: Sequence[float],
+    *,
+    progress: Callable[[str], None] | None = None,
+) -> NDArray[np.float64]:
+    """Return the accuracy (G,) on held-out training rows of an L2-SVM fitted to the others, for each C.
+
+    Arguments are those of :func:`probe`.
+    """
+    path = l2svm_path(train, labels, cs, sample_weight=~held_out, tol=_CHOOSING_TOLERANCE, progress=progress)
+    accuracies: NDArray[np.float64] = (path.predict(held_out) == labels[held_out]).mean(axis=1)
+    return accuracies
+
+
 def probe(
     train: Any,
     labels: NDArray[Any],
@@ -73,6 +169,7 @@ def probe(
     test: Any,
     cs: Sequence[float],
     *,
+    decades: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Probe:
     """Choose C on held-out training rows, refit on all training rows, predict the test rows.
@@ -83,17 +180,59 @@ def probe(
         held_out: (N,) mask of the rows that choose C.
         test: Test features (N_test, D).
         cs: Grid of C; of equally good values the smallest is taken.
+        decades: How far the grid may be extended while its best value lies at an end; see :func:`search_grid`.
         progress: Called with one line per step of the solver.
 
     Raises:
         AnalysisError: On unfit labels, C or features.
     """
-    grid = np.sort(np.asarray(cs, dtype=np.float64))
-    path = l2svm_path(train, labels, grid.tolist(), sample_weight=~held_out, tol=_CHOOSING_TOLERANCE, progress=progress)
-    validation = (path.predict(held_out) == labels[held_out]).mean(axis=1)
+
+    def judge(values: list[float]) -> NDArray[np.float64]:
+        return held_out_accuracies(train, labels, held_out, values, progress=progress)
+
+    grid, accuracies = search_grid({"": judge}, cs, decades=decades)
+    validation = accuracies[""]
     c = float(grid[validation.argmax()])
     predictions = L2SVM(C=c, progress=progress).fit(train, labels).predict(test)
     return Probe(c, grid, validation, predictions)
+
+
+def held_out_draws(
+    train: Any,
+    labels: NDArray[Any],
+    held_out: NDArray[np.bool_],
+    draws: Sequence[NDArray[np.int64]],
+    cs: Sequence[float],
+    *,
+    progress: Callable[[str], None] | None = None,
+) -> NDArray[np.float64]:
+    """Return the accuracy (draws, G) on held-out training rows of L2-SVMs fitted to few rows, for each C.
+
+    Arguments are those of :func:`few_label_probe`.
+
+    Raises:
+        ValueError: If a draw holds a held-out row: its labels would choose the C they are judged by.
+    """
+    _check_draws(draws, held_out)
+    judges = np.flatnonzero(held_out)
+    judging = gather(as_rows(train), [judges])[0]
+    fits = fit_draws(train, labels, draws, cs, judging, tol=_CHOOSING_TOLERANCE, progress=progress)
+    accuracies: NDArray[np.float64] = (fits.predictions == labels[judges]).mean(axis=2)
+    return accuracies
+
+
+def predict_draws(
+    train: Any,
+    labels: NDArray[Any],
+    test: Any,
+    draws: Sequence[NDArray[np.int64]],
+    c: float,
+    *,
+    progress: Callable[[str], None] | None = None,
+) -> NDArray[Any]:
+    """Return the classes (draws, N_test) that L2-SVMs fitted to few rows predict for the test rows."""
+    predictions: NDArray[Any] = fit_draws(train, labels, draws, [c], test, progress=progress).predictions[:, 0]
+    return predictions
 
 
 def few_label_probe(
@@ -106,6 +245,7 @@ def few_label_probe(
     tested: Sequence[NDArray[np.int64]],
     cs: Sequence[float],
     *,
+    decades: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> FewLabelProbe:
     """Choose C by the mean held-out accuracy over some draws, then test other draws with it.
@@ -121,21 +261,27 @@ def few_label_probe(
         choosing: Row indices of each draw that helps to choose C.
         tested: Row indices of each draw that is tested.
         cs: Grid of C; of equally good values the smallest is taken.
+        decades: How far the grid may be extended while its best value lies at an end; see :func:`search_grid`.
         progress: Called with one line per draw.
 
     Raises:
         ValueError: If a draw holds a held-out row: its labels would choose the C they are judged by.
         AnalysisError: On unfit labels, C or features.
     """
-    for draw in (*choosing, *tested):
+    _check_draws(tested, held_out)
+
+    def judge(values: list[float]) -> NDArray[np.float64]:
+        return held_out_draws(train, labels, held_out, choosing, values, progress=progress)
+
+    grid, accuracies = search_grid({"": judge}, cs, decades=decades)
+    accuracy = accuracies[""]
+    c = float(grid[accuracy.mean(axis=0).argmax()])
+    predictions = predict_draws(train, labels, test, tested, c, progress=progress)
+    return FewLabelProbe(c, grid, accuracy, predictions, (predictions == test_labels).mean(axis=1).tolist())
+
+
+def _check_draws(draws: Sequence[NDArray[np.int64]], held_out: NDArray[np.bool_]) -> None:
+    for draw in draws:
         if held_out[draw].any():
             msg = f"draws must not hold held-out rows, found row {draw[held_out[draw]][0]}"
             raise ValueError(msg)
-    grid = np.sort(np.asarray(cs, dtype=np.float64))
-    judges = np.flatnonzero(held_out)
-    judging = gather(as_rows(train), [judges])[0]
-    fits = fit_draws(train, labels, choosing, grid.tolist(), judging, tol=_CHOOSING_TOLERANCE, progress=progress)
-    accuracy = (fits.predictions == labels[judges]).mean(axis=2)
-    c = float(grid[accuracy.mean(axis=0).argmax()])
-    predictions = fit_draws(train, labels, tested, [c], test, progress=progress).predictions[:, 0]
-    return FewLabelProbe(c, grid, accuracy, predictions, (predictions == test_labels).mean(axis=1).tolist())

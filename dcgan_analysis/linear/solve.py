@@ -7,22 +7,24 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dcgan_analysis.linear.descent import Preconditioner, Problems, State, descend
+from dcgan_analysis.linear.descent import Preconditioner, Problems, State, descend, within_gap
 from dcgan_analysis.linear.gram import solve_gram
-from dcgan_analysis.linear.newton import fits_newton, solve_newton
+from dcgan_analysis.linear.newton import fits_newton, fits_refinement, refine_newton, solve_newton
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dcgan_analysis.linear.design import Design
 
-__all__ = ["prefers_gram", "solve", "solve_primal", "warn_if_short"]
+__all__ = ["prefers_gram", "solve", "solve_primal", "steps_before_newton", "warn_if_short"]
 
 # Sample (at most half of the rows) and rank of the preconditioner: larger ones save passes at high C but cost memory
 # (rank x D float32 numbers) and time before the first step.
 _SAMPLE, _RANK = 2048, 512
 # Beyond this size the Gram matrix (and its factor) costs more than the passes it saves.
 _GRAM_ROWS = 8192
+# Steps of conjugate gradients that are worth taking where Newton's method would end the work.
+_STEPS_BEFORE_NEWTON = 250
 
 
 def prefers_gram(rows: int, columns: int) -> bool:
@@ -54,10 +56,34 @@ def solve(
     """
     columns = design.shape[1]
     used = int((problems.weights > 0).sum())
+    if fits_newton(used, columns) and solver != "dual":
+        state = solve_newton(design, problems, max_iter=max_iter)
+        warn_if_short(state.error, tol)
+        return state
+    most = steps_before_newton(used, columns, max_iter)
     if solver == "dual" or (solver == "auto" and prefers_gram(used, columns)):
-        return _solve_dual(design, problems, tol=tol, max_iter=max_iter, progress=progress)
-    coef = torch.zeros(len(problems), columns, dtype=design.dtype, device=design.device)
-    return solve_primal(design, problems, coef, tol=tol, max_iter=max_iter, progress=progress)
+        state = _solve_dual(design, problems, tol=tol, max_iter=most, refined=most < max_iter, progress=progress)
+    else:
+        coef = torch.zeros(len(problems), columns, dtype=design.dtype, device=design.device)
+        state = solve_primal(design, problems, coef, tol=tol, max_iter=most, progress=progress)
+    short = (~(state.error <= tol)).nonzero().squeeze(1)
+    if len(short) and fits_refinement(used, columns):
+        state.put(short, refine_newton(design, problems.take(short), state.coef[short], max_iter=max_iter))
+        if progress is not None:
+            progress(f"L2-SVM: {len(short)} problems by Newton's method, error {float(state.error.max()):.1e}")
+    warn_if_short(state.error, tol)
+    return state
+
+
+def steps_before_newton(used: int, columns: int, max_iter: int) -> int:
+    """Return how many steps of conjugate gradients are worth taking: where Newton's method would end the work, few.
+
+    Args:
+        used: Rows with a weight above 0.
+        columns: D + 1.
+        max_iter: The most that may be taken.
+    """
+    return min(max_iter, _STEPS_BEFORE_NEWTON) if fits_refinement(used, columns) else max_iter
 
 
 def solve_primal(
@@ -82,15 +108,12 @@ def solve_primal(
         progress: Called with one line per step.
 
     Returns:
-        Where the problems stand at the end; a warning says if some are short of ``tol``.
+        Where the problems stand at the end; some may be short of ``tol``.
     """
-    if fits_newton(*design.shape):
-        state = solve_newton(design, problems, max_iter=max_iter)
-        warn_if_short(state.error, tol)
-        return state
     state = _evaluate(design, problems, coef)
     if expected is not None:
-        state.error = (state.objective - expected).abs() / expected
+        gap = 0.5 * state.gradient.double().square().sum(1)
+        state.error = within_gap((state.objective - expected).abs(), gap) / state.objective.clamp_min(1e-300)
     left = (state.error > tol).nonzero().squeeze(1)
     if len(left):
         preconditioner = Preconditioner(
@@ -111,7 +134,6 @@ def solve_primal(
             progress=progress,
         )
         state.put(left, part)
-    warn_if_short(state.error, tol)
     return state
 
 
@@ -145,22 +167,26 @@ def _solve_dual(
     *,
     tol: float,
     max_iter: int,
+    refined: bool,
     progress: Callable[[str], None] | None,
 ) -> State:
     half = tol / 2
     found = solve_gram(design, problems, tol=half, max_iter=max_iter, progress=progress)
+    lost = ~torch.isfinite(found.dual).all(1)
+    # Where rounding destroyed the factor of the Gram matrix, the primal iteration begins at none.
+    found.dual[lost] = 0
     # In exact arithmetic the objective on all rows is the one found through the Gram matrix; if
-    # rounding says otherwise, the primal iteration finishes the job.
+    # rounding says otherwise, the primal iteration finishes the job, unless Newton's method will.
     state = solve_primal(
         design,
         problems,
         design.exact_adjoint(found.dual),
         tol=half,
-        max_iter=max_iter,
+        max_iter=0 if refined else max_iter,
         expected=found.objective,
         progress=progress,
     )
-    state.error = torch.maximum(state.error, found.error)
+    state.error = torch.where(lost, state.error, torch.maximum(state.error, found.error))
     state.steps += found.steps
     return state
 

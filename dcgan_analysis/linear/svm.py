@@ -52,6 +52,7 @@ class L2SVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         intercept_: (K,).
         classes_: Class labels.
         n_iter_: Largest number of steps that a class took.
+        duality_gap_: (K,) duality gap, relative to the objective: a bound on its error.
         objective_: (K,) objective reached.
         n_features_in_: D.
 
@@ -129,6 +130,7 @@ class L2SVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = path.classes
         self.coef_, self.intercept_ = path.coef[0], path.intercept[0]
         self.objective_ = path.objective[0]
+        self.duality_gap_ = path.gap[0]
         self.n_iter_ = int(path.iterations.max())
         return self
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.api.metrics import draws_metric
 from dcgan_analysis.api.result import Cell, Table
 from dcgan_analysis.core.progress import steps
 from dcgan_analysis.probing.classification import confusion
+from dcgan_analysis.probing.grids import tell_grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.linear import FewLabelProbe
     from dcgan_analysis.probing.classification import LabelledImages
+    from dcgan_analysis.probing.grids import GridSettings
 
 __all__ = [
     "Draws",
@@ -98,24 +101,36 @@ def make_draws(
 
 
 def few_label_study(
-    context: RunContext, cs: tuple[float, ...], who: str, train: Any, test: Any, images: LabelledImages, draws: Draws
-) -> FewLabelProbe:
-    """Choose C by some draws, test others; arguments as for ``study``."""
-    from dcgan_analysis.linear import few_label_probe
+    context: RunContext,
+    settings: GridSettings,
+    features: Mapping[str, tuple[Any, Any]],
+    images: LabelledImages,
+    draws: Draws,
+) -> dict[str, FewLabelProbe]:
+    """Choose C by some draws, test others with it; arguments as for ``study``."""
+    from dcgan_analysis.linear import FewLabelProbe
+    from dcgan_analysis.linear.selection import held_out_draws, predict_draws, search_grid
 
-    count = len(draws.choosing) * len(cs) + len(draws.tested)
-    with context.stage(f"{who}: {draws.per_class} labels per class, {count} fits"):
-        return few_label_probe(
-            train,
-            images.labels,
-            images.held_out,
-            test,
-            images.test_labels,
-            draws.choosing,
-            draws.tested,
-            cs,
-            progress=steps(context.progress, f"{who}: few labels (steps)"),
-        )
+    def judge(name: str, cs: list[float]) -> np.ndarray:
+        step = steps(context.progress, f"{name}: few labels (steps)")
+        with context.stage(f"{name}: {draws.per_class} labels per class, {len(draws.choosing) * len(cs)} fits"):
+            train = features[name][0]
+            return held_out_draws(train, images.labels, images.held_out, draws.choosing, cs, progress=step)
+
+    grid, accuracies = search_grid(
+        {name: partial(judge, name) for name in features}, settings.C, decades=settings.decades
+    )
+    probes = {}
+    for name, (train, test) in features.items():
+        accuracy = accuracies[name]
+        c = float(grid[accuracy.mean(axis=0).argmax()])
+        step = steps(context.progress, f"{name}: few labels, test (steps)")
+        with context.stage(f"{name}: {draws.per_class} labels per class, {len(draws.tested)} draws tested"):
+            predictions = predict_draws(train, images.labels, test, draws.tested, c, progress=step)
+        tested = (predictions == images.test_labels).mean(axis=1).tolist()
+        probes[name] = FewLabelProbe(c, grid, accuracy, predictions, tested)
+    tell_grid(context, settings, {f"{name}, {draws.per_class} labels per class": one for name, one in probes.items()})
+    return probes
 
 
 def errors_by_class(predictions: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from dcgan_analysis.api.metrics import draws_metric
 from dcgan_analysis.api.result import Cell, Metric, Table
 from dcgan_analysis.probing.few_labels import few_label_study
+from dcgan_analysis.probing.grids import GridSettings
 from dcgan_analysis.probing.study import FeatureSettings, extract_features
 
 if TYPE_CHECKING:
@@ -21,15 +22,18 @@ if TYPE_CHECKING:
     # Who -> labels per class -> what was found.
     Found = Mapping[str, Mapping[int, FewLabelProbe]]
 
-__all__ = ["label_curve_table", "label_metric", "probe_by_labels", "save_label_curve"]
+__all__ = ["LabelSettings", "label_curve_table", "label_metric", "probe_by_labels", "save_label_curve"]
 
 Measure = Literal["accuracy", "error"]
 
 
+class LabelSettings(FeatureSettings, GridSettings):
+    """Which features are probed with how many labels, and the grid of C."""
+
+
 def probe_by_labels(
     context: RunContext,
-    settings: FeatureSettings,
-    cs: tuple[float, ...],
+    settings: LabelSettings,
     networks: Mapping[str, Checkpoint],
     images: LabelledImages,
     draws: Sequence[Draws],
@@ -38,8 +42,7 @@ def probe_by_labels(
 
     Args:
         context: The run.
-        settings: What features are extracted.
-        cs: The grid of C.
+        settings: What features are extracted, and the grid of C.
         networks: Who -> checkpoint.
         images: Training and test images.
         draws: One for each number of labels.
@@ -47,13 +50,15 @@ def probe_by_labels(
     Returns:
         Who -> labels per class -> what was found.
     """
-    found: dict[str, dict[int, FewLabelProbe]] = {}
-    for who, network in networks.items():
-        train, test = extract_features(context, settings, who, network, images)
-        found[who] = {
-            one.per_class: few_label_study(context, cs, who, train.rows(), test.rows(), images, one) for one in draws
-        }
-    return found
+    features = {}
+    for name, network in networks.items():
+        train, test = extract_features(context, settings, name, network, images)
+        features[name] = (train.rows(), test.rows())
+    probes: dict[str, dict[int, FewLabelProbe]] = {name: {} for name in networks}
+    for each in draws:
+        for name, one in few_label_study(context, settings, features, images, each).items():
+            probes[name][each.per_class] = one
+    return probes
 
 
 def label_metric(probe: FewLabelProbe, measure: Measure, description: str = "") -> Metric:

@@ -1,17 +1,18 @@
-"""What analyses that probe features share: their settings, features, fits, and how the choice of C is shown."""
+"""What analyses that probe features share: their settings, features and fits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, PositiveInt, field_validator
 
 from dcgan_analysis.api.analysis import AnalysisConfig
-from dcgan_analysis.api.result import Cell, Table
 from dcgan_analysis.core.progress import steps
 from dcgan_analysis.probing.classification import save_predictions, tail_size
 from dcgan_analysis.probing.few_labels import few_label_study, save_draws
+from dcgan_analysis.probing.grids import GridSettings, tell_grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,17 +29,13 @@ if TYPE_CHECKING:
     from dcgan_analysis.probing.few_labels import Draws
 
 __all__ = [
-    "AUTHORS_GRID",
     "LEARNED",
     "TWIN",
     "FeatureSettings",
     "ProbeSettings",
     "Study",
     "extract_features",
-    "grid_table",
     "learned_and_twin",
-    "note_grid_ends",
-    "save_grid_figure",
     "save_studies",
     "study",
 ]
@@ -46,14 +43,10 @@ __all__ = [
 LEARNED, TWIN = "learned features", "random weights"
 """What the checkpoint and its random twin are called in tables, figures and predictions."""
 
-AUTHORS_GRID = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2)
-"""The grid of C in the authors' code."""
 
-
-class ProbeSettings(AnalysisConfig):
+class ProbeSettings(GridSettings):
     """How features are probed; the defaults are the protocol of arXiv 1511.06434, section 5.1."""
 
-    C: tuple[PositiveFloat, ...] = Field(default=AUTHORS_GRID, min_length=1, description="grid of C (the authors' own)")
     validation: float = Field(default=0.2, gt=0, lt=1, description="share of the training images held out to choose C")
     test: str = Field(default="test", description="test set: 'test', or 'last-N' for the last N training images")
     labels_per_class: int | None = Field(
@@ -105,17 +98,6 @@ class Study:
     few: FewLabelProbe | None
 
 
-class Choice(Protocol):
-    """A choice of C, as ``Probe`` and ``FewLabelProbe`` hold it."""
-
-    @property
-    def c(self) -> float: ...
-    @property
-    def cs(self) -> NDArray[np.float64]: ...
-    @property
-    def validation(self) -> NDArray[np.float64]: ...
-
-
 def learned_and_twin(context: RunContext, *, twin: bool = True) -> dict[str, Checkpoint]:
     """Return the run's checkpoint and, if wanted, its random twin, by the names under which reports show them."""
     networks = {LEARNED: context.checkpoint}
@@ -137,26 +119,49 @@ def extract_features(
 
 
 def study(
-    context: RunContext, settings: ProbeSettings, who: str, train: Any, test: Any, images: LabelledImages, draws: Draws
-) -> Study:
-    """Probe features: C on held-out rows, refit on all, the test set once; then the few-label column.
+    context: RunContext,
+    settings: ProbeSettings,
+    features: Mapping[str, tuple[Any, Any]],
+    images: LabelledImages,
+    draws: Draws,
+) -> dict[str, Study]:
+    """Probe sets of features that are compared: C on held-out rows, refit on all, the test set once; then few labels.
+
+    All have one grid of C, which is extended for all while the best C of any of them lies at its end, unless
+    ``settings.protocol`` is ``paper``.
 
     Args:
         context: The run.
         settings: The grid of C.
-        who: Whose features they are.
-        train: Features (N, D): array, tensor or ``RowSource``.
-        test: Features (N_test, D).
+        features: Whose features they are -> those of the training (N, D) and of the test images (N_test, D): arrays,
+            tensors or ``RowSource``.
         images: The images.
         draws: The few-label subsets.
-    """
-    from dcgan_analysis.linear import probe
 
-    step = steps(context.progress, f"{who}: L2-SVM on all features (steps)")
-    with context.stage(f"{who}: L2-SVM, {len(settings.C)} C, refit, test"):
-        full = probe(train, images.labels, images.held_out, test, settings.C, progress=step)
-    few = few_label_study(context, settings.C, who, train, test, images, draws) if draws.per_class else None
-    return Study(full, few)
+    Returns:
+        Whose features they are -> what they are worth.
+    """
+    from dcgan_analysis.linear import L2SVM, Probe
+    from dcgan_analysis.linear.selection import held_out_accuracies, search_grid
+
+    def judge(name: str, cs: list[float]) -> NDArray[np.float64]:
+        step = steps(context.progress, f"{name}: L2-SVM on all features (steps)")
+        with context.stage(f"{name}: L2-SVM, {len(cs)} C"):
+            return held_out_accuracies(features[name][0], images.labels, images.held_out, cs, progress=step)
+
+    grid, accuracies = search_grid(
+        {name: partial(judge, name) for name in features}, settings.C, decades=settings.decades
+    )
+    full = {}
+    for name, (train, test) in features.items():
+        c = float(grid[accuracies[name].argmax()])
+        step = steps(context.progress, f"{name}: L2-SVM, refit (steps)")
+        with context.stage(f"{name}: L2-SVM, refit, test"):
+            predictions = L2SVM(C=c, progress=step).fit(train, images.labels).predict(test)
+        full[name] = Probe(c, grid, accuracies[name], predictions)
+    tell_grid(context, settings, full)
+    few = few_label_study(context, settings, features, images, draws) if draws.per_class else {}
+    return {name: Study(probe, few.get(name)) for name, probe in full.items()}
 
 
 def save_studies(context: RunContext, images: LabelledImages, studies: Mapping[str, Study], draws: Draws) -> None:
@@ -168,42 +173,3 @@ def save_studies(context: RunContext, images: LabelledImages, studies: Mapping[s
     few = {who: found.few for who, found in studies.items() if found.few is not None}
     if few:
         save_draws(context, images, few, draws)
-
-
-def _shown(choice: Choice, measure: str) -> list[float]:
-    values = 1 - choice.validation if measure == "error" else choice.validation
-    return [float(value) for value in values]
-
-
-def grid_table(choices: Mapping[str, Choice], measure: Literal["accuracy", "error"] = "accuracy") -> Table:
-    """Return the held-out accuracy, or error, for each C of a grid that all share; one column for each choice."""
-    columns = ["C", *choices]
-    grid = next(iter(choices.values())).cs.tolist()
-    shown = [_shown(choice, measure) for choice in choices.values()]
-    rows: list[list[Cell]] = [[c, *values] for c, *values in zip(grid, *shown, strict=True)]
-    return Table(name="grid", title=f"Held-out {measure} against C", columns=columns, rows=rows, percent=columns[1:])
-
-
-def save_grid_figure(
-    context: RunContext,
-    choices: Mapping[str, Choice],
-    measure: Literal["accuracy", "error"] = "accuracy",
-    *,
-    caption: str = "The marked C is refitted on all training images.",
-) -> None:
-    """Draw what ``grid_table`` lists."""
-    from dcgan_analysis import figures
-
-    series = {
-        who: figures.Series(choice.cs.tolist(), _shown(choice, measure), chosen=choice.c)
-        for who, choice in choices.items()
-    }
-    figure = figures.curve(series, y_label=f"held-out {measure}")
-    context.save_figure(figure, "grid", f"Held-out {measure} against C", caption)
-
-
-def note_grid_ends(context: RunContext, choices: Mapping[str, Choice]) -> None:
-    """Say in the result which choices lie at an end of the grid."""
-    for who, choice in choices.items():
-        if len(choice.cs) > 1 and choice.c in (choice.cs[0], choice.cs[-1]):
-            context.note(f"{who}: the best C, {choice.c:g}, lies at an end of the grid; a wider one may do better.")

@@ -25,8 +25,15 @@ from dcgan_analysis.api import Demo, Metric, Needs
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.probing.classification import labelled_images
 from dcgan_analysis.probing.few_labels import make_draws, save_draws
-from dcgan_analysis.probing.label_curves import label_curve_table, label_metric, probe_by_labels, save_label_curve
-from dcgan_analysis.probing.study import AUTHORS_GRID, LEARNED, FeatureSettings, learned_and_twin, note_grid_ends
+from dcgan_analysis.probing.grids import AUTHORS_GRID
+from dcgan_analysis.probing.label_curves import (
+    LabelSettings,
+    label_curve_table,
+    label_metric,
+    probe_by_labels,
+    save_label_curve,
+)
+from dcgan_analysis.probing.study import LEARNED, learned_and_twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,7 +48,7 @@ _USUAL = (1, 4, 10, 40, 100, 400)
 _SHOWN_FROM = 10
 
 
-class LabelCurveConfig(FeatureSettings):
+class LabelCurveConfig(LabelSettings):
     """Settings; the draws are fewer than svm-svhn's, for there are several numbers of labels."""
 
     labels: tuple[PositiveInt, ...] = Field(
@@ -98,11 +105,10 @@ class LabelCurve:
                 for labels in numbers
             ]
         networks = learned_and_twin(context, twin=config.twin)
-        found = probe_by_labels(context, config, config.C, networks, images, draws)
+        found = probe_by_labels(context, config, networks, images, draws)
         with context.stage("figures"):
             save_label_curve(context, found, "accuracy")
             save_draws(context, images, {who: sizes[numbers[-1]] for who, sizes in found.items()})
-        note_grid_ends(context, {f"{who}, {n} labels": one for who, sizes in found.items() for n, one in sizes.items()})
         held = int(images.held_out.sum())
         context.note(f"C was chosen on {held:,} training images, held out from every draw.")
         return context.result(

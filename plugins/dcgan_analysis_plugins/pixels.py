@@ -24,15 +24,8 @@ from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs, accuracy_metric, draws_metric
 from dcgan_analysis.probing.classification import classes_table, labelled_images, save_class_figures
 from dcgan_analysis.probing.few_labels import make_draws
-from dcgan_analysis.probing.study import (
-    ProbeSettings,
-    Study,
-    grid_table,
-    note_grid_ends,
-    save_grid_figure,
-    save_studies,
-    study,
-)
+from dcgan_analysis.probing.grids import grid_table, save_grid_figure
+from dcgan_analysis.probing.study import ProbeSettings, Study, save_studies, study
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,19 +125,18 @@ class Pixels:
             images = labelled_images(context, test=config.test, validation=config.validation)
             draws = make_draws(images, config.labels_per_class, context, choosing=config.draws, tested=config.draws)
             train, test = pixel_features(images.train.images), pixel_features(images.test.images)
-        studies = {RAW: study(context, config, RAW, train, test, images, draws)}
+        features = {RAW: (train, test)}
         if config.whitening:
             with context.stage(f"{WHITENED}: learn on {len(train):,} training images, apply"):
                 whitening = learn_whitening(train, config.epsilon)
-                train, test = whitening(train), whitening(test)
-            studies[WHITENED] = study(context, config, WHITENED, train, test, images, draws)
+                features[WHITENED] = (whitening(train), whitening(test))
+        studies = study(context, config, features, images, draws)
         choices = {who: found.full for who, found in studies.items()}
         predictions = {who: choice.predictions for who, choice in choices.items()}
         with context.stage("figures"):
             save_studies(context, images, studies, draws)
             save_grid_figure(context, choices)
             save_class_figures(context, images, predictions[RAW])
-        note_grid_ends(context, choices)
         metrics: dict[str, Metric] = {}
         for prefix, (who, found) in zip(("", "whitened_"), studies.items(), strict=False):
             metrics |= _metrics(prefix, who, found, images, draws.per_class)

@@ -24,17 +24,8 @@ from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs, Table, accuracy_metric, draws_metric
 from dcgan_analysis.probing.classification import classes_table, labelled_images, save_class_figures
 from dcgan_analysis.probing.few_labels import make_draws
-from dcgan_analysis.probing.study import (
-    FeatureSettings,
-    ProbeSettings,
-    Study,
-    extract_features,
-    grid_table,
-    note_grid_ends,
-    save_grid_figure,
-    save_studies,
-    study,
-)
+from dcgan_analysis.probing.grids import grid_table, save_grid_figure
+from dcgan_analysis.probing.study import FeatureSettings, ProbeSettings, Study, extract_features, save_studies, study
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,11 +67,12 @@ class RandomFeatures:
         with context.stage("images and draws"):
             images = labelled_images(context, test=config.test, validation=config.validation)
             draws = make_draws(images, config.labels_per_class, context, choosing=config.draws, tested=config.draws)
-        studies = {}
+        features = {}
         for seed in range(context.seed, context.seed + config.networks):
-            who = f"seed {seed}"
-            train, test = extract_features(context, config, who, context.checkpoint.twin(seed), images)
-            studies[who] = study(context, config, who, train.rows(), test.rows(), images, draws)
+            name = f"seed {seed}"
+            train, test = extract_features(context, config, name, context.checkpoint.twin(seed), images)
+            features[name] = (train.rows(), test.rows())
+        studies = study(context, config, features, images, draws)
         choices = {who: found.full for who, found in studies.items()}
         predictions = {who: choice.predictions for who, choice in choices.items()}
         networks = _networks(images, studies)
@@ -89,7 +81,6 @@ class RandomFeatures:
             save_grid_figure(context, choices)
             _save_networks(context, networks)
             save_class_figures(context, images, next(iter(predictions.values())))
-        note_grid_ends(context, choices)
         if config.networks == 1:
             context.note("One random network has no spread; the intervals over networks have no width.")
         return context.result(

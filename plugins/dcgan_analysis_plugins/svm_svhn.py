@@ -19,23 +19,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveInt
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs, Table, draws_metric
 from dcgan_analysis.probing.classification import labelled_images
 from dcgan_analysis.probing.few_labels import draws_classes_table, make_draws, save_draws, save_draws_figures
-from dcgan_analysis.probing.label_curves import label_curve_table, label_metric, probe_by_labels, save_label_curve
-from dcgan_analysis.probing.published import TABLE_2
-from dcgan_analysis.probing.study import (
-    AUTHORS_GRID,
-    LEARNED,
-    FeatureSettings,
-    grid_table,
-    learned_and_twin,
-    note_grid_ends,
-    save_grid_figure,
+from dcgan_analysis.probing.grids import grid_table, save_grid_figure
+from dcgan_analysis.probing.label_curves import (
+    LabelSettings,
+    label_curve_table,
+    label_metric,
+    probe_by_labels,
+    save_label_curve,
 )
+from dcgan_analysis.probing.published import TABLE_2
+from dcgan_analysis.probing.study import LEARNED, learned_and_twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,10 +51,9 @@ _PUBLISHED_ERROR, _PUBLISHED_LABELS = 0.2248, 100
 _PAPER = "Radford et al. 2016, Table 2; the authors' later run gave 22.18 +-1.13 %"
 
 
-class SvmSvhnConfig(FeatureSettings):
+class SvmSvhnConfig(LabelSettings):
     """Settings; the defaults are the protocol of the authors' code."""
 
-    C: tuple[PositiveFloat, ...] = Field(default=AUTHORS_GRID, min_length=1, description="grid of C (the authors' own)")
     validation: PositiveInt = Field(
         default=10_000, description="training images held out to choose C; at most half of them are"
     )
@@ -96,7 +94,7 @@ class SvmSvhn:
             images = labelled_images(context, validation=config.validation)
             first, *more = _all_draws(context, config, images)
         networks = learned_and_twin(context, twin=config.twin)
-        found = probe_by_labels(context, config, config.C, networks, images, (first, *more))
+        found = probe_by_labels(context, config, networks, images, (first, *more))
         per_class = first.per_class
         probes = {who: sizes[per_class] for who, sizes in found.items()}
         classes = draws_classes_table(images, probes)
@@ -106,7 +104,6 @@ class SvmSvhn:
             save_draws_figures(context, images, classes, probes[LEARNED])
             if more:
                 save_label_curve(context, found, "error")
-        note_grid_ends(context, probes)
         _note_held_out(context, config, images)
         metrics = _metrics(context, images, per_class, probes)
         tables = [*([label_curve_table(found, "error")] if more else []), classes, grid_table(probes, "error")]

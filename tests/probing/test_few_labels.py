@@ -14,6 +14,7 @@ from dcgan_analysis.probing.few_labels import (
     few_label_study,
     make_draws,
 )
+from dcgan_analysis.probing.grids import GridSettings
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_more_labels_than_a_class_has_are_refused_with_its_name(dcgan_context, i
 
 def study(context, images, train, test):
     draws = make_draws(images, 5, context, choosing=2, tested=3)
-    return few_label_study(context, (1e-2, 1.0), "toy", train, test, images, draws)
+    return few_label_study(context, GridSettings(C=(1e-2, 1.0)), {"toy": (train, test)}, images, draws)["toy"]
 
 
 def test_features_that_say_the_class_leave_no_error(dcgan_context, images):

@@ -7,15 +7,8 @@ import pytest
 
 from dcgan_analysis.probing.classification import labelled_images
 from dcgan_analysis.probing.few_labels import make_draws
-from dcgan_analysis.probing.study import (
-    FeatureSettings,
-    ProbeSettings,
-    extract_features,
-    grid_table,
-    note_grid_ends,
-    save_studies,
-    study,
-)
+from dcgan_analysis.probing.grids import grid_table
+from dcgan_analysis.probing.study import FeatureSettings, ProbeSettings, extract_features, save_studies, study
 
 
 @dataclass
@@ -30,11 +23,16 @@ def images(dcgan_context):
     return labelled_images(dcgan_context)
 
 
-def test_features_that_say_the_class_are_always_right(dcgan_context, images):
+def features(images):
+    """Features that say the class of each training and test image."""
     says = np.eye(3, dtype=np.float32)
+    return {"toy": (says[images.labels], says[images.test_labels])}
+
+
+def test_features_that_say_the_class_are_always_right(dcgan_context, images):
     draws = make_draws(images, 4, dcgan_context, choosing=1, tested=2)
     settings = ProbeSettings(C=(1e-2, 1.0))
-    found = study(dcgan_context, settings, "toy", says[images.labels], says[images.test_labels], images, draws)
+    found = study(dcgan_context, settings, features(images), images, draws)["toy"]
     assert images.correct(found.full.predictions) == 30
     assert found.few.accuracies == [1, 1]
     save_studies(dcgan_context, images, {"toy": found}, draws)
@@ -44,10 +42,9 @@ def test_features_that_say_the_class_are_always_right(dcgan_context, images):
 
 
 def test_without_draws_there_is_no_few_label_probe(dcgan_context, images):
-    says = np.eye(3, dtype=np.float32)
     draws = make_draws(images, 0, dcgan_context, choosing=1, tested=1)
     settings = ProbeSettings(C=(1.0,))
-    found = study(dcgan_context, settings, "t", says[images.labels], says[images.test_labels], images, draws)
+    found = study(dcgan_context, settings, features(images), images, draws)["toy"]
     assert found.few is None
     save_studies(dcgan_context, images, {"t": found}, draws)
     assert [path.name for path in dcgan_context.output_dir.glob("*.npz")] == ["predictions.npz"]
@@ -69,16 +66,3 @@ def test_the_grid_is_shown_as_accuracy_or_as_error():
     assert grid_table(choices).rows == [[0.1, 0.75, 0], [1, 0.5, 1]]
     assert grid_table(choices, "error").rows == [[0.1, 0.25, 1], [1, 0.5, 0]]
     assert grid_table(choices, "error").title == "Held-out error against C"
-
-
-@pytest.mark.parametrize(("c", "said"), [(0.1, True), (1, False), (10, True)])
-def test_a_choice_at_an_end_of_the_grid_is_said(c, said, dcgan_context):
-    notes = []
-    dcgan_context.note = notes.append
-    note_grid_ends(dcgan_context, {"toy": Choice(c, np.array([0.1, 1, 10]), np.zeros(3))})
-    assert bool(notes) == said
-
-
-def test_a_grid_of_one_has_no_ends(dcgan_context):
-    dcgan_context.note = pytest.fail
-    note_grid_ends(dcgan_context, {"toy": Choice(1, np.array([1]), np.zeros(1))})

@@ -28,20 +28,14 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from dcgan_analysis.api import Demo, Metric, Needs, accuracy_metric, draws_metric
 from dcgan_analysis.probing.classification import classes_table, labelled_images, save_class_figures
 from dcgan_analysis.probing.few_labels import make_draws
-from dcgan_analysis.probing.study import (
-    ProbeSettings,
-    Study,
-    grid_table,
-    note_grid_ends,
-    save_grid_figure,
-    save_studies,
-    study,
-)
+from dcgan_analysis.probing.grids import grid_table, save_grid_figure
+from dcgan_analysis.probing.study import ProbeSettings, Study, save_studies, study
 
 if TYPE_CHECKING:
     import numpy as np
 
     from dcgan_analysis.api import Result, RunContext
+    from dcgan_analysis.linear import RowSource
     from dcgan_analysis.probing.classification import LabelledImages
     from dcgan_analysis.probing.few_labels import Draws
     from dcgan_analysis_plugins.kmeans_features.patches import PatchDictionary, PatchSpec
@@ -116,7 +110,8 @@ class KmeansFeatures:
         dictionaries = {KMEANS: dictionary}
         if config.control:
             dictionaries[RANDOM] = dictionary.twin(context.rng("random centroids"))
-        studies = {who: probe_codes(context, config, who, one, images, draws) for who, one in dictionaries.items()}
+        features = {name: encode_images(context, name, one, images) for name, one in dictionaries.items()}
+        studies = study(context, config, features, images, draws)
         choices = {who: found.full for who, found in studies.items()}
         predictions = {who: choice.predictions for who, choice in choices.items()}
         with context.stage("figures"):
@@ -124,7 +119,6 @@ class KmeansFeatures:
             _save_centroids(context, dictionary, images)
             save_grid_figure(context, choices)
             save_class_figures(context, images, predictions[KMEANS])
-        note_grid_ends(context, choices)
         metrics: dict[str, Metric] = {}
         for prefix, (who, found) in zip(("", "random_"), studies.items(), strict=False):
             metrics |= _metrics(prefix, who, found, images, draws.per_class, _published(context, config, draws, who))
@@ -147,25 +141,20 @@ def learn(context: RunContext, config: KmeansFeaturesConfig, images: LabelledIma
     return dictionary
 
 
-def probe_codes(
-    context: RunContext,
-    config: KmeansFeaturesConfig,
-    who: str,
-    dictionary: PatchDictionary,
-    images: LabelledImages,
-    draws: Draws,
-) -> Study:
-    """Encode all images, standardise the codes by the training images', and probe them."""
+def encode_images(
+    context: RunContext, name: str, dictionary: PatchDictionary, images: LabelledImages
+) -> tuple[RowSource, RowSource]:
+    """Encode training and test images, and standardise the codes by the training images'."""
     from dcgan_analysis.linear import learn_standardisation
     from dcgan_analysis_plugins.kmeans_features.patch_features import PatchExtraction
 
-    with context.stage(f"{who}: features") as stage:
+    with context.stage(f"{name}: features") as stage:
         extraction = PatchExtraction(dictionary, context.cache_dir, context.progress)
         train, test = extraction.store("train", images.train), extraction.store("test", images.test)
         stage.note = extraction.summary()
-    with context.stage(f"{who}: standardisation"):
+    with context.stage(f"{name}: standardisation"):
         scaling = learn_standardisation(train.rows(), _ADDED_VARIANCE)
-    return study(context, config, who, scaling(train.rows()), scaling(test.rows()), images, draws)
+    return scaling(train.rows()), scaling(test.rows())
 
 
 def _published(

@@ -27,8 +27,8 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from dcgan_analysis.api import Demo, Metric, Needs, Table, accuracy_metric, paired_metric
 from dcgan_analysis.probing.classification import classes_table, labelled_images, save_class_figures, save_predictions
-from dcgan_analysis.probing.study import AUTHORS_GRID, FeatureSettings, ProbeSettings, note_grid_ends, save_grid_figure
-from dcgan_analysis_plugins.svm_best.recipes import Recipe, RecipeProbes
+from dcgan_analysis.probing.grids import AUTHORS_GRID, save_grid_figure, tell_grid
+from dcgan_analysis_plugins.svm_best.recipes import Recipe, RecipeProbes, RecipeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ __all__ = ["Step", "SvmBest", "SvmBestConfig", "ablate", "choose_steps"]
 PAPER, BEST = "paper", "best"
 
 
-class SvmBestConfig(FeatureSettings, ProbeSettings):
+class SvmBestConfig(RecipeSettings):
     """Settings; ``grid`` is that of the ``paper`` preset, few-label settings are not used."""
 
     best_C: tuple[PositiveFloat, ...] = Field(
@@ -155,7 +155,10 @@ class SvmBest:
             save_grid_figure(context, shown)
             _save_steps(context, found)
             save_class_figures(context, images, predictions[BEST])
-        note_grid_ends(context, shown)
+        for name, choice in shown.items():
+            tell_grid(
+                context, config if name == PAPER else config.model_copy(update={"C": config.best_C}), {name: choice}
+            )
         if len(kept) == 1:
             context.note("No step did better on held-out images: 'best' is 'paper' here, and the gain is 0.")
         context.note(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from dcgan_analysis.core.progress import steps
+from dcgan_analysis.probing.study import FeatureSettings, ProbeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
     from dcgan_analysis.features.store import FeatureStore
     from dcgan_analysis.linear import RowSource
     from dcgan_analysis.probing.classification import LabelledImages
-    from dcgan_analysis.probing.study import FeatureSettings
 
-__all__ = ["Recipe", "RecipeChoice", "RecipeProbes", "Side", "mirrored"]
+__all__ = ["Recipe", "RecipeChoice", "RecipeProbes", "RecipeSettings", "Side", "mirrored"]
 
 Side = Literal["train", "test"]
 
-_TOLERANCE = 1e-4  # of fits that choose, as in linear.probe
+
+class RecipeSettings(FeatureSettings, ProbeSettings):
+    """Which features are taken, and from which values C is chosen."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +97,13 @@ class RecipeProbes:
         images: Training images, those of them held out, and test images.
 
     Example:
-        >>> probes = RecipeProbes(context, FeatureSettings(), labelled_images(context))  # doctest: +SKIP
+        >>> probes = RecipeProbes(context, RecipeSettings(), labelled_images(context))  # doctest: +SKIP
         >>> recipe = Recipe(grid=4, standardise=True)  # doctest: +SKIP
         >>> probes.predict(recipe, probes.choose(recipe, (1e-5, 1e-4, 1e-3)).c)  # doctest: +SKIP
     """
 
     context: RunContext
-    settings: FeatureSettings
+    settings: RecipeSettings
     images: LabelledImages
     _stores: dict[tuple[Side, int, bool], FeatureStore] = field(default_factory=dict)
     _choices: dict[tuple[Recipe, tuple[float, ...]], RecipeChoice] = field(default_factory=dict)
@@ -125,7 +127,8 @@ class RecipeProbes:
 
     def choose(self, recipe: Recipe, cs: Sequence[float]) -> RecipeChoice:
         """Choose C from a grid on held-out images; a scaler is learned on the training images that are not held out."""
-        from dcgan_analysis.linear import l2svm_path, learn_standardisation
+        from dcgan_analysis.linear import learn_standardisation
+        from dcgan_analysis.linear.selection import held_out_accuracies, search_grid
 
         grid = tuple(sorted(cs))
         if (recipe, grid) not in self._choices:
@@ -134,9 +137,13 @@ class RecipeProbes:
             if recipe.standardise:
                 rows = learn_standardisation(rows, used=~held)(rows)
             step = steps(self.context.progress, "held-out accuracy of one recipe (steps)")
-            path = l2svm_path(rows, labels, grid, sample_weight=~held, tol=_TOLERANCE, progress=step)
-            validation = (path.predict(held) == labels[held]).mean(axis=1)
-            choice = RecipeChoice(grid[validation.argmax()], path.cs, validation, rows.shape[1])
+
+            def judge(values: list[float]) -> NDArray[np.float64]:
+                return held_out_accuracies(rows, labels, held, values, progress=step)
+
+            searched, accuracies = search_grid({"": judge}, grid, decades=self.settings.decades)
+            validation = accuracies[""]
+            choice = RecipeChoice(float(searched[validation.argmax()]), searched, validation, rows.shape[1])
             self._choices[recipe, grid] = choice
         return self._choices[recipe, grid]
 

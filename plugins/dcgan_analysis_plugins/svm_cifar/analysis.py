@@ -25,6 +25,7 @@ from pydantic import Field
 from dcgan_analysis.api import Demo, Metric, Needs, Table, accuracy_metric, draws_metric
 from dcgan_analysis.probing.classification import classes_table, labelled_images, save_class_figures
 from dcgan_analysis.probing.few_labels import make_draws
+from dcgan_analysis.probing.grids import grid_table, save_grid_figure
 from dcgan_analysis.probing.published import TABLE_1
 from dcgan_analysis.probing.study import (
     LEARNED,
@@ -32,10 +33,7 @@ from dcgan_analysis.probing.study import (
     ProbeSettings,
     Study,
     extract_features,
-    grid_table,
     learned_and_twin,
-    note_grid_ends,
-    save_grid_figure,
     save_studies,
     study,
 )
@@ -89,14 +87,16 @@ class SvmCifar:
         with context.stage("images and draws"):
             images = labelled_images(context, test=config.test, validation=config.validation)
             draws = make_draws(images, config.labels_per_class, context, choosing=config.draws, tested=config.draws)
-        studies: dict[str, Study] = {}
+        stores = {
+            name: extract_features(context, config, name, network, images)
+            for name, network in learned_and_twin(context, twin=config.twin).items()
+        }
+        features = {name: (train.rows(), test.rows()) for name, (train, test) in stores.items()}
+        studies = study(context, config, features, images, draws)
         layers: list[Table] = []
-        for who, network in learned_and_twin(context, twin=config.twin).items():
-            train, test = extract_features(context, config, who, network, images)
-            studies[who] = study(context, config, who, train.rows(), test.rows(), images, draws)
-            if config.ablation and who == LEARNED:
-                alone = probe_layers(context, config.C, who, train, test, images)
-                layers.append(layers_table(images, alone, studies[who].full))
+        if config.ablation:
+            alone = probe_layers(context, config, LEARNED, *stores[LEARNED], images)
+            layers.append(layers_table(images, alone, studies[LEARNED].full))
         choices = {who: one.full for who, one in studies.items()}
         with context.stage("figures"):
             predictions = {who: choice.predictions for who, choice in choices.items()}
@@ -106,7 +106,6 @@ class SvmCifar:
                 save_layers(context, table)
             save_class_figures(context, images, predictions[LEARNED])
             _save_samples(context)
-        note_grid_ends(context, choices)
         metrics = _metrics(context, images, draws, studies)
         return context.result(
             title=f"{context.checkpoint.name} features + L2-SVM on {context.dataset.name}",

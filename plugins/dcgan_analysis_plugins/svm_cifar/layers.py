@@ -10,12 +10,13 @@ from dcgan_analysis.api.result import Cell, Table
 from dcgan_analysis.core.progress import steps
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.features.store import FeatureStore
     from dcgan_analysis.linear import Probe
     from dcgan_analysis.probing.classification import LabelledImages
+    from dcgan_analysis.probing.grids import GridSettings
 
 __all__ = ["LayerProbe", "layers_table", "probe_layers", "save_layers"]
 
@@ -37,7 +38,7 @@ class LayerProbe:
 
 def probe_layers(
     context: RunContext,
-    cs: Sequence[float],
+    settings: GridSettings,
     who: str,
     train: FeatureStore,
     test: FeatureStore,
@@ -47,7 +48,7 @@ def probe_layers(
 
     Args:
         context: The run.
-        cs: The grid of C.
+        settings: The grid of C.
         who: Whose features they are.
         train: Features of the training images.
         test: Features of the test images, of the same layers.
@@ -57,7 +58,7 @@ def probe_layers(
         Tap -> what was found, in the order of the network.
 
     Example:
-        >>> probe_layers(context, (1e-3, 1e-2), LEARNED, train, test, images)["conv1"].features  # doctest: +SKIP
+        >>> probe_layers(context, config, LEARNED, train, test, images)["conv1"].features  # doctest: +SKIP
         2048
     """
     from dcgan_analysis.linear import probe
@@ -66,7 +67,10 @@ def probe_layers(
     with context.stage(f"{who}: each layer alone"):
         for tap, columns in train.taps.items():
             step = steps(context.progress, f"{who}: L2-SVM on {tap} (steps)")
-            one = probe(train.rows(columns), images.labels, images.held_out, test.rows(columns), cs, progress=step)
+            rows, judged = train.rows(columns), test.rows(columns)
+            one = probe(
+                rows, images.labels, images.held_out, judged, settings.C, decades=settings.decades, progress=step
+            )
             found[tap] = LayerProbe(columns.stop - columns.start, one)
     return found
 

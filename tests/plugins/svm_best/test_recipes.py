@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dcgan_analysis_plugins.svm_best.recipes import Recipe, RecipeProbes, mirrored
+from dcgan_analysis_plugins.svm_best.recipes import Recipe, RecipeProbes, RecipeSettings, mirrored
 
 from dcgan_analysis.data.dataset import DatasetSplit
 from dcgan_analysis.probing.classification import labelled_images
-from dcgan_analysis.probing.study import FeatureSettings
 
 
 @pytest.fixture
 def probes(dcgan_context):
-    return RecipeProbes(dcgan_context, FeatureSettings(dtype="float32"), labelled_images(dcgan_context))
+    return RecipeProbes(
+        dcgan_context, RecipeSettings(dtype="float32", protocol="paper"), labelled_images(dcgan_context)
+    )
 
 
 def first(probes, recipe):

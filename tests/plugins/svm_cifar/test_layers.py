@@ -7,6 +7,7 @@ import pytest
 from dcgan_analysis_plugins.svm_cifar.layers import LayerProbe, layers_table, probe_layers, save_layers
 
 from dcgan_analysis.probing.classification import labelled_images
+from dcgan_analysis.probing.grids import GridSettings
 
 TAPS = {"blind": slice(0, 2), "seeing": slice(2, 5)}
 
@@ -24,7 +25,7 @@ def store(labels):
 
 def test_each_layer_is_judged_by_its_own_features(dcgan_context, images):
     stores = store(images.labels), store(images.test_labels)
-    found = probe_layers(dcgan_context, (1e-2, 1.0), "toy", *stores, images)
+    found = probe_layers(dcgan_context, GridSettings(C=(1e-2, 1.0)), "toy", *stores, images)
     assert {tap: one.features for tap, one in found.items()} == {"blind": 2, "seeing": 3}
     assert images.correct(found["seeing"].probe.predictions) == 30
     assert len(set(found["blind"].probe.predictions)) == 1

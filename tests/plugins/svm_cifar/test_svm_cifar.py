@@ -84,9 +84,15 @@ def test_published_figures_stand_beside_whole_runs_on_cifar10_only(run, make_ima
         assert "table-1" not in [table.name for table in result.tables]
 
 
-def test_a_best_c_at_the_end_of_the_grid_is_said(run, make_images):
-    notes = run(SvmCifar(), make_images(), **(BARE | {"C": (1e-7, 1e-6)})).notes
-    assert any("lies at an end of the grid" in note for note in notes)
+def test_a_grid_whose_end_is_best_is_extended_for_network_and_twin_alike(run, make_images):
+    narrow = BARE | {"C": (1e-7, 1e-6), "twin": True}
+    result = run(SvmCifar(), make_images(), **narrow)
+    assert any("for all of them it was extended to" in note for note in result.notes)
+    (grid,) = [table for table in result.tables if table.name == "grid"]
+    assert grid.rows[-1][0] > 1e-6
+    assert all(cell is not None for row in grid.rows for cell in row)
+    fixed = run(SvmCifar(), make_images(), **narrow, protocol="paper")
+    assert any("the best C, 1e-06, is the last of the grid" in warning for warning in fixed.warnings)
 
 
 def test_digits_are_told_apart_from_the_command_line(run_cli, network, tmp_path, unrendered):

@@ -1,0 +1,112 @@
+"""From which values C is chosen, and how the choice is shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from pydantic import Field, PositiveFloat
+
+from dcgan_analysis.api.analysis import AnalysisConfig
+from dcgan_analysis.api.result import Cell, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dcgan_analysis.api.context import RunContext
+
+__all__ = ["AUTHORS_GRID", "GridSettings", "grid_table", "save_grid_figure", "tell_grid"]
+
+AUTHORS_GRID = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2)
+"""The grid of C in the authors' code."""
+
+
+class GridSettings(AnalysisConfig):
+    """From which values C is chosen."""
+
+    C: tuple[PositiveFloat, ...] = Field(default=AUTHORS_GRID, min_length=1, description="grid of C (the authors' own)")
+    protocol: Literal["extended", "paper"] = Field(
+        default="extended",
+        description="extended: where the best C of any of the features that are compared lies at an end, the grid goes "
+        "on for all of them until it lies inside; paper: the grid stays as it is",
+    )
+
+    @property
+    def decades(self) -> int:
+        """How far beyond each end the grid may be extended."""
+        from dcgan_analysis.linear.selection import DECADES
+
+        return DECADES if self.protocol == "extended" else 0
+
+
+class Choice(Protocol):
+    """A choice of C, as ``Probe`` and ``FewLabelProbe`` hold it."""
+
+    @property
+    def c(self) -> float: ...
+    @property
+    def cs(self) -> NDArray[np.float64]: ...
+    @property
+    def validation(self) -> NDArray[np.float64]: ...
+
+
+def _shown(choice: Choice, measure: str) -> list[float]:
+    values = 1 - choice.validation if measure == "error" else choice.validation
+    return [float(value) for value in values]
+
+
+def grid_table(choices: Mapping[str, Choice], measure: Literal["accuracy", "error"] = "accuracy") -> Table:
+    """Return the held-out accuracy, or error, for each C of a grid that all share; one column for each choice."""
+    columns = ["C", *choices]
+    grid = next(iter(choices.values())).cs.tolist()
+    shown = [_shown(choice, measure) for choice in choices.values()]
+    rows: list[list[Cell]] = [[c, *values] for c, *values in zip(grid, *shown, strict=True)]
+    return Table(name="grid", title=f"Held-out {measure} against C", columns=columns, rows=rows, percent=columns[1:])
+
+
+def save_grid_figure(
+    context: RunContext,
+    choices: Mapping[str, Choice],
+    measure: Literal["accuracy", "error"] = "accuracy",
+    *,
+    caption: str = "The marked C is refitted on all training images.",
+) -> None:
+    """Draw what ``grid_table`` lists."""
+    from dcgan_analysis import figures
+
+    series = {
+        who: figures.Series(choice.cs.tolist(), _shown(choice, measure), chosen=choice.c)
+        for who, choice in choices.items()
+    }
+    figure = figures.curve(series, y_label=f"held-out {measure}")
+    context.save_figure(figure, "grid", f"Held-out {measure} against C", caption)
+
+
+def tell_grid(context: RunContext, settings: GridSettings, choices: Mapping[str, Choice]) -> None:
+    """Say in the result how far the grid was extended, and warn of a best C that is still at an end.
+
+    Args:
+        context: The run.
+        settings: The grid that the choice began with.
+        choices: Whose features -> the choice; all have one grid.
+    """
+    from dcgan_analysis.linear.selection import best_at_end
+
+    grid = next(iter(choices.values())).cs
+    begun = sorted(settings.C)
+    if len(grid) > len(begun):
+        context.note(
+            f"The best C of a set of features lay at an end of the grid, {begun[0]:g} to {begun[-1]:g}: for all of "
+            f"them it was extended to {grid[0]:g} to {grid[-1]:g}."
+        )
+    for name, choice in choices.items():
+        end = best_at_end(choice.validation)
+        if end is not None:
+            other = "smaller" if end == "first" else "larger"
+            context.warn(
+                f"{name}: the best C, {choice.c:g}, is the {end} of the grid. A {other} one may do better, and a "
+                "comparison with other features may turn: extend the grid (setting C), or let it extend itself "
+                "(protocol 'extended')."
+            )
