@@ -23,6 +23,7 @@ from dcgan_analysis.api.result import (
 )
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.progress import Progress, silent
+from dcgan_analysis.core.randomness import torch_generator
 from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -143,9 +144,8 @@ class RunContext:
 
     def torch_generator(self, *names: str) -> torch.Generator:
         """Return the same for torch, on the CPU."""
-        import torch
-
-        return torch.Generator().manual_seed(int(self.rng(*names).integers(2**62)))
+        # The low 32 bits of a drawn number, which are all that torch's generator keeps.
+        return torch_generator(int(self.rng(*names).integers(2**62)) % 2**32)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:

@@ -19,6 +19,7 @@ from dcgan_analysis.checkpoints.metadata import CheckpointMetadata, read_metadat
 from dcgan_analysis.checkpoints.sampling import Sampler
 from dcgan_analysis.core.files import atomic_path
 from dcgan_analysis.core.hashing import hash_array, hash_json, hash_parts
+from dcgan_analysis.core.randomness import derive_seed, torch_generator
 from dcgan_analysis.core.text import Described, count, short_hash
 from dcgan_analysis.errors import ArchitectureError, CheckpointError, UnknownNameError
 from dcgan_analysis.models.architecture import ROLES, Role
@@ -39,9 +40,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.models.registry import ArchitectureEntry
 
 __all__ = ["Checkpoint", "read_checkpoint"]
-
-# Twins draw from seeds of their own: none equals a network that was begun, or made at random, with a small seed.
-_TWINS = 1 << 32
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,8 +87,9 @@ class Checkpoint(Described):
 
         Raises:
             ArchitectureError: If a parameter cannot be drawn, or is still the trained one.
+            ConfigError: If the seed is negative.
         """
-        source = torch.Generator().manual_seed(seed)
+        source = torch_generator(seed)
         weights: dict[Role, Mapping[str, Tensor]] = {}
         for role in filter(architecture.has, ROLES):
             network = build(partial(architecture.network, role), seed)
@@ -112,9 +111,20 @@ class Checkpoint(Described):
         return cls(name, architecture, weights, metadata)
 
     def twin(self, seed: int) -> Checkpoint:
-        """Return its random-weight twin: the same architecture, freshly initialised."""
-        twin = Checkpoint.random(self.architecture, seed + _TWINS, name=f"{self.name} (random twin)")
-        return replace(twin, metadata=twin.metadata.model_copy(update={"z_prior": self.metadata.z_prior}))
+        """Return its random-weight twin: the same architecture, freshly initialised.
+
+        Twins have seeds of their own: that of seed 0 is not ``Checkpoint.random(architecture, 0)``, which a network
+        that was trained from seed 0 was at its start.
+
+        Raises:
+            ArchitectureError: If a parameter cannot be drawn, or is still the trained one.
+            ConfigError: If the seed is negative.
+        """
+        name = f"{self.name} (random twin)"
+        twin = Checkpoint.random(self.architecture, derive_seed("twin", seed), name, trained=self.weights)
+        provenance = {"origin": "random twin", "seed": seed}
+        known = {"z_prior": self.metadata.z_prior, "provenance": provenance}
+        return replace(twin, metadata=twin.metadata.model_copy(update=known))
 
     def sha256(self, role: Role | None = None) -> str:
         """Return the content hash of the weights (of one network or both) with the architecture."""
@@ -167,8 +177,11 @@ class Checkpoint(Described):
         """Draw latent vectors of shape (n, Z) from the prior it was trained with.
 
         Vector i depends on the seed and on i alone, never on n: seed and index name a sample for good.
+
+        Raises:
+            ConfigError: If the seed is negative.
         """
-        source = torch.Generator().manual_seed(seed)
+        source = torch_generator(seed)
         # torch makes normal numbers in groups of 16 and draws the last group anew where it is not full.
         shape = (-(-n // 16) * 16, self.architecture.z_size)
         if self.metadata.z_prior == "uniform":

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dcgan_analysis.api.result import Cell, Metric, Table
+from dcgan_analysis.core.randomness import seeded, torch_generator
 from dcgan_analysis.core.statistics import wilson_interval
 from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.data.splits import holdout
@@ -234,9 +235,8 @@ def _train_classifier(
     Returns:
         The network in evaluation mode.
     """
-    source = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    source = torch_generator(seed)
+    with seeded(seed):
         network = _make_classifier(prepare(images[:1]).shape[1], targets.shape[1])
     optimizer = torch.optim.AdamW(network.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dcgan_analysis.core.randomness import seeded
 from dcgan_analysis.errors import ArchitectureError
 from dcgan_analysis.models.modules import copied
 from dcgan_analysis.models.shapes import embedding_shape, input_shape, normalised_shape, output_shape, paddings
@@ -317,6 +318,5 @@ def build(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
             function may hand out the same module every time.
         seed: Of torch's own initialisation, where neither ``initialise`` nor loading weights follows.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with seeded(seed):
         return copied(make())

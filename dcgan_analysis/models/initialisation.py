@@ -7,22 +7,21 @@ belongs to a module that nobody here has heard of.
 
 from __future__ import annotations
 
-import random
 import re
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from dcgan_analysis.core.randomness import seeded
 from dcgan_analysis.errors import ArchitectureError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 __all__ = ["initialise", "unchanged_parameter"]
 
@@ -243,7 +242,7 @@ def _reset(module: nn.Module, own: Mapping[str, Tensor], generator: torch.Genera
     for parameter in own.values():
         parameter.fill_(torch.nan)
     # A module whose method fails is one whose parameters no rule covers.
-    with _seeded(seed), suppress(Exception):
+    with seeded(seed), suppress(Exception):
         module.reset_parameters()  # type: ignore[operator]
     return {name: parameter.clone() for name, parameter in own.items()}
 
@@ -257,18 +256,3 @@ def _refuse_fixed(path: str, module: nn.Module, own: Mapping[str, Tensor], other
                 "not draw it, and a random twin would keep it. Draw it there with torch, or make it a buffer."
             )
             raise ArchitectureError(msg)
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Let global random states follow a seed, and restore them."""
-    plain, array = random.getstate(), np.random.get_state()
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            random.seed(seed)
-            np.random.seed(seed)
-            yield
-    finally:
-        random.setstate(plain)
-        np.random.set_state(array)

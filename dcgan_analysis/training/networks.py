@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils.parametrizations import spectral_norm
 
+from dcgan_analysis.core.randomness import seeded, torch_generator
 from dcgan_analysis.models.batchnorm import keep_modes
 from dcgan_analysis.models.builder import build
 from dcgan_analysis.models.initialisation import initialise
@@ -76,7 +77,7 @@ class AdversarialPair:
         self.autocast = config.precision == "bfloat16"
         self._config = config
         self._rows = processes.rows(config.batch_size)
-        source = torch.Generator().manual_seed(config.seed)
+        source = torch_generator(config.seed)
         self.generator = self._place(build(architecture.generator, config.seed), source)
         self.discriminator = self._place(build(architecture.discriminator, config.seed), source)
         if start is not None:
@@ -265,9 +266,8 @@ def falling(config: TrainingConfig, share: float) -> float:
 
 def _normalise_spectrally(network: nn.Module, seed: int) -> None:
     """Reparametrise every kernel and matrix by its spectral norm (Miyato et al. 2018, arXiv 1802.05957)."""
-    with torch.random.fork_rng(devices=[]):
-        # The vectors of the power iteration begin at random.
-        torch.default_generator.manual_seed(seed)
+    # The vectors of the power iteration begin at random.
+    with seeded(seed):
         for module in list(network.modules()):
             if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
                 spectral_norm(module)

@@ -22,6 +22,7 @@ from pydantic import Field, PositiveInt
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs, Table, accuracy_metric, draws_metric
+from dcgan_analysis.core.randomness import derive_seed
 from dcgan_analysis.probing.classification import classes_table, labelled_images, save_class_figures
 from dcgan_analysis.probing.few_labels import make_draws
 from dcgan_analysis.probing.grids import grid_table, save_grid_figure
@@ -68,7 +69,7 @@ class RandomFeatures:
             images = labelled_images(context, test=config.test, validation=config.validation)
             draws = make_draws(images, config.labels_per_class, context, choosing=config.draws, tested=config.draws)
         features = {}
-        for seed in range(context.seed, context.seed + config.networks):
+        for seed in _seeds(context.seed, config.networks):
             name = f"seed {seed}"
             train, test = extract_features(context, config, name, context.checkpoint.twin(seed), images)
             features[name] = (train.rows(), test.rows())
@@ -89,6 +90,11 @@ class RandomFeatures:
             metrics=_metrics(images, studies, draws.per_class),
             tables=[networks, classes_table(images, predictions), grid_table(choices)],
         )
+
+
+def _seeds(seed: int, networks: int) -> list[int]:
+    """Return the seeds of the twins: first that of every other analysis of the run, then some that no other run has."""
+    return [seed, *(derive_seed("random features", seed, number) for number in range(1, networks))]
 
 
 def _metrics(images: LabelledImages, studies: Mapping[str, Study], per_class: int) -> dict[str, Metric]:

@@ -12,7 +12,7 @@ from dcgan_analysis import load_checkpoint
 from dcgan_analysis.checkpoints.catalogue import list_checkpoints
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from dcgan_analysis.core.registry import Registry
-from dcgan_analysis.errors import ArchitectureError, CheckpointError
+from dcgan_analysis.errors import ArchitectureError, CheckpointError, ConfigError
 from dcgan_analysis.models import builtin_architectures, tables
 from dcgan_analysis.models.registry import ArchitectureEntry
 
@@ -380,3 +380,30 @@ def test_the_table_of_a_checkpoint_in_a_notebook_escapes_names(checkpoint):
     page = replace(checkpoint, name="<b>mine</b>")._repr_html_()
     assert "<b>" not in page
     assert "&lt;b&gt;mine&lt;/b&gt;" in page
+
+
+def test_a_twin_is_no_network_that_a_small_seed_gives(checkpoint):
+    trained_from_zero = Checkpoint.random(ARCHITECTURE, 0)
+    twins = [trained_from_zero.twin(seed).sha256() for seed in (0, 1, 1 << 32, 1 << 64)]
+    begun = [Checkpoint.random(ARCHITECTURE, seed).sha256() for seed in (0, 1, 1 << 32, 1 << 64)]
+    assert len({*twins, *begun}) == 8
+
+
+def test_seeds_above_32_bits_are_seeds_of_their_own(checkpoint):
+    assert not torch.equal(checkpoint.latents(2, 5), checkpoint.latents(2, 5 + (1 << 32)))
+    assert not torch.equal(checkpoint.sample(2, 5), checkpoint.sample(2, 5 + (1 << 32)))
+
+
+def test_samples_of_small_seeds_are_those_that_annotations_name(checkpoint):
+    seed = (1 << 32) - 1
+    source = torch.Generator().manual_seed(seed)
+    uniform = torch.rand((16, ARCHITECTURE.z_size), generator=source)[:2] * 2 - 1
+    assert torch.equal(checkpoint.latents(2, seed), uniform)
+
+
+@pytest.mark.parametrize("draw", ["latents", "sample"])
+def test_a_negative_seed_is_refused(checkpoint, draw):
+    with pytest.raises(ConfigError, match=r"^A seed is an integer from 0, got -1\.$"):
+        getattr(checkpoint, draw)(2, -1)
+    with pytest.raises(ConfigError, match=r"^A seed is an integer from 0, got -1\.$"):
+        checkpoint.twin(-1)

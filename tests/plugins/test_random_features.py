@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from dcgan_analysis_plugins.random_features import RandomFeatures
+from dcgan_analysis_plugins.random_features import RandomFeatures, _seeds
 
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.models.tables import dcgan32
@@ -20,13 +20,20 @@ def test_random_features_keeps_the_contract(dcgan_context):
 def test_the_accuracy_is_the_mean_over_the_networks(run, make_images, saved):
     result = run(RandomFeatures(), make_images(), networks=3, seed=5, **BARE)
     arrays = saved(result, "predictions")
-    names = ["seed 5", "seed 6", "seed 7"]
+    names = [f"seed {seed}" for seed in _seeds(5, 3)]
     right = [float((arrays[name] == arrays["labels"]).mean()) for name in names]
     networks = next(table for table in result.tables if table.name == "networks")
     assert [row[0] for row in networks.rows] == names
     assert [row[3] for row in networks.rows] == pytest.approx(right)
     assert result.metrics["accuracy"].value == pytest.approx(sum(right) / 3)
     assert result.metrics["accuracy"].n == 3
+
+
+def test_runs_of_neighbouring_seeds_share_no_network():
+    seeds = [number for seed in range(20) for number in _seeds(seed, 5)]
+    assert len(set(seeds)) == 100
+    assert _seeds(7, 3)[0] == 7
+    assert _seeds(7, 3) == _seeds(7, 5)[:3]
 
 
 def test_the_first_network_is_the_twin_of_svm_cifar(run, make_images, saved):

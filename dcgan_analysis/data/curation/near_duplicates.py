@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dcgan_analysis.core.progress import Progress, silent
+from dcgan_analysis.core.randomness import torch_generator
 from dcgan_analysis.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -128,8 +129,8 @@ def learn_hash(
     if len(images) < 2:
         msg = f"A semantic hash is learned from two images or more, got {len(images)}."
         raise DatasetError(msg)
+    source = torch_generator(seed)
     order = np.random.default_rng(seed).permutation(len(images))[:_LEARNED_FROM]
-    source = torch.Generator().manual_seed(seed)
     mean = torch.stack([_pixels(images[order[i : i + _BLOCK]]).sum(0) for i in range(0, len(order), _BLOCK)]).sum(0)
     mean /= len(order)
     encoder, decoder = _layers(source)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from dcgan_analysis.core.randomness import seeded
 from dcgan_analysis.errors import unknown_name
 
 if TYPE_CHECKING:
@@ -166,20 +167,11 @@ def check_method(name: str) -> str:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Keep Captum's remarks on hooks and gradients off the user, and its draws off the global random state."""
-    import numpy as np
-    import torch
-
-    state = np.random.get_state()
-    try:
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"captum\.")
-            warnings.filterwarnings("ignore", message="Input Tensor 0 did not already require gradients")
-            torch.default_generator.manual_seed(0)
-            np.random.seed(0)  # Captum draws baselines from numpy's global state
-            yield
-    finally:
-        np.random.set_state(state)
+    """Keep Captum's remarks on hooks and gradients off the user, and its draws off the global random states."""
+    with seeded(0), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"captum\.")
+        warnings.filterwarnings("ignore", message="Input Tensor 0 did not already require gradients")
+        yield
 
 
 def attribute(

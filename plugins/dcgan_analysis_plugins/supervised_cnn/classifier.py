@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from dcgan_analysis.core.hashing import hash_array, hash_parts
 from dcgan_analysis.core.progress import Progress, silent
+from dcgan_analysis.core.randomness import torch_generator
 from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.errors import ArchitectureError
 from dcgan_analysis.models.builder import Block
@@ -209,7 +210,8 @@ def train_classifier(
 
     A training whose loss is no longer finite ends there; an error of 1 is noted for that epoch.
     """
-    source = torch.Generator().manual_seed(seed)
+    # Trials have seeds of 62 random bits, of which torch's generator keeps 32.
+    source = torch_generator(seed % 2**32)
     network = Classifier.random(architecture, classes, source)
     if settings.frozen:
         network.trunk.requires_grad_(False)
