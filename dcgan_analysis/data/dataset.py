@@ -26,6 +26,7 @@ SPLIT_NAMES = ("train", "validation", "test", "extra", "unlabeled")
 """The only names a split can have, in the order they are listed."""
 
 _IMAGE_DIMENSIONS = 4
+_CHANNELS = (1, 2, 3, 4)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -71,9 +72,11 @@ class DatasetSplit(Described):
 
     def __post_init__(self) -> None:
         where = self.source or "a split"
-        if self.images.dtype != np.uint8 or self.images.ndim != _IMAGE_DIMENSIONS:
-            msg = f"Images of {where} must be uint8 (N, C, H, W), got {self.images.dtype} {self.images.shape}."
+        if remedy := _remedy_for_images(self.images):
+            msg = f"Images of {where} must be uint8 (N, C, H, W), got {self.images.dtype} {self.images.shape}. {remedy}"
             raise DatasetError(msg)
+        if self.labels is not None:
+            object.__setattr__(self, "labels", _as_class_numbers(self.labels, where))
         arrays: dict[str, NDArray[Any] | list[str] | None] = {
             "labels": self.labels,
             "ids": self.ids,
@@ -145,6 +148,48 @@ class DatasetSplit(Described):
             "extras": ", ".join(self.extras),
             "source": self.source,
         }
+
+
+def _remedy_for_images(images: Any) -> str:
+    """Return what brings an array into the form of images, empty where it has it."""
+    if not isinstance(images.dtype, np.dtype):
+        return "Give a NumPy array: images.cpu().numpy()."
+    shape = images.shape
+    if images.ndim == _IMAGE_DIMENSIONS - 1:
+        return "Gray images (N, H, W) lack the axis of channels: images[:, None]."
+    if images.ndim == _IMAGE_DIMENSIONS and shape[3] in _CHANNELS and shape[1] not in _CHANNELS:
+        return "Channels come before height and width: images.transpose(0, 3, 1, 2)."
+    if images.ndim == _IMAGE_DIMENSIONS and images.dtype == np.uint8:
+        return ""
+    if images.ndim != _IMAGE_DIMENSIONS or images.dtype.kind not in "iuf" or not images.size:
+        return "Give bytes, 0 to 255."
+    low, high = float(images.min()), float(images.max())
+    shown = f"Values run from {low:g} to {high:g}"
+    if 0 <= low <= high <= 1 and images.dtype.kind == "f":
+        return f"{shown}: np.rint(images * 255).astype(np.uint8)."
+    if -1 <= low <= high <= 1 and images.dtype.kind == "f":
+        return f"{shown}: np.rint((images + 1) * 127.5).astype(np.uint8)."
+    if 0 <= low <= high <= np.iinfo(np.uint8).max:
+        return f"{shown}: np.rint(images).astype(np.uint8)."
+    return f"{shown}; scale them to bytes, 0 to 255."
+
+
+def _as_class_numbers(labels: Any, where: str) -> NDArray[np.int64]:
+    """Return labels as int64 (N,).
+
+    Raises:
+        DatasetError: If they have another shape, or are no whole numbers.
+    """
+    array = np.asarray(labels)
+    got = f"Labels of {where} must be whole numbers (N,), got {array.dtype} {array.shape}."
+    if array.ndim == 2:
+        remedy = "labels.ravel()" if array.shape[1] == 1 else "labels.argmax(axis=1), if each row marks one class"
+        msg = f"{got} Give {remedy}."
+        raise DatasetError(msg)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        remedy = " Give labels.astype(np.int64)." if array.ndim == 1 and array.dtype.kind == "f" else ""
+        raise DatasetError(got + remedy)
+    return array.astype(np.int64, copy=False)
 
 
 SplitLoader = Callable[[Progress | None], DatasetSplit]
@@ -226,6 +271,50 @@ class Dataset(Described):
             note=note,
             attribute_names=first.attribute_names if first else (),
         )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        name: str,
+        arrays: Mapping[str, NDArray[Any] | tuple[NDArray[Any], NDArray[Any] | None]],
+        *,
+        classes: Sequence[str] = (),
+        note: str = "",
+    ) -> Dataset:
+        """Make a dataset of arrays, as .npy, .npz or HDF5 files hold them.
+
+        Args:
+            name: What the dataset is called.
+            arrays: Split -> images, uint8 (N, C, H, W), or images and labels, integers (N,) from 0.
+            classes: K class names; numbers where there are labels but no names.
+            note: What a reader of a result must know.
+
+        Raises:
+            DatasetError: If an array has another form; it says what brings it into this one.
+
+        Example:
+            >>> images = np.zeros((2, 3, 32, 32), np.uint8)
+            >>> Dataset.from_arrays("mine", {"train": (images, np.array([0, 1]))}).classes
+            ['0', '1']
+        """
+        pairs = {split: given if isinstance(given, tuple) else (given, None) for split, given in arrays.items()}
+        labels = {
+            split: None if numbers is None else _as_class_numbers(numbers, f"{name}, {split}")
+            for split, (_, numbers) in pairs.items()
+        }
+        known = [numbers for numbers in labels.values() if numbers is not None and len(numbers)]
+        names = list(classes) or [str(number) for number in range(1 + max((int(n.max()) for n in known), default=-1))]
+        splits = {
+            split: DatasetSplit(
+                images,
+                labels[split],
+                [f"{split}/{i:06d}" for i in range(len(images))],
+                classes=names,
+                source=f"{name}, {split}",
+            )
+            for split, (images, _) in pairs.items()
+        }
+        return cls.from_splits(name, splits, note=note)
 
     @property
     def split_names(self) -> list[str]:

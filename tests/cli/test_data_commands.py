@@ -35,7 +35,7 @@ def test_prepare_says_on_standard_error_what_it_changed(cli, photos, tmp_path):
     folder = photos(a=np.zeros((4, 4, 4), np.uint8))
     outcome = cli("prepare", folder, "--size", "4", "--out", tmp_path / "ready", "--background", "#00f", "--json")
     assert outcome.assert_success().json() == {"folder": str(tmp_path / "ready"), "images": {"train": 1}, "skipped": 0}
-    assert "1 images: transparent, composed on RGB 0 0 255." in outcome.err
+    assert "1 images with transparency, composed on RGB 0 0 255." in outcome.err
     refused = cli("prepare", folder, "--size", "4", "--out", tmp_path / "no", "--background", "plaid")
     assert refused.exit_code == 2
     assert "'plaid' is no colour" in refused.err

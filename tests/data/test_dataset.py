@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from dcgan_analysis.data import Dataset, DatasetSplit
 from dcgan_analysis.errors import DatasetError
@@ -126,3 +127,57 @@ def test_a_dataset_shows_the_sizes_that_are_known():
     assert repr(dataset).splitlines()[1] == "  splits: train, 1,200 images of 3x8x8"
     assert repr(split).splitlines() == ["DatasetSplit of 1,200 images of 3x8x8", "  labels: none", "  source: <here>"]
     assert "&lt;here&gt;" in split._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("images", "remedy"),
+    [
+        (np.zeros((4, 32, 32, 3), np.uint8), r"images\.transpose\(0, 3, 1, 2\)"),
+        (np.zeros((4, 32, 32), np.uint8), r"images\[:, None\]"),
+        (np.full((4, 3, 2, 2), 255.0), r"Values run from 255 to 255: np\.rint\(images\)\.astype\(np\.uint8\)"),
+        (np.linspace(0, 1, 48).reshape(4, 3, 2, 2), r"from 0 to 1: np\.rint\(images \* 255\)"),
+        (np.linspace(-1, 1, 48).reshape(4, 3, 2, 2), r"from -1 to 1: np\.rint\(\(images \+ 1\) \* 127\.5\)"),
+        (np.arange(48).reshape(4, 3, 2, 2), r"from 0 to 47: np\.rint\(images\)\.astype"),
+        (np.full((4, 3, 2, 2), 4095, np.uint16), r"from 4095 to 4095; scale them to bytes"),
+        (torch.zeros((4, 3, 2, 2), dtype=torch.uint8), r"images\.cpu\(\)\.numpy\(\)"),
+        (np.zeros(4, object), r"Give bytes, 0 to 255"),
+    ],
+)
+def test_images_of_another_form_are_refused_with_what_mends_them(images, remedy):
+    with pytest.raises(DatasetError, match=rf"must be uint8 \(N, C, H, W\), got .*{remedy}"):
+        Dataset.from_arrays("mine", {"train": images})
+    with pytest.raises(DatasetError, match=remedy):
+        split_of_four(images=images)
+
+
+@pytest.mark.parametrize(
+    ("labels", "remedy"),
+    [
+        (np.array([[0], [1], [1], [0]]), r"labels\.ravel\(\)"),
+        (np.eye(4, 2), r"labels\.argmax\(axis=1\)"),
+        (np.array([0.0, 1.0, 1.0, 0.0]), r"labels\.astype\(np\.int64\)"),
+        (np.array(["cat", "dog", "dog", "cat"]), r"must be whole numbers \(N,\), got <U3 \(4,\)\."),
+    ],
+)
+def test_labels_of_another_form_are_refused_with_what_mends_them(labels, remedy):
+    with pytest.raises(DatasetError, match=remedy):
+        split_of_four(labels=labels)
+    with pytest.raises(DatasetError, match=remedy):
+        Dataset.from_arrays("mine", {"train": (np.zeros((4, 3, 2, 2), np.uint8), labels)})
+
+
+def test_whole_numbers_of_any_type_are_class_numbers_and_give_one_hash():
+    narrow = split_of_four(labels=np.array([0, 1, 1, 0], np.uint8))
+    assert narrow.labels.dtype == np.int64
+    assert narrow.sha256 == split_of_four().sha256
+
+
+def test_arrays_make_a_dataset_with_numbered_or_named_classes():
+    images = np.arange(24, dtype=np.uint8).reshape(2, 3, 2, 2)
+    dataset = Dataset.from_arrays("mine", {"train": (images, np.array([0, 2])), "test": images}, note="small")
+    assert (dataset.split_names, dataset.classes, dataset.note) == (["train", "test"], ["0", "1", "2"], "small")
+    assert dataset.split("train").ids == ["train/000000", "train/000001"]
+    assert (dataset.split("test").labels, dataset.split("test").source) == (None, "mine, test")
+    assert Dataset.from_arrays("mine", {"train": (images, np.array([0, 1]))}, classes=["a", "b"]).classes == ["a", "b"]
+    with pytest.raises(DatasetError, match="run from 0 to 2, but with 1 classes"):
+        Dataset.from_arrays("mine", {"train": (images, np.array([0, 2]))}, classes=["a"])

@@ -34,8 +34,8 @@ def test_a_zip_in_the_data_root_is_found_by_its_name(make_zip, pictures):
 
 
 def test_a_folder_in_the_data_root_is_found_by_its_name(make_folder, pictures):
-    root = make_folder(pictures("hen/1.png")).parent
-    assert load_dataset("birds", data_root=root).classes == ["hen"]
+    root = make_folder(pictures("hen/1.png", "owl/1.png")).parent
+    assert load_dataset("birds", data_root=root).classes == ["hen", "owl"]
 
 
 def test_a_zip_may_stand_for_a_registered_name(make_zip, pictures):

@@ -18,7 +18,7 @@ from PIL import Image
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.files.decode import decode_image
-from dcgan_analysis.data.files.streams import open_stream
+from dcgan_analysis.data.files.index import open_images
 from dcgan_analysis.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dcgan_analysis.data.files.streams import EncodedImage
+    from dcgan_analysis.data.files.containers import Container
 
     Detector = Callable[[NDArray[np.uint8], int], list[tuple[int, int, int, int]]]
 
@@ -111,7 +111,7 @@ def crop_faces(
     """Cut the faces out of a source of photos into a folder of PNG files.
 
     Args:
-        source: Photos, see ``streams.open_stream``.
+        source: Photos, see ``data.files.index.open_images``.
         out: The folder to make; ``faces.json`` in it says from which photo and box each face comes. Run again after a
             kill it goes on.
         size: Height and width of the faces (bilinear, antialiased).
@@ -128,14 +128,14 @@ def crop_faces(
         raise DatasetError(msg)
     settings = {"source": source.name, "size": size, "smallest": smallest or size, "margin": margin}
     detect = detector or opencv_detector()
-    stream = open_stream(source)
+    container, index = open_images(source)
     record = _record(out, settings)
-    for image in stream.start(record["photos"]):
-        _crop_one(image, out, record, detect)
+    for name in index.names[record["photos"] :]:
+        _crop_one(container, name, out, record, detect)
         record["photos"] += 1
         if record["photos"] % _INTERVAL == 0:
             write_text(out / _RECORD, json.dumps(record))
-            progress(f"crop faces of {source.name} (photos)", record["photos"], stream.n)
+            progress(f"crop faces of {source.name} (photos)", record["photos"], len(index.names))
     write_text(out / _RECORD, json.dumps(record | {"complete": True}, indent=1))
     return FaceCrops(out, record["photos"], len(record["faces"]), record["small"], len(record["skipped"]))
 
@@ -155,11 +155,11 @@ def _record(out: Path, settings: dict[str, object]) -> dict[str, Any]:
     return record
 
 
-def _crop_one(image: EncodedImage, out: Path, record: dict[str, Any], detect: Detector) -> None:
+def _crop_one(container: Container[Any], photo_name: str, out: Path, record: dict[str, Any], detect: Detector) -> None:
     try:
-        pixels = decode_image(image.read(), f"'{image.name}'").pixels
+        pixels = decode_image(container.read(photo_name), f"'{photo_name}'").pixels
     except DatasetError as error:
-        record["skipped"][image.name] = str(error)
+        record["skipped"][photo_name] = str(error)
         return
     settings = record["settings"]
     photo = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
@@ -172,6 +172,6 @@ def _crop_one(image: EncodedImage, out: Path, record: dict[str, Any], detect: De
         square = square_around(box, settings["margin"], *photo.size)
         side = settings["size"]
         face = photo.crop(square).resize((side, side), Image.Resampling.BILINEAR)
-        name = f"{image.name.rpartition('.')[0].replace('/', '-')}-{number}.png"
+        name = f"{photo_name.rpartition('.')[0].replace('/', '-')}-{number}.png"
         face.save(out / name)
-        record["faces"][name] = {"photo": image.name, "box": list(square)}
+        record["faces"][name] = {"photo": photo_name, "box": list(square)}

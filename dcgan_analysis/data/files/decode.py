@@ -17,11 +17,11 @@ from PIL import Image
 from dcgan_analysis.data.files.pictures import PictureError, most_pixels, open_picture, orientation_of, upright
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-__all__ = ["WHITE", "DecodedImage", "Decoding", "decode_image", "worker_threads"]
+__all__ = ["WHITE", "DecodedImage", "Decoding", "Room", "decode_image", "worker_threads"]
 
 _MOST_THREADS = 16
 _GRAY = frozenset({"1", "L", "LA", "La"})
@@ -55,7 +55,7 @@ class DecodedImage:
     Attributes:
         pixels: uint8 (3, H, W).
         gray: Whether the image was gray.
-        remarks: What was left out or changed: ``"several frames, cut to the first"``.
+        remarks: What was left out or changed: ``"cut to their first frame"``.
     """
 
     pixels: NDArray[np.uint8]
@@ -70,27 +70,33 @@ def worker_threads() -> int:
     return min(allowed or 1, _MOST_THREADS)
 
 
-class _Room:
-    """Bounds the pixels that all threads decode at a time; one picture of any allowed size always has room."""
+class Room:
+    """Bounds what all threads hold at a time; one thing of any size always has room.
 
-    def __init__(self) -> None:
+    Args:
+        capacity: Returns how much may be held.
+    """
+
+    def __init__(self, capacity: Callable[[], int]) -> None:
+        self._capacity = capacity
         self._taken = 0
         self._changed = threading.Condition()
 
     @contextmanager
-    def of(self, pixels: int) -> Iterator[None]:
+    def of(self, amount: int) -> Iterator[None]:
+        """Wait until there is room for so much, and hold it."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._taken or self._taken + pixels <= most_pixels())
-            self._taken += pixels
+            self._changed.wait_for(lambda: not self._taken or self._taken + amount <= self._capacity())
+            self._taken += amount
         try:
             yield
         finally:
             with self._changed:
-                self._taken -= pixels
+                self._taken -= amount
                 self._changed.notify_all()
 
 
-_room = _Room()
+_PIXELS = Room(most_pixels)
 
 
 def decode_image(data: bytes, what: str, decoding: Decoding | None = None) -> DecodedImage:
@@ -109,14 +115,14 @@ def decode_image(data: bytes, what: str, decoding: Decoding | None = None) -> De
             ``decoding.value_range`` is None.
     """
     decoding = decoding or Decoding()
-    with open_picture(data, what) as image, _room.of(image.width * image.height):
+    with open_picture(data, what) as image, _PIXELS.of(image.width * image.height):
         remarks = []
         # A photo of two lenses or a preview beside it (MPO) is no animation.
         if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-            remarks.append("several frames, cut to the first")
+            remarks.append("cut to their first frame")
         image.load()
         orientation = orientation_of(image)
-        plain = image
+        plain: Image.Image = image
         if image.mode in _DEEP:
             plain = _eight_bits(image, what, decoding.value_range)
         elif image.mode not in _GRAY | _COLOUR:
@@ -125,7 +131,7 @@ def decode_image(data: bytes, what: str, decoding: Decoding | None = None) -> De
         if plain.has_transparency_data:
             plain, transparent = _composed(plain, decoding.background)
             if transparent:
-                remarks.append("transparent, composed on RGB {:d} {:d} {:d}".format(*decoding.background))
+                remarks.append("with transparency, composed on RGB {:d} {:d} {:d}".format(*decoding.background))
                 gray = gray and len(set(decoding.background)) == 1
         plain = upright(plain if plain.mode == "RGB" else plain.convert("RGB"), orientation)
         if decoding.size is not None:

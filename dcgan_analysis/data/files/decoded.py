@@ -14,22 +14,21 @@ import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dcgan_analysis.core.distributed import launched_first
 from dcgan_analysis.core.files import writer_lock
 from dcgan_analysis.core.folders import cache_folder
 from dcgan_analysis.core.progress import silent
 from dcgan_analysis.data.files.decode import WHITE, decode_image
 from dcgan_analysis.data.files.prepared import SKIPPED, load_prepared, read_metadata
 from dcgan_analysis.data.files.prepared_writer import Plan, write_images
-from dcgan_analysis.data.files.streams import EncodedImage, ImageStream
 from dcgan_analysis.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -67,7 +66,7 @@ class DecodedImages:
 
 
 def decode_once(
-    container: Container, names: Sequence[str], *, where: str, progress: Progress | None = None
+    container: Container[Any], names: Sequence[str], *, where: str, progress: Progress | None = None
 ) -> DecodedImages:
     """Return the pixels of images of one size, decoded now or before.
 
@@ -92,16 +91,18 @@ def decode_once(
     with suppress(OSError):
         os.utime(folder)
     decoded = _opened(folder)
-    unread = len(names) - len(decoded.positions)
-    if unread:
-        why = ", ".join(f"{reason} ({count:,})" for reason, count in decoded.reasons.items())
-        _log.warning(
-            "%s: %s of %s images cannot be read: %s; see %s", where, f"{unread:,}", f"{len(names):,}", why,
-            folder / SKIPPED,
-        )  # fmt: skip
-    for remark, count in decoded.remarks.items():
-        _log.warning("%s: %s of %s images: %s", where, f"{count:,}", f"{len(decoded.positions):,}", remark)
+    if launched_first():
+        _warn(decoded, len(names), where, folder / SKIPPED)
     return decoded
+
+
+def _warn(decoded: DecodedImages, n: int, where: str, listed: Path) -> None:
+    read = len(decoded.positions)
+    if read < n:
+        why = ", ".join(f"{reason} ({count:,})" for reason, count in decoded.reasons.items())
+        _log.warning("%s: %s of %s images cannot be read: %s; see %s", where, f"{n - read:,}", f"{n:,}", why, listed)
+    for remark, count in decoded.remarks.items():
+        _log.warning("%s: %s of %s images %s", where, f"{count:,}", f"{read:,}", remark)
 
 
 def _opened(folder: Path) -> DecodedImages:
@@ -112,7 +113,7 @@ def _opened(folder: Path) -> DecodedImages:
     return DecodedImages(split.images, positions, split.images_sha256, metadata.reasons, metadata.remarks)
 
 
-def _mended(container: Container, names: Sequence[str], decoded: DecodedImages) -> bool:
+def _mended(container: Container[Any], names: Sequence[str], decoded: DecodedImages) -> bool:
     """Say whether an image that could not be read can be now: a disk may fail once, a zip be fetched again."""
     unread = np.setdiff1d(np.arange(len(names)), decoded.positions, assume_unique=True)
     for position in unread:
@@ -122,20 +123,16 @@ def _mended(container: Container, names: Sequence[str], decoded: DecodedImages) 
     return False
 
 
-def _key(container: Container, names: Sequence[str]) -> str:
+def _key(container: Container[Any], names: Sequence[str]) -> str:
     digest = hashlib.sha256(f"{_VERSION}\n".encode())
     for name in names:
         digest.update(f"{name}\t{container.state(name)}\n".encode(errors="backslashreplace"))
     return digest.hexdigest()
 
 
-def _decode(container: Container, names: Sequence[str], folder: Path, key: str, where: str, progress: Progress) -> None:
-    def start(position: int) -> Iterator[EncodedImage]:
-        for name in names[position:]:
-            yield EncodedImage(name, None, partial(container.read, name))
-
-    # One split, whatever the names begin with: which split they are of is not the pixels' affair.
-    stream = ImageStream(container.path, "zip or folder", len(names), start, one_split="train")
+def _decode(
+    container: Container[Any], names: Sequence[str], folder: Path, key: str, where: str, progress: Progress
+) -> None:
     plan = Plan(
         source=key, n=len(names), size=None, channels=None, limit=None, background=list(WHITE), value_range=None
     )
@@ -144,7 +141,7 @@ def _decode(container: Container, names: Sequence[str], folder: Path, key: str, 
         # Others wait, and then find it done, or go on where one was killed.
         with writer_lock(folder, f"The images of {where}", DatasetError, wait=True):
             if not folder.exists():
-                write_images(stream, folder, plan, what=f"decode {where}", progress=progress)
+                write_images(container, names, folder, plan, what=f"decode {where}", progress=progress)
     except OSError as error:
         msg = (
             f"Images of {where} are decoded into '{folder}', which cannot be written: {error.strerror}. Free some "

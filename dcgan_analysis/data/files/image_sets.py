@@ -1,18 +1,16 @@
-"""Image zips and image folders as datasets."""
+"""Files of images as datasets."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dcgan_analysis.data.dataset import Dataset, DatasetSplit
-from dcgan_analysis.data.files.containers import open_container
 from dcgan_analysis.data.files.decoded import decode_once
-from dcgan_analysis.data.files.index import index_of, split_of
+from dcgan_analysis.data.files.index import open_images
 from dcgan_analysis.data.files.prepared import is_prepared, load_prepared
-from dcgan_analysis.errors import DatasetError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,40 +25,34 @@ __all__ = ["load_images"]
 
 
 def load_images(path: Path, *, name: str | None = None) -> Dataset:
-    """Read an image zip or an image folder; opening it reads names and labels only.
+    """Read a folder of images, an image zip, tar shards or an LMDB; opening it reads names and labels only.
 
     Images are decoded split by split, on first use, into the cache, from where they are read through a memory map
     (see ``dcgan_analysis.data.files.decoded``); those that cannot be read are left out, with a warning.
 
     A folder of prepared images (see ``dcgan_analysis.data.files.prepared``) is opened, not decoded.
 
-    Names that begin with ``train/``, ``validation/`` (or ``val/``), ``test/``, ``extra/`` or
-    ``unlabeled/`` say the split; where none does, everything is ``train``. With a
-    ``dataset.json``, labels are integers (classes) or lists of numbers (attributes). Without one,
-    the subfolders of a folder are its classes, and a zip has no labels.
+    Names that begin with ``train/``, ``validation/`` (or ``val/``), ``test/``, ``extra/`` or ``unlabeled/``, or with a
+    usual variant of these, say the split; where none does, everything is ``train``. With a ``dataset.json``, labels
+    are integers (classes) or lists of numbers (attributes). Without one, subfolders are classes. Labels that are lost
+    and files that are not used are counted in a warning and in the dataset's ``note``.
 
     Args:
-        path: The zip or folder.
+        path: The folder or file.
         name: What to call the dataset; by default what ``dataset.json`` says, or the file's name.
 
     Raises:
-        DatasetError: If there are no images, or ``dataset.json`` does not fit them.
+        DatasetError: If there are no images, ``dataset.json`` does not fit them, or images of one split could get
+            among those of another.
     """
     if is_prepared(path):
         return load_prepared(path, name=name)
-    container = open_container(path)
-    if not container.images:
-        msg = f"'{path}' holds no images (png, jpg, webp, ...). Give a zip or a folder of images."
-        raise DatasetError(msg)
-    index = index_of(container)
+    container, index = open_images(path)
     return Dataset(
-        name or str(index.metadata.get("name") or path.stem),
-        {
-            split: _FileSplit(container, index, split, positions)
-            for split, positions in index.splits(f"'{path}'").items()
-        },
+        name or index.name or path.stem,
+        {split: _FileSplit(container, index, split) for split in index.splits},
         classes=index.classes,
-        note=str(index.metadata.get("note", "")),
+        note=" ".join(filter(None, [index.note, *index.remarks])),
         attribute_names=index.attribute_names,
     )
 
@@ -68,11 +60,11 @@ def load_images(path: Path, *, name: str | None = None) -> Dataset:
 class _FileSplit:
     """The image files of one split; whoever calls it gets them decoded, all or some (see ``PartialLoader``)."""
 
-    def __init__(self, container: Container, index: ImageIndex, split: str, positions: list[int]) -> None:
+    def __init__(self, container: Container[Any], index: ImageIndex, split: str) -> None:
         self._container = container
         self._index = index
         self._split = split
-        self._positions = positions
+        self._positions = index.splits[split]
 
     def __len__(self) -> int:
         return len(self._positions)
@@ -88,15 +80,15 @@ class _FileSplit:
         """Return all that is known of the images but their pixels; what does not fit is refused before decoding."""
         index = self._index
         names = [index.names[position] for position in self._positions]
-        folder = names[0].partition("/")[0] if split_of(names[0]) else None
-        where = f"{self._container.path.name}, {folder}/" if folder else self._container.path.name
+        folder = index.folders.get(self._split)
+        where = f"{self._container.path.name}, {folder}" if folder else self._container.path.name
         return DatasetSplit(
             images=np.broadcast_to(np.uint8(0), (len(names), 1, 1, 1)),
             ids=names,
             classes=index.classes,
             source=where,
             attribute_names=index.attribute_names,
-            **index.columns(self._split, self._positions, where),
+            **index.columns(self._split, where),
         )
 
     def _decoded(self, files: DatasetSplit, progress: Progress | None) -> DatasetSplit:

@@ -72,7 +72,7 @@ class PictureError(DatasetError):
     ) -> None:
         more = f", {detail}" if detail else ""
         super().__init__(f"Image {what} cannot be read: {reason}{more}. {remedy}")
-        self.reason = reason
+        self.reason, self.detail = reason, detail
 
 
 def most_pixels() -> int:

@@ -8,8 +8,8 @@ import numpy as np
 
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.files.decode import WHITE
+from dcgan_analysis.data.files.index import open_images
 from dcgan_analysis.data.files.prepared_writer import Plan, Prepared, write_images
-from dcgan_analysis.data.files.streams import open_stream
 from dcgan_analysis.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def prepare_images(
     """Decode a source of images to one size, into a folder that is read through a memory map.
 
     Args:
-        source: A zip, a folder, ``.tar`` shards or an LMDB; see ``open_stream``.
+        source: A zip, a folder, ``.tar`` shards or an LMDB; see ``open_images``.
         out: The folder to make; while it is incomplete it is called ``<out>.part``.
         size: Height and width. The shorter side is resized to it (bilinear, antialiased), the centre cut out.
         channels: 3 (gray is repeated) or 1 (colour becomes gray by luma).
@@ -63,10 +63,10 @@ def prepare_images(
     if out.exists():
         msg = f"'{out}' exists. Choose another --out, or remove it first."
         raise DatasetError(msg)
-    stream = open_stream(source)
+    container, index = open_images(source)
     plan = Plan(
         source=str(source.resolve()),
-        n=stream.n,
+        n=len(index.names),
         size=size,
         channels=channels,
         limit=limit,
@@ -74,4 +74,5 @@ def prepare_images(
         value_range=None if value_range is None else list(value_range),
     )
     note = f"Prepared from {source.name}: shorter side to {size}, bilinear, centre crop."
-    return write_images(stream, out, plan, what=f"prepare {source.name} (images)", note=note, progress=progress)
+    what = f"prepare {source.name} (images)"
+    return write_images(container, index.names, out, plan, what=what, index=index, note=note, progress=progress)

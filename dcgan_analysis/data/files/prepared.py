@@ -111,7 +111,7 @@ class Metadata(BaseModel):
         left_out = (
             f"{self.skipped:,} of {total:,} images could not be read and were left out{f': {why}' if why else ''}."
         )
-        changed = [f"{count:,} images: {remark}." for remark, count in self.remarks.items()]
+        changed = [f"{count:,} images {remark}." for remark, count in self.remarks.items()]
         return [left_out, *changed] if self.skipped else changed
 
 

@@ -10,7 +10,7 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
@@ -18,19 +18,20 @@ import numpy as np
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.hashing import hash_array_file
 from dcgan_analysis.data.dataset import DatasetSplit
-from dcgan_analysis.data.files.decode import Decoding, decode_image, worker_threads
-from dcgan_analysis.data.files.pictures import PictureError
+from dcgan_analysis.data.files.decode import Decoding, Room, decode_image, worker_threads
+from dcgan_analysis.data.files.pictures import PictureError, most_pixels
 from dcgan_analysis.data.files.prepared import PREPARED, SKIPPED, Metadata, SplitRecord
 from dcgan_analysis.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from dcgan_analysis.core.progress import Progress
-    from dcgan_analysis.data.files.streams import EncodedImage, ImageStream
+    from dcgan_analysis.data.files.containers import Container
+    from dcgan_analysis.data.files.index import ImageIndex
 
 __all__ = ["Plan", "Prepared", "write_images"]
 
@@ -40,6 +41,7 @@ _BLOCK_BYTES = 1 << 26
 # Images per task of a thread: to hand over one takes as long as to decode it.
 _TASK = 64
 _JOURNAL = "journal.json"
+_FILES = Room(lambda: 4 * most_pixels())
 # ITU-R BT.601, as in `Preprocessing`.
 _LUMA = np.array([0.299, 0.587, 0.114])
 
@@ -49,7 +51,7 @@ class Plan(TypedDict):
 
     Attributes:
         source: What the images come from.
-        n: How many images there are; 0: nobody knows.
+        n: How many images there are.
         size: Height and width. None: as they are, and all must be of one size.
         channels: 3 (gray is repeated) or 1 (colour becomes gray by luma). None: 1 where every image is gray, else 3.
         limit: Only the first so many; None: all.
@@ -101,7 +103,7 @@ class _Journal:
 class _Decoded:
     """One image of a block; without pixels where it could not be read."""
 
-    image: EncodedImage
+    name: str
     pixels: NDArray[np.uint8] | None
     gray: bool = True
     remarks: tuple[str, ...] = ()
@@ -110,15 +112,26 @@ class _Decoded:
 
 
 def write_images(
-    stream: ImageStream, out: Path, plan: Plan, *, what: str, note: str = "", progress: Progress
+    container: Container[Any],
+    names: Sequence[str],
+    out: Path,
+    plan: Plan,
+    *,
+    what: str,
+    index: ImageIndex | None = None,
+    note: str = "",
+    progress: Progress,
 ) -> Prepared:
-    """Decode the images of a stream into a folder of prepared images, or go on where that was killed.
+    """Decode images of a container into a folder of prepared images, or go on where that was killed.
 
     Args:
-        stream: The images.
+        container: What holds the images.
+        names: Their names, in order, at least one.
         out: The folder to make; while it is incomplete it is called ``<out>.part``.
         plan: How they are decoded.
         what: What progress calls the work.
+        index: Splits and columns of the same images. None: all are of one split, with their positions in ``names`` as
+            their only column.
         note: What a reader of a result must know of how the images were made.
         progress: Told of images done.
 
@@ -128,63 +141,75 @@ def write_images(
     """
     part = out.with_name(f"{out.name}.part")
     journal = _begin(part, plan)
-    limit = plan["limit"]
-    total = min(stream.n, limit or stream.n)
-    first, shape = _shape(stream, plan)
+    total = min(len(names), plan["limit"] or len(names))
+    first, shape = _shape(container, names, plan)
     block = max(1, min(_BLOCK, _BLOCK_BYTES // int(np.prod(shape))))
-    images = islice(stream.start(journal.position), None if limit is None else limit - journal.position)
+    splits = _splits_by_position(index)
 
-    def decode(image: EncodedImage) -> _Decoded:
-        decoded = _decode(image, stream.path.name, plan)
+    def decode(name: str) -> _Decoded:
+        decoded = _decode(container, name, plan)
         # Refused at once: a block has room for images of the first one's size.
         if decoded.pixels is not None and decoded.pixels.shape[1:] != shape[1:]:
-            raise _another_size(stream, first, shape, image.name, decoded.pixels.shape)
+            raise _another_size(container, first, shape, name, decoded.pixels.shape)
         return decoded
 
     with ThreadPoolExecutor(worker_threads()) as pool:
-        while encoded := list(islice(images, block)):
-            parts = [encoded[i : i + _TASK] for i in range(0, len(encoded), _TASK)]
-            done = pool.map(lambda part: [decode(image) for image in part], parts)
-            _append(part, journal, stream, chain.from_iterable(done))
+        while journal.position < total:
+            chosen = names[journal.position : min(journal.position + block, total)]
+            tasks = [chosen[i : i + _TASK] for i in range(0, len(chosen), _TASK)]
+            done = pool.map(lambda task: [decode(name) for name in task], tasks)
+            _append(part, journal, splits, chain.from_iterable(done))
             progress(what, journal.position, total)
-    return _finish(part, out, journal, stream, shape, note)
+    return _finish(part, out, journal, container.path, index, shape, note)
 
 
-def _shape(stream: ImageStream, plan: Plan) -> tuple[str, tuple[int, int, int]]:
+def _splits_by_position(index: ImageIndex | None) -> list[str] | None:
+    if index is None:
+        return None
+    splits = [""] * len(index.names)
+    for split, positions in index.splits.items():
+        for position in positions:
+            splits[position] = split
+    return splits
+
+
+def _shape(container: Container[Any], names: Sequence[str], plan: Plan) -> tuple[str, tuple[int, int, int]]:
     """Return the shape in which images are written, and the name of the image that tells it, if one does."""
     if plan["size"] is not None:
         return "", (plan["channels"] or 3, plan["size"], plan["size"])
-    for image in stream.start(0):
-        decoded = _decode(image, stream.path.name, plan)
+    for name in names:
+        decoded = _decode(container, name, plan)
         if decoded.pixels is not None:
             _, height, width = decoded.pixels.shape
-            return image.name, (3, height, width)
+            return name, (3, height, width)
     return "", (3, 1, 1)
 
 
 def _another_size(
-    stream: ImageStream, first: str, shape: tuple[int, ...], name: str, other: tuple[int, ...]
+    container: Container[Any], first: str, shape: tuple[int, ...], name: str, other: tuple[int, ...]
 ) -> DatasetError:
     return DatasetError(
-        f"Image '{name}' in {stream.path.name} is {other[1]}x{other[2]} (height x width), but the first one, "
+        f"Image '{name}' in {container.path.name} is {other[1]}x{other[2]} (height x width), but the first one, "
         f"'{first}', is {shape[1]}x{shape[2]}. Bring all images to one size: "
-        f"dcgan-analyze prepare {stream.path} --size PIXELS --out FOLDER"
+        f"dcgan-analyze prepare {container.path} --size PIXELS --out FOLDER"
     )
 
 
-def _decode(image: EncodedImage, where: str, plan: Plan) -> _Decoded:
+def _decode(container: Container[Any], name: str, plan: Plan) -> _Decoded:
     red, green, blue = plan["background"]
     black_white = plan["value_range"]
     decoding = Decoding(plan["size"], (red, green, blue), (black_white[0], black_white[1]) if black_white else None)
     try:
-        decoded = decode_image(image.read(), f"'{image.name}' in {where}", decoding)
+        # Files may be as large as pictures are: not every thread holds one at a time.
+        with _FILES.of(container.size(name)):
+            decoded = decode_image(container.read(name), f"'{name}' in {container.path.name}", decoding)
     except DatasetError as error:
         reason = error.reason if isinstance(error, PictureError) else "the file cannot be read"
-        return _Decoded(image, None, error=" ".join(str(error).split()), reason=reason)
+        return _Decoded(name, None, error=" ".join(str(error).split()), reason=reason)
     pixels = decoded.pixels
     if plan["channels"] == 1:
         pixels = np.rint(np.tensordot(_LUMA, pixels, 1))[None].astype(np.uint8)
-    return _Decoded(image, pixels, decoded.gray, decoded.remarks)
+    return _Decoded(name, pixels, decoded.gray, decoded.remarks)
 
 
 def _begin(part: Path, plan: Plan) -> _Journal:
@@ -218,25 +243,22 @@ def _begin(part: Path, plan: Plan) -> _Journal:
     return journal
 
 
-def _append(part: Path, journal: _Journal, stream: ImageStream, images: Iterable[_Decoded]) -> None:
+def _append(part: Path, journal: _Journal, splits: Sequence[str] | None, images: Iterable[_Decoded]) -> None:
     """Append a block to the files of its splits, then write the journal."""
     data: dict[str, list[bytes]] = {}
-    for each in images:
-        image = each.image
-        if each.pixels is None:
-            data.setdefault(SKIPPED, []).append(_line(f"{image.name}\t{each.error}"))
+    for image in images:
+        if image.pixels is None:
+            data.setdefault(SKIPPED, []).append(_line(f"{image.name}\t{image.error}"))
             journal.skipped += 1
-            journal.reasons[each.reason] = journal.reasons.get(each.reason, 0) + 1
+            journal.reasons[image.reason] = journal.reasons.get(image.reason, 0) + 1
         else:
-            split = stream.split(image)
-            label = -1 if image.label is None else image.label
-            data.setdefault(f"{split}.u8", []).append(each.pixels.tobytes())
+            split = "train" if splits is None else splits[journal.position]
+            data.setdefault(f"{split}.u8", []).append(image.pixels.tobytes())
             data.setdefault(f"{split}.ids", []).append(_line(image.name))
-            data.setdefault(f"{split}.labels", []).append(np.int64(label).tobytes())
             data.setdefault(f"{split}.positions", []).append(np.int64(journal.position).tobytes())
             journal.rows[split] = journal.rows.get(split, 0) + 1
-            journal.colour |= not each.gray
-            for remark in each.remarks:
+            journal.colour |= not image.gray
+            for remark in image.remarks:
                 journal.remarks[remark] = journal.remarks.get(remark, 0) + 1
         journal.position += 1
     for name, parts in data.items():
@@ -254,13 +276,19 @@ def _line(text: str) -> bytes:
 
 
 def _finish(
-    part: Path, out: Path, journal: _Journal, stream: ImageStream, shape: tuple[int, int, int], note: str
+    part: Path,
+    out: Path,
+    journal: _Journal,
+    source: Path,
+    index: ImageIndex | None,
+    shape: tuple[int, int, int],
+    note: str,
 ) -> Prepared:
     """Write columns and metadata, and give the folder its name."""
     if not journal.rows:
         first = (part / SKIPPED).read_text(encoding="utf-8").partition("\n")[0].partition("\t")[2]
         msg = (
-            f"None of the {journal.position:,} images of '{stream.path}' can be read; '{part / SKIPPED}' says why. "
+            f"None of the {journal.position:,} images of '{source}' can be read; '{part / SKIPPED}' says why. "
             f"The first: {first}"
         )
         raise DatasetError(msg)
@@ -268,11 +296,11 @@ def _finish(
         for split in journal.rows:
             _keep_one_channel(part / f"{split}.u8", shape)
         shape = (1, *shape[1:])
-    columns = {split: _columns(part, split, stream) for split in journal.rows}
+    columns = {split: _columns(part, split, index, source.name) for split in journal.rows}
     metadata = Metadata(
         image_shape=shape,
-        classes=stream.classes or _numbered([each.get("labels") for each in columns.values()]),
-        attribute_names=stream.index.attribute_names if stream.index is not None else [],
+        classes=index.classes if index is not None else [],
+        attribute_names=index.attribute_names if index is not None else [],
         skipped=journal.skipped,
         reasons=journal.reasons,
         remarks=journal.remarks,
@@ -285,11 +313,10 @@ def _finish(
         labels = columns[split].get("labels")
         without_pixels = DatasetSplit(blank, labels, [""] * n, classes=metadata.classes, images_sha256=content)
         metadata.splits[split] = SplitRecord(n=n, sha256=without_pixels.sha256, images_sha256=content)
-        for suffix in ("labels", "positions"):
-            (part / f"{split}.{suffix}").unlink()
+        (part / f"{split}.positions").unlink()
     remarks = metadata.sentences()
-    source_note = str(stream.index.metadata.get("note", "")) if stream.index is not None else ""
-    metadata.note = " ".join(filter(None, [source_note, note, *remarks]))
+    known = [index.note, note, *index.remarks] if index is not None else [note]
+    metadata.note = " ".join(filter(None, [*known, *remarks]))
     write_text(part / PREPARED, metadata.model_dump_json(indent=1))
     (part / _JOURNAL).unlink()
     part.rename(out)
@@ -306,20 +333,12 @@ def _keep_one_channel(path: Path, shape: tuple[int, int, int]) -> None:
     gray.replace(path)
 
 
-def _columns(part: Path, split: str, stream: ImageStream) -> dict[str, NDArray[Any]]:
+def _columns(part: Path, split: str, index: ImageIndex | None, where: str) -> dict[str, NDArray[Any]]:
     """Return the arrays that belong to the images of a split that could be read."""
-    if stream.one_split:
-        return {"positions": np.fromfile(part / f"{split}.positions", np.int64)}
-    labels = np.fromfile(part / f"{split}.labels", np.int64)
-    if stream.index is None:
-        return {"labels": labels} if (labels >= 0).all() else {}
-    positions = stream.index.splits(str(stream.path))[split]
-    kept = np.isin(positions, np.fromfile(part / f"{split}.positions", np.int64))
-    known = stream.index.columns(split, positions, stream.path.name)
+    positions = np.fromfile(part / f"{split}.positions", np.int64)
+    if index is None:
+        return {"positions": positions}
+    kept = np.isin(index.splits[split], positions)
+    known = index.columns(split, where)
     known |= known.pop("extras")
     return {key: values[kept] for key, values in known.items() if values is not None}
-
-
-def _numbered(labels: list[NDArray[np.int64] | None]) -> list[str]:
-    found = [each for each in labels if each is not None]
-    return [str(number) for number in range(1 + max(int(each.max()) for each in found))] if found else []

@@ -53,7 +53,7 @@ def builtin_registry() -> Registry[DatasetEntry]:
 
 
 def _is_path(text: str | Path) -> bool:
-    return isinstance(text, Path) or text.endswith(".zip") or bool({"/", os.sep} & set(text))
+    return isinstance(text, Path) or text.endswith((".zip", ".tar")) or bool({"/", os.sep} & set(text))
 
 
 def load_dataset(
@@ -64,13 +64,14 @@ def load_dataset(
     download: bool = True,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Load a dataset by name, or from a path to an image zip or an image folder.
+    """Load a dataset by name, or from a path to files of images: a folder, a zip, tar shards, an LMDB.
 
     A name is looked up in ``registry``; one that is not there may be ``<name>.zip`` or a folder
     ``<name>`` in the data root. Images are decoded when a split is first used.
 
     Args:
-        name_or_path: A name, or a path: a ``Path``, or a text with a slash or ending in ``.zip``.
+        name_or_path: A name, or a path: a ``Path``, or a text with a slash or ending in ``.zip`` or
+            ``.tar``.
         data_root: Where files lie; by default ``DCGAN_ANALYSIS_DATA``, or the user's data folder.
         registry: The names to know; by default the built-in ones.
         download: Whether torchvision may download what is not in the data root.

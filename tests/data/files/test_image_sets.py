@@ -39,10 +39,11 @@ def test_prefixes_say_the_split_and_metadata_the_rest(make_zip, pictures):
 
 
 def test_zip_without_metadata_is_one_unlabelled_split_in_natural_order(make_zip, pictures):
-    path = make_zip(pictures("00000/img10.png", "00000/img2.png", "__MACOSX/img1.png"))
+    path = make_zip(pictures("00000/img10.png", "00001/img2.png", "00000/img2.png", "__MACOSX/img1.png"))
     dataset = load_images(path)
     assert dataset.split_names == ["train"]
-    assert dataset.split("train").ids == ["00000/img2.png", "00000/img10.png"]
+    assert dataset.split("train").ids == ["00000/img2.png", "00000/img10.png", "00001/img2.png"]
+    assert "folders such as '00000/' are not taken for classes" in dataset.note
     assert dataset.split("train").labels is None
     assert (dataset.name, dataset.classes) == ("birds", [])
 
@@ -181,7 +182,10 @@ def test_a_damaged_zip_is_named(make_zip, pictures, tmp_path, cache):
     spoiled = tmp_path / "spoiled.zip"
     spoiled.write_bytes(whole[:60] + bytes([whole[60] ^ 255]) + whole[61:])
     assert load_images(spoiled).split("train").ids == ["2.png"]
-    assert "'1.png' in spoiled.zip cannot be read: Bad CRC" in next(cache.glob("images/*/skipped.tsv")).read_text()
+    assert (
+        "'1.png' in spoiled.zip cannot be read: damaged or encrypted in the zip, Bad CRC"
+        in next(cache.glob("images/*/skipped.tsv")).read_text()
+    )
     # The whole zip has the same directory, and the hash that it always had.
     (tmp_path / "whole.zip").write_bytes(whole)
     assert load_images(tmp_path / "whole.zip").split("train").ids == ["1.png", "2.png"]

@@ -60,7 +60,7 @@ def test_transparent_pixels_are_composed_and_their_hidden_colours_stay_hidden():
     rgba = np.array([[[200, 0, 0, 255], [0, 255, 0, 0], [0, 0, 0, 51]]], np.uint8)
     on_white = decoded(Image.fromarray(rgba))
     assert on_white.pixels[:, 0].T.tolist() == [[200, 0, 0], [255, 255, 255], [204, 204, 204]]
-    assert on_white.remarks == ("transparent, composed on RGB 255 255 255",)
+    assert on_white.remarks == ("with transparency, composed on RGB 255 255 255",)
     on_red = decoded(Image.fromarray(rgba), decoding=Decoding(background=(100, 0, 0)))
     assert on_red.pixels[:, 0].T.tolist() == [[200, 0, 0], [100, 0, 0], [80, 0, 0]]
 
@@ -96,7 +96,7 @@ def test_cmyk_gives_the_colours_that_it_prints():
 def test_of_an_animation_the_first_frame_is_taken_and_that_is_said():
     frames = [Image.fromarray(np.full((4, 4, 3), level, np.uint8)) for level in (10, 200)]
     image = decoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert image.remarks == ("several frames, cut to the first",)
+    assert image.remarks == ("cut to their first frame",)
     assert image.pixels.max() == 10
 
 
@@ -198,13 +198,13 @@ def test_prepare_says_what_it_changed_and_takes_background_and_range(tmp_path):
     assert plain.n == {"train": 1}
     assert plain.remarks == [
         "1 of 2 images could not be read and were left out: 16 bits per channel (1).",
-        "1 images: transparent, composed on RGB 255 255 255.",
+        "1 images with transparency, composed on RGB 255 255 255.",
     ]
     both = prepare_images(tmp_path / "photos", tmp_path / "both", size=4, background=(0, 0, 255), value_range=(0, 4000))
     assert both.n == {"train": 2}
     dataset = load_images(tmp_path / "both")
     assert dataset.split("train").images[:, :, 0, 0].tolist() == [[0, 0, 255], [128, 128, 128]]
-    assert "1 images: transparent, composed on RGB 0 0 255." in dataset.note
+    assert "1 images with transparency, composed on RGB 0 0 255." in dataset.note
     for wrong in ((1.0, 1.0), (0.0, float("nan"))):
         with pytest.raises(DatasetError, match="two different finite numbers"):
             prepare_images(tmp_path / "photos", tmp_path / "no", size=4, value_range=wrong)
@@ -217,5 +217,5 @@ def test_changed_pictures_are_named_in_the_source_of_the_split_and_on_the_termin
     for _ in range(2):  # decoded, then from the cache
         caplog.clear()
         train = load_images(tmp_path / "photos").split("train")
-        assert train.source == "photos, 1 transparent, composed on RGB 255 255 255"
-        assert caplog.messages == ["photos: 1 of 2 images: transparent, composed on RGB 255 255 255"]
+        assert train.source == "photos, 1 with transparency, composed on RGB 255 255 255"
+        assert caplog.messages == ["photos: 1 of 2 images with transparency, composed on RGB 255 255 255"]
