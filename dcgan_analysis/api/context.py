@@ -27,7 +27,7 @@ from dcgan_analysis.core.randomness import torch_generator
 from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -65,6 +65,7 @@ class RunContext:
     cache_dir: Path | None = None
     _checkpoint: Checkpoint | None = None
     _dataset: Dataset | None = None
+    _load: Callable[[str], Checkpoint] | None = None
     _splits: dict[str, DatasetSplit] = field(default_factory=dict)
     _taken: dict[str, DatasetSplit] = field(default_factory=dict)
     _started: float = field(default_factory=time.time)
@@ -97,6 +98,17 @@ class RunContext:
             msg = "This run has no dataset. Give one with --dataset, and declare it in the analysis's needs."
             raise AnalysisError(msg)
         return self._dataset
+
+    def load_checkpoint(self, name: str) -> Checkpoint:
+        """Load another checkpoint than the run's, by name, path or hash, as the command line does.
+
+        Raises:
+            DcganAnalysisError: If there is none of that name, or the run has nothing to load it with.
+        """
+        if self._load is None:
+            msg = f"Checkpoint '{name}' cannot be loaded: this context was made without a way to load others."
+            raise AnalysisError(msg)
+        return self._load(name)
 
     def split(self, name: str) -> DatasetSplit:
         """Return a split of the dataset, cut to ``limit`` images evenly spread over it."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dcgan_analysis.checkpoints.sampling import Sampler
-    from dcgan_analysis.latents.perceptual import PerceptualEmbedding
+    from dcgan_analysis.latents.judges import PerceptualJudge
 
 __all__ = [
     "LINEAR",
@@ -66,7 +66,7 @@ def pixel_steps(images: np.ndarray) -> np.ndarray:
     return steps
 
 
-def measure_walk(images: np.ndarray, embed: PerceptualEmbedding, labels: Tensor | None) -> WalkSteps:
+def measure_walk(images: np.ndarray, embed: PerceptualJudge, labels: Tensor | None) -> WalkSteps:
     """Measure the steps of a walk of images, uint8 (T, C, H, W), with the labels (T,) of a conditional network."""
     rows = embed(images, labels)
     return WalkSteps(images, pixel_steps(images), (rows[1:] - rows[:-1]).norm(dim=1).numpy())
@@ -74,7 +74,7 @@ def measure_walk(images: np.ndarray, embed: PerceptualEmbedding, labels: Tensor 
 
 def measure_walks(
     sampler: Sampler,
-    embed: PerceptualEmbedding,
+    embed: PerceptualJudge,
     points: Sequence[Tensor],
     steps: int,
     bank: Tensor,
@@ -110,7 +110,7 @@ def measure_walks(
     return found
 
 
-def unrelated_distance(sampler: Sampler, embed: PerceptualEmbedding, z: Tensor) -> float:
+def unrelated_distance(sampler: Sampler, embed: PerceptualJudge, z: Tensor) -> float:
     """Return the median perceptual distance of pairs of samples: vector 0 with 1, 2 with 3, ... of z (2 M, Z).
 
     Of a conditional generator the sampler is to draw one class, that of the walk that is measured by it.
@@ -132,7 +132,7 @@ def sharp_steps(steps: np.ndarray, unrelated: float, share: float = SHARP) -> np
 
 
 def nearest_of(
-    bank: np.ndarray, images: np.ndarray, embed: PerceptualEmbedding, labels: Sequence[Tensor | None]
+    bank: np.ndarray, images: np.ndarray, embed: PerceptualJudge, labels: Sequence[Tensor | None]
 ) -> np.ndarray:
     """Replace each image by the nearest of a bank: what a generator would show that knows nothing but the bank.
 

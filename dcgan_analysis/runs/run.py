@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.api.context import RunContext
 from dcgan_analysis.api.environment import describe_environment
 from dcgan_analysis.api.result import Result
+from dcgan_analysis.checkpoints.catalogue import load_checkpoint
 from dcgan_analysis.core.distributed import is_leader
 from dcgan_analysis.core.files import atomic_folder
 from dcgan_analysis.core.progress import Progress, silent
@@ -125,6 +127,7 @@ def run_prepared(prepared: PreparedRun, host: PluginHost, progress: Progress = s
             cache_dir=None if request.cache_dir is None else Path(request.cache_dir),
             _checkpoint=prepared.checkpoint,
             _dataset=prepared.dataset,
+            _load=partial(load_checkpoint, architectures=host.architectures),
         )
         for warning in host.before_run(analysis, config, context):
             context.warn(warning)

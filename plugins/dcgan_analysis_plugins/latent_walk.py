@@ -19,12 +19,13 @@ Beyond the paper: great circles, the measure, the threshold and the control.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveInt
 
 from dcgan_analysis import hookimpl
-from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table, mean_metric, share_metric
+from dcgan_analysis.api import Demo, Metric, Needs, Table, mean_metric, share_metric
+from dcgan_analysis.latents.judges import JudgeSettings, choose_judge
 from dcgan_analysis.latents.walking import LINEAR, MEMORISING, SPHERICAL, measure_walks, roughness, sharp_steps
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _SHOWN_COLUMNS = 9
 _SHARP_FRAME = "#d55e00"
 
 
-class LatentWalkConfig(AnalysisConfig):
+class LatentWalkConfig(JudgeSettings):
     """Settings; nine points are the paper's number."""
 
     points: int = Field(default=9, ge=2, description="random points of a walk")
@@ -54,9 +55,6 @@ class LatentWalkConfig(AnalysisConfig):
         default=0.5, gt=0, description="a step is sharp beyond this share of the distance of unrelated samples"
     )
     label: int = Field(default=0, ge=0, description="class, for a conditional generator")
-    features: Literal["discriminator", "vgg19"] = Field(
-        default="discriminator", description="whose activations measure: discriminator, or vgg19 from torch's hub cache"
-    )
 
 
 class LatentWalk:
@@ -67,7 +65,7 @@ class LatentWalk:
     question = "Does the image change smoothly on a walk through latent space, or does it jump?"
     reference = "Radford, Metz, Chintala 2016, section 6.1: https://arxiv.org/abs/1511.06434"
     config_type = LatentWalkConfig
-    needs = Needs(checkpoint="cifar10-dcgan32", generator=True, discriminator=True)
+    needs = Needs(checkpoint="cifar10-dcgan32", generator=True)
     demo = Demo(checkpoint="digits-dcgan32", settings={"walks": 1})
 
     def run(self, context: RunContext, config: LatentWalkConfig) -> Result:
@@ -75,16 +73,11 @@ class LatentWalk:
         import torch
 
         from dcgan_analysis.checkpoints.sampling import Sampler
-        from dcgan_analysis.latents.perceptual import discriminator_embedding, vgg19_embedding
         from dcgan_analysis.latents.walking import unrelated_distance
 
         checkpoint = context.checkpoint
         sampler = Sampler(checkpoint, context.device, context.progress, label=config.label)
-        embed = (
-            vgg19_embedding(context.device)
-            if config.features == "vgg19"
-            else discriminator_embedding(checkpoint.discriminator(), checkpoint.architecture, context.device)
-        )
+        embed = choose_judge(context, config)
         used = config.points * config.walks
         drawn = checkpoint.latents(used + max(config.bank, 2 * _PAIRS), context.seed)
         with context.stage("unrelated samples"):

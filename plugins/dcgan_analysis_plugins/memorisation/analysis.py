@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveInt
 
-from dcgan_analysis.api import AnalysisConfig, Demo, Needs
+from dcgan_analysis.api import Demo, Needs
+from dcgan_analysis.latents.judges import JudgeSettings, choose_judge
 from dcgan_analysis_plugins.memorisation.copying import (
     COPIES,
     FEATURES,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dcgan_analysis.api import Result, RunContext
-    from dcgan_analysis.latents.perceptual import PerceptualEmbedding
+    from dcgan_analysis.latents.judges import PerceptualJudge
     from dcgan_analysis.neighbours import Nearest
 
 __all__ = ["Memorisation", "MemorisationConfig"]
@@ -64,7 +65,7 @@ _POINTS, _STEPS, _PAIRS = 9, 16, 64
 _SHOWN = 8
 
 
-class MemorisationConfig(AnalysisConfig):
+class MemorisationConfig(JudgeSettings):
     """Settings."""
 
     samples: int = Field(default=500, ge=10, description="samples that are looked up")
@@ -75,7 +76,7 @@ class MemorisationConfig(AnalysisConfig):
 
 
 def views(
-    context: RunContext, config: MemorisationConfig, train: np.ndarray, embed: PerceptualEmbedding
+    context: RunContext, config: MemorisationConfig, train: np.ndarray, embed: PerceptualJudge
 ) -> dict[str, View]:
     """Return all ways of seeing, by name; learns the semantic hash."""
     from dcgan_analysis.data.curation.near_duplicates import learn_hash
@@ -100,16 +101,14 @@ class Memorisation:
     question = "Does the generator show training images again?"
     reference = "Radford, Metz, Chintala 2016, sections 4.1.1 and 6.1: https://arxiv.org/abs/1511.06434"
     config_type = MemorisationConfig
-    needs = Needs(checkpoint="digits-dcgan32", dataset="digits", splits=("train",), generator=True, discriminator=True)
+    needs = Needs(checkpoint="digits-dcgan32", dataset="digits", splits=("train",), generator=True)
     demo = Demo(settings={"samples": 200, "copies": 100, "hash_steps": 300})
 
     def run(self, context: RunContext, config: MemorisationConfig) -> Result:
         """Look up samples, held-out images and copies; compare; judge."""
-        from dcgan_analysis.latents.perceptual import discriminator_embedding
-
         gallery = training_images(context)
         checkpoint = context.checkpoint
-        embed = discriminator_embedding(checkpoint.discriminator(), checkpoint.architecture, context.device, grid=_GRID)
+        embed = choose_judge(context, config, grid=_GRID)
         with context.stage("images"):
             asked = {
                 SAMPLES: _samples(context, config),
@@ -190,7 +189,7 @@ def _subsets(context: RunContext, train: Images) -> tuple[Tensor | None, Images 
     return masks, Images(held_out.images, conditioning_labels(context, held_out)).take(chosen)
 
 
-def _walk(context: RunContext, embed: PerceptualEmbedding) -> np.ndarray:
+def _walk(context: RunContext, embed: PerceptualJudge) -> np.ndarray:
     """Return which steps of a linear walk are sharp transitions; a conditional generator walks within class 0."""
     from dcgan_analysis.checkpoints.sampling import Sampler
     from dcgan_analysis.latents.interpolation import walk

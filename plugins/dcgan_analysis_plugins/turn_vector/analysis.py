@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveInt
 
-from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table, mean_metric
+from dcgan_analysis.api import Demo, Metric, Needs, Table, mean_metric
 from dcgan_analysis.core.statistics import mean_interval, rank_correlations
+from dcgan_analysis.latents.judges import JudgeSettings, choose_judge
 from dcgan_analysis_plugins.turn_vector.directions import (
     RANDOM,
     TURN,
@@ -48,7 +49,7 @@ _PREFERRED = ("yaw", "Smiling", "slant")
 _SHOWN = 8
 
 
-class TurnVectorConfig(AnalysisConfig):
+class TurnVectorConfig(JudgeSettings):
     """Settings; four samples at either end are the paper's."""
 
     attribute: str = Field(default=AUTO, description="what is turned; auto: yaw where known, or Smiling, or slant")
@@ -80,7 +81,7 @@ class TurnVector:
     question = "Does adding a direction in latent space turn new samples, and does it leave everything else alone?"
     reference = "Radford, Metz, Chintala 2016, section 6.3.2: https://arxiv.org/abs/1511.06434"
     config_type = TurnVectorConfig
-    needs = Needs(checkpoint="digits-dcgan32", dataset="digits", splits=("train",), generator=True, discriminator=True)
+    needs = Needs(checkpoint="digits-dcgan32", dataset="digits", splits=("train",), generator=True)
     demo = Demo(settings={"samples": 1000, "new": 16, "vectors": 3, "classifier_steps": 300})
 
     def run(self, context: RunContext, config: TurnVectorConfig) -> Result:
@@ -89,11 +90,10 @@ class TurnVector:
 
         from dcgan_analysis.checkpoints.sampling import Sampler
         from dcgan_analysis.latents.attributes import judge_table, train_judge
-        from dcgan_analysis.latents.perceptual import discriminator_embedding
 
         checkpoint = context.checkpoint
         sampler = Sampler(checkpoint, context.device, context.progress, label=config.label)
-        embed = discriminator_embedding(checkpoint.discriminator(), checkpoint.architecture, context.device)
+        embed = choose_judge(context, config)
         with context.stage("attribute classifier"):
             judge = train_judge(context, steps=config.classifier_steps)
             attribute = _chosen(judge, config.attribute)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.checkpoints.sampling import Sampler
     from dcgan_analysis.latents.attributes import Judge
-    from dcgan_analysis.latents.perceptual import PerceptualEmbedding
+    from dcgan_analysis.latents.judges import PerceptualJudge
 
 __all__ = ["RANDOM", "TURN", "Moves", "draw_directions", "images_along", "measure_directions", "tails"]
 
@@ -112,7 +112,7 @@ def images_along(sampler: Sampler, new: Tensor, vector: Tensor, multiples: Tenso
 def measure_directions(
     sampler: Sampler,
     judge: Judge,
-    embed: PerceptualEmbedding,
+    embed: PerceptualJudge,
     new: Tensor,
     vectors: Sequence[Tensor],
     multiples: Tensor,
