@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import shutil
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["atomic_folder", "atomic_path", "lock_path", "write_text", "writer_lock"]
+
+_log = logging.getLogger(__name__)
 
 
 def _beside(path: Path) -> Path:
@@ -116,7 +119,7 @@ def writer_lock(
         path: What is written; it need not exist, its folder must.
         what: What it is, for the message.
         error: What is raised.
-        wait: Whether to wait for another writer instead of refusing.
+        wait: Whether to wait for another writer, with a line that names it, instead of refusing.
 
     Raises:
         DcganAnalysisError: If another writer holds it and ``wait`` is false: ``error``, whose message names the holder.
@@ -131,14 +134,18 @@ def writer_lock(
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"process {os.getpid()} on {platform.node()} since {since}".encode())
 
-    held, holder = FileLock(lock, blocking=wait, fallback_to_soft=False, on_acquired=sign), "another process"
+    held = FileLock(lock, fallback_to_soft=False, on_acquired=sign)
     try:
-        held.acquire()
+        held.acquire(blocking=False)
     except Timeout:
+        holder = "another process"
         with suppress(OSError):
             holder = lock.read_text(encoding="utf-8") or holder
-        msg = f"{what} is being written by {holder}. Wait for it, or stop it."
-        raise error(msg) from None
+        if not wait:
+            msg = f"{what} is being written by {holder}. Wait for it, or stop it."
+            raise error(msg) from None
+        _log.warning("%s is being written by %s: waiting for it.", what, holder)
+        held.acquire()
     try:
         yield
     finally:

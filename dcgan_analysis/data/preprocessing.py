@@ -27,6 +27,11 @@ _VERSION = 1
 # ITU-R BT.601, as in Pillow's conversion to gray.
 _LUMA = (0.299, 0.587, 0.114)
 
+# Of images that are resized at a time: floats of 256 MB.
+_MOST_VALUES = 1 << 26
+# Between the sides of an image that is resized; a line of a million pixels would become gigabytes.
+_MOST_ASPECT = 100
+
 Shape = tuple[int, int, int]
 
 
@@ -104,7 +109,8 @@ class Preprocessing:
             checkpoint: Whose model takes them, for the message.
 
         Raises:
-            DatasetError: If ``fit`` is ``"exact"`` and ``shape`` is not ``image_shape``.
+            DatasetError: If ``fit`` is ``"exact"`` and ``shape`` is not ``image_shape``, or one side of images to be
+                resized is more than a hundred times the other.
         """
         if self.fit == "exact" and tuple(shape) != tuple(self.image_shape):
             giver = f"Dataset '{dataset}'" if dataset else "The batch"
@@ -113,6 +119,12 @@ class Preprocessing:
                 f"{giver} has images of {_text(shape)}, {taker} takes "
                 f"{_text(self.image_shape)}. Use --set fit=resize to convert them, or "
                 "another dataset or checkpoint."
+            )
+            raise DatasetError(msg)
+        if self.fit == "resize" and max(shape[1:]) > _MOST_ASPECT * min(shape[1:]):
+            msg = (
+                f"Images of {_text(shape)} are not resized: one side is more than {_MOST_ASPECT} times the other. "
+                "Cut them first."
             )
             raise DatasetError(msg)
 
@@ -135,9 +147,14 @@ class Preprocessing:
         if tuple(batch.shape[1:]) != tuple(self.image_shape):
             channels, height, width = batch.shape[1:]
             self.check((channels, height, width))
-            batch = _resize(_to_channels(batch, self.image_shape[0]), self.image_shape[1:])
+            # Large images are resized a few at a time: as floats they take several times their bytes.
+            few = max(1, _MOST_VALUES // max(1, channels * height * width))
+            batch = torch.cat([self._fitted(part) for part in torch.split(batch, few)])
         divisor, subtrahend = SCALINGS[self.name]
         return batch.to(torch.float32).div_(divisor).sub_(subtrahend)
+
+    def _fitted(self, batch: torch.Tensor) -> torch.Tensor:
+        return _resize(_to_channels(batch, self.image_shape[0]), self.image_shape[1:])
 
     def to_bytes(self, images: torch.Tensor) -> NDArray[np.uint8]:
         """Turn a model's images (N, C, H, W) back into bytes, clipping what lies outside."""

@@ -12,11 +12,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from dcgan_analysis.core.distributed import agreed, is_leader
 from dcgan_analysis.core.files import writer_lock
 from dcgan_analysis.core.folders import cache_folder
 from dcgan_analysis.data.files.decoded import IMAGES
@@ -38,6 +39,7 @@ __all__ = [
     "list_entries",
     "list_folders",
     "path_for",
+    "turn",
 ]
 
 _FEATURES = "features"
@@ -91,6 +93,21 @@ def path_for(key: FeatureKey, folder: Path | None = None) -> Path:
         folder: The cache folder; None: :func:`cache_folder`.
     """
     return _stores(folder) / f"{key.sha256[:16]}.h5"
+
+
+@contextmanager
+def turn(path: Path) -> Iterator[bool]:
+    """Hold the lock of a store's writer, and say whether the store is complete.
+
+    Where another process is writing it, a line says so, and it is waited for: the store is then complete, or half
+    written by one that was stopped. Under torchrun every process enters; the first holds the lock.
+
+    Args:
+        path: Where the store stands, or is to stand.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with writer_lock(path, f"Feature store {path}", wait=True) if is_leader() else nullcontext():
+        yield agreed(path.exists())
 
 
 def find(key: FeatureKey, folder: Path | None = None) -> FeatureStore | None:

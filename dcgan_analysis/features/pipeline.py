@@ -37,6 +37,8 @@ _log = logging.getLogger(__name__)
 # Images per forward pass: small enough that a layer's maps stay in the cache (measured: benchmarks/extraction.py).
 FORWARD_BATCH = 64
 _COMPARED_IMAGES = 64
+# Bytes of images that are held at a time while they are prepared.
+_READ_BYTES = 1 << 27
 
 
 @dataclass
@@ -69,6 +71,8 @@ class Extraction:
     def store(self, name: str, split: DatasetSplit) -> FeatureStore:
         """Return the features of a split, from the cache if they are there.
 
+        Where another process is writing the same store, it is waited for.
+
         Under torchrun every process must call it; each computes its share of the rows, and all return the one store.
 
         Args:
@@ -77,7 +81,7 @@ class Extraction:
 
         Raises:
             DatasetError: If the images do not fit the network.
-            StoreError: If the store cannot be written: a full disk, another writer, features not finite.
+            StoreError: If the store cannot be written: a full disk, features not finite.
         """
         self._preprocessing.check(split.image_shape, dataset=split.source or name, checkpoint=self.checkpoint.name)
         key = self.key(name, split)
@@ -90,22 +94,27 @@ class Extraction:
             parts = ", ".join(difference.part for difference in nearest[1])
             _log.info("no store of this key; the nearest, %s, differs in %s", nearest[0].path.name, parts)
         path = cache.path_for(key, self.folder)
-        dtype = PRECISIONS[self.spec.dtype]
+        with cache.turn(path) as complete:
+            if not complete:
+                self._write(path, key, name, split)
+        return FeatureStore(path)
+
+    def _write(self, path: Path, key: FeatureKey, name: str, split: DatasetSplit) -> None:
         with FeatureStoreWriter.open(
             path,
             key,
             len(split),
             taps=self._blank.shapes,
-            dtype=dtype,
+            dtype=PRECISIONS[self.spec.dtype],
             ids=split.ids,
             labels=split.labels,
             groups=split.groups,
             classes=split.classes,
+            locked=True,
         ) as writer:
             if writer.note:
                 _log.info(writer.note)
             self._fill(writer, name, split, share(writer.missing))
-        return FeatureStore(path)
 
     def summary(self) -> str:
         """Say in one line what was computed and how exactly."""
@@ -204,9 +213,14 @@ class Extraction:
         batches = share(reference_batches(len(reference), size))
         what = f"{self.checkpoint.name}: BatchNorm statistics (images)"
         for done, chosen in enumerate(batches, start=1):
-            yield self._preprocessing(reference.images[chosen])
+            yield self._read(reference.images, chosen)
             self.forward_images += size
             self.progress(what, done * size, len(batches) * size)
+
+    def _read(self, images: np.ndarray, chosen: np.ndarray) -> Tensor:
+        """Prepare some images, few at a time: together they may be much larger than what they are resized to."""
+        few = max(1, _READ_BYTES // max(1, images[:1].nbytes))
+        return torch.cat([self._preprocessing(images[chosen[a:b]]) for a, b in _spans(len(chosen), few)])
 
     def _forward(self, images: np.ndarray) -> Tensor:
         self.forward_images += len(images)

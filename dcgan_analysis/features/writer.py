@@ -69,6 +69,7 @@ class FeatureStoreWriter:
         classes: Sequence[str] = (),
         chunk_rows: int | None = None,
         replace: bool = False,
+        locked: bool = False,
     ) -> Iterator[Self]:
         """Create a store, or go on with a half-written one of the same key and contents.
 
@@ -93,6 +94,7 @@ class FeatureStoreWriter:
             classes: K class names.
             chunk_rows: Rows per chunk; by default what :func:`layout.default_chunk_rows` says.
             replace: Whether a complete store at ``path`` may be replaced.
+            locked: Whether the caller holds ``writer_lock(path)`` already.
 
         Raises:
             StoreError: If a store exists there or is being written, the disk cannot hold it, its
@@ -111,7 +113,7 @@ class FeatureStoreWriter:
                 tables[name] = np.asarray(values).astype("<i8", casting="safe")
         plan = make_plan(path, key, n, taps, dtype, chunk_rows, tables)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with writer_lock(path, f"Feature store {path}") if is_leader() else nullcontext():
+        with writer_lock(path, f"Feature store {path}") if is_leader() and not locked else nullcontext():
             note = ""
             if is_leader():
                 if path.exists() and not replace:

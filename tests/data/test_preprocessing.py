@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dcgan_analysis.data import Preprocessing
+from dcgan_analysis.data import Preprocessing, preprocessing
 from dcgan_analysis.errors import ConfigError, DatasetError
 
 ALL_BYTES = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
@@ -128,3 +128,22 @@ def test_identity_is_json_and_tells_apart_what_gives_other_numbers():
 def test_unknown_options_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         Preprocessing((3, 32, 32), **options)
+
+
+def test_large_images_are_resized_a_few_at_a_time_with_the_same_outcome(monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (5, 3, 40, 30), dtype=np.uint8)
+    prepare = Preprocessing((3, 16, 16), fit="resize")
+    whole = prepare(images)
+    sizes = []
+    original = preprocessing._resize
+    monkeypatch.setattr(preprocessing, "_MOST_VALUES", 2 * 3 * 40 * 30)
+    monkeypatch.setattr(preprocessing, "_resize", lambda batch, size: sizes.append(len(batch)) or original(batch, size))
+    assert torch.equal(prepare(images), whole)
+    assert sizes == [2, 2, 1]
+
+
+def test_lines_are_not_resized():
+    line = np.zeros((1, 3, 2, 201), np.uint8)
+    with pytest.raises(DatasetError, match="3x2x201 are not resized: one side is more than 100 times the other"):
+        Preprocessing((3, 64, 64), fit="resize")(line)
+    assert Preprocessing((3, 4, 4), fit="resize")(line[..., :200]).shape == (1, 3, 4, 4)

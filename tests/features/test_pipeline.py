@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import re
+import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -7,9 +11,10 @@ import pytest
 import torch
 
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+from dcgan_analysis.core.files import writer_lock
 from dcgan_analysis.data.dataset import DatasetSplit
 from dcgan_analysis.errors import ArchitectureError, DatasetError, StoreError
-from dcgan_analysis.features import layout
+from dcgan_analysis.features import cache, layout
 from dcgan_analysis.features.extractor import FeatureSpec
 from dcgan_analysis.features.pipeline import Extraction
 from dcgan_analysis.features.store import FeatureStore
@@ -316,3 +321,21 @@ def test_the_store_can_be_read_by_its_path(extraction):
 
     assert again.key == extraction().key("test", TEST)
     np.testing.assert_array_equal(again.numpy(), store.numpy())
+
+
+def test_three_extractions_of_the_same_at_a_time_share_one_store_and_say_whom_they_wait_for(extraction, caplog):
+    runs = [extraction(batchnorm="running") for _ in range(3)]
+    stores = []
+    threads = [threading.Thread(target=lambda run=run: stores.append(run.store("test", TEST))) for run in runs]
+    with writer_lock(cache.path_for(runs[0].key("test", TEST), runs[0].folder), "Held here"):
+        for thread in threads:
+            thread.start()
+        while len(caplog.messages) < 3:
+            time.sleep(0.01)
+    for thread in threads:
+        thread.join()
+    assert len({store.path for store in stores}) == 1
+    assert len(stores) == 3
+    assert sorted(run.forward_images for run in runs)[:2] == [0, 0]
+    waiting = rf"Feature store .*\.h5 is being written by process {os.getpid()} on .* since .*: waiting for it\."
+    assert all(re.fullmatch(waiting, message) for message in caplog.messages[:3])

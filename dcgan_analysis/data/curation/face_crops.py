@@ -7,6 +7,7 @@ comes inside the package opencv-python-headless.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from dcgan_analysis.core.files import write_text
+from dcgan_analysis.core.files import write_text, writer_lock
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.files.decode import decode_image
 from dcgan_analysis.data.files.index import open_images
 from dcgan_analysis.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -35,6 +36,7 @@ __all__ = ["FaceCrops", "crop_faces", "opencv_detector", "square_around"]
 _RECORD = "faces.json"
 # How often the record is written: what a kill can lose.
 _INTERVAL = 200
+_LONGEST_STEM = 200
 
 
 @dataclass(frozen=True)
@@ -129,27 +131,29 @@ def crop_faces(
     settings = {"source": source.name, "size": size, "smallest": smallest or size, "margin": margin}
     detect = detector or opencv_detector()
     container, index = open_images(source)
-    record = _record(out, settings)
-    for name in index.names[record["photos"] :]:
-        _crop_one(container, name, out, record, detect)
-        record["photos"] += 1
-        if record["photos"] % _INTERVAL == 0:
-            write_text(out / _RECORD, json.dumps(record))
-            progress(f"crop faces of {source.name} (photos)", record["photos"], len(index.names))
-    write_text(out / _RECORD, json.dumps(record | {"complete": True}, indent=1))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with writer_lock(out, f"The folder of faces '{out}'", DatasetError):
+        record = _record(out, settings)
+        for name in index.names[record["photos"] :]:
+            _crop_one(container, name, out, record, detect)
+            record["photos"] += 1
+            if record["photos"] % _INTERVAL == 0:
+                write_text(out / _RECORD, json.dumps(record))
+                progress(f"crop faces of {source.name} (photos)", record["photos"], len(index.names))
+        write_text(out / _RECORD, json.dumps(record | {"complete": True}, indent=1))
     return FaceCrops(out, record["photos"], len(record["faces"]), record["small"], len(record["skipped"]))
 
 
 def _record(out: Path, settings: dict[str, object]) -> dict[str, Any]:
     path = out / _RECORD
-    if not out.exists() or not any(out.iterdir()):
-        out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+    if not any(out.iterdir()):
         return {"settings": settings, "photos": 0, "small": 0, "faces": {}, "skipped": {}}
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except (OSError, ValueError, RecursionError):
         record = {}
-    if record.get("settings") != settings or record.get("complete"):
+    if not isinstance(record, dict) or record.get("settings") != settings or record.get("complete"):
         msg = f"'{out}' is not empty and holds no unfinished crop with these settings. Choose another --out."
         raise DatasetError(msg)
     return record
@@ -172,6 +176,18 @@ def _crop_one(container: Container[Any], photo_name: str, out: Path, record: dic
         square = square_around(box, settings["margin"], *photo.size)
         side = settings["size"]
         face = photo.crop(square).resize((side, side), Image.Resampling.BILINEAR)
-        name = f"{photo_name.rpartition('.')[0].replace('/', '-')}-{number}.png"
+        name = _face_name(photo_name, number, record["faces"])
         face.save(out / name)
         record["faces"][name] = {"photo": photo_name, "box": list(square)}
+
+
+def _face_name(photo: str, number: int, taken: Mapping[str, Any]) -> str:
+    """Return a file name for a face: that of its photo and a number, told apart where two photos have the same."""
+    stem = photo.rpartition(".")[0].replace("/", "-")
+    # Folders joined may be longer than a name can be.
+    if len(stem.encode()) > _LONGEST_STEM:
+        stem = f"{stem[: _LONGEST_STEM // 4]}-{hashlib.sha256(photo.encode()).hexdigest()[:16]}"
+    name, again = f"{stem}-{number}.png", 2
+    while name in taken:
+        name, again = f"{stem}-{number}~{again}.png", again + 1
+    return name

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dcgan_analysis.core.files import writer_lock
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.files.decode import WHITE
 from dcgan_analysis.data.files.index import open_images
@@ -43,8 +44,8 @@ def prepare_images(
         progress: Told of images done.
 
     Raises:
-        DatasetError: If the source is no such thing, no image can be read, ``out`` exists, or ``<out>.part`` belongs to
-            another preparation.
+        DatasetError: If the source is no such thing, no image can be read, ``out`` exists or is being written by
+            another process, or ``<out>.part`` belongs to another preparation.
 
     Example:
         >>> from pathlib import Path
@@ -60,9 +61,6 @@ def prepare_images(
     if value_range is not None and not (np.isfinite(value_range).all() and value_range[0] != value_range[1]):
         msg = f"value_range must be two different finite numbers, got {value_range[0]:g} and {value_range[1]:g}."
         raise DatasetError(msg)
-    if out.exists():
-        msg = f"'{out}' exists. Choose another --out, or remove it first."
-        raise DatasetError(msg)
     container, index = open_images(source)
     plan = Plan(
         source=str(source.resolve()),
@@ -75,4 +73,9 @@ def prepare_images(
     )
     note = f"Prepared from {source.name}: shorter side to {size}, bilinear, centre crop."
     what = f"prepare {source.name} (images)"
-    return write_images(container, index.names, out, plan, what=what, index=index, note=note, progress=progress)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with writer_lock(out, f"The folder of prepared images '{out}'", DatasetError):
+        if out.exists():
+            msg = f"'{out}' exists. Choose another --out, or remove it first."
+            raise DatasetError(msg)
+        return write_images(container, index.names, out, plan, what=what, index=index, note=note, progress=progress)

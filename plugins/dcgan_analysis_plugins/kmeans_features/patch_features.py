@@ -94,6 +94,12 @@ class PatchExtraction:
         if found is not None:
             return found
         path = cache.path_for(key, self.folder)
+        with cache.turn(path) as complete:
+            if not complete:
+                self._write(path, key, name, split)
+        return FeatureStore(path)
+
+    def _write(self, path: Path, key: FeatureKey, name: str, split: DatasetSplit) -> None:
         spec = self.dictionary.spec
         with FeatureStoreWriter.open(
             path,
@@ -105,6 +111,7 @@ class PatchExtraction:
             labels=split.labels,
             groups=split.groups,
             classes=split.classes,
+            locked=True,
         ) as writer:
             missing = writer.missing
             total, done = sum(map(len, missing)), 0
@@ -116,7 +123,6 @@ class PatchExtraction:
                     self.progress(f"patches: features of {name} (images)", done, total)
                 writer.write(rows.start, torch.cat(parts))
             self.encoded_images += done
-        return FeatureStore(path)
 
     def key(self, name: str, split: DatasetSplit) -> FeatureKey:
         """Return the identity of the store of a split."""

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import json
+import tarfile
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -167,3 +169,35 @@ def test_images_of_more_bits_are_left_out_not_fatal(tmp_path):
     (tmp_path / "photos" / "deep.png").write_bytes(stream.getvalue())
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "photos" / "plain.png")
     assert prepare_images(tmp_path / "photos", tmp_path / "ready", size=4).skipped == 1
+
+
+def test_a_second_preparation_into_the_same_folder_is_refused_at_the_start(make_folder, pictures, tmp_path):
+    folder = make_folder(pictures("1.png", "2.png"))
+    refused = []
+
+    def second(*_):
+        with pytest.raises(DatasetError) as caught:
+            prepare_images(folder, tmp_path / "ready", size=8)
+        refused.append(str(caught.value))
+
+    assert prepare_images(folder, tmp_path / "ready", size=4, progress=second).n == {"train": 2}
+    (message,) = refused
+    assert message.startswith(f"The folder of prepared images '{tmp_path / 'ready'}' is being written by process ")
+    assert [file.name for file in tmp_path.iterdir() if file.name.startswith("ready")] == ["ready"]
+
+
+def test_a_tar_of_large_files_is_never_held_whole(tmp_path, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(noise).save(stream, "png")
+    with tarfile.open(tmp_path / "photos.tar", "w") as archive:
+        for i in range(400):
+            member = tarfile.TarInfo(f"{i}.png")
+            member.size = len(stream.getvalue())
+            archive.addfile(member, io.BytesIO(stream.getvalue()))
+    tracemalloc.start()
+    assert prepare_images(tmp_path / "photos.tar", tmp_path / "ready", size=8).n == {"train": 400}
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (tmp_path / "photos.tar").stat().st_size > 45e6
+    assert peak < 10e6
