@@ -23,7 +23,8 @@ import dcgan_analysis as da
 from dcgan_analysis.data import few_label_draws, holdout
 from dcgan_analysis.features.extractor import FeatureSpec
 from dcgan_analysis.features.pipeline import Extraction
-from dcgan_analysis.linear import few_label_probe, fit_draws, gather
+from dcgan_analysis.linear import few_label_probe, fit_draws
+from dcgan_analysis.linear.rows import gather
 
 GRID = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2)
 

@@ -2,7 +2,6 @@ from .analysis import Analysis as Analysis
 from .analysis import AnalysisConfig as AnalysisConfig
 from .analysis import Demo as Demo
 from .analysis import Needs as Needs
-from .analysis import needs_of as needs_of
 from .command import CommandEntry as CommandEntry
 from .context import RunContext as RunContext
 from .metrics import accuracy_metric as accuracy_metric

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.models.registry import ArchitectureEntry
 
 __all__ = [
-    "API_VERSION",
     "OLDEST_API_VERSION",
-    "PROJECT",
     "dcgan_after_run",
     "dcgan_before_run",
     "dcgan_register_analyses",
@@ -35,8 +33,6 @@ __all__ = [
     "dcgan_register_datasets",
     "dcgan_register_importers",
     "dcgan_report_sections",
-    "hookimpl",
-    "hookspec",
 ]
 
 PROJECT = "dcgan_analysis"

@@ -1,3 +1,7 @@
 """What everything stands on, and what knows no images: files, folders, hashes, settings, statistics, devices."""
 
 from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,11 +1,9 @@
-from .dataset import SPLIT_NAMES as SPLIT_NAMES
 from .dataset import Dataset as Dataset
 from .dataset import DatasetSplit as DatasetSplit
 from .files.image_sets import load_images as load_images
-from .files.sources import builtin_datasets as builtin_datasets
 from .files.sources import load_dataset as load_dataset
 from .preprocessing import Preprocessing as Preprocessing
 from .registry import DatasetEntry as DatasetEntry
 from .splits import few_label_draws as few_label_draws
 from .splits import holdout as holdout
-from .splits import last as last
+from .splits import pick as pick

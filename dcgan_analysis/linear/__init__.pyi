@@ -4,12 +4,7 @@ from .path import SVMPath as SVMPath
 from .path import l2svm_path as l2svm_path
 from .rows import ArrayRows as ArrayRows
 from .rows import RowSource as RowSource
-from .rows import as_rows as as_rows
-from .rows import gather as gather
 from .scaling import JoinedRows as JoinedRows
-from .scaling import MeanRows as MeanRows
-from .scaling import RootRows as RootRows
-from .scaling import ScaledRows as ScaledRows
 from .scaling import Standardisation as Standardisation
 from .scaling import learn_standardisation as learn_standardisation
 from .selection import FewLabelProbe as FewLabelProbe

@@ -5,7 +5,6 @@ The tables are importable without torch; the modules are built on demand.
 
 from __future__ import annotations
 
-from dcgan_analysis.models.architecture import Architecture, Layer
-from dcgan_analysis.models.registry import ArchitectureEntry, builtin_architectures
+import lazy_loader
 
-__all__ = ["Architecture", "ArchitectureEntry", "Layer", "builtin_architectures"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dcgan_analysis.neighbours.coverage import coverage
 from dcgan_analysis.neighbours.exact import NearestNeighbours
-from dcgan_analysis.neighbours.pruning import Work
 from dcgan_analysis.neighbours.rows import Nearest, nearest_rows
 
-__all__ = ["Nearest", "NearestNeighbours", "Work", "coverage", "nearest_rows"]
+__all__ = ["Nearest", "NearestNeighbours", "coverage", "nearest_rows"]

@@ -87,7 +87,7 @@ def labelled_images(context: RunContext, *, test: str = "test", validation: floa
     """
     import numpy as np
 
-    from dcgan_analysis.data import holdout, last
+    from dcgan_analysis.data.splits import holdout, last
 
     train, size = context.split("train"), tail_size(test)
     if size is None:

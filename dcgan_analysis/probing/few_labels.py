@@ -107,7 +107,7 @@ def few_label_study(
     images: LabelledImages,
     draws: Draws,
 ) -> dict[str, FewLabelProbe]:
-    """Choose C by some draws, test others with it; arguments as for ``study``."""
+    """Choose C by some draws, test others with it; arguments as for ``run_study``."""
     from dcgan_analysis.linear import FewLabelProbe
     from dcgan_analysis.linear.selection import held_out_draws, predict_draws, search_grid
 

@@ -36,8 +36,8 @@ __all__ = [
     "Study",
     "extract_features",
     "learned_and_twin",
+    "run_study",
     "save_studies",
-    "study",
 ]
 
 LEARNED, TWIN = "learned features", "random weights"
@@ -118,7 +118,7 @@ def extract_features(
     return train, test
 
 
-def study(
+def run_study(
     context: RunContext,
     settings: ProbeSettings,
     features: Mapping[str, tuple[Any, Any]],

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.conformance.images import make_dataset as make_dataset
     from dcgan_analysis.conformance.tiny import make_checkpoint as make_checkpoint
     from dcgan_analysis.conformance.tiny import make_context as make_context
-    from dcgan_analysis.testing.cli import Outcome as Outcome
+    from dcgan_analysis.testing.cli import CommandOutcome as CommandOutcome
 
 # pytest imports this package in every project of an environment where dcgan-analysis is installed: nothing heavy here.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
@@ -27,6 +27,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "conformance.entries": ["check_architecture", "check_dataset"],
         "conformance.images": ["make_dataset"],
         "conformance.tiny": ["make_checkpoint", "make_context"],
-        "testing.cli": ["Outcome"],
+        "testing.cli": ["CommandOutcome"],
     },
 )

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from dcgan_analysis.api.result import Result
 
-__all__ = ["Outcome", "invoke"]
+__all__ = ["CommandOutcome", "invoke"]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CommandOutcome:
     """What a call of ``dcgan-analyze`` came to.
 
     Attributes:
@@ -63,7 +63,7 @@ class Outcome:
         return Result.load(found[-1].parent)
 
 
-def invoke(*args: str | Path) -> Outcome:
+def invoke(*args: str | Path) -> CommandOutcome:
     """Call ``dcgan-analyze`` in this process; an exception that it does not turn into an exit code goes through."""
     from dcgan_analysis.cli.main import main
 
@@ -75,6 +75,6 @@ def invoke(*args: str | Path) -> Outcome:
             main(words)
         except SystemExit as stop:
             code = stop.code
-    return Outcome(
+    return CommandOutcome(
         words, code if isinstance(code, int) else int(code is not None), out.getvalue(), err.getvalue(), Path.cwd()
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.data.dataset import Dataset
     from dcgan_analysis.features.store import FeatureStore
     from dcgan_analysis.host.host import PluginHost
-    from dcgan_analysis.testing.cli import Outcome
+    from dcgan_analysis.testing.cli import CommandOutcome
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def dcgan_registry() -> Registry[Analysis]:
 
 
 @pytest.fixture
-def run_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+def run_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., CommandOutcome]:
     """Return a function that calls ``dcgan-analyze`` in this process: ``run_cli("run", "hello").assert_success()``.
 
     For the rest of the test ``tmp_path`` is the working folder and holds the cache.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dcgan_analysis.api import Analysis, Result, RunContext
-    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.checkpoints import Checkpoint
 
 __all__ = ["Hello", "HelloConfig", "brightness", "brightness_gap", "sample_brightness"]
 

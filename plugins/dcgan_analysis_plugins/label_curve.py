@@ -23,24 +23,26 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.probing.classification import labelled_images
-from dcgan_analysis.probing.few_labels import make_draws, save_draws
-from dcgan_analysis.probing.grids import AUTHORS_GRID
-from dcgan_analysis.probing.label_curves import (
+from dcgan_analysis.probing import (
+    AUTHORS_GRID,
+    LEARNED,
     LabelSettings,
     label_curve_table,
     label_metric,
+    labelled_images,
+    learned_and_twin,
+    make_draws,
     probe_by_labels,
+    save_draws,
     save_label_curve,
 )
-from dcgan_analysis.probing.study import LEARNED, learned_and_twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dcgan_analysis.api import Analysis, Result, RunContext
     from dcgan_analysis.linear import FewLabelProbe
-    from dcgan_analysis.probing.classification import LabelledImages
+    from dcgan_analysis.probing import LabelledImages
 
 __all__ = ["LabelCurve", "LabelCurveConfig", "usual_labels"]
 

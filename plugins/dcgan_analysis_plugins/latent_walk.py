@@ -25,8 +25,16 @@ from pydantic import Field, PositiveInt
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs, Table, mean_metric, share_metric
-from dcgan_analysis.latents.judges import JudgeSettings, choose_judge
-from dcgan_analysis.latents.walking import LINEAR, MEMORISING, SPHERICAL, measure_walks, roughness, sharp_steps
+from dcgan_analysis.latents import (
+    LINEAR,
+    MEMORISING,
+    SPHERICAL,
+    JudgeSettings,
+    choose_judge,
+    measure_walks,
+    roughness,
+    sharp_steps,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +42,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from dcgan_analysis.api import Analysis, Cell, Result, RunContext
-    from dcgan_analysis.latents.walking import WalkSteps
+    from dcgan_analysis.latents import WalkSteps
 
 __all__ = ["LatentWalk", "LatentWalkConfig"]
 
@@ -72,8 +80,8 @@ class LatentWalk:
         """Walk, measure, compare with a generator that had memorised."""
         import torch
 
-        from dcgan_analysis.checkpoints.sampling import Sampler
-        from dcgan_analysis.latents.walking import unrelated_distance
+        from dcgan_analysis.checkpoints import Sampler
+        from dcgan_analysis.latents import unrelated_distance
 
         checkpoint = context.checkpoint
         sampler = Sampler(checkpoint, context.device, context.progress, label=config.label)

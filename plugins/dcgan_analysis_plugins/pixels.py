@@ -22,10 +22,18 @@ from pydantic import Field, PositiveFloat
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs, accuracy_metric, draws_metric
-from dcgan_analysis.probing.classification import classes_table, labelled_images, save_class_figures
-from dcgan_analysis.probing.few_labels import make_draws
-from dcgan_analysis.probing.grids import grid_table, save_grid_figure
-from dcgan_analysis.probing.study import ProbeSettings, Study, save_studies, study
+from dcgan_analysis.probing import (
+    ProbeSettings,
+    Study,
+    classes_table,
+    grid_table,
+    labelled_images,
+    make_draws,
+    run_study,
+    save_class_figures,
+    save_grid_figure,
+    save_studies,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +42,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dcgan_analysis.api import Analysis, Result, RunContext
-    from dcgan_analysis.probing.classification import LabelledImages
+    from dcgan_analysis.probing import LabelledImages
 
 __all__ = ["Pixels", "PixelsConfig", "Whitening", "learn_whitening", "pixel_features"]
 
@@ -130,7 +138,7 @@ class Pixels:
             with context.stage(f"{WHITENED}: learn on {len(train):,} training images, apply"):
                 whitening = learn_whitening(train, config.epsilon)
                 features[WHITENED] = (whitening(train), whitening(test))
-        studies = study(context, config, features, images, draws)
+        studies = run_study(context, config, features, images, draws)
         choices = {who: found.full for who, found in studies.items()}
         predictions = {who: choice.predictions for who, choice in choices.items()}
         with context.stage("figures"):

@@ -22,17 +22,27 @@ from pydantic import Field, PositiveInt
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs, Table, accuracy_metric, draws_metric
-from dcgan_analysis.core.randomness import derive_seed
-from dcgan_analysis.probing.classification import classes_table, labelled_images, save_class_figures
-from dcgan_analysis.probing.few_labels import make_draws
-from dcgan_analysis.probing.grids import grid_table, save_grid_figure
-from dcgan_analysis.probing.study import FeatureSettings, ProbeSettings, Study, extract_features, save_studies, study
+from dcgan_analysis.core import derive_seed
+from dcgan_analysis.probing import (
+    FeatureSettings,
+    ProbeSettings,
+    Study,
+    classes_table,
+    extract_features,
+    grid_table,
+    labelled_images,
+    make_draws,
+    run_study,
+    save_class_figures,
+    save_grid_figure,
+    save_studies,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dcgan_analysis.api import Analysis, Cell, Result, RunContext
-    from dcgan_analysis.probing.classification import LabelledImages
+    from dcgan_analysis.probing import LabelledImages
 
 __all__ = ["RandomFeatures", "RandomFeaturesConfig"]
 
@@ -73,7 +83,7 @@ class RandomFeatures:
             name = f"seed {seed}"
             train, test = extract_features(context, config, name, context.checkpoint.twin(seed), images)
             features[name] = (train.rows(), test.rows())
-        studies = study(context, config, features, images, draws)
+        studies = run_study(context, config, features, images, draws)
         choices = {who: found.full for who, found in studies.items()}
         predictions = {who: choice.predictions for who, choice in choices.items()}
         networks = _networks(images, studies)

@@ -23,26 +23,30 @@ from pydantic import Field, PositiveInt
 
 from dcgan_analysis import hookimpl
 from dcgan_analysis.api import Demo, Metric, Needs, Table, draws_metric
-from dcgan_analysis.probing.classification import labelled_images
-from dcgan_analysis.probing.few_labels import draws_classes_table, make_draws, save_draws, save_draws_figures
-from dcgan_analysis.probing.grids import grid_table, save_grid_figure
-from dcgan_analysis.probing.label_curves import (
+from dcgan_analysis.probing import (
+    LEARNED,
+    TABLE_2,
     LabelSettings,
+    draws_classes_table,
+    grid_table,
     label_curve_table,
     label_metric,
+    labelled_images,
+    learned_and_twin,
+    make_draws,
     probe_by_labels,
+    save_draws,
+    save_draws_figures,
+    save_grid_figure,
     save_label_curve,
 )
-from dcgan_analysis.probing.published import TABLE_2
-from dcgan_analysis.probing.study import LEARNED, learned_and_twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dcgan_analysis.api import Analysis, Cell, Result, RunContext
     from dcgan_analysis.linear import FewLabelProbe
-    from dcgan_analysis.probing.classification import LabelledImages
-    from dcgan_analysis.probing.few_labels import Draws
+    from dcgan_analysis.probing import Draws, LabelledImages
 
 __all__ = ["SvmSvhn", "SvmSvhnConfig"]
 

@@ -10,8 +10,8 @@ from dcgan_analysis.checkpoints.catalogue import checkpoint_folders, list_checkp
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.core.registry import Registry
 from dcgan_analysis.errors import CheckpointError, UnknownNameError
-from dcgan_analysis.models import builtin_architectures, tables
-from dcgan_analysis.models.registry import ArchitectureEntry
+from dcgan_analysis.models import tables
+from dcgan_analysis.models.registry import ArchitectureEntry, builtin_architectures
 
 ARCHITECTURE = tables.dcgan32_svhn(width=4, z_size=6, image_channels=1)
 

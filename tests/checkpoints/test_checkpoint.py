@@ -13,8 +13,8 @@ from dcgan_analysis.checkpoints.catalogue import list_checkpoints
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from dcgan_analysis.core.registry import Registry
 from dcgan_analysis.errors import ArchitectureError, CheckpointError, ConfigError
-from dcgan_analysis.models import builtin_architectures, tables
-from dcgan_analysis.models.registry import ArchitectureEntry
+from dcgan_analysis.models import tables
+from dcgan_analysis.models.registry import ArchitectureEntry, builtin_architectures
 
 ARCHITECTURE = tables.dcgan32_svhn(width=4, z_size=6, image_channels=1)
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dcgan_analysis.data import DatasetSplit, few_label_draws, holdout, last
+from dcgan_analysis.data import DatasetSplit
+from dcgan_analysis.data.splits import few_label_draws, holdout, last
 from dcgan_analysis.errors import DatasetError
 
 

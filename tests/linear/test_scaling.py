@@ -5,16 +5,9 @@ import pytest
 import torch
 
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.linear import (
-    ArrayRows,
-    JoinedRows,
-    MeanRows,
-    RootRows,
-    RowSource,
-    gather,
-    l2svm_path,
-    learn_standardisation,
-)
+from dcgan_analysis.linear import ArrayRows, RowSource, l2svm_path
+from dcgan_analysis.linear.rows import gather
+from dcgan_analysis.linear.scaling import JoinedRows, MeanRows, RootRows, learn_standardisation
 
 
 class Blocks(ArrayRows):

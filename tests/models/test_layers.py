@@ -9,9 +9,9 @@ import torch
 
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from dcgan_analysis.errors import ArchitectureError
-from dcgan_analysis.models import builtin_architectures
 from dcgan_analysis.models.architecture import ROLES, Layer
 from dcgan_analysis.models.layers import layers, row
+from dcgan_analysis.models.registry import builtin_architectures
 from dcgan_analysis.models.tables import dcgan32, dcgan64
 
 GENERATOR = [

@@ -8,7 +8,7 @@ import pytest
 from dcgan_analysis.probing.classification import labelled_images
 from dcgan_analysis.probing.few_labels import make_draws
 from dcgan_analysis.probing.grids import grid_table
-from dcgan_analysis.probing.study import FeatureSettings, ProbeSettings, extract_features, save_studies, study
+from dcgan_analysis.probing.study import FeatureSettings, ProbeSettings, extract_features, run_study, save_studies
 
 
 @dataclass
@@ -32,7 +32,7 @@ def features(images):
 def test_features_that_say_the_class_are_always_right(dcgan_context, images):
     draws = make_draws(images, 4, dcgan_context, choosing=1, tested=2)
     settings = ProbeSettings(C=(1e-2, 1.0))
-    found = study(dcgan_context, settings, features(images), images, draws)["toy"]
+    found = run_study(dcgan_context, settings, features(images), images, draws)["toy"]
     assert images.correct(found.full.predictions) == 30
     assert found.few.accuracies == [1, 1]
     save_studies(dcgan_context, images, {"toy": found}, draws)
@@ -44,7 +44,7 @@ def test_features_that_say_the_class_are_always_right(dcgan_context, images):
 def test_without_draws_there_is_no_few_label_probe(dcgan_context, images):
     draws = make_draws(images, 0, dcgan_context, choosing=1, tested=1)
     settings = ProbeSettings(C=(1.0,))
-    found = study(dcgan_context, settings, features(images), images, draws)["toy"]
+    found = run_study(dcgan_context, settings, features(images), images, draws)["toy"]
     assert found.few is None
     save_studies(dcgan_context, images, {"t": found}, draws)
     assert [path.name for path in dcgan_context.output_dir.glob("*.npz")] == ["predictions.npz"]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from torch import nn
 
-from dcgan_analysis.api import Needs, needs_of
+from dcgan_analysis.api.analysis import Needs, needs_of
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.models.tables import dcgan28_conditional
 from dcgan_analysis.runs.needs import missing_in_checkpoint, missing_in_dataset

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dcgan_analysis.data.dataset import DatasetSplit
-from dcgan_analysis.models import builtin_architectures
+from dcgan_analysis.models.registry import builtin_architectures
 from dcgan_analysis.training import Trainer, TrainingConfig
 
 ARCHITECTURES = {entry.name: entry for entry in builtin_architectures()}

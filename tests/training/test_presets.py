@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from dcgan_analysis.errors import UnknownNameError
-from dcgan_analysis.models import builtin_architectures
+from dcgan_analysis.models.registry import builtin_architectures
 from dcgan_analysis.training import TrainingConfig, list_presets, load_preset
 from dcgan_analysis.training.config import OPTIONS
 from dcgan_analysis.training.presets import with_preset

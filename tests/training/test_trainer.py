@@ -18,9 +18,8 @@ from dcgan_analysis.checkpoints.checkpoint import read_checkpoint
 from dcgan_analysis.core.registry import Registry
 from dcgan_analysis.data import load_dataset
 from dcgan_analysis.errors import TrainingError
-from dcgan_analysis.models import builtin_architectures
 from dcgan_analysis.models.batchnorm import reestimate
-from dcgan_analysis.models.registry import ArchitectureEntry
+from dcgan_analysis.models.registry import ArchitectureEntry, builtin_architectures
 from dcgan_analysis.training import Watcher
 
 

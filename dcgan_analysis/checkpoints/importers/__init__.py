@@ -5,14 +5,9 @@ None of them executes anything that a file contains. Modules that need torch are
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dcgan_analysis.checkpoints.importers.contract import ImportedWeights, ImportRequest, WeightImporter
 
-from dcgan_analysis.checkpoints.importers.contract import WeightImporter
-
-if TYPE_CHECKING:
-    from dcgan_analysis.checkpoints.importers.contract import ImportedWeights, ImportRequest
-
-__all__ = ["builtin_importers"]
+__all__ = ["ImportRequest", "ImportedWeights", "WeightImporter"]
 
 
 def builtin_importers() -> list[WeightImporter]:

@@ -1,3 +1,7 @@
 """What is done to a set of images before training: near-duplicates, faces."""
 
 from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

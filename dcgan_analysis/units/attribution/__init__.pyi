@@ -1,17 +1,11 @@
 from .ascent import Ascent as Ascent
 from .ascent import ascend as ascend
-from .closeness import relative_distances as relative_distances
-from .guided import BackwardRule as BackwardRule
 from .guided import RuleBackprop as RuleBackprop
-from .guided import backward_rule as backward_rule
 from .measures import MapMeasures as MapMeasures
-from .measures import correlations as correlations
 from .measures import measure_maps as measure_maps
 from .methods import METHODS as METHODS
 from .methods import attribute as attribute
-from .methods import check_method as check_method
 from .pictures import attribution_picture as attribution_picture
 from .stability import agreement as agreement
-from .stability import shifted as shifted
 from .units import UnitResponse as UnitResponse
 from .units import Units as Units

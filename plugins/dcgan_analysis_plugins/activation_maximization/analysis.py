@@ -24,9 +24,16 @@ from pydantic import Field
 
 from dcgan_analysis.api import Demo, Metric, Needs, Table
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.probing.study import LEARNED, TWIN
-from dcgan_analysis.units.comparison import compared_metrics
-from dcgan_analysis.units.filters import check_filters, cut, find_responses, open_images, settled_network, subjects
+from dcgan_analysis.probing import LEARNED, TWIN
+from dcgan_analysis.units import (
+    check_filters,
+    compared_metrics,
+    cut,
+    find_responses,
+    open_images,
+    settled_network,
+    subjects,
+)
 from dcgan_analysis_plugins.activation_maximization.maximised import COMPARED, AscentSettings, maximise_filters
 
 if TYPE_CHECKING:
@@ -36,7 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dcgan_analysis.api import Cell, Result, RunContext
-    from dcgan_analysis.units.filters import ImageStream
+    from dcgan_analysis.units import ImageStream
     from dcgan_analysis_plugins.activation_maximization.maximised import Maximised
 
 __all__ = ["ActivationMaximization", "ActivationMaximizationConfig"]
@@ -178,7 +185,7 @@ def _save_grid(
     found: Mapping[str, Mapping[str, Maximised]],
 ) -> None:
     from dcgan_analysis import figures
-    from dcgan_analysis.models.receptive import receptive_field
+    from dcgan_analysis.models import receptive_field
 
     panels: dict[str, list[list[figures.Tile]]] = {}
     for who, layers in found.items():

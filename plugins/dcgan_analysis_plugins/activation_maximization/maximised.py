@@ -109,7 +109,8 @@ def maximise_filters(
     import torch
 
     from dcgan_analysis.models.receptive import receptive_field
-    from dcgan_analysis.units.attribution import UnitResponse, Units, ascend, relative_distances
+    from dcgan_analysis.units.attribution import UnitResponse, Units, ascend
+    from dcgan_analysis.units.attribution.closeness import relative_distances
     from dcgan_analysis.units.responses import stream_responses
 
     features = list(settings.features)

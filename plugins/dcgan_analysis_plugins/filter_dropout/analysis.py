@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat
 
 from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs
-from dcgan_analysis.core.statistics import spread_interval
+from dcgan_analysis.core import spread_interval
 from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class FilterDropout:
 
     def run(self, context: RunContext, config: FilterDropoutConfig) -> Result:
         """Find the maps of the object, drop them and others, and look at what is left."""
-        from dcgan_analysis.checkpoints.sampling import Sampler
+        from dcgan_analysis.checkpoints import Sampler
         from dcgan_analysis_plugins.filter_dropout.forgetting import (
             CHOSEN,
             AblatedGenerator,

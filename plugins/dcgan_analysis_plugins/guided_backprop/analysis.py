@@ -28,9 +28,17 @@ from pydantic import Field
 
 from dcgan_analysis.api import Demo, Metric, Needs, Table
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.probing.study import LEARNED, TWIN
-from dcgan_analysis.units.comparison import compared_metrics, save_pairs
-from dcgan_analysis.units.filters import check_filters, cut, last_conv, open_images, settled_network, subjects
+from dcgan_analysis.probing import LEARNED, TWIN
+from dcgan_analysis.units import (
+    check_filters,
+    compared_metrics,
+    cut,
+    last_conv,
+    open_images,
+    save_pairs,
+    settled_network,
+    subjects,
+)
 from dcgan_analysis_plugins.guided_backprop.attributions import TOP_SHARE, AttributionSettings, attribute_strongest
 
 if TYPE_CHECKING:
@@ -39,7 +47,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dcgan_analysis.api import Cell, Result, RunContext
-    from dcgan_analysis.units.filters import ImageStream
+    from dcgan_analysis.units import ImageStream
     from dcgan_analysis_plugins.guided_backprop.attributions import Attributions
 
 __all__ = ["GuidedBackprop", "GuidedBackpropConfig"]

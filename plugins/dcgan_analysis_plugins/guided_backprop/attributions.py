@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveInt, field_validator
 
-from dcgan_analysis.units.attribution import check_method
+from dcgan_analysis.units.attribution.methods import check_method
 from dcgan_analysis.units.filters import FilterSettings, cut, find_responses
 
 if TYPE_CHECKING:
@@ -168,7 +168,8 @@ class _Trial:
         import numpy as np
         import torch
 
-        from dcgan_analysis.units.attribution import agreement, measure_maps, shifted
+        from dcgan_analysis.units.attribution.measures import measure_maps
+        from dcgan_analysis.units.attribution.stability import agreement, shifted
 
         pixels, *labels = inputs
         low, high = self._range

@@ -26,18 +26,25 @@ from typing import TYPE_CHECKING
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from dcgan_analysis.api import Demo, Metric, Needs, accuracy_metric, draws_metric
-from dcgan_analysis.probing.classification import classes_table, labelled_images, save_class_figures
-from dcgan_analysis.probing.few_labels import make_draws
-from dcgan_analysis.probing.grids import grid_table, save_grid_figure
-from dcgan_analysis.probing.study import ProbeSettings, Study, save_studies, study
+from dcgan_analysis.probing import (
+    ProbeSettings,
+    Study,
+    classes_table,
+    grid_table,
+    labelled_images,
+    make_draws,
+    run_study,
+    save_class_figures,
+    save_grid_figure,
+    save_studies,
+)
 
 if TYPE_CHECKING:
     import numpy as np
 
     from dcgan_analysis.api import Result, RunContext
     from dcgan_analysis.linear import RowSource
-    from dcgan_analysis.probing.classification import LabelledImages
-    from dcgan_analysis.probing.few_labels import Draws
+    from dcgan_analysis.probing import Draws, LabelledImages
     from dcgan_analysis_plugins.kmeans_features.patches import PatchDictionary, PatchSpec
 
 __all__ = ["KmeansFeatures", "KmeansFeaturesConfig", "centroid_images"]
@@ -111,7 +118,7 @@ class KmeansFeatures:
         if config.control:
             dictionaries[RANDOM] = dictionary.twin(context.rng("random centroids"))
         features = {name: encode_images(context, name, one, images) for name, one in dictionaries.items()}
-        studies = study(context, config, features, images, draws)
+        studies = run_study(context, config, features, images, draws)
         choices = {who: found.full for who, found in studies.items()}
         predictions = {who: choice.predictions for who, choice in choices.items()}
         with context.stage("figures"):

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field, PositiveInt
 
 from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table, mean_metric, share_metric
-from dcgan_analysis.core.statistics import wilson_interval
+from dcgan_analysis.core import wilson_interval
 from dcgan_analysis_plugins.latent_arithmetic.arithmetic import (
     C_ALONE,
     LATENT,
@@ -99,8 +99,8 @@ class LatentArithmetic:
 
     def run(self, context: RunContext, config: LatentArithmeticConfig) -> Result:
         """Train the judge, find exemplars, try many triples, and draw one."""
-        from dcgan_analysis.checkpoints.sampling import Sampler
-        from dcgan_analysis.latents.attributes import judge_table, train_judge
+        from dcgan_analysis.checkpoints import Sampler
+        from dcgan_analysis.latents import judge_table, train_judge
         from dcgan_analysis_plugins.latent_arithmetic.realism import realism
 
         picked = _picked(context, config)

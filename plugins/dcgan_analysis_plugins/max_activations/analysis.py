@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, PositiveInt
 
 from dcgan_analysis.api import Demo, Metric, Needs, Table
-from dcgan_analysis.probing.study import LEARNED, TWIN
-from dcgan_analysis.units.comparison import compared_metrics, save_pairs
-from dcgan_analysis.units.filters import (
+from dcgan_analysis.probing import LEARNED, TWIN
+from dcgan_analysis.units import (
     FilterSettings,
     check_filters,
+    compared_metrics,
     cut,
     find_responses,
     open_images,
+    save_pairs,
     settled_network,
     subjects,
 )
@@ -39,8 +40,7 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.api import Cell, Result, RunContext
     from dcgan_analysis.figures import Tile
-    from dcgan_analysis.units.filters import ImageStream
-    from dcgan_analysis.units.responses import TapResponses
+    from dcgan_analysis.units import ImageStream, TapResponses
 
 __all__ = ["MaxActivations", "MaxActivationsConfig"]
 
@@ -182,7 +182,7 @@ def _tiles(
 ) -> tuple[list[Tile], list[Tile]]:
     """Return a filter's strongest images with what the unit sees outlined, and what it sees alone."""
     from dcgan_analysis.figures import Tile
-    from dcgan_analysis.models.receptive import receptive_field
+    from dcgan_analysis.models import receptive_field
 
     field = receptive_field(context.checkpoint.architecture, tap)
     whole, parts = [], []

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field, PositiveInt
 
 from dcgan_analysis.api import Demo, Needs
-from dcgan_analysis.latents.judges import JudgeSettings, choose_judge
+from dcgan_analysis.latents import JudgeSettings, choose_judge
 from dcgan_analysis_plugins.memorisation.copying import (
     COPIES,
     FEATURES,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dcgan_analysis.api import Result, RunContext
-    from dcgan_analysis.latents.judges import PerceptualJudge
+    from dcgan_analysis.latents import PerceptualJudge
     from dcgan_analysis.neighbours import Nearest
 
 __all__ = ["Memorisation", "MemorisationConfig"]
@@ -79,8 +79,8 @@ def views(
     context: RunContext, config: MemorisationConfig, train: np.ndarray, embed: PerceptualJudge
 ) -> dict[str, View]:
     """Return all ways of seeing, by name; learns the semantic hash."""
-    from dcgan_analysis.data.curation.near_duplicates import learn_hash
-    from dcgan_analysis.latents.perceptual import vgg19_embedding, vgg19_path
+    from dcgan_analysis.data.curation import learn_hash
+    from dcgan_analysis.latents import vgg19_embedding, vgg19_path
 
     found = pixel_views(train.shape[1:]) | {FEATURES: View(embed)}
     if config.vgg19 and vgg19_path() is not None:
@@ -146,7 +146,7 @@ def _held_out_name(context: RunContext) -> str | None:
 
 
 def _samples(context: RunContext, config: MemorisationConfig) -> Images:
-    from dcgan_analysis.checkpoints.sampling import Sampler
+    from dcgan_analysis.checkpoints import Sampler
 
     sampler = Sampler(context.checkpoint, context.device, context.progress)
     labels = sampler.labels(range(config.samples))
@@ -191,9 +191,8 @@ def _subsets(context: RunContext, train: Images) -> tuple[Tensor | None, Images 
 
 def _walk(context: RunContext, embed: PerceptualJudge) -> np.ndarray:
     """Return which steps of a linear walk are sharp transitions; a conditional generator walks within class 0."""
-    from dcgan_analysis.checkpoints.sampling import Sampler
-    from dcgan_analysis.latents.interpolation import walk
-    from dcgan_analysis.latents.walking import measure_walk, sharp_steps, unrelated_distance
+    from dcgan_analysis.checkpoints import Sampler
+    from dcgan_analysis.latents import measure_walk, sharp_steps, unrelated_distance, walk
 
     sampler = Sampler(context.checkpoint, context.device, context.progress, label=0)
     drawn = context.checkpoint.latents(_POINTS + 2 * _PAIRS, context.seed)

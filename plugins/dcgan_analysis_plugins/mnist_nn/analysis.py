@@ -26,14 +26,14 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table
-from dcgan_analysis.core.text import count as grouped
-from dcgan_analysis.probing.published import TABLE_3
+from dcgan_analysis.core import count as grouped
+from dcgan_analysis.probing import TABLE_3
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dcgan_analysis.api import Cell, Result, RunContext
-    from dcgan_analysis.data.dataset import DatasetSplit
+    from dcgan_analysis.data import DatasetSplit
     from dcgan_analysis_plugins.mnist_nn.source import SampleSource
 
 __all__ = ["MnistNN", "MnistNNConfig", "counts_up_to"]

@@ -30,9 +30,14 @@ from pydantic import Field, PositiveInt, field_validator
 
 from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, error_metric
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.probing.classification import classes_table, labelled_images, save_class_figures, save_predictions
-from dcgan_analysis.probing.few_labels import make_draws
-from dcgan_analysis.probing.published import TABLE_2
+from dcgan_analysis.probing import (
+    TABLE_2,
+    classes_table,
+    labelled_images,
+    make_draws,
+    save_class_figures,
+    save_predictions,
+)
 from dcgan_analysis_plugins.supervised_cnn.classifier_search import save_epochs, save_search, trials_table
 
 if TYPE_CHECKING:
@@ -41,8 +46,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from dcgan_analysis.api import Result, RunContext
-    from dcgan_analysis.models.architecture import Architecture
-    from dcgan_analysis.probing.classification import LabelledImages
+    from dcgan_analysis.models import Architecture
+    from dcgan_analysis.probing import LabelledImages
     from dcgan_analysis_plugins.supervised_cnn.search import ClassifierTask, ClassifierTrial
 
 __all__ = ["SupervisedCnn", "SupervisedCnnConfig", "make_tasks"]
@@ -134,8 +139,7 @@ def make_tasks(context: RunContext, config: SupervisedCnnConfig, images: Labelle
     """Return the trials; images and draw are those of svm-svhn under the same seed."""
     import numpy as np
 
-    from dcgan_analysis.data import Preprocessing
-    from dcgan_analysis.data.splits import pick
+    from dcgan_analysis.data import Preprocessing, pick
     from dcgan_analysis_plugins.supervised_cnn.classifier import Labelled
     from dcgan_analysis_plugins.supervised_cnn.search import ClassifierTask, draw_settings
 

@@ -26,8 +26,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from dcgan_analysis.api import Demo, Metric, Needs, Table, accuracy_metric, paired_metric
-from dcgan_analysis.probing.classification import classes_table, labelled_images, save_class_figures, save_predictions
-from dcgan_analysis.probing.grids import AUTHORS_GRID, save_grid_figure, tell_grid
+from dcgan_analysis.probing import (
+    AUTHORS_GRID,
+    classes_table,
+    labelled_images,
+    save_class_figures,
+    save_grid_figure,
+    save_predictions,
+    tell_grid,
+)
 from dcgan_analysis_plugins.svm_best.recipes import Recipe, RecipeProbes, RecipeSettings
 
 if TYPE_CHECKING:
@@ -37,7 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dcgan_analysis.api import Cell, Result, RunContext
-    from dcgan_analysis.probing.classification import LabelledImages
+    from dcgan_analysis.probing import LabelledImages
     from dcgan_analysis_plugins.svm_best.recipes import RecipeChoice
 
 __all__ = ["Step", "SvmBest", "SvmBestConfig", "ablate", "choose_steps"]

@@ -115,7 +115,7 @@ class RecipeProbes:
 
     def rows(self, recipe: Recipe, side: Side) -> RowSource:
         """Return the features (N, D) of the training or test images, as they are before standardisation."""
-        from dcgan_analysis.linear import JoinedRows, MeanRows, RootRows
+        from dcgan_analysis.linear.scaling import JoinedRows, MeanRows, RootRows
 
         sources = []
         for mirror in (False, True) if recipe.mirror else (False,):

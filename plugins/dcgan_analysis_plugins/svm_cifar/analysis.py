@@ -23,19 +23,22 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from dcgan_analysis.api import Demo, Metric, Needs, Table, accuracy_metric, draws_metric
-from dcgan_analysis.probing.classification import classes_table, labelled_images, save_class_figures
-from dcgan_analysis.probing.few_labels import make_draws
-from dcgan_analysis.probing.grids import grid_table, save_grid_figure
-from dcgan_analysis.probing.published import TABLE_1
-from dcgan_analysis.probing.study import (
+from dcgan_analysis.probing import (
     LEARNED,
+    TABLE_1,
     FeatureSettings,
     ProbeSettings,
     Study,
+    classes_table,
     extract_features,
+    grid_table,
+    labelled_images,
     learned_and_twin,
+    make_draws,
+    run_study,
+    save_class_figures,
+    save_grid_figure,
     save_studies,
-    study,
 )
 from dcgan_analysis_plugins.svm_cifar.layers import layers_table, probe_layers, save_layers
 
@@ -43,8 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dcgan_analysis.api import Cell, Result, RunContext
-    from dcgan_analysis.probing.classification import LabelledImages
-    from dcgan_analysis.probing.few_labels import Draws
+    from dcgan_analysis.probing import Draws, LabelledImages
 
 __all__ = ["SvmCifar", "SvmCifarConfig"]
 
@@ -92,7 +94,7 @@ class SvmCifar:
             for name, network in learned_and_twin(context, twin=config.twin).items()
         }
         features = {name: (train.rows(), test.rows()) for name, (train, test) in stores.items()}
-        studies = study(context, config, features, images, draws)
+        studies = run_study(context, config, features, images, draws)
         layers: list[Table] = []
         if config.ablation:
             alone = probe_layers(context, config, LEARNED, *stores[LEARNED], images)
@@ -172,7 +174,7 @@ def _table_1(context: RunContext, metrics: Mapping[str, Metric]) -> Table:
 
 def _save_samples(context: RunContext) -> None:
     from dcgan_analysis import figures
-    from dcgan_analysis.checkpoints.sampling import Sampler
+    from dcgan_analysis.checkpoints import Sampler
 
     checkpoint = context.checkpoint
     if checkpoint.has("generator"):

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 from pydantic import Field, PositiveInt
 
 from dcgan_analysis.api import Demo, Metric, Needs, Table, mean_metric
-from dcgan_analysis.core.statistics import mean_interval, rank_correlations
-from dcgan_analysis.latents.judges import JudgeSettings, choose_judge
+from dcgan_analysis.core import mean_interval, rank_correlations
+from dcgan_analysis.latents import JudgeSettings, choose_judge
 from dcgan_analysis_plugins.turn_vector.directions import (
     RANDOM,
     TURN,
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dcgan_analysis.api import Cell, Result, RunContext
-    from dcgan_analysis.checkpoints.sampling import Sampler
-    from dcgan_analysis.latents.attributes import Judge
+    from dcgan_analysis.checkpoints import Sampler
+    from dcgan_analysis.latents import Judge
     from dcgan_analysis_plugins.turn_vector.directions import Moves
 
 __all__ = ["TurnVector", "TurnVectorConfig"]
@@ -88,8 +88,8 @@ class TurnVector:
         """Train the judge, find the ends, add the vectors, compare with random directions."""
         import numpy as np
 
-        from dcgan_analysis.checkpoints.sampling import Sampler
-        from dcgan_analysis.latents.attributes import judge_table, train_judge
+        from dcgan_analysis.checkpoints import Sampler
+        from dcgan_analysis.latents import judge_table, train_judge
 
         checkpoint = context.checkpoint
         sampler = Sampler(checkpoint, context.device, context.progress, label=config.label)

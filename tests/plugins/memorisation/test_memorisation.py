@@ -32,7 +32,7 @@ def test_a_generator_of_training_images_is_found_out(run, make_images, monkeypat
         def __call__(self, z, labels=None, **options):
             return train[(z[:, 0].abs().numpy() * 1e6).astype(int) % len(train)]
 
-    monkeypatch.setattr("dcgan_analysis.checkpoints.sampling.Sampler", Memoriser)
+    monkeypatch.setattr("dcgan_analysis.checkpoints.Sampler", Memoriser)
     result = run(Memorisation(), dataset, **SHORT)
     assert "memorising (" in result.title
     metrics = result.metrics

@@ -7,7 +7,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.units.attribution import RuleBackprop, UnitResponse, Units, attribute, backward_rule
+from dcgan_analysis.units.attribution import RuleBackprop, UnitResponse, Units, attribute
+from dcgan_analysis.units.attribution.guided import backward_rule
 
 
 def signal(rule, activation, inputs, arriving):

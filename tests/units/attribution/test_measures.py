@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dcgan_analysis.units.attribution import correlations, measure_maps
+from dcgan_analysis.units.attribution.measures import correlations, measure_maps
 from dcgan_analysis.units.attribution.pictures import attribution_picture
 
 

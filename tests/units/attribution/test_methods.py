@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from dcgan_analysis.errors import AnalysisError, UnknownNameError
-from dcgan_analysis.units.attribution import METHODS, UnitResponse, Units, attribute, check_method
+from dcgan_analysis.units.attribution import METHODS, UnitResponse, Units, attribute
+from dcgan_analysis.units.attribution.methods import check_method
 
 
 def linear_net(weight):

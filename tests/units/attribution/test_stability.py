@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dcgan_analysis.models.receptive import Box
-from dcgan_analysis.units.attribution import agreement, shifted
+from dcgan_analysis.units.attribution.stability import agreement, shifted
 
 
 def test_a_shift_moves_pixels_down_and_right():

@@ -1,0 +1,2 @@
+from .checkpoint import Checkpoint as Checkpoint
+from .sampling import Sampler as Sampler

@@ -1,0 +1,13 @@
+from .randomness import derive_seed as derive_seed
+from .statistics import Difference as Difference
+from .statistics import Estimate as Estimate
+from .statistics import bootstrap_difference as bootstrap_difference
+from .statistics import bootstrap_mean as bootstrap_mean
+from .statistics import mcnemar as mcnemar
+from .statistics import mean_interval as mean_interval
+from .statistics import rank_correlations as rank_correlations
+from .statistics import spread_interval as spread_interval
+from .statistics import wilson_interval as wilson_interval
+from .text import count as count
+from .text import number as number
+from .text import percent as percent

@@ -1,0 +1,16 @@
+from .architecture import Architecture as Architecture
+from .architecture import Layer as Layer
+from .builder import Discriminator as Discriminator
+from .builder import Generator as Generator
+from .hooks import capture as capture
+from .hooks import drop_maps as drop_maps
+from .hooks import run_to as run_to
+from .receptive import ReceptiveField as ReceptiveField
+from .receptive import receptive_field as receptive_field
+from .registry import ArchitectureEntry as ArchitectureEntry
+from .tables import dcgan28_conditional as dcgan28_conditional
+from .tables import dcgan32 as dcgan32
+from .tables import dcgan32_svhn as dcgan32_svhn
+from .tables import dcgan64 as dcgan64
+from .tables import dcgan64_4x4 as dcgan64_4x4
+from .tables import mlp_conditional as mlp_conditional

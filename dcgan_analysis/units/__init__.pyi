@@ -1,0 +1,12 @@
+from .comparison import compared_metrics as compared_metrics
+from .comparison import save_pairs as save_pairs
+from .filters import FilterSettings as FilterSettings
+from .filters import ImageStream as ImageStream
+from .filters import check_filters as check_filters
+from .filters import cut as cut
+from .filters import find_responses as find_responses
+from .filters import last_conv as last_conv
+from .filters import open_images as open_images
+from .filters import settled_network as settled_network
+from .filters import subjects as subjects
+from .responses import TapResponses as TapResponses
