@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import dcgan_analysis as da
 from dcgan_analysis.cli.main import cli
 from dcgan_analysis.data import load_dataset
+from dcgan_analysis.models.architecture import Layer, LayerKind
 
 # Analyses that the pages make up, or that come with the example package.
 EXAMPLES = {"brightness", "hello", "my-probe"}
@@ -70,6 +73,16 @@ def test_the_library_example_runs(page, monkeypatch, tmp_path):
     exec(compile(example, page.name, "exec"), names)
     assert names["features"].shape[1] == 14336
     assert names["result"].smoke
+
+
+def test_the_page_on_layer_tables_builds_networks_and_names_every_field(capsys):
+    page = ROOT / "docs" / "layer-tables.md"
+    (example,) = blocks(page, "python")
+    exec(example, {})
+    assert capsys.readouterr().out == "torch.Size([2, 3, 16, 16])\n"
+    text = page.read_text(encoding="utf-8")
+    fields = {each.name for each in dataclasses.fields(Layer)} - {"batchnorm"}
+    assert not {name for name in fields | set(get_args(LayerKind)) if f"`{name}`" not in text}
 
 
 def test_the_ten_line_plugin_of_the_readme_runs(dcgan_plugins, tmp_path):

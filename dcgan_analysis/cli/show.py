@@ -32,7 +32,7 @@ def _checkpoint(path: Path, as_json: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from dcgan_analysis.models.summary import guidelines, layer_rows
+    from dcgan_analysis.models.summary import guidelines, layer_rows, parameters_in_words
     from dcgan_analysis.runs.library import load_checkpoint
 
     checkpoint = load_checkpoint(path)
@@ -46,12 +46,12 @@ def _checkpoint(path: Path, as_json: bool) -> None:
         {
             "checkpoint": path,
             "sha256": checkpoint.sha256(),
-            "architecture": f"{architecture.name} {_pairs(architecture.parameters)}",
+            "architecture": f"{architecture.name} {parameters_in_words(architecture)}",
             "z": f"{architecture.z_size} numbers, {checkpoint.metadata.z_prior}",
             "images": f"{'x'.join(map(str, architecture.image_shape))} in {list(checkpoint.metadata.image_range)}",
             "data": _pairs(checkpoint.metadata.data),
             "training": f"{checkpoint.metadata.epoch:g} epochs, {checkpoint.metadata.step:,} steps; "
-            + _pairs(checkpoint.metadata.training),
+            + _pairs({key: value for key, value in checkpoint.metadata.training.items() if key != "parameters"}),
             "provenance": _pairs(checkpoint.metadata.provenance),
         }
     )

@@ -390,15 +390,18 @@ def _misfit(layer: Layer, shape: tuple[int, ...], architecture: Architecture) ->
 def _taps(table: tuple[Layer, ...]) -> tuple[str, ...]:
     """Return the taps of a discriminator's features: after the activation of each convolution, or of each linear layer.
 
-    The layer that makes the logit is none. Where a convolution's activation follows in a row of its own, the tap is
-    there.
+    The layer that makes the logit is none, and no layer without activation where another has one. Where a
+    convolution's activation follows in a row of its own, the tap is there. ``models.tracing`` finds the same.
     """
     weighted = [number for number, layer in enumerate(table) if layer.weighted]
-    convolutions = [number for number in weighted[:-1] if table[number].kind == "conv"]
-    taps = []
+    convolutions = [number for number in weighted[:-1] if table[number].kind != "linear"]
+    taps: dict[str, bool] = {}
     for number in convolutions or weighted[:-1] or weighted:
         last = number
         while table[last].activation == "none" and last + 1 < len(table) and not table[last + 1].weighted:
             last += 1
-        taps.append(table[number if table[last].activation == "none" else last].name)
-    return tuple(taps)
+        activated = table[last].activation != "none"
+        layer = table[last if activated else number]
+        inside = activated and layer.norm_after_activation and layer.normalisation != "none"
+        taps[f"{layer.name}.activation" if inside else layer.name] = activated
+    return tuple(tap for tap, activated in taps.items() if activated) or tuple(taps)

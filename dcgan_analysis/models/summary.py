@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         UpsampleMode,
     )
 
-__all__ = ["Guideline", "LayerRow", "guidelines", "layer_rows"]
+__all__ = ["Guideline", "LayerRow", "guidelines", "layer_rows", "parameters_in_words"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,23 @@ class Guideline:
     kept: bool
 
 
+def parameters_in_words(architecture: Architecture) -> str:
+    """Return the parameters of an architecture in words, of its tables how many rows they have.
+
+    Example:
+        >>> from dcgan_analysis.models.layers import layers
+        >>> parameters_in_words(layers(discriminator=[{"name": "logit", "kind": "linear", "out": 1}]))
+        'discriminator 1 row, image_shape [3, 64, 64], image_range [-1.0, 1.0], z_size 100, classes 0'
+    """
+    words = []
+    for name, value in architecture.parameters.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            words.append(f"{name} {len(value)} row{'s' if len(value) > 1 else ''}")
+        elif value is not None:
+            words.append(f"{name} {value}")
+    return ", ".join(words)
+
+
 def layer_rows(layers: tuple[Layer, ...], shape: tuple[int, ...], architecture: Architecture) -> list[LayerRow]:
     """Describe a layer table.
 
@@ -74,6 +91,7 @@ def layer_rows(layers: tuple[Layer, ...], shape: tuple[int, ...], architecture: 
 
 _OPERATIONS: dict[LayerKind, str] = {
     "deconv": "fractional-strided conv",
+    "upsample": "upsampling",
     "max_pool": "max pooling",
     "average_pool": "average pooling",
     "global_average_pool": "global average pooling",
@@ -114,15 +132,15 @@ def _operation(layer: Layer, shape: tuple[int, ...]) -> str:
     """Say what a layer does; the paper's own choices go without saying."""
     parts = []
     if layer.kind == "upsample":
-        to = layer.size or layer.strides
-        parts += [f"{'x'.join(map(str, to))}{'' if layer.size else ' times'}", _MODES[layer.mode]]
+        to = "x".join(map(str, layer.size)) if layer.size else f"{_pair(layer.strides)} times"
+        parts += [to, _MODES[layer.mode]]
     elif layer.kind == "pixel_shuffle":
         parts.append(f"{layer.strides[0]} times")
     elif layer.kernel_size != (0, 0):
-        down, across = layer.strides
-        parts += [f"{'x'.join(map(str, layer.kernel_size))}", f"stride {down if down == across else (down, across)}"]
+        parts += [f"{'x'.join(map(str, layer.kernel_size))}", f"stride {_pair(layer.strides)}"]
         if layer.padding is not None:
-            parts.append(_padding(layer, shape))
+            sides = paddings(layer, input_shape(layer, shape))
+            parts.append(f"padding {sides[0] if len({*sides}) == 1 else sides}")
     if layer.bias:
         parts.append("bias")
     if layer.conditional:
@@ -137,10 +155,8 @@ def _operation(layer: Layer, shape: tuple[int, ...]) -> str:
     return f"{name} {', '.join(parts)}".strip() if first else ", ".join([name, *parts])
 
 
-def _padding(layer: Layer, shape: tuple[int, ...]) -> str:
-    sides = paddings(layer, input_shape(layer, shape))
-    word = "cropped by" if layer.kind == "deconv" else "padding"
-    return f"{word} {sides[0] if len({*sides}) == 1 else sides}"
+def _pair(lengths: tuple[int, int]) -> str:
+    return str(lengths[0]) if len({*lengths}) == 1 else str(lengths)
 
 
 def _after(layer: Layer) -> str:

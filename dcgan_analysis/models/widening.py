@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.models.architecture import Architecture, Layer, Role
 
-__all__ = ["can_widen", "widen"]
+__all__ = ["can_widen", "widen", "widening_obstacle"]
 
 
 def can_widen(narrow: Architecture, wide: Architecture) -> bool:
@@ -34,24 +34,43 @@ def can_widen(narrow: Architecture, wide: Architecture) -> bool:
         >>> can_widen(dcgan32(width=64), dcgan32(width=128)), can_widen(dcgan32(width=128), dcgan32(width=64))
         (True, False)
     """
-    same = all(
-        getattr(narrow, name) == getattr(wide, name)
-        for name in ("name", "image_shape", "image_range", "z_size", "classes", "batchnorm_affine", "batchnorm_eps")
-    )
-    return same and all(
-        bool(narrow.layers(role))
-        and len(narrow.layers(role)) == len(wide.layers(role))
-        and all(map(_is_wider, narrow.layers(role), wide.layers(role)))
-        for role in ROLES
-    )
+    return not widening_obstacle(narrow, wide)
 
 
-def _is_wider(narrow: Layer, wide: Layer) -> bool:
-    """Whether a row of the table has at least as many maps, and all else is equal."""
+def widening_obstacle(narrow: Architecture, wide: Architecture) -> str:
+    """Say why one is no wider form of the other; empty: it is.
+
+    Example:
+        >>> from dcgan_analysis.models.tables import dcgan32
+        >>> widening_obstacle(dcgan32(width=128), dcgan32(width=64))
+        "layer 'project' differs otherwise than by more maps or units"
+    """
+    for name in ("name", "image_shape", "image_range", "z_size", "classes", "batchnorm_affine", "batchnorm_eps"):
+        if getattr(narrow, name) != getattr(wide, name):
+            return f"{name} differs, {getattr(narrow, name)} and {getattr(wide, name)}"
+    for role in ROLES:
+        layers = wide.layers(role)
+        if not layers or len(narrow.layers(role)) != len(layers):
+            return f"the tables of the {role} have {len(narrow.layers(role))} and {len(layers)} rows"
+        for before, after in zip(narrow.layers(role), layers, strict=True):
+            obstacle = _obstacle(before, after)
+            if obstacle:
+                return f"layer '{after.name}' {obstacle}"
+    return ""
+
+
+def _obstacle(narrow: Layer, wide: Layer) -> str:
     shapes = (narrow.reshape, wide.reshape)
-    if shapes[0] is not None and shapes[1] is not None and shapes[0][1:] != shapes[1][1:]:
-        return False
-    return wide.out >= narrow.out and replace(narrow, out=wide.out, reshape=wide.reshape) == wide
+    resized = shapes[0] is not None and shapes[1] is not None and shapes[0][1:] != shapes[1][1:]
+    if resized or wide.out < narrow.out or replace(narrow, out=wide.out, reshape=wide.reshape) != wide:
+        return "differs otherwise than by more maps or units"
+    if wide.normalisation in ("group", "layer"):
+        return f"has {wide.normalisation} normalisation, which more maps would change"
+    if wide.order == "hwc":
+        return "flattens maps with channels last, where added ones would stand between the others"
+    if wide.conditional and wide.label != "one_hot":
+        return "joins the label as an embedding"
+    return ""
 
 
 @torch.no_grad()
@@ -77,6 +96,8 @@ def widen(
     """
     result = {name: tensor.clone() for name, tensor in random.items()}
     for layer in wide.layers(role):
+        if not layer.weighted:
+            continue
         labels = wide.classes if layer.conditional else 0
         kernel = f"{layer.name}.operation.weight"
         # torch keeps the kernels of fractional-strided convolutions as (inputs, outputs, ...).
@@ -90,6 +111,6 @@ def widen(
         if labels:
             new[:outputs, -labels:] = old[:, -labels:]
     for name, tensor in result.items():
-        if ".norm." in name:
+        if not name.endswith(".operation.weight"):
             tensor[tuple(map(slice, weights[name].shape))] = weights[name]
     return result

@@ -121,7 +121,8 @@ def train(
 
     Args:
         settings: Fields of ``training.TrainingConfig``; what is not given has the preset's or else the paper's value,
-            on a resume that of the training in ``out``.
+            on a resume that of the training in ``out``. Where a checkpoint is named to start from, architecture,
+            parameters and prior are its own unless they are given, or it is to be widened.
         out: Folder of the training, which all processes can reach.
         preset: Name of a preset, whose settings those given replace; see ``training.list_presets``.
         data_root: Where data sets lie.
@@ -149,10 +150,13 @@ def train(
     from dcgan_analysis.training.state import STATE, check_settings
 
     host = host or default_host()
+    going_on = resume and (out / STATE).exists()
+    start = None if going_on else _start(settings, host)
+    if start is not None and not settings.get("widen"):
+        settings = {**_of_start(start, settings), **settings}
     config = _training_config(settings, out, preset, limit, resume=resume)
     architecture = host.architectures[config.architecture].create(**config.parameters)
     chosen = choose_device(device)
-    going_on = resume and (out / STATE).exists()
     if going_on:
         check_settings(out / STATE, config.resolved(chosen))
     with process_group(chosen) as (processes, place):
@@ -161,7 +165,6 @@ def train(
         # A list of near-duplicates may have been made of all images.
         known = None if config.leave_out is not None else config.images
         split, left_out = select_images(config, dataset.some(config.split, known, first=True))
-        start = None if going_on or config.start_from is None else load_checkpoint(config.start_from, host=host)
         probed = None
         if config.probe_dataset is not None:
             judged = load_dataset(config.probe_dataset, data_root=data_root, registry=host.datasets, progress=progress)
@@ -182,6 +185,20 @@ class _ProgressWatcher(Watcher):
 
     def steps(self, at: Steps) -> None:
         self._progress(self._what, at.step, at.steps)
+
+
+def _start(settings: Mapping[str, Any], host: PluginHost) -> Checkpoint | None:
+    """Return the checkpoint that a training starts from, where the settings name one."""
+    name = settings.get("start_from")
+    return load_checkpoint(name, host=host) if isinstance(name, str | Path) else None
+
+
+def _of_start(start: Checkpoint, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that follow from a checkpoint to start from: what it is, unless that is given."""
+    own: dict[str, Any] = {"z_prior": start.metadata.z_prior}
+    if not settings.keys() & {"architecture", "parameters"}:
+        own |= {"architecture": start.architecture.name, "parameters": dict(start.architecture.parameters)}
+    return own
 
 
 def _training_config(

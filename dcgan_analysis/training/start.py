@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.errors import TrainingError
 from dcgan_analysis.models.architecture import ROLES
-from dcgan_analysis.models.widening import can_widen
+from dcgan_analysis.models.summary import parameters_in_words
+from dcgan_analysis.models.widening import widening_obstacle
 
 if TYPE_CHECKING:
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
@@ -42,15 +43,16 @@ def describe_start(start: Checkpoint, config: TrainingConfig, architecture: Arch
         raise TrainingError(msg)
     theirs, ours = start.architecture, architecture
     other = theirs.identity() != ours.identity()
-    if other and not (config.widen and can_widen(theirs, ours)):
-        parameters = [
-            f"parameters.{name}={value}"
-            for name, value in theirs.parameters.items()
-            if ours.parameters.get(name) != value
-        ]
-        way = " ".join(f"--set {text}" for text in [f"architecture={theirs.name}", *parameters])
-        wider = " (or widen it: --set widen=true)" if can_widen(theirs, ours) else ""
-        msg = f"{what} is {_named(theirs)}, and {_named(ours)} is to be trained. Train what it is: {way}{wider}"
+    obstacle = widening_obstacle(theirs, ours) if other else ""
+    if obstacle and config.widen:
+        msg = f"{what} cannot be widened to {_named(ours)}: {obstacle}. Leave out widen, architecture and parameters."
+        raise TrainingError(msg)
+    if other and not config.widen:
+        wider = "" if obstacle else " (or widen it: --set widen=true)"
+        msg = (
+            f"{what} is {_named(theirs)}, and {_named(ours)} is to be trained. "
+            f"Leave out architecture and parameters to train what it is{wider}."
+        )
         raise TrainingError(msg)
     if start.metadata.z_prior != config.z_prior:
         msg = (
@@ -63,5 +65,4 @@ def describe_start(start: Checkpoint, config: TrainingConfig, architecture: Arch
 
 
 def _named(architecture: Architecture) -> str:
-    given = ", ".join(f"{name} {value}" for name, value in architecture.parameters.items())
-    return f"'{architecture.name}' ({given})"
+    return f"'{architecture.name}' ({parameters_in_words(architecture)})"

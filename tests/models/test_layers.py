@@ -13,6 +13,7 @@ from dcgan_analysis.models.architecture import ROLES, Layer
 from dcgan_analysis.models.layers import layers, row
 from dcgan_analysis.models.registry import builtin_architectures
 from dcgan_analysis.models.tables import dcgan32, dcgan64
+from dcgan_analysis.models.tracing import trace_role
 
 GENERATOR = [
     {"name": "seed", "kind": "deconv", "out": 8, "kernel": 4, "padding": 0, "norm": "batch", "activation": "relu"},
@@ -102,6 +103,26 @@ def test_taps_are_where_the_activation_of_each_convolution_is():
     assert layers(**BOTH | {"discriminator": ends_in_conv}).taps == ("act1", "conv2")
     dense = [{"name": "hidden", "kind": "linear", "out": 3}, {"name": "logit", "kind": "linear", "out": 1}]
     assert layers(discriminator=dense).taps == ("hidden",)
+    bare = [{k: v for k, v in each.items() if k != "activation"} for each in DISCRIMINATOR]
+    assert layers(**BOTH | {"discriminator": bare}).taps == ("conv1", "conv2")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"activation": "relu", "norm": "batch"},
+        {"activation": "relu", "norm": "batch", "norm_after_activation": True},
+        {"activation": "none", "norm": "instance"},
+    ],
+)
+def test_taps_are_where_a_forward_pass_shows_the_activations(change):
+    architecture = layers(**with_row(3, **change))
+
+    traced = trace_role(architecture.discriminator(), architecture, "discriminator")
+
+    assert architecture.taps == traced.feature_taps
+    assert len(architecture.taps) == (1 if change.get("activation") == "none" else 2)
 
 
 def test_the_sigmoid_at_a_discriminators_end_is_left_off():

@@ -7,9 +7,32 @@ import torch
 
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.models import tables
-from dcgan_analysis.models.widening import can_widen, widen
+from dcgan_analysis.models.architecture import Layer
+from dcgan_analysis.models.layers import layers
+from dcgan_analysis.models.widening import can_widen, widen, widening_obstacle
+
+
+def layered(width):
+    """Networks of many kinds of layers."""
+    return layers(
+        generator=[
+            Layer("seed", "deconv", width, 4, padding=0, bias=True, batchnorm=False, activation="relu"),
+            Layer("fill", "conv", 4 * width, 3, norm="instance", activation="elu"),
+            Layer("grow", "pixel_shuffle", 0, stride=2),
+            Layer("image", "conv", 1, 3, bias=True, batchnorm=False, activation="tanh"),
+        ],
+        discriminator=[
+            Layer("conv1", "conv", width, 3, 2, padding="same", bias=True, activation="prelu"),
+            Layer("pooled", "average_pool", 0, 2, 2),
+            Layer("logit", "linear", 1, bias=True, batchnorm=False),
+        ],
+        image_shape=(1, 8, 8),
+        z_size=7,
+    )
+
 
 PAIRS = {
+    "layers": (layered(3), layered(5)),
     "dcgan32": (tables.dcgan32(width=3, z_size=7), tables.dcgan32(width=5, z_size=7)),
     "dcgan32-svhn": (tables.dcgan32_svhn(width=3, z_size=7), tables.dcgan32_svhn(width=4, z_size=7)),
     "maps normalised": (
@@ -99,3 +122,27 @@ def test_networks_without_a_layer_table_cannot_be_widened():
 
     narrow, wide = (replace(each, generator_layers=(), discriminator_layers=()) for each in PAIRS["dcgan32"])
     assert not can_widen(narrow, wide)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"norm": "group", "norm_groups": 1}, "layer 'hidden' has group normalisation, which more maps would change"),
+        (
+            {"order": "hwc", "norm": "none"},
+            "layer 'hidden' flattens maps with channels last, where",
+        ),
+        ({"bias": True, "norm": "none"}, ""),
+    ],
+)
+def test_layers_that_more_maps_would_change_are_named(fields, message):
+    narrow, wide = (
+        layers(
+            discriminator=[Layer("hidden", "linear", units, **fields), Layer("logit", "linear", 1, norm="none")],
+            generator=[Layer("image", "linear", 4, norm="none", reshape=(1, 2, 2))],
+            image_shape=(1, 2, 2),
+        )
+        for units in (3, 4)
+    )
+    assert widening_obstacle(narrow, wide).startswith(message)
+    assert can_widen(narrow, wide) == (not message)

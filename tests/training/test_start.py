@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.errors import ConfigError, TrainingError
 from dcgan_analysis.models import tables
+from dcgan_analysis.models.layers import layers
 from dcgan_analysis.training import Trainer, TrainingConfig
 
 ARCHITECTURE = tables.dcgan32_svhn(width=4, z_size=5, image_channels=1)
@@ -70,14 +73,22 @@ def test_a_resume_does_not_need_the_checkpoint_and_gives_the_same_bits(start_tra
 
 def test_another_width_is_refused_with_the_settings_to_give(start_trainer):
     start = Checkpoint.random(tables.dcgan32_svhn(width=8, z_size=5, image_channels=1), seed=0, name="wide")
-    with pytest.raises(TrainingError, match=r"'wide' is .*width 8.* --set architecture=.* --set parameters\.width=8$"):
+    with pytest.raises(
+        TrainingError, match=r"'wide' is .*width 8.* Leave out architecture and parameters to train what it is\.$"
+    ):
         start_trainer(start)
 
 
 def test_a_wider_training_is_refused_unless_it_is_asked_for(start_trainer):
     start = Checkpoint.random(tables.dcgan32_svhn(width=3, z_size=5, image_channels=1), seed=0, name="narrow")
-    with pytest.raises(TrainingError, match=r"width=3 \(or widen it: --set widen=true\)$"):
+    with pytest.raises(TrainingError, match=r"width 3.* what it is \(or widen it: --set widen=true\)\.$"):
         start_trainer(start)
+
+
+def test_a_narrower_training_is_refused_with_what_stands_against_widening(start_trainer):
+    start = Checkpoint.random(tables.dcgan32_svhn(width=8, z_size=5, image_channels=1), seed=0, name="wide")
+    with pytest.raises(TrainingError, match=r"'wide' cannot be widened to .*: layer 'project' differs otherwise than"):
+        start_trainer(start, widen=True)
 
 
 def test_widening_nothing_is_refused():
@@ -119,3 +130,66 @@ def test_a_checkpoint_is_found_by_its_path(tmp_path):
     first = train(common, tmp_path / "first", limit=256)
     second = train(common | {"start_from": str(tmp_path / "first")}, tmp_path / "second", limit=256)
     assert second.metadata.provenance["started_from"]["sha256"] == first.sha256()
+
+
+TABLES = {
+    "generator": [
+        {"name": "seed", "kind": "deconv", "out": 8, "kernel": 4, "padding": 0, "norm": "batch", "activation": "relu"},
+        {"name": "up", "kind": "upsample", "stride": 2},
+        {"name": "fill", "kind": "conv", "out": 6, "kernel": 3, "norm": "group", "norm_groups": 2, "activation": "elu"},
+        {"name": "grow", "kind": "deconv", "out": 6, "kernel": 5, "stride": 2, "padding": "same", "norm": "instance"},
+        {"name": "image", "kind": "deconv", "out": 1, "kernel": 4, "stride": 2, "activation": "tanh"},
+    ],
+    "discriminator": [
+        {"name": "conv1", "kind": "conv", "out": 6, "kernel": 5, "stride": 2, "padding": "same", "bias": True},
+        {"name": "conv2", "kind": "conv", "out": 6, "kernel": 4, "stride": 2, "norm": "batch", "activation": "prelu"},
+        {"name": "smaller", "kind": "max_pool", "kernel": 2, "stride": 2},
+        {"name": "hidden", "kind": "linear", "out": 5, "norm": "layer", "activation": "leaky_relu"},
+        {"name": "logit", "kind": "linear", "out": 1, "bias": True, "activation": "sigmoid"},
+    ],
+    "image_shape": [1, 32, 32],
+    "z_size": 5,
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"spectral_norm": True, "ema": 0.9, "weight_decay": 0.01}])
+def test_tables_of_layers_are_trained_further_and_resumed_to_the_bit(split, tmp_path, options):
+    start = Checkpoint.random(layers(**TABLES), seed=11)
+
+    def trainer(folder, begun, **settings):
+        config = TrainingConfig.build(
+            {"dataset": "noise", "architecture": "layers", "parameters": dict(start.architecture.parameters)}
+            | {"batch_size": 8, "precision": "float32", "start_from": "some", **options, **settings}
+        )
+        return Trainer(config, start.architecture, split, tmp_path / folder, torch.device("cpu"), start=begun)
+
+    first = trainer("whole", start, epochs=2)
+    assert torch.equal(
+        first.pair.plain("generator").seed.operation.weight, start.weights["generator"]["seed.operation.weight"]
+    )
+    whole = first.run()
+    trainer("parts", start, epochs=1).run()
+    going_on = trainer("parts", None, epochs=2)
+    assert going_on.resume()
+
+    assert going_on.run().sha256() == whole.sha256() != start.sha256()
+
+
+def test_a_start_brings_its_architecture_and_its_prior_along(tmp_path):
+    from dcgan_analysis.runs.library import load_checkpoint, train
+
+    coloured = {**TABLES["generator"][-1], "out": 3}
+    tables = {"generator": [*TABLES["generator"][:-1], coloured], "image_shape": [3, 32, 32]}
+    start = Checkpoint.random(layers(**TABLES | tables), seed=11)
+    metadata = start.metadata.model_copy(update={"z_prior": "normal"})
+    (tmp_path / "start").mkdir()
+    replace(start, metadata=metadata).save(tmp_path / "start" / "model.safetensors")
+    settings = {"dataset": "digits", "start_from": str(tmp_path / "start"), "epochs": 0.1, "batch_size": 16}
+
+    trained = train(settings, tmp_path / "out", limit=64)
+
+    assert trained.architecture.identity() == start.architecture.identity()
+    assert trained.metadata.z_prior == "normal"
+    assert load_checkpoint(tmp_path / "out").sha256() == trained.sha256()
+    with pytest.raises(TrainingError, match=r"is 'layers' \(generator 5 rows, .*\), and 'dcgan32' .* to be trained\."):
+        train({**settings, "architecture": "dcgan32"}, tmp_path / "other", limit=64)

@@ -76,9 +76,8 @@ def _absorb(operation: nn.Module, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None
         msg = f"cannot fold into {type(operation).__name__}"
         raise TypeError(msg)
     # In float64, so that the only rounding is that of the result.
-    parts = (operation.weight, operation.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
-    weight, bias = fuse_conv_bn_weights(
-        *(part.double() if isinstance(part, torch.Tensor) else part for part in parts),
-        transpose=isinstance(operation, nn.ConvTranspose2d),
-    )
-    operation.weight, operation.bias = (nn.Parameter(part.to(operation.weight.dtype)) for part in (weight, bias))
+    bias, scale, shift = (None if part is None else part.double() for part in (operation.bias, norm.weight, norm.bias))
+    mean, variance = norm.running_mean.double(), norm.running_var.double()
+    transposed = isinstance(operation, nn.ConvTranspose2d)
+    fused = fuse_conv_bn_weights(operation.weight.double(), bias, mean, variance, norm.eps, scale, shift, transposed)
+    operation.weight, operation.bias = (nn.Parameter(part.to(operation.weight.dtype)) for part in fused)
