@@ -20,9 +20,10 @@ from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.core.randomness import torch_generator
 from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.errors import ArchitectureError
+from dcgan_analysis.models.architecture import Layer
 from dcgan_analysis.models.builder import Block
 from dcgan_analysis.models.initialisation import initialise
-from dcgan_analysis.models.shapes import output_shape
+from dcgan_analysis.models.shapes import layer_inputs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,7 +55,8 @@ class Classifier(nn.Module):
     Labels join no layer, also where the discriminator is conditional: they are what is to be found.
 
     Args:
-        architecture: Its discriminator must have a layer table whose last row is one linear unit.
+        architecture: Its discriminator must have a layer table whose last row is one linear unit, or a convolution
+            that sees its whole input at once.
         classes: K, at least 2.
 
     Attributes:
@@ -75,20 +77,19 @@ class Classifier(nn.Module):
     def __init__(self, architecture: Architecture, classes: int) -> None:
         super().__init__()
         self.architecture = architecture
-        table = architecture.discriminator_layers
-        if len(table) < 2 or table[-1].kind != "linear":
+        bare = replace(architecture, classes=0)
+        rows = [*layer_inputs(architecture, "discriminator")]
+        if len(rows) < 2 or not _sees_everything(*rows[-1]):
             msg = (
                 f"Architecture '{architecture.name}' has no discriminator table that ends in a linear unit; "
                 "a classifier can only be made of one that has."
             )
             raise ArchitectureError(msg)
-        bare = replace(architecture, classes=0)
-        shape: tuple[int, ...] = architecture.image_shape
-        blocks = []
-        for row in (*table[:-1], replace(table[-1], out=classes)):
-            layer = replace(row, conditional=False)
-            blocks.append(Block(layer, shape, bare))
-            shape = output_shape(layer, shape)
+        blocks = [Block(replace(layer, conditional=False), shape, bare) for layer, shape in rows[:-1]]
+        unit, seen = rows[-1]
+        # What a sigmoid makes of one logit is not asked of many.
+        head = Layer(unit.name, "linear", classes, batchnorm=False, bias=unit.bias)
+        blocks.append(Block(head, seen, bare))
         self.trunk, self.head = nn.ModuleList(blocks[:-1]), blocks[-1]
 
     @classmethod
@@ -111,6 +112,11 @@ class Classifier(nn.Module):
         """Return logits (N, K)."""
         result: Tensor = self.head(self.features(images), None)
         return result
+
+
+def _sees_everything(layer: Layer, shape: tuple[int, ...]) -> bool:
+    """Whether a layer is linear, or a convolution that takes all its input for one number."""
+    return layer.kind == "linear" or (layer.kind == "conv" and layer.kernel_size == shape[1:] and layer.padding == 0)
 
 
 @dataclass(frozen=True)

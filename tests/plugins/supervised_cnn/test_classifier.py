@@ -15,6 +15,8 @@ from dcgan_analysis_plugins.supervised_cnn.classifier import (
 )
 
 from dcgan_analysis.errors import ArchitectureError
+from dcgan_analysis.models.architecture import Layer
+from dcgan_analysis.models.layers import layers
 from dcgan_analysis.models.tables import dcgan28_conditional, dcgan32, dcgan32_svhn, mlp_conditional
 from dcgan_analysis.testing import make_dataset
 
@@ -143,3 +145,26 @@ def test_weights_depend_on_the_seed_alone_and_torchs_own_chance_is_left_alone():
 def test_an_architecture_without_a_table_is_refused():
     with pytest.raises(ArchitectureError, match=r"Architecture 'dcgan32' has no discriminator table"):
         make(replace(dcgan32(width=2), discriminator_layers=()))
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        Layer("logit", "linear", 1, batchnorm=False, bias=True, activation="sigmoid"),
+        Layer("logit", "conv", 1, 4, batchnorm=False, padding=0),
+    ],
+)
+def test_the_last_unit_of_a_foreign_table_becomes_one_linear_unit_for_each_class(last):
+    table = [Layer("conv1", "conv", 6, 4, 2, batchnorm=False, bias=True, activation="leaky_relu", padding=1), last]
+    architecture = layers(discriminator=table, image_shape=(1, 8, 8))
+
+    network = Classifier.random(architecture, 3, torch.Generator().manual_seed(0)).eval()
+    images = torch.randn(2, 1, 8, 8)
+
+    expected = network.features(images) @ network.head.operation.weight.T
+    torch.testing.assert_close(network(images), expected)
+    assert network.head.operation.weight.shape == (3, 96)
+    patches = [table[0], replace(last, kind="conv", kernel=2, padding=0), Layer("mean", "global_average_pool", 0)]
+    other = layers(discriminator=patches, image_shape=(1, 8, 8))
+    with pytest.raises(ArchitectureError, match="has no discriminator table that ends in a linear unit"):
+        Classifier(other, 3)
