@@ -1,5 +1,6 @@
 from .api.hookspecs import API_VERSION as API_VERSION
 from .api.hookspecs import hookimpl as hookimpl
+from .checkpoints.wrapping import wrap as wrap
 from .core.version import __version__ as __version__
 from .data.files.sources import load_dataset as load_dataset
 from .features.store import FeatureStore as FeatureStore

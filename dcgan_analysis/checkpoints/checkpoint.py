@@ -237,7 +237,16 @@ class Checkpoint(Described):
             path: The file to write.
             half: Whether kernels and matrices are stored in float16. Vectors (BatchNorm) are small and stay in
                 float32: a variance may lie outside the range of float16.
+
+        Raises:
+            CheckpointError: If it was wrapped: a file holds weights and the name of an architecture, but no code.
         """
+        if self.architecture.in_memory:
+            msg = (
+                f"Checkpoint '{self.name}' wraps modules in memory; a file cannot hold their code. Register classes by "
+                "register_module_architecture in a plugin file, or import the weights: dcgan-analyze import."
+            )
+            raise CheckpointError(msg)
         tensors = {
             f"{role}.{name}": (tensor.half() if half and tensor.dim() > 1 else tensor).contiguous()
             for role, state in self.weights.items()

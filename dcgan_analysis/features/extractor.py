@@ -15,6 +15,7 @@ from dcgan_analysis.core.settings import Settings
 from dcgan_analysis.errors import ArchitectureError
 from dcgan_analysis.features.pooling import pool_to_grid, pooled_shape
 from dcgan_analysis.models.batchnorm import batchnorm_layers, reestimate
+from dcgan_analysis.models.builder import Discriminator
 from dcgan_analysis.models.hooks import capture
 from dcgan_analysis.models.kernels.folding import activate_in_place, fold_batchnorm
 from dcgan_analysis.models.kernels.winograd import with_winograd
@@ -108,9 +109,12 @@ class FeatureExtractor:
             raise ArchitectureError(msg)
         self.spec = spec
         self.taps = spec.taps or architecture.taps
+        if not self.taps:
+            msg = f"Architecture '{architecture.name}' names no taps to read features from. Use the setting taps."
+            raise ArchitectureError(msg)
         self.device = device
-        self.dtype = choose_precision(spec.precision, device)
         self._network = copy.deepcopy(network).eval().requires_grad_(False).to(device)
+        self.dtype = self._usable(choose_precision(spec.precision, device), architecture.image_shape)
         self.shapes = self._trace_shapes(architecture.image_shape)
         self._fast: nn.Module | None = None
 
@@ -175,6 +179,17 @@ class FeatureExtractor:
         with torch.no_grad(), capture(self._network, self.taps) as outputs:
             self._network(torch.zeros(1, *image_shape, device=self.device))
             return {tap: pooled_shape(tuple(outputs[tap].shape[1:]), self.spec.grid) for tap in self.taps}
+
+    @torch.no_grad()
+    def _usable(self, dtype: torch.dtype, image_shape: tuple[int, int, int]) -> torch.dtype:
+        """Return float32 where precision is ours to choose and a plugin's network runs in no other."""
+        if self.spec.precision != "auto" or dtype == torch.float32 or isinstance(self._network, Discriminator):
+            return dtype
+        try:
+            _in_precision(copy.deepcopy(self._network), dtype)(self._place(torch.zeros(1, *image_shape), dtype))
+        except RuntimeError:  # tensors of its own, in float32
+            return torch.float32
+        return dtype
 
     def _prepare(self, dtype: torch.dtype) -> nn.Module:
         network = copy.deepcopy(self._network)

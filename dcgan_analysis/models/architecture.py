@@ -164,6 +164,7 @@ class Architecture:
         discriminator_layers: Its layer table; empty likewise.
         batchnorm_affine: Whether batch normalisation has scale and shift.
         batchnorm_eps: Added to the variance in batch normalisation.
+        in_memory: Whether its code is known to this process alone: no file can name it, and be read again.
     """
 
     name: str
@@ -179,6 +180,7 @@ class Architecture:
     discriminator_layers: tuple[Layer, ...] = field(default=())
     batchnorm_affine: bool = True
     batchnorm_eps: float = 1e-5
+    in_memory: bool = False
 
     def has(self, role: Role) -> bool:
         """Whether it has this network."""

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from dcgan_analysis.core.randomness import seeded
 from dcgan_analysis.errors import ArchitectureError
-from dcgan_analysis.models.modules import copied
+from dcgan_analysis.models.modules import copied, tolerant
 from dcgan_analysis.models.shapes import embedding_shape, input_shape, normalised_shape, output_shape, paddings
 
 if TYPE_CHECKING:
@@ -319,4 +319,5 @@ def build(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
         seed: Of torch's own initialisation, where neither ``initialise`` nor loading weights follows.
     """
     with seeded(seed):
-        return copied(make())
+        network = copied(make())
+    return network if isinstance(network, _Network) else tolerant(network)

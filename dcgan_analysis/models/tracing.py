@@ -69,11 +69,13 @@ class Trace:
     Attributes:
         layers: In the order of the pass.
         activation: Name of the elementwise function that the output comes out of; empty: it comes out of a layer.
+        activation_call: How many calls of this function were before.
         operations: What was called with which numbers, call by call: what the printed modules do not say of a network.
     """
 
     layers: tuple[TracedLayer, ...]
     activation: str
+    activation_call: int
     operations: tuple[str, ...]
 
     @property
@@ -153,7 +155,8 @@ class _Step:
     name: str
     inputs: list[int]
     outputs: list[int]
-    weighted: bool = False
+    weighted: bool
+    call: int
 
 
 @dataclass
@@ -181,6 +184,7 @@ class _Tracer(TorchFunctionMode):
         self._returned: dict[int, list[tuple[str, int]]] = {}
         self._held: dict[tuple[str, int], int] = {}
         self._calls: dict[str, int] = {}
+        self._called: dict[str, int] = {}
         self._open: list[tuple[str, int]] = []
         # Value -> the call of a module whose output an activation made it of.
         self._after: dict[int, tuple[str, int]] = {}
@@ -198,7 +202,9 @@ class _Tracer(TorchFunctionMode):
                 output = network(*arguments)
         layers = [self._described(layer) for layer in self._layers]
         ends = [self._numbers[id(tensor)] for tensor in tensors_in(output) if id(tensor) in self._numbers]
-        return Trace(tuple(layers), self._activation(ends), tuple(self.operations))
+        last = self._activation(ends)
+        name, call = ("", 0) if last is None else (last.name, last.call)
+        return Trace(tuple(layers), name, call, tuple(self.operations))
 
     def _enter(self, path: str, *_: object) -> None:
         call = self._calls[path] = self._calls.get(path, -1) + 1
@@ -219,6 +225,7 @@ class _Tracer(TorchFunctionMode):
         result = func(*args, **keywords)
         outputs = [*tensors_in(result)]
         name = operation_name(func)
+        self._called[name] = call = self._called.get(name, -1) + 1
         written = writes(func, args, keywords)
         # A call that writes and returns nothing: x[0] = 1.
         outputs = outputs or tensors[: int(written)]
@@ -229,7 +236,7 @@ class _Tracer(TorchFunctionMode):
             if written or not any(tensor is each for each in tensors):
                 self._number(tensor)
         numbers = [self._numbers[id(tensor)] for tensor in outputs]
-        step = _Step(name, inputs, numbers, name in WEIGHTED and len(inputs) < len(tensors))
+        step = _Step(name, inputs, numbers, name in WEIGHTED and len(inputs) < len(tensors), call)
         self.steps.append(step)
         self.operations.append(f"{name} {', '.join(_plain(args, keywords))} -> {[*map(self._shapes.get, numbers)]}")
         self._follow(step, tensors, result)
@@ -279,15 +286,16 @@ class _Tracer(TorchFunctionMode):
                 reached |= set(step.outputs)
         return False
 
-    def _activation(self, ends: list[int]) -> str:
+    def _activation(self, ends: list[int]) -> _Step | None:
         """Go back from what the network returned to the elementwise function or the layer that it comes out of."""
-        makers = {number: step for step in self.steps for number in step.outputs}
+        # Calls that hand back what they were given make nothing.
+        makers = {number: step for step in self.steps for number in step.outputs if number not in step.inputs}
         for end in ends:
             step = makers.get(end)
             while step is not None and step.name in _GATHERING and step.inputs:
                 step = makers.get(step.inputs[0])
-            return step.name if step is not None and step.name in ACTIVATIONS else ""
-        return ""
+            return step if step is not None and step.name in ACTIVATIONS else None
+        return None
 
 
 def _plain(args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Iterator[str]:

@@ -46,7 +46,15 @@ class Sources:
         self._datasets: dict[tuple[str | Path, str | Path | None], Dataset] = {}
 
     def checkpoint(self, given: str | Path | Checkpoint) -> Checkpoint:
-        """Return a checkpoint, loaded on first use."""
+        """Return a checkpoint, loaded on first use.
+
+        Raises:
+            AnalysisError: If a torch module is given.
+        """
+        if hasattr(given, "named_modules"):
+            kind = type(given).__name__
+            msg = f"checkpoint is a torch module ({kind}). Wrap it: dcgan_analysis.wrap(discriminator={kind.lower()})."
+            raise AnalysisError(msg)
         if not isinstance(given, str | Path):
             return given
         if given not in self._checkpoints:
