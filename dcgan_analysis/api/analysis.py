@@ -1,4 +1,4 @@
-"""The contract of an analysis: six attributes and one method; an attribute and a method more where they help."""
+"""The contract of an analysis: its settings, what it needs, six attributes and one method; two more are optional."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ class AnalysisConfig(Settings):
 
 @dataclass(frozen=True)
 class Needs:
-    """What an analysis consumes; the runner checks it before anything long starts and names all that is missing.
+    """What an analysis needs; the runner checks it before any long work and lists everything that is missing.
 
-    Features are cached by content: analyses that ask for the same taps on the same grid, of the same images, share one
+    Features are cached by content: analyses that read the same taps on the same grid of the same images share one
     extraction, whether they run in one command or on different days.
 
     Attributes:
-        checkpoint: Name of the checkpoint used when none is given; None: the analysis needs no checkpoint.
-        dataset: Name of the dataset used when none is given; None: the analysis needs no dataset.
+        checkpoint: Name of the default checkpoint; None: the analysis needs no checkpoint.
+        dataset: Name of the default dataset; None: the analysis needs no dataset.
         splits: Splits that the dataset must have.
-        labels: Whether the images must carry class labels, of at least two classes.
+        labels: Whether the images must have labels of at least two classes.
         generator: Whether the checkpoint must hold a generator.
         discriminator: Whether the checkpoint must hold a discriminator.
-        conditional: Whether the networks must be conditioned on classes; None: either will do.
-        images: Least number of images that each of ``splits`` must have.
-        samples: How many images it draws from the generator; more than 0 implies ``generator``.
+        conditional: Whether the networks must be conditioned on classes; None: it does not matter.
+        images: Minimum number of images in each of ``splits``.
+        samples: Number of images drawn from the generator; more than 0 implies ``generator``.
         taps: Names of the layers whose activations it reads; each must be a layer of the checkpoint's networks.
-        grid: Cells per side of the grid that discriminator features are pooled to, all conv layers unless ``taps``
-            names some; implies ``discriminator``. None: it takes no pooled features.
+        grid: Cells per side of the grid to which discriminator features are pooled, of all conv layers unless ``taps``
+            names some; implies ``discriminator``. None: no pooled features are used.
 
     Example:
         >>> Needs(dataset="digits", splits=("train", "test"), labels=True, grid=4).discriminator
@@ -66,7 +66,7 @@ class Needs:
     grid: int | None = None
 
     def __post_init__(self) -> None:
-        # A frozen dataclass: what one field implies of another is filled in by the back door.
+        # The dataclass is frozen, so implied fields are set through object.
         if self.samples:
             object.__setattr__(self, "generator", True)
         if self.grid is not None:
@@ -75,15 +75,15 @@ class Needs:
 
 @dataclass(frozen=True)
 class Demo:
-    """How an analysis is shown in seconds, offline, on data that comes with the program.
+    """How an analysis is demonstrated in seconds, offline, on embedded data.
 
-    An analysis may have a class attribute ``demo`` of this type; ``dcgan-analyze demo --all`` runs those that have.
+    An analysis may have a class attribute ``demo`` of this type; ``dcgan-analyze demo --all`` runs every one that has.
 
     Attributes:
         checkpoint: A shipped checkpoint; None: the analysis's own default.
         dataset: An embedded dataset; None: the analysis's own default.
-        settings: Settings that keep it short.
-        limit: At most so many images of each split; None: all.
+        settings: Settings that keep the run short.
+        limit: Maximum number of images of each split; None: all.
     """
 
     checkpoint: str | None = None
@@ -94,13 +94,13 @@ class Demo:
 
 @runtime_checkable
 class Analysis(Protocol):
-    """What a plugin registers; any object with these members will do, no base class is needed.
+    """What a plugin registers: any object with these members; no base class is needed.
 
     The members are read-only here so that plain class attributes of these types, or narrower ones, fit. An analysis
     may also have
 
     - an attribute ``demo``, see :class:`Demo`;
-    - a method ``requires(config) -> Needs``: what it consumes under these settings, where that is not always ``needs``.
+    - a method ``requires(config) -> Needs``: what it needs under these settings, where that differs from ``needs``.
     """
 
     @property
@@ -115,7 +115,7 @@ class Analysis(Protocol):
 
     @property
     def question(self) -> str:
-        """The question it answers, one sentence, shown on top of the report."""
+        """The question it answers, one sentence, shown at the top of the report."""
         ...
 
     @property
@@ -125,16 +125,16 @@ class Analysis(Protocol):
 
     @property
     def config_type(self) -> type[AnalysisConfig]:
-        """Its settings."""
+        """Class of its settings."""
         ...
 
     @property
     def needs(self) -> Needs:
-        """What it consumes."""
+        """What it needs by default."""
         ...
 
     def run(self, context: RunContext, config: Any) -> Result:
-        """Do the analysis.
+        """Run the analysis.
 
         Args:
             context: Data, model, device, random generators, progress and the run folder.
@@ -147,7 +147,7 @@ class Analysis(Protocol):
 
 
 def needs_of(analysis: Analysis, config: AnalysisConfig) -> Needs:
-    """Return what an analysis consumes under these settings: what its ``requires`` says, else its ``needs``."""
+    """Return what an analysis needs under these settings: what its ``requires`` says if it has one, else ``needs``."""
     requires = getattr(analysis, "requires", None)
     if requires is None:
         return analysis.needs

@@ -15,13 +15,13 @@ __all__ = ["CommandEntry"]
 
 @dataclass(frozen=True)
 class CommandEntry:
-    """How a subcommand is declared; its click command is made when it is called.
+    """Declaration of a subcommand; the click command itself is made when it is called.
 
     Attributes:
-        name: Lower-case words joined by hyphens; not that of a command of dcgan-analysis.
+        name: Lower-case words joined by hyphens; must not be the name of a built-in command.
         summary: One line, shown by ``dcgan-analyze --help``.
-        load: Returns the ``click.Command``, which may be a group. Import what is heavy inside it: entries are made
-            whenever the plugins are loaded, and ``--help`` never calls it.
+        load: Returns the ``click.Command``, which may be a group. Import heavy packages inside it: entries are made
+            whenever plugins are loaded, while ``load`` is called only when the command runs.
 
     Example:
         >>> import click

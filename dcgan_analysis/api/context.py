@@ -44,16 +44,16 @@ __all__ = ["RunContext"]
 
 @dataclass
 class RunContext:
-    """Everything an analysis may use, and the record of what it leaves; the runner makes one for each run.
+    """Everything an analysis may use, and a record of what it produces; the runner makes one for each run.
 
     Attributes:
         output_dir: The run folder; write nowhere else.
         device: Where to compute.
-        seed: Origin of all randomness of the run; use ``rng`` and ``torch_generator``.
-        limit: At most so many images of each split, or None.
+        seed: Seed of all randomness in the run; use ``rng`` and ``torch_generator``.
+        limit: Maximum number of images of each split, or None.
         progress: Call ``progress(what, done, total)`` in loops that take more than a few seconds.
         cache_dir: Where feature stores are kept; None: the default cache.
-        environment: What the run runs on, for the result.
+        environment: Versions and device, for the result.
     """
 
     output_dir: Path
@@ -111,13 +111,13 @@ class RunContext:
         return self._load(name)
 
     def split(self, name: str) -> DatasetSplit:
-        """Return a split of the dataset, cut to ``limit`` images evenly spread over it."""
+        """Return a split of the dataset, cut to ``limit`` evenly spaced images."""
         if name not in self._splits:
             self._splits[name] = self._taken[name] = self.dataset.some(name, self.limit)
         return self._splits[name]
 
     def use_split(self, name: str, split: DatasetSplit) -> None:
-        """Record that the run works on a split of its own making (a held-out part, say) under a name."""
+        """Record under a name a split that the analysis made itself, such as a held-out part."""
         self._splits[name] = split
 
     def extraction(
@@ -128,13 +128,13 @@ class RunContext:
         checkpoint: Checkpoint | None = None,
         fit: Literal["exact", "resize"] = "exact",
     ) -> Extraction:
-        """Return the extraction of features whose ``store(name, split)`` gives a feature store, cached by content.
+        """Return an extraction, whose ``store(name, split)`` returns a feature store, cached by content.
 
         Args:
             spec: Which features.
             reference: Training images on which BatchNorm statistics are re-estimated.
-            checkpoint: Another checkpoint than the run's, its random twin say.
-            fit: What to do with images of another shape than the network takes.
+            checkpoint: A checkpoint other than the run's, such as its random twin.
+            fit: What to do with images whose shape is not the network's.
         """
         from dcgan_analysis.features.pipeline import Extraction
 
@@ -149,19 +149,19 @@ class RunContext:
         )
 
     def rng(self, *names: str) -> np.random.Generator:
-        """Return a random generator that depends on the seed and ``names`` only, not on what was drawn elsewhere."""
+        """Return a random generator that depends only on the seed and ``names``, not on earlier draws."""
         import numpy as np
 
         return np.random.default_rng([self.seed, *_digits(names)])
 
     def torch_generator(self, *names: str) -> torch.Generator:
-        """Return the same for torch, on the CPU."""
+        """Return the same for torch: a generator on the CPU."""
         # The low 32 bits of a drawn number, which are all that torch's generator keeps.
         return torch_generator(int(self.rng(*names).integers(2**62)) % 2**32)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
-        """Time a part of the run; it appears in the result, with a ``note`` if the block sets one."""
+        """Time a part of the run for the result; the block may set the stage's ``note``."""
         started = time.perf_counter()
         stage = Stage(name=name, seconds=0)
         try:
@@ -171,12 +171,12 @@ class RunContext:
             self._stages.append(stage)
 
     def note(self, text: str) -> None:
-        """Add a sentence that a reader of the numbers must know."""
+        """Add a sentence that a reader of the numbers needs to know."""
         if text not in self._notes:
             self._notes.append(text)
 
     def warn(self, text: str) -> None:
-        """Add a warning, shown on top of the report."""
+        """Add a warning, shown at the top of the report."""
         if text not in self._warnings:
             self._warnings.append(text)
 
@@ -187,7 +187,7 @@ class RunContext:
             Its record, for a ``Section`` of the report.
 
         Raises:
-            AnalysisError: If the run has saved a figure of this name already.
+            AnalysisError: If the run has already saved a figure of this name.
         """
         from dcgan_analysis.figures import save_png
 
@@ -201,14 +201,14 @@ class RunContext:
         return saved
 
     def save_image(self, image: np.ndarray, name: str, title: str, caption: str = "", *, scale: int = 1) -> None:
-        """Save an image as it is, pixel by pixel, as ``figures/<name>.png`` and show it in the report.
+        """Save an image, pixel by pixel, as ``figures/<name>.png`` and show it in the report.
 
         Args:
             image: uint8 (C, H, W), C of 1 or 3.
             name: Unique within the run.
             title: Shown above it.
-            caption: What a reader must know.
-            scale: How many dots wide and high each pixel becomes.
+            caption: What a reader needs to know.
+            scale: Width and height in the file of one pixel of the image.
         """
         from dcgan_analysis.figures import save_image
 
@@ -226,15 +226,15 @@ class RunContext:
         milliseconds: int = 80,
         scale: int = 1,
     ) -> None:
-        """Save frames as an endless animation, ``figures/<name>.gif``, and show it in the report.
+        """Save frames as a looping animation, ``figures/<name>.gif``, and show it in the report.
 
         Args:
             frames: uint8 (T, C, H, W), C of 1 or 3.
             name: Unique within the run.
             title: Shown above it.
-            caption: What a reader must know.
-            milliseconds: How long each frame stands.
-            scale: How many dots wide and high each pixel becomes.
+            caption: What a reader needs to know.
+            milliseconds: Duration of each frame.
+            scale: Width and height in the file of one pixel of the image.
         """
         from dcgan_analysis.figures import save_gif
 
@@ -268,8 +268,8 @@ class RunContext:
     ) -> Result:
         """Assemble the result document from what was measured and what the context knows.
 
-        The runner, which knows the analysis and its settings, completes it. (Plugins written before passed both in
-        front; they are passed over.)
+        The runner adds the analysis and its settings. (Older plugins pass both as positional arguments; they are
+        ignored.)
 
         Args:
             title: Heading of the report.

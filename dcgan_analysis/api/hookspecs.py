@@ -161,7 +161,7 @@ def dcgan_register_commands(register: Callable[[CommandEntry], None]) -> None:
 
 @hookspec
 def dcgan_before_run(analysis: Analysis, config: AnalysisConfig, context: RunContext) -> None:
-    """Observe that an analysis is about to start.
+    """Observe that an analysis is about to run.
 
     Called once for each run, after the configuration and what the analysis needs were checked, and
     right before its ``run`` is called. Plugins are called in the order in which they were loaded.
@@ -186,7 +186,7 @@ def dcgan_before_run(analysis: Analysis, config: AnalysisConfig, context: RunCon
 def dcgan_report_sections(
     analysis: Analysis, context: RunContext, result: Result, add: Callable[[Section], None]
 ) -> None:
-    """Add sections to the report of an analysis, one's own or anybody's.
+    """Add sections to the report of any analysis.
 
     Called once for each run, after the analysis and before result.json and report.html are
     written, in the order in which plugins were loaded. Figures are saved with
@@ -195,7 +195,7 @@ def dcgan_report_sections(
     Args:
         analysis: The analysis.
         context: What it worked with.
-        result: What it found, a copy: changes are not kept.
+        result: A copy of its result: changes are not kept.
         add: Call it as ``add(section)`` with a :class:`dcgan_analysis.api.Section`, once for each
             section. Text is shown as it stands, never as HTML.
 
@@ -212,7 +212,7 @@ def dcgan_report_sections(
 
 @hookspec
 def dcgan_after_run(analysis: Analysis, context: RunContext, result: Result) -> None:
-    """Observe that an analysis is done: the place for loggers and exporters.
+    """Observe that an analysis has finished: the place for loggers and exporters.
 
     Called once for each finished run, when its folder ``result.folder`` is complete; not called for
     a run that failed or was interrupted. Plugins are called in the order in which they were loaded.
@@ -220,7 +220,7 @@ def dcgan_after_run(analysis: Analysis, context: RunContext, result: Result) -> 
     Args:
         analysis: The analysis.
         context: What it worked with.
-        result: What it found; read it, do not change it.
+        result: Its result; read it, do not change it.
 
     Returns:
         Nothing; a returned value is ignored.

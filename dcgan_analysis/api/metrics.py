@@ -1,4 +1,4 @@
-"""Metrics that many analyses report, with the interval that belongs to each."""
+"""Metrics that many analyses report, each with its interval."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def accuracy_metric(
     """Return the accuracy on one test set, with its 95 % Wilson interval.
 
     Args:
-        right: Number of images classified rightly.
+        right: Number of correctly classified images.
         n: Number of test images.
         description: One line for the report.
-        published: The paper's accuracy, as a fraction, where it is for the same data.
-        source: Where it stands.
+        published: The paper's accuracy, as a fraction, if it is for the same data.
+        source: Where it is published.
 
     Example:
         >>> accuracy_metric(8, 10, "toy").value
@@ -66,17 +66,17 @@ def draws_metric(
     published: float | None = None,
     source: str | None = None,
 ) -> Metric:
-    """Return the mean over random draws, with mean -+ 1.96 standard deviations as the paper gives them.
+    """Return the mean over random draws and the interval of 1.96 standard deviations around it, as the paper does.
 
-    The ends are cut to [0, 1]: near them the spread of a fraction reaches values that it cannot take.
+    The interval is clipped to [0, 1], the range of a fraction.
 
     Args:
         values: One value (a fraction) for each draw.
         description: One line for the report.
         over: What is drawn, in the plural.
         higher_is_better: False for errors.
-        published: The paper's value, where it is for the same data.
-        source: Where it stands.
+        published: The paper's value, if it is for the same data.
+        source: Where it is published.
 
     Example:
         >>> draws_metric([0.7, 0.8], "toy", over="networks").interval
@@ -97,33 +97,33 @@ def draws_metric(
 
 
 def paired_metric(a: np.ndarray, b: np.ndarray, description: str) -> Metric:
-    """Return by how much classifier A is more accurate than B on the same images, with its paired 95 % interval.
+    """Return the accuracy of classifier A minus that of B on the same images, with its paired 95 % interval.
 
     Args:
-        a: (N,) whether A is right on each image.
-        b: (N,) whether B is.
+        a: (N,) whether A is correct on each image.
+        b: (N,) whether B is correct on each image.
         description: One line for the report; the p-value of McNemar's exact test is added to it.
 
     Example:
         >>> import numpy as np
         >>> a, b = np.array([True, True, True, False]), np.array([True, False, False, True])
-        >>> found = paired_metric(a, b, "A minus B")
-        >>> found.value, found.description
+        >>> metric = paired_metric(a, b, "A minus B")
+        >>> metric.value, metric.description
         (0.25, "A minus B; McNemar's exact test: p = 1")
     """
-    found = mcnemar(int((a & ~b).sum()), int((b & ~a).sum()), len(a))
+    test = mcnemar(int((a & ~b).sum()), int((b & ~a).sum()), len(a))
     return Metric(
-        value=found.value,
-        low=found.low,
-        high=found.high,
+        value=test.value,
+        low=test.low,
+        high=test.high,
         interval="95 %, paired",
         n=len(a),
-        description=f"{description}; McNemar's exact test: p = {found.p:.2g}",
+        description=f"{description}; McNemar's exact test: p = {test.p:.2g}",
     )
 
 
 def share_metric(hits: Collection[bool] | np.ndarray, description: str, *, higher_is_better: bool | None) -> Metric:
-    """Return the share of cases in which something holds, with its 95 % Wilson interval.
+    """Return the fraction of cases in which something holds, with its 95 % Wilson interval.
 
     Args:
         hits: Whether it holds, for each case; at least one.

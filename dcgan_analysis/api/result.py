@@ -1,4 +1,4 @@
-"""The result document: everything an analysis found and everything needed to find it again.
+"""The result document: everything an analysis measured and everything needed to reproduce it.
 
 ``result.json`` is this model as JSON. Fractions, never percent. The schema version grows when a field changes its
 meaning or goes away; a reader must ignore fields it does not know.
@@ -59,10 +59,10 @@ class Metric(_Document):
     low: float | None = Field(default=None, description="lower end of the interval")
     high: float | None = Field(default=None, description="upper end of the interval")
     interval: str | None = Field(default=None, description="what the interval is: '95 % Wilson', '1.96 std over draws'")
-    n: int | None = Field(default=None, description="how many test images, or draws, the number rests on")
-    higher_is_better: bool | None = Field(default=True, description="None: neither, a plain quantity")
-    published: float | None = Field(default=None, description="the paper's figure, where it gives one")
-    source: str | None = Field(default=None, description="where the published figure stands")
+    n: int | None = Field(default=None, description="number of test images, or of draws")
+    higher_is_better: bool | None = Field(default=True, description="None: neither is better")
+    published: float | None = Field(default=None, description="the paper's figure, if it gives one")
+    source: str | None = Field(default=None, description="where the figure is published")
     description: str = Field(default="", description="one line for the report")
     unit: Literal["fraction", "number", "seconds"] = "fraction"
 
@@ -75,7 +75,7 @@ class Metric(_Document):
 
 
 class Table(_Document):
-    """A table of the report: ``rows`` are lists as long as ``columns``, fractions where ``percent`` names one."""
+    """A table of the report: each row is as long as ``columns``; columns named in ``percent`` hold fractions."""
 
     name: str
     title: str
@@ -106,7 +106,7 @@ class Figure(_Document):
 
 
 class Section(_Document):
-    """A part of the report that a plugin adds to somebody's analysis: words, tables, pictures.
+    """A section that a plugin adds to the report of any analysis: text, tables, figures.
 
     Example:
         >>> Section(title="Energy", text="This run took 3 Wh.").title
@@ -114,7 +114,7 @@ class Section(_Document):
     """
 
     title: str
-    text: str = Field(default="", description="plain text, shown as it stands; an empty line begins a paragraph")
+    text: str = Field(default="", description="plain text, shown verbatim; an empty line starts a paragraph")
     tables: list[Table] = Field(default_factory=list)
     figures: list[Figure] = Field(default_factory=list, description="what context.save_figure(...) returned")
     owner: str = Field(default="", description="plugin and distribution that added it; filled in by the program")
@@ -129,11 +129,11 @@ class Stage(_Document):
 
 
 class SplitRecord(_Document):
-    """Size and content of one split as used."""
+    """Size and content hash of one split, as used."""
 
     n: int
     sha256: str
-    source: str = Field(default="", description="where the images came from, in words: 'cifar10.zip, train/'")
+    source: str = Field(default="", description="where the images came from: 'cifar10.zip, train/'")
 
 
 class DatasetRecord(_Document):
@@ -175,11 +175,11 @@ class Environment(_Document):
 
 
 class Result(Described, _Document):
-    """Everything that one run measured.
+    """Everything that one run measured, and how.
 
-    ``metrics[headline]`` is the number to quote. ``smoke`` is true where ``--limit`` cut the data: such numbers
-    are for trying things out and are labelled so wherever they are shown. ``context.result(...)`` leaves to the runner
-    what an analysis does not know better: which analysis ran, with which settings, and how to repeat it.
+    ``metrics[headline]`` is the number to quote. ``smoke`` is true if ``--limit`` cut the data: such numbers
+    are only for trying things out and are labelled wherever they are shown. ``context.result(...)`` leaves it to the
+    runner to record which analysis ran, with which settings, and how to repeat it.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -224,7 +224,7 @@ class Result(Described, _Document):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            msg = f"'{folder}' is no run folder: it holds no {RESULT_FILE}."
+            msg = f"'{folder}' is not a run folder: it holds no {RESULT_FILE}."
             raise AnalysisError(msg) from None
         except (OSError, ValueError) as error:
             msg = f"'{path}' cannot be read: {error}. Run the analysis again."
@@ -233,7 +233,7 @@ class Result(Described, _Document):
         if version != SCHEMA_VERSION:
             newer = isinstance(version, int) and version > SCHEMA_VERSION
             step = "Update dcgan-analysis" if newer else "Run the analysis again"
-            msg = f"'{path}' has schema version {version!r}, this release reads {SCHEMA_VERSION}. {step}."
+            msg = f"'{path}' has schema version {version!r}; this release reads version {SCHEMA_VERSION}. {step}."
             raise AnalysisError(msg)
         if absent := [name for name in ("analysis", "config") if name not in document]:
             # They have defaults only for as long as the runner has not filled them in.

@@ -174,7 +174,7 @@ def _run(argv: Sequence[str] | None) -> int:
         if error.errno not in _PLAIN_ERRNOS:
             raise
         where = f" '{error.filename}'" if error.filename else ""
-        _complain(f"{error.strerror}{where}. Nothing half-written was kept as finished; free the way and run again.")
+        _complain(f"{error.strerror}{where}. Nothing half-written was kept as finished; fix the cause and run again.")
         return 1
     # With standalone_mode off, click returns the code of ctx.exit().
     return result if isinstance(result, int) else 0

@@ -43,7 +43,7 @@ device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )
 seed_option = click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Origin of all randomness."
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all randomness."
 )
 limit_option = click.option(
     "--limit",
@@ -69,7 +69,7 @@ def settings_options(function: F) -> F:
 
 
 def run_options(command: click.Command) -> None:
-    """Add everything that can be said of a run to a command."""
+    """Add all options of a run to a command."""
     for decorate in (
         json_option,
         force_option,
@@ -83,7 +83,7 @@ def run_options(command: click.Command) -> None:
         checkpoint_option,
     ):
         decorate(command)
-    # click options decorate from the inside out; the first option shall be shown first.
+    # click applies decorators from the inside out; the first option should be shown first.
     command.params.reverse()
 
 

@@ -36,7 +36,7 @@ class _Analyses(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        # Two names in front of the options: several analyses, each with the settings that it has.
+        # Two names before the options: several analyses, each with its own settings.
         if len(args) > 1 and not args[0].startswith("-") and not args[1].startswith("-"):
             from dcgan_analysis.cli.run_several import several
 
@@ -94,8 +94,8 @@ def _shown(value: Any) -> str:
 def command() -> None:
     """Run an analysis, or several one after the other; run NAME --help lists the settings of one.
 
-    Several share datasets and extracted features; all are checked before the first starts, one that fails stops no
-    other, and one page links their reports:
+    Several share datasets and extracted features; all are checked before the first starts, one that fails does not
+    stop the others, and one page links their reports:
 
         dcgan-analyze run svm-cifar pixels --dataset digits --out runs/digits
     """

@@ -37,7 +37,7 @@ several = click.Command(
     callback=_callback,
     help=(
         "Run several analyses one after the other. --out holds one run folder for each, and index.html. "
-        "A setting goes to each analysis that has it; --set NAME.KEY=VALUE to one alone."
+        "A setting applies to each analysis that has it; --set NAME.KEY=VALUE to one of them."
     ),
 )
 options.run_options(several)
@@ -45,7 +45,7 @@ several.params.insert(0, click.Argument(["names"], nargs=-1, required=True, meta
 
 
 def execute_several(analyses: Sequence[str | RunRequest], *, as_json: bool = False, **values: Any) -> Batch:
-    """Run several analyses, print what each found, and exit with 1 if one failed."""
+    """Run several analyses, print the results, and exit with 1 if one failed."""
     from dcgan_analysis.runs.batch import run_several
 
     total = len(analyses)
@@ -66,7 +66,7 @@ def execute_several(analyses: Sequence[str | RunRequest], *, as_json: bool = Fal
         # Never wrapped, so that the path can be copied and clicked.
         console().print(str(page), soft_wrap=True)
     if batch.failed:
-        say(f"Error: {len(batch.failed)} of {total} analyses failed; what the others found is kept.")
+        say(f"Error: {len(batch.failed)} of {total} analyses failed; the results of the others are kept.")
         click.get_current_context().exit(1)
     return batch
 

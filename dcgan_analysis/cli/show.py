@@ -77,10 +77,10 @@ def _checkpoint(path: Path, as_json: bool) -> None:
         table.add_row("", "", "", Text(f"{sum(row.parameters for row in rows):,}", style="bold"), "")
         out.print(table)
         out.print()
-    judged = guidelines(architecture)
-    if judged:
+    rules = guidelines(architecture)
+    if rules:
         out.print("Guidelines of the paper (section 3)", style="bold")
-    for guideline in judged:
+    for guideline in rules:
         kept = Text("  kept     ", style="green") if guideline.kept else Text("  not kept ", style="yellow")
         out.print(kept.append(guideline.text, style="default"))
 

@@ -1,4 +1,4 @@
-"""``dcgan-analyze verify PATH``: is it whole?"""
+"""``dcgan-analyze verify PATH``: look for damage."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ def command(path: str) -> None:
     """Check a checkpoint, a feature store or a run for damage."""
     from dcgan_analysis.runs.inspection import verify
 
-    click.echo(f"{path}: whole ({verify(path)})")
+    click.echo(f"{path}: OK, no damage found ({verify(path)})")

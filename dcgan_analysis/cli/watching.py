@@ -28,12 +28,12 @@ def interval_line(row: Mapping[str, Any]) -> str:
     Example:
         >>> interval_line({"epoch": 2.0, "step": 80, "generator_loss": 1.5, "discriminator_loss": 0.9,
         ...     "real_probability": 0.7, "fake_probability": 0.3, "images_per_second": 190.4, "feature_accuracy": 0.71})
-        'epoch 2, step 80: loss G 1.500 D 0.900, judged real 70 % / 30 %, 190 images/s, features 71.0 %'
+        'epoch 2, step 80: loss G 1.500 D 0.900, D(real) 0.70, D(fake) 0.30, 190 images/s, features 71.0 %'
     """
     text = (
         f"epoch {row['epoch']:g}, step {row['step']:,}: loss G {row['generator_loss']:.3f} "
-        f"D {row['discriminator_loss']:.3f}, judged real {percent(row['real_probability'], 0)} / "
-        f"{percent(row['fake_probability'], 0)}, {row['images_per_second']:,.0f} images/s"
+        f"D {row['discriminator_loss']:.3f}, D(real) {row['real_probability']:.2f}, "
+        f"D(fake) {row['fake_probability']:.2f}, {row['images_per_second']:,.0f} images/s"
     )
     if "feature_accuracy" in row:
         text += f", features {percent(row['feature_accuracy'], 1)}"

@@ -83,8 +83,9 @@ def _loaded(name: str, host: PluginHost) -> PluginInfo:
         raise error
     info = known[name]
     if info.state != "loaded":
+        state = "failed to load" if info.state == "failed" else "is disabled"
         reason = info.error or "DCGAN_ANALYSIS_PLUGINS does not name it."
-        msg = f"Plugin '{name}' is {info.state}, there is nothing to check. {reason}"
+        msg = f"Plugin '{name}' {state}; nothing to check. {reason}"
         raise AnalysisError(msg)
     return info
 

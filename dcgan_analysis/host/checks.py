@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import pluggy
 
 from dcgan_analysis.api import hookspecs
-from dcgan_analysis.api.analysis import Needs
 from dcgan_analysis.api.command import CommandEntry
 from dcgan_analysis.errors import RegistrationError
 from dcgan_analysis.host.loading import DISTRIBUTION, FAILURES, PluginInfo, describe_error
@@ -228,7 +227,7 @@ def check_members(analysis: object, owner: str) -> None:
             raise RegistrationError(msg)
     config_type = members["config_type"]
     # Here alone, since pydantic takes long to import and a listing of commands checks no analysis.
-    from dcgan_analysis.api.analysis import AnalysisConfig
+    from dcgan_analysis.api.analysis import AnalysisConfig, Needs
 
     if not (inspect.isclass(config_type) and issubclass(config_type, AnalysisConfig)):
         msg = f"{thing}; its config_type must be a subclass of AnalysisConfig, got {config_type!r}."

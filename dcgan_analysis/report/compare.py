@@ -58,11 +58,8 @@ def comparison_table(results: Sequence[Result], names: Sequence[str] | None = No
         raise ConfigError(msg)
     metrics = _rows(results, _metrics, only_different=False)
     differences = _rows(results, _circumstances, only_different=True)
-    note = (
-        f"The last {len(differences)} rows are what differs between the runs."
-        if differences
-        else "Settings, checkpoint, dataset, code and device are the same in all runs."
-    )
+    same = "Settings, checkpoint, dataset, code and device are the same in all runs."
+    note = f"Differences between the runs: {', '.join(str(row[0]) for row in differences)}." if differences else same
     return Table(
         name="comparison",
         title="Comparison",

@@ -46,7 +46,7 @@ def print_result(result: Result, folder: Path, console: Console) -> None:
     for warning in result.warnings:
         console.print(Text(f"Warning: {warning}", style="yellow"))
     console.print(_metrics(result))
-    console.print(Text(f"{duration(result.elapsed_seconds)} in all. Report:", style="dim"))
+    console.print(Text(f"Finished in {duration(result.elapsed_seconds)}. Report:", style="dim"))
     # Never wrapped, so that the path can be copied and clicked.
     console.print(Text(str(folder / REPORT_NAME)), soft_wrap=True)
 

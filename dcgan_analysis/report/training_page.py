@@ -111,9 +111,9 @@ def _cards(history: Sequence[dict[str, Any]]) -> list[tuple[str, str, list[str]]
         ("Epochs", number(last["epoch"]), [f"{count(last['step'])} steps", f"{duration(last['seconds'])} of training"]),
         ("Images per second", number(round(last["images_per_second"], 1)), ["in the last interval"]),
         (
-            "Judged real",
-            f"{percent(last['real_probability'], 0)} / {percent(last['fake_probability'], 0)}",
-            ["real and generated images, in the mean", "both 50 %: the discriminator cannot tell"],
+            "D(real) / D(fake)",
+            f"{last['real_probability']:.2f} / {last['fake_probability']:.2f}",
+            ["mean output for real and for generated images", "both 0.50: the discriminator cannot tell them apart"],
         ),
         ("Diversity", f"{last['diversity']:.2f}", ["distance between samples over that between real images"]),
     ]
@@ -159,13 +159,13 @@ def _curves(history: Sequence[dict[str, Any]]) -> list[_Picture]:
             figures.curve({"accuracy": line}, x_label="epochs", y_label="accuracy", log_x=False),
         )
     losses = {"generator": "generator_loss", "discriminator": "discriminator_loss"}
-    judged = {"real images": "real_probability", "generated images": "fake_probability"}
+    probabilities = {"real images": "real_probability", "generated images": "fake_probability"}
     spread = {"all pairs": "diversity", "nearest other": "nearest_sample"}
     add("Losses", "Means over each interval; 2 ln 2 = 1.39 for a discriminator that cannot tell.", draw(losses, "loss"))
     add(
-        "Judged real",
-        "Mean probability that the discriminator gives to being real.",
-        draw(judged, "probability", fractions=True),
+        "D(real) and D(fake)",
+        "The discriminator's mean output, the probability that an image is real.",
+        draw(probabilities, "probability", fractions=True),
     )
     add(
         "Diversity of samples",

@@ -1,7 +1,7 @@
-"""Several analyses in one go: all are checked before one starts, one that fails stops no other, one page links them.
+"""Several analyses in one call: all are checked first, one that fails does not stop the others, one page links them.
 
-They share what they have in common: each checkpoint and dataset is loaded once, and features come from the same cache
-of stores, so that analyses that ask for the same features share one extraction.
+They share what they have in common: each checkpoint and dataset is loaded once, and analyses that read the same
+features share one extraction.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "Outcome", "RunRequest", "demo_requests", "run_several", "settings_by_analysis"]
 
 INDEX_FILE = "index.json"
-"""Says which runs a folder holds; ``index.html`` shows them."""
+"""Lists the runs in a folder; ``index.html`` shows them."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one of several runs came to.
+    """Outcome of one run.
 
     Attributes:
         name: Name of the analysis.
-        result: What it found, or None.
-        error: Why it has no result, one line; empty where it has one or was not begun.
+        result: Its result, or None.
+        error: Why it has no result, in one line; empty if it has one, or was not started.
         cause: The exception behind ``error``.
     """
 
@@ -62,7 +62,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Batch:
-    """What several runs came to.
+    """Outcome of several runs.
 
     Attributes:
         folder: Holds ``index.html``, ``index.json`` and one run folder for each analysis that finished.
@@ -74,12 +74,12 @@ class Batch:
 
     @property
     def results(self) -> dict[str, Result]:
-        """The results there are, by analysis."""
+        """Results of the finished runs, by analysis."""
         return {outcome.name: outcome.result for outcome in self.outcomes if outcome.result is not None}
 
     @property
     def failed(self) -> list[Outcome]:
-        """What has no result."""
+        """Outcomes without a result."""
         return [outcome for outcome in self.outcomes if outcome.result is None]
 
 
@@ -105,31 +105,31 @@ def run_several(
     """Run several analyses one after the other and link their reports on one page.
 
     Args:
-        analyses: Names, objects, or a ``RunRequest`` for one that has settings or data of its own; what it leaves at
-            its default is that of the whole call.
-        settings: For all: each setting goes to the analyses that have it; ``{"pixels": {...}}`` or ``"pixels.C"`` to
-            one of them.
+        analyses: Names, objects, or a ``RunRequest`` for one that has settings or data of its own; fields that have
+            their default values are those of this call.
+        settings: Each setting applies to all analyses that have it; ``{"pixels": {...}}`` or ``"pixels.C"`` to one of
+            them.
         checkpoint: Name, path, hash or object; each analysis's own default if None.
         dataset: Name, path or object; each analysis's own default if None.
-        data_root: Where data sets lie; ``DCGAN_ANALYSIS_DATA`` or the user's data folder if None.
+        data_root: Folder with data sets; ``DCGAN_ANALYSIS_DATA`` or the user's data folder if None.
         out: Folder of all runs; ``runs/several-<UTC time>`` if None. Each run stands in ``out/<analysis>``.
-        seed: Origin of all randomness, at least 0.
-        limit: Use at most so many images of each split; the results are then labelled smoke runs.
+        seed: Seed of all randomness, at least 0.
+        limit: Maximum number of images of each split; the results are then labelled smoke runs.
         device: ``auto``, ``cpu``, ``cuda``, or one GPU of several: ``cuda:1``.
         force: Whether the runs of an earlier call in ``out`` may be replaced.
-        cache_dir: Where feature stores are kept; the default cache if None.
+        cache_dir: Folder of the feature stores; the default cache if None.
         host: The plugins to choose from; all installed ones if None.
-        progress: Told how long work goes on.
-        done: Called with each outcome as soon as it is there.
-        all_or_none: Whether nothing starts where one of them lacks something; otherwise that one counts as failed.
+        progress: Called as work goes on.
+        done: Called with each outcome as soon as it is known.
+        all_or_none: Whether nothing starts if one of them cannot run; otherwise that one counts as failed.
         title: Heading of the page.
 
     Returns:
-        All outcomes. An analysis that fails stops no other; its error is in its outcome and on the page.
+        All outcomes. An analysis that fails does not stop the others; its error is in its outcome and on the page.
 
     Raises:
-        DcganAnalysisError: If anything asked for is unknown or unfit (with ``all_or_none``: everything is named).
-        KeyboardInterrupt: After the page was written with what had finished.
+        DcganAnalysisError: If anything is unknown or unsuitable (with ``all_or_none`` all such problems are listed).
+        KeyboardInterrupt: After the page was written with the finished runs.
 
     Example:
         >>> analyses, settings = ["svm-cifar", "random-features"], {"draws": 1, "ablation": False, "networks": 2}
@@ -140,7 +140,7 @@ def run_several(
     from dcgan_analysis.core.device import choose_device
 
     host = host or default_host()
-    pattern = RunRequest(
+    template = RunRequest(
         checkpoint=checkpoint,
         dataset=dataset,
         data_root=data_root,
@@ -150,9 +150,9 @@ def run_several(
         force=force,
         cache_dir=cache_dir,
     )
-    requests = [(one if isinstance(one, RunRequest) else RunRequest(one)).over(pattern) for one in analyses]
+    requests = [(one if isinstance(one, RunRequest) else RunRequest(one)).over(template) for one in analyses]
     folder = _batch_folder(requests, None if out is None else Path(out))
-    choose_device(device)  # one that is not there is named once, not for each analysis
+    choose_device(device)  # an unavailable device is reported once, not for each analysis
     prepared = _prepare_all(requests, settings or {}, folder, Sources(host, progress), all_or_none)
     outcomes = [one if isinstance(one, Outcome) else Outcome(one.analysis.name) for one in prepared]
     folder.mkdir(parents=True, exist_ok=True)
@@ -162,7 +162,7 @@ def run_several(
                 outcomes[position] = _run_one(one, host, progress)
             done(outcomes[position])
     finally:
-        # Also after Ctrl-C: the page then says which analyses were not run.
+        # After Ctrl-C, too, the page says which analyses were not run.
         _write_index(Batch(folder, tuple(outcomes)), title)
     return Batch(folder, tuple(outcomes))
 
@@ -170,10 +170,10 @@ def run_several(
 def _batch_folder(requests: Sequence[RunRequest], out: Path | None) -> Path:
     names = [request.name for request in requests]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        msg = f"Analysis '{twice[0]}' is named twice; run it again into another --out."
+        msg = f"Analysis '{twice[0]}' is named twice. Run it again with another --out."
         raise AnalysisError(msg)
     if elsewhere := [request for request in requests if request.out is not None]:
-        msg = f"Analysis '{elsewhere[0].name}' is one of several and has an output folder of its own; run it by itself."
+        msg = f"Analysis '{elsewhere[0].name}' is one of several and has an output folder of its own. Run it by itself."
         raise AnalysisError(msg)
     if out is None:
         return Path("runs") / f"several-{utc_stamp()}"
@@ -181,7 +181,7 @@ def _batch_folder(requests: Sequence[RunRequest], out: Path | None) -> Path:
         msg = f"Output '{out}' is a file. Choose another --out."
         raise AnalysisError(msg)
     if out.is_dir() and any(out.iterdir()) and not (out / INDEX_FILE).is_file():
-        # What stands there was not made by this command: nothing in it is touched, --force or not.
+        # The folder was not made by this command: nothing in it is touched, even with --force.
         msg = f"Output '{out}' is not empty and holds no {INDEX_FILE} of earlier runs. Choose another --out."
         raise AnalysisError(msg)
     for request in requests:
@@ -196,7 +196,7 @@ def _prepare_all(
     sources: Sources,
     all_or_none: bool,
 ) -> list[PreparedRun | Outcome]:
-    """Check every request; one that cannot be met becomes an outcome, or an error names all of them together."""
+    """Prepare every request; those that cannot run become outcomes or, with ``all_or_none``, one error."""
     prepared: list[PreparedRun | Outcome] = []
     analyses = [
         sources.host.analysis(request.analysis) if isinstance(request.analysis, str) else request.analysis
@@ -219,7 +219,7 @@ def _prepare_all(
 
 
 def _together(refused: Sequence[Outcome], total: int) -> str:
-    """Say in one message why each analysis cannot run; what holds for several is said once."""
+    """Return one message that says why each analysis cannot run; a reason shared by several is given once."""
     by_error: dict[str, list[str]] = {}
     for outcome in refused:
         by_error.setdefault(outcome.error, []).append(outcome.name)
@@ -236,7 +236,7 @@ def _run_one(prepared: PreparedRun, host: PluginHost, progress: Progress) -> Out
     except DcganAnalysisError as error:
         return Outcome(name, error=str(error), cause=error)
     except FAILURES as error:
-        # A bug of the analysis: its traceback is kept for whoever mends it.
+        # A bug in the analysis: its traceback is kept.
         write_text(trace, "".join(traceback.format_exception(error)))
         _log.debug("%s failed", name, exc_info=error)
         return Outcome(name, error=f"{describe_error(error)}. Traceback: {trace}", cause=error)

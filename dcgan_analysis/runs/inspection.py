@@ -1,4 +1,4 @@
-"""What a path holds, and whether it is whole: checkpoints, feature stores, run folders."""
+"""What a path holds, and whether it is damaged: checkpoints, feature stores, run folders."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Kind = Literal["checkpoint", "store", "run"]
 
 
 def kind_of(what: str) -> tuple[Kind, Path]:
-    """Say what a path, or the name of a checkpoint, holds.
+    """Tell what a path, or the name of a checkpoint, refers to.
 
     Returns:
-        The kind and the path: of the weights file, the store, or the run folder.
+        The kind, and the path of the weights file, the store, or the run folder.
 
     Raises:
         DcganAnalysisError: If it is none of them.
@@ -41,8 +41,8 @@ def kind_of(what: str) -> tuple[Kind, Path]:
         msg = f"Folder '{what}' is neither a run ({RESULT_FILE}) nor a checkpoint ({WEIGHTS})."
         if (path / "state.safetensors").is_file():
             msg = (
-                f"Folder '{what}' holds a training that has not finished its first interval: no checkpoint yet. "
-                f"Go on with it: dcgan-analyze train --resume --out {what}"
+                f"Folder '{what}' holds a training that has not finished its first interval and has no checkpoint yet. "
+                f"Continue it: dcgan-analyze train --resume --out {what}"
             )
         raise AnalysisError(msg)
     if path.is_file():
@@ -62,10 +62,10 @@ def verify(what: str, host: PluginHost | None = None) -> str:
     """Read everything that a checkpoint, a store or a run holds.
 
     Returns:
-        One line that says what was found whole.
+        One line that describes what was checked.
 
     Raises:
-        DcganAnalysisError: Naming the first thing that is damaged or missing.
+        DcganAnalysisError: Names the first thing that is damaged or missing.
     """
     kind, path = kind_of(what)
     if kind == "checkpoint":

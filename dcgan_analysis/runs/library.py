@@ -1,4 +1,4 @@
-"""Library calls that need the installed plugins: what they registered can be used by name."""
+"""Library calls that know everything that the installed plugins registered."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcgan_analysis.checkpoints import catalogue as library
+from dcgan_analysis.checkpoints import catalogue
 from dcgan_analysis.checkpoints.importers.contract import ImportRequest
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.files.sources import load_dataset
@@ -31,36 +31,36 @@ def load_checkpoint(what: str | Path, *, host: PluginHost | None = None) -> Chec
 
     Args:
         what: ``"cifar10-dcgan32"``; a file; a folder with ``model.safetensors``; at least six digits of a hash.
-        host: Whose architectures are known; all installed plugins' by default.
+        host: Provides the known architectures; all installed plugins by default.
 
     Raises:
         CheckpointError: If the file is damaged or does not fit its architecture.
-        UnknownNameError: If nothing is found by that name.
+        UnknownNameError: If there is no such checkpoint.
 
     Example:
         >>> load_checkpoint("cifar10-dcgan32").architecture.name
         'dcgan32'
     """
-    return library.load_checkpoint(what, (host or default_host()).architectures)
+    return catalogue.load_checkpoint(what, (host or default_host()).architectures)
 
 
 def import_weights(
     format: str,
-    path: Path,
+    path: str | Path,
     out: str | Path,
     settings: Mapping[str, Any] | None = None,
     *,
     host: PluginHost | None = None,
 ) -> Checkpoint:
-    """Turn weights made elsewhere into a checkpoint, and return it.
+    """Convert weights made elsewhere into a checkpoint, and return it.
 
     Args:
-        format: Name of an importer: ``"theano"``, ``"pytorch"``, ``"safetensors"``, or a plugin's.
+        format: Name of an importer: ``"theano"``, ``"pytorch"``, ``"safetensors"``, or one of a plugin.
         path: The file or folder to read; nothing in it is executed.
-        out: A name, under which the checkpoint can be loaded from then on; or a folder, as a ``Path`` or a text with a
-            slash. Its ``model.safetensors`` is written whole or not at all.
+        out: A name under which the checkpoint can be loaded from then on; or a folder, as a ``Path`` or a string with a
+            slash. Its ``model.safetensors`` is written completely or not at all.
         settings: What the importer cannot read from the files: ``{"z_prior": "normal"}``.
-        host: Whose importers and architectures are known; all installed plugins' by default.
+        host: Provides the known importers and architectures; all installed plugins by default.
 
     Raises:
         CheckpointError: If the files are damaged or do not fit, hide code, or ``out`` is taken.
@@ -75,9 +75,9 @@ def import_weights(
     folder = _new_folder(out)
     from dcgan_analysis.checkpoints.importers.assemble import assemble
 
-    imported = importer.load(ImportRequest(path, settings or {}, host.architectures))
+    imported = importer.load(ImportRequest(Path(path), settings or {}, host.architectures))
     checkpoint = assemble(imported, folder.name, format)
-    target = folder / library.WEIGHTS
+    target = folder / catalogue.WEIGHTS
     checkpoint.save(target)
     return replace(checkpoint, path=target)
 
@@ -89,25 +89,25 @@ def _new_folder(out: str | Path) -> Path:
         if not _NAME.fullmatch(text):
             msg = f"Checkpoint name '{text}' must begin with a letter or digit and hold only those and '_', '-', '.'."
             raise CheckpointError(msg)
-        taken = {entry.name: entry.path for entry in library.list_checkpoints()}
-        folder = library.checkpoint_folders()[0] / text
+        taken = {entry.name: entry.path for entry in catalogue.list_checkpoints()}
+        folder = catalogue.checkpoint_folders()[0] / text
         if text in taken:
             msg = f"Checkpoint name '{text}' is taken by '{taken[text]}'. Choose another --out."
             raise CheckpointError(msg)
     else:
         folder = Path(out)
-    if (folder / library.WEIGHTS).exists() or folder.is_file():
-        msg = f"'{folder}' is taken: a checkpoint or a file stands there. Choose another --out."
+    if (folder / catalogue.WEIGHTS).exists() or folder.is_file():
+        msg = f"'{folder}' already holds a checkpoint, or is a file. Choose another --out."
         raise CheckpointError(msg)
     return folder
 
 
 def train(
     settings: Mapping[str, Any],
-    out: Path,
+    out: str | Path,
     *,
     preset: str | None = None,
-    data_root: Path | None = None,
+    data_root: str | Path | None = None,
     resume: bool = False,
     limit: int | None = None,
     device: str = "auto",
@@ -115,28 +115,28 @@ def train(
     progress: Progress = silent,
     watchers: Sequence[Watcher] = (),
 ) -> Checkpoint:
-    """Train a DCGAN and return its checkpoint, which also stands in ``out/model.safetensors``.
+    """Train a DCGAN and return its checkpoint, which is also saved as ``out/model.safetensors``.
 
-    Under torchrun all processes call it alike and train one pair of networks together.
+    Under torchrun every process calls it in the same way, and together they train one pair of networks.
 
     Args:
-        settings: Fields of ``training.TrainingConfig``; what is not given has the preset's or else the paper's value,
+        settings: Fields of ``training.TrainingConfig``; omitted ones have the value of the preset or else of the paper,
             on a resume that of the training in ``out``. Where a checkpoint is named to start from, architecture,
             parameters and prior are its own unless they are given, or it is to be widened.
-        out: Folder of the training, which all processes can reach.
-        preset: Name of a preset, whose settings those given replace; see ``training.list_presets``.
-        data_root: Where data sets lie.
-        resume: Go on with the training in ``out``, where there is one.
-        limit: Use the first so many images only: the setting ``images``.
+        out: Folder of the training; all processes must be able to reach it.
+        preset: Name of a preset, which ``settings`` override; see ``training.list_presets``.
+        data_root: Folder with data sets; ``DCGAN_ANALYSIS_DATA`` or the user's data folder if None.
+        resume: Continue the training in ``out``, if there is one.
+        limit: Train on the first ``limit`` images only: the setting ``images``.
         device: ``auto``, ``cpu`` or ``cuda``.
-        host: The plugins whose datasets and architectures are known.
-        progress: Told of reading the images and, without watchers, of steps done.
-        watchers: Told how the training goes, in the first process.
+        host: Provides the known datasets and architectures; all installed plugins by default.
+        progress: Called while images are read and, without watchers, after training steps.
+        watchers: Callbacks for training progress, in the first process.
 
     Raises:
         ConfigError: If a setting is wrong.
-        TrainingError: If ``out`` holds a training and ``resume`` is not set, or holds another one or one that is under
-            way, or none and nothing says what to train; if a loss is no longer finite; if nothing can be written.
+        TrainingError: If ``out`` holds a training and ``resume`` is not set, or another training, or one that is
+            running, or none and nothing says what to train; if a loss is not finite; if nothing can be written.
         UnknownNameError: If there is no such preset, dataset or architecture.
 
     Example:
@@ -149,15 +149,15 @@ def train(
     from dcgan_analysis.training.selection import select_images
     from dcgan_analysis.training.state import STATE, check_settings
 
-    host = host or default_host()
-    going_on = resume and (out / STATE).exists()
-    start = None if going_on else _start(settings, host)
+    host, out = host or default_host(), Path(out)
+    resuming = resume and (out / STATE).exists()
+    start = None if resuming else _start(settings, host)
     if start is not None and not settings.get("widen"):
         settings = {**_of_start(start, settings), **settings}
     config = _training_config(settings, out, preset, limit, resume=resume)
     architecture = host.architectures[config.architecture].create(**config.parameters)
     chosen = choose_device(device)
-    if going_on:
+    if resuming:
         check_settings(out / STATE, config.resolved(chosen))
     with process_group(chosen) as (processes, place):
         progress = progress if processes.first else silent
@@ -167,8 +167,8 @@ def train(
         split, left_out = select_images(config, dataset.some(config.split, known, first=True))
         probed = None
         if config.probe_dataset is not None:
-            judged = load_dataset(config.probe_dataset, data_root=data_root, registry=host.datasets, progress=progress)
-            probed = judged.split("train")
+            probes = load_dataset(config.probe_dataset, data_root=data_root, registry=host.datasets, progress=progress)
+            probed = probes.split("train")
         trainer = Trainer(config, architecture, split, out, place, processes, left_out, start, probed)
         if resume:
             trainer.resume()
@@ -211,12 +211,12 @@ def _training_config(
     given = dict(settings) | ({"images": limit} if limit is not None else {})
     state = out / "state.safetensors"
     if resume and not state.exists() and preset is None and not given:
-        msg = f"'{out}' holds no training to go on with. Check --out, or name a PRESET or settings to begin one."
+        msg = f"'{out}' holds no training to continue. Check --out, or start one with a PRESET or settings."
         raise TrainingError(msg)
     if not state.exists():
         return TrainingConfig.build(given if preset is None else with_preset(preset, given))
     if not resume:
-        msg = f"'{out}' holds a training. Go on with it: --resume. Or train into another --out."
+        msg = f"'{out}' holds a training. Continue it with --resume, or train into another --out."
         raise TrainingError(msg)
     from dcgan_analysis.training.state import read_header
 

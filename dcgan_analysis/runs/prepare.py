@@ -1,4 +1,4 @@
-"""What is done before an analysis runs: names resolved, settings and needs checked, everything loaded once."""
+"""Before an analysis runs: resolve names, check settings and needs, load everything once."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ __all__ = ["PreparedRun", "Sources", "prepare_run", "run_folder", "utc_stamp"]
 
 
 class Sources:
-    """Checkpoints and datasets by name, each loaded once however many analyses of one command ask for it.
+    """Checkpoints and datasets by name, each loaded once for all analyses of one command.
 
     Args:
-        host: Whose datasets and architectures are known.
-        progress: Told of decoding.
+        host: Provides the known datasets and architectures.
+        progress: Called while images are decoded.
     """
 
     def __init__(self, host: PluginHost, progress: Progress = silent) -> None:
@@ -75,17 +75,17 @@ class Sources:
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """A run whose settings and needs were checked and which has everything it will work with.
+    """A run whose settings and needs have been checked, with everything it will work on.
 
     Attributes:
-        request: What was asked for.
+        request: The request.
         analysis: The analysis.
         config: Its settings.
         checkpoint: The checkpoint, loaded, or None.
         dataset: The dataset, or None.
-        folder: Where the run folder will stand.
+        folder: The run folder to be.
         device: Where to compute.
-        command: A command line that repeats the run.
+        command: Command line that repeats the run.
     """
 
     request: RunRequest
@@ -99,14 +99,14 @@ class PreparedRun:
 
 
 def prepare_run(request: RunRequest, sources: Sources) -> PreparedRun:
-    """Check folder, settings and needs and load what the run works with; nothing long is done.
+    """Check folder, settings and needs, and load what the run works on; no long work is done.
 
     Args:
-        request: What is asked for.
-        sources: Where analyses, checkpoints and datasets come from.
+        request: The request.
+        sources: Provides analyses, checkpoints and datasets.
 
     Raises:
-        DcganAnalysisError: If anything is unknown or unfit; where several things are, all are named.
+        DcganAnalysisError: If anything is unknown or unsuitable; all such problems are listed.
     """
     from dcgan_analysis.core.device import choose_device
 
@@ -142,10 +142,10 @@ def prepare_run(request: RunRequest, sources: Sources) -> PreparedRun:
 
 
 def run_folder(name: str, out: str | Path | None, force: bool) -> Path:
-    """Return where a run is to stand.
+    """Return the folder of a new run.
 
     Raises:
-        AnalysisError: If something stands there that must not be replaced.
+        AnalysisError: If something is there that must not be replaced.
     """
     if out is None:
         return Path("runs") / f"{name}-{utc_stamp()}"
@@ -154,33 +154,33 @@ def run_folder(name: str, out: str | Path | None, force: bool) -> Path:
         msg = f"Output '{folder}' exists. Choose another --out, or replace it with --force."
         raise AnalysisError(msg)
     if folder.exists() and not (folder / RESULT_FILE).is_file():
-        # --force replaces runs, never a folder of something else.
-        msg = f"Output '{folder}' exists and is no run folder (no {RESULT_FILE} in it). Choose another --out."
+        # --force replaces runs, never any other folder.
+        msg = f"Output '{folder}' exists and is not a run folder (it holds no {RESULT_FILE}). Choose another --out."
         raise AnalysisError(msg)
     return folder
 
 
 def utc_stamp() -> str:
-    """Return the time, in milliseconds, as the name of a folder has it: ``20260131-093000-125``."""
+    """Return the present time, to the millisecond, for the name of a folder: ``20260131-093000-125``."""
     return datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
 
 
 def _all_of(problems: list[DcganAnalysisError]) -> DcganAnalysisError:
-    """Return one error that says everything that is missing; a single one stays what it is."""
+    """Return one error for all problems; a single problem stays the error it is."""
     if len(problems) == 1:
         return problems[0]
     return AnalysisError(" ".join(f"{str(problem).rstrip('.')}." for problem in problems))
 
 
 def _word(used: str | Path | Checkpoint | Dataset | None) -> str | None:
-    """Return what names a checkpoint or a dataset on the command line; None: there is none."""
+    """Return the name of a checkpoint or a dataset for the command line, or None."""
     if used is None or isinstance(used, str):
         return used
     return str(used) if isinstance(used, Path) else used.name
 
 
 def _command(name: str, config: AnalysisConfig, options: Mapping[str, str | None]) -> str:
-    """Return a command line that repeats the run; where the data root lies is left to the reader."""
+    """Return a command line that repeats the run; the data root is left to the reader."""
     words = ["dcgan-analyze", "run", name]
     for option, value in options.items():
         if value is not None:
@@ -191,7 +191,7 @@ def _command(name: str, config: AnalysisConfig, options: Mapping[str, str | None
 
 
 def _toml(value: Any) -> str:
-    """Write a JSON value as TOML, which has tables of another notation and no null."""
+    """Return a JSON value as inline TOML, which writes tables differently and has no null."""
     if isinstance(value, dict):
         return f"{{{', '.join(f'{json.dumps(k)} = {_toml(v)}' for k, v in value.items() if v is not None)}}}"
     if isinstance(value, list):

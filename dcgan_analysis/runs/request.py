@@ -1,4 +1,4 @@
-"""What is to be run: one request for one analysis, settings shared out among several, installed demonstrations."""
+"""Requests for runs: of one analysis, settings distributed among several, demonstrations."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ __all__ = ["RunRequest", "demo_requests", "settings_by_analysis"]
 
 @dataclass(frozen=True)
 class RunRequest:
-    """One run of one analysis: of what, on what, and where its result goes.
+    """Request for one run: which analysis, with what settings, on what, and where its result goes.
 
     Attributes:
-        analysis: A registered name, or any object that keeps the contract ``dcgan_analysis.api.Analysis``; empty in a
-            pattern from which the requests of several runs are made.
-        settings: Settings of the analysis; what is not given has its default.
+        analysis: A registered name, or any object that keeps the contract ``dcgan_analysis.api.Analysis``; empty in
+            a template for several runs.
+        settings: Settings of the analysis; omitted ones have their defaults.
         checkpoint: Name, path, hash or object; the analysis's own default if None.
         dataset: Name, path or object; the analysis's own default if None.
-        data_root: Where data sets lie; ``DCGAN_ANALYSIS_DATA`` or the user's data folder if None.
+        data_root: Folder with data sets; ``DCGAN_ANALYSIS_DATA`` or the user's data folder if None.
         out: The run folder; ``runs/<analysis>-<UTC time>`` if None.
-        seed: Origin of all randomness, at least 0.
-        limit: Use at most so many images of each split; the result is then labelled a smoke run. None: all.
+        seed: Seed of all randomness, at least 0.
+        limit: Maximum number of images of each split; the result is then labelled a smoke run. None: all.
         device: ``auto``, ``cpu``, ``cuda``, or one GPU of several: ``cuda:1``.
         force: Whether an existing run folder may be replaced.
-        cache_dir: Where feature stores are kept; the default cache if None.
+        cache_dir: Folder of the feature stores; the default cache if None.
 
     Raises:
         ConfigError: If the seed or the limit is out of range.
@@ -67,8 +67,8 @@ class RunRequest:
         """Name of the analysis."""
         return self.analysis if isinstance(self.analysis, str) else self.analysis.name
 
-    def over(self, pattern: RunRequest) -> RunRequest:
-        """Return this request with everything that it leaves at its default taken from ``pattern``.
+    def over(self, template: RunRequest) -> RunRequest:
+        """Return this request with all fields that have their default values taken from ``template``.
 
         Example:
             >>> request = RunRequest("pixels", limit=6).over(RunRequest(dataset="digits", limit=12, seed=1))
@@ -76,14 +76,14 @@ class RunRequest:
             ('pixels', 'digits', 6, 1)
         """
         defaults = vars(RunRequest())
-        return replace(pattern, **{name: value for name, value in vars(self).items() if value != defaults[name]})
+        return replace(template, **{name: value for name, value in vars(self).items() if value != defaults[name]})
 
 
 def settings_by_analysis(analyses: Sequence[Analysis], settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Share settings out: one that names an analysis goes to it alone, any other to all that have it.
+    """Distribute settings: one that names an analysis applies to it only, any other to all that have it.
 
     Raises:
-        ConfigError: If no analysis has a setting.
+        ConfigError: If a setting belongs to no analysis.
 
     Example:
         >>> from dcgan_analysis.host.host import load_plugins
@@ -110,7 +110,7 @@ def settings_by_analysis(analyses: Sequence[Analysis], settings: Mapping[str, An
 
 
 def demo_requests(host: PluginHost) -> list[RunRequest]:
-    """Return a request for each registered analysis that says how it is demonstrated (``Demo``)."""
+    """Return a request for each registered analysis that has a ``Demo``."""
     demos = {name: getattr(host.analyses[name], "demo", None) for name in host.analyses}
     return [
         RunRequest(name, demo.settings, demo.checkpoint, demo.dataset, limit=demo.limit)

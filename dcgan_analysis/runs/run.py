@@ -1,4 +1,4 @@
-"""Running an analysis: resolve names, check needs, run, and let the run folder appear whole or not at all."""
+"""Run an analysis: the run folder appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -51,24 +51,24 @@ def run(
 
     Args:
         analysis: A registered name, or any object that keeps the contract ``dcgan_analysis.api.Analysis``.
-        settings: Its settings; what is not given has its default.
+        settings: Its settings; omitted ones have their defaults.
         checkpoint: Name, path, hash or object; the analysis's own default if None.
         dataset: Name, path or object; the analysis's own default if None.
-        data_root: Where data sets lie; ``DCGAN_ANALYSIS_DATA`` or the user's data folder if None.
+        data_root: Folder with data sets; ``DCGAN_ANALYSIS_DATA`` or the user's data folder if None.
         out: The run folder; ``runs/<analysis>-<UTC time>`` if None.
-        seed: Origin of all randomness, at least 0.
-        limit: Use at most so many images of each split; the result is then labelled a smoke run.
+        seed: Seed of all randomness, at least 0.
+        limit: Maximum number of images of each split; the result is then labelled a smoke run.
         device: ``auto``, ``cpu``, ``cuda``, or one GPU of several: ``cuda:1``.
         force: Whether an existing run folder may be replaced.
-        cache_dir: Where feature stores are kept; the default cache if None.
+        cache_dir: Folder of the feature stores; the default cache if None.
         host: The plugins to choose from; all installed ones if None.
-        progress: Told how long work goes on.
+        progress: Called as work goes on.
 
     Returns:
         The result; ``result.folder`` is the run folder.
 
     Raises:
-        DcganAnalysisError: If anything asked for is unknown or unfit, before anything long starts.
+        DcganAnalysisError: If anything is unknown or unsuitable, before any long work starts.
 
     Example:
         >>> settings = {"draws": 1, "ablation": False}
@@ -93,24 +93,24 @@ def run(
 
 
 def run_request(request: RunRequest, *, host: PluginHost | None = None, progress: Progress = silent) -> Result:
-    """Run what a request asks for; returns and raises as :func:`run`.
+    """Carry out a request; returns and raises as :func:`run`.
 
     Args:
         request: The request.
         host: The plugins to choose from; all installed ones if None.
-        progress: Told how long work goes on.
+        progress: Called as work goes on.
     """
     host = host or default_host()
     return run_prepared(prepare_run(request, Sources(host, progress)), host, progress)
 
 
 def run_prepared(prepared: PreparedRun, host: PluginHost, progress: Progress = silent) -> Result:
-    """Run what was prepared and let its folder appear, whole or not at all.
+    """Carry out a prepared run; its folder appears complete or not at all.
 
     Args:
-        prepared: What :func:`dcgan_analysis.runs.prepare.prepare_run` returned.
-        host: Whose observers are told.
-        progress: Told how long work goes on.
+        prepared: From :func:`dcgan_analysis.runs.prepare.prepare_run`.
+        host: Its observers are notified.
+        progress: Called as work goes on.
     """
     from dcgan_analysis.report import check_section, write_report
 
@@ -150,7 +150,7 @@ def run_prepared(prepared: PreparedRun, host: PluginHost, progress: Progress = s
 
 
 def completed(result: object, analysis: Analysis, config: AnalysisConfig) -> Result:
-    """Complete what ``context.result(...)`` built with what the runner knows: the analysis and its settings.
+    """Add the analysis and its settings to what ``context.result(...)`` built.
 
     Args:
         result: What the analysis returned.
@@ -175,7 +175,7 @@ def completed(result: object, analysis: Analysis, config: AnalysisConfig) -> Res
 
 @contextmanager
 def _new_folder(folder: Path, force: bool) -> Iterator[Path]:
-    """Yield a temporary folder that becomes ``folder``; under torchrun what other processes write is dropped."""
+    """Yield a temporary folder that becomes ``folder``; under torchrun only that of the first process does."""
     if is_leader():
         with atomic_folder(folder, replace=force) as temporary:
             yield temporary

@@ -29,10 +29,10 @@ def test_what_the_run_does_not_have_is_said_with_the_option(what, bare):
 
 
 def test_random_numbers_do_not_depend_on_what_was_drawn_before(bare):
-    alone = bare.rng("draws", "3").random(4)
+    expected = bare.rng("draws", "3").random(4)
     bare.rng("draws", "2").random(100)
     bare.torch_generator("noise")
-    np.testing.assert_array_equal(bare.rng("draws", "3").random(4), alone)
+    np.testing.assert_array_equal(bare.rng("draws", "3").random(4), expected)
 
 
 def test_random_numbers_depend_on_every_name_and_on_the_seed(bare, dcgan_context):
@@ -132,15 +132,15 @@ def test_the_result_of_a_bare_run_has_no_records(bare):
 
 
 def test_features_are_kept_in_the_cache_of_the_context(dcgan_context):
-    told = []
-    dcgan_context.progress = lambda what, done, total: told.append((done, total))
+    reports = []
+    dcgan_context.progress = lambda what, done, total: reports.append((done, total))
     spec = FeatureSpec(precision="float32", dtype="float32")
     train, test = dcgan_context.split("train"), dcgan_context.split("test")
     first = dcgan_context.extraction(spec, train)
     store = first.store("test", test)
     assert store.path.is_relative_to(dcgan_context.cache_dir)
     assert store.shape[0] == 30
-    assert told[-1] == (30, 30)
+    assert reports[-1] == (30, 30)
 
     second = dcgan_context.extraction(spec, train)
     second.store("test", test)

@@ -33,12 +33,12 @@ def test_the_spread_of_draws_stays_between_none_and_all():
 def test_a_paired_metric_counts_images_that_one_alone_gets_right():
     a = np.array([True] * 9 + [False])
     b = np.array([True] * 5 + [False] * 4 + [True])
-    found = paired_metric(a, b, "a minus b")
-    assert found.value == pytest.approx(0.3)
-    assert (found.n, found.interval) == (10, "95 %, paired")
+    metric = paired_metric(a, b, "a minus b")
+    assert metric.value == pytest.approx(0.3)
+    assert (metric.n, metric.interval) == (10, "95 %, paired")
     # 4 against 1: the exact two-sided p is 2 (1 + 5) / 2^5.
-    assert found.description == "a minus b; McNemar's exact test: p = 0.38"
-    assert found.low < 0 < found.value < found.high
+    assert metric.description == "a minus b; McNemar's exact test: p = 0.38"
+    assert metric.low < 0 < metric.value < metric.high
 
 
 def test_a_share_has_the_wilson_interval_of_its_cases():

@@ -76,7 +76,7 @@ def test_the_document_holds_fractions_and_its_schema_version_and_no_folder(tmp_p
 
 
 def test_a_folder_without_result_is_no_run(tmp_path):
-    with pytest.raises(AnalysisError, match=r"is no run folder: it holds no result\.json\."):
+    with pytest.raises(AnalysisError, match=r"is not a run folder: it holds no result\.json\."):
         Result.load(tmp_path)
 
 
@@ -84,10 +84,10 @@ def test_a_folder_without_result_is_no_run(tmp_path):
     ("change", "message"),
     [
         (lambda text: text[:100], r"cannot be read: .*\. Run the analysis again\."),
-        (lambda text: "[]", r"has schema version None, this release reads 1\. Run the analysis again\."),
+        (lambda text: "[]", r"has schema version None; this release reads version 1\. Run the analysis again\."),
         (
             lambda text: text.replace('"schema_version": 1', '"schema_version": 2'),
-            r"version 2, .* Update dcgan-analysis",
+            r"version 2; .* Update dcgan-analysis",
         ),
         (lambda text: text.replace('"value": 0.8', '"value": "high"'), r"is damaged: metrics\.accuracy\.value: "),
         (lambda text: text.replace('"seed": 0,', ""), r"is damaged: seed: Field required\."),

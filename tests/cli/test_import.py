@@ -38,7 +38,10 @@ def test_a_path_with_a_slash_is_a_folder(weights, cli, tmp_path):
 
 
 def test_nothing_is_overwritten(weights, cli):
-    for out, message in (("mine", "Checkpoint name 'mine' is taken by"), ("./there", "'there' is taken: a checkpoint")):
+    for out, message in (
+        ("mine", "Checkpoint name 'mine' is taken by"),
+        ("./there", "'there' already holds a checkpoint"),
+    ):
         first = ("import", "safetensors", weights, "--out", out, *SETTINGS)
         cli(*first).assert_success()
         again = cli(*first)

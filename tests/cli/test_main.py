@@ -109,7 +109,7 @@ def test_wrong_usage_exits_with_2(words, message, cli):
         (["extract", "--checkpoint", "nowhere", "--dataset", "toy-images"], "Unknown checkpoint 'nowhere'."),
         (["show", "nowhere"], "Unknown path or checkpoint 'nowhere'."),
         (["verify", "nowhere.h5"], "'nowhere.h5' does not exist."),
-        (["compare", "nowhere"], "'nowhere' is no run folder: it holds no result.json."),
+        (["compare", "nowhere"], "'nowhere' is not a run folder: it holds no result.json."),
         (["train", "--out", "t", "--set", "epoch=1"], "Unknown setting 'epoch'. Did you mean 'epochs'?"),
         (["train", "--out", "t", "--set", "architecture=dcgan23"], "Did you mean 'dcgan32'?"),
         (["train", "--out", "t", "--set", "parameters.widht=4"], "has no parameter 'widht'. Did you mean 'width'?"),

@@ -51,7 +51,7 @@ def test_what_is_whole_is_said_to_be(cli, checkpoint_file, store_file, run_folde
         (store_file, "feature store, 30 x 128, key "),
         (run_folder, "run of toy, 0 files, headline brightness"),
     ):
-        assert cli("verify", path).assert_success().out.startswith(f"{path}: whole ({text}")
+        assert cli("verify", path).assert_success().out.startswith(f"{path}: OK, no damage found ({text}")
 
 
 @pytest.mark.parametrize("command", ["show", "verify"])

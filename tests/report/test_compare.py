@@ -21,7 +21,7 @@ def test_differing_settings_are_named_and_equal_ones_are_not(make_result):
     assert rows["seed"] == ["0", "1"]
     assert "config.C" not in rows
     assert "checkpoint" not in rows
-    assert "The last 3 rows" in table.note
+    assert table.note == "Differences between the runs: config.draws, seed, config.twin."
 
 
 def test_metrics_of_all_runs_come_first(make_result):

@@ -57,7 +57,14 @@ def training(tmp_path):
 def test_a_page_shows_what_a_person_watches_and_fetches_nothing(training):
     page = render_training_page(training)
 
-    for text in ("Feature accuracy", "60.0 %", "Losses", "Judged real", "Diversity of samples", "Collapsed filters"):
+    for text in (
+        "Feature accuracy",
+        "60.0 %",
+        "Losses",
+        "D(real) / D(fake)",
+        "Diversity of samples",
+        "Collapsed filters",
+    ):
         assert text in page
     assert "Samples after 2 epochs" in page
     assert "rows from above after 1, 2 epochs" in page

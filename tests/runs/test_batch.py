@@ -36,14 +36,14 @@ def failing(error):
     return run
 
 
-def states(found):
-    return {outcome.name: outcome.state for outcome in found.outcomes}
+def states(batch):
+    return {outcome.name: outcome.state for outcome in batch.outcomes}
 
 
 def test_each_analysis_has_a_run_folder_and_one_page_links_them(host, out, add):
-    found = run_several(["toy", add("other")], out=out, host=host, seed=4, limit=9, title="Two <toys>")
+    batch = run_several(["toy", add("other")], out=out, host=host, seed=4, limit=9, title="Two <toys>")
     assert sorted(path.name for path in out.iterdir()) == ["index.html", "index.json", "other", "toy"]
-    assert {name: (result.seed, result.limit) for name, result in found.results.items()} == {
+    assert {name: (result.seed, result.limit) for name, result in batch.results.items()} == {
         "toy": (4, 9),
         "other": (4, 9),
     }
@@ -60,9 +60,9 @@ def test_each_analysis_has_a_run_folder_and_one_page_links_them(host, out, add):
 
 @pytest.mark.parametrize("error", [AnalysisError("too few [images]"), ValueError("a bug"), SystemExit(3)])
 def test_one_that_fails_stops_no_other_and_what_the_others_found_is_kept(error, host, out, add):
-    found = run_several([add("first"), add("bad", run=failing(error)), add("last")], out=out, host=host)
-    assert states(found) == {"first": "done", "bad": "failed", "last": "done"}
-    assert [outcome.cause for outcome in found.failed] == [error]
+    batch = run_several([add("first"), add("bad", run=failing(error)), add("last")], out=out, host=host)
+    assert states(batch) == {"first": "done", "bad": "failed", "last": "done"}
+    assert [outcome.cause for outcome in batch.failed] == [error]
     assert not (out / "bad").exists()
     assert str(error) in (out / "index.html").read_text(encoding="utf-8")
     # What the user can mend is one line; a bug's traceback is kept for whoever mends it.
@@ -103,8 +103,8 @@ def test_everything_that_is_missing_is_said_before_any_starts(host, out, add):
 
 
 def test_where_the_others_shall_go_on_one_that_cannot_start_counts_as_failed(host, out, add):
-    found = run_several(["toy", add("lost", needs=Needs(dataset="absent"))], out=out, host=host, all_or_none=False)
-    assert states(found) == {"toy": "done", "lost": "failed"}
+    batch = run_several(["toy", add("lost", needs=Needs(dataset="absent"))], out=out, host=host, all_or_none=False)
+    assert states(batch) == {"toy": "done", "lost": "failed"}
 
 
 def reading(grid):
@@ -122,8 +122,8 @@ def test_analyses_that_read_the_same_features_share_one_extraction(host, out, ad
     needs = Needs(dataset="toy-images", splits=("train", "test"), grid=2)
     names = [add("first", needs=needs, run=reading(2)), add("second", needs=needs, run=reading(2))]
     names.append(add("finer", needs=needs, run=reading(4)))
-    found = run_several(names, checkpoint=tiny_checkpoint, out=out, host=host, cache_dir=tmp_path / "cache")
-    forward = {name: result.metrics["forward"].value for name, result in found.results.items()}
+    batch = run_several(names, checkpoint=tiny_checkpoint, out=out, host=host, cache_dir=tmp_path / "cache")
+    forward = {name: result.metrics["forward"].value for name, result in batch.results.items()}
     assert forward["first"] > 30
     assert forward["second"] == 0
     assert forward["finer"] == forward["first"]
@@ -148,9 +148,9 @@ def test_a_dataset_and_a_checkpoint_are_loaded_once(host, out, add, tiny_checkpo
 
 def test_a_request_has_data_and_settings_of_its_own(host, out, add):
     requests = [RunRequest("toy", {"times": 5}, limit=6), RunRequest(add("other"))]
-    found = run_several(requests, settings={"times": 2, "other.label": "mine"}, limit=12, out=out, host=host).results
-    assert (found["toy"].config["times"], found["toy"].limit) == (5, 6)
-    assert (found["other"].config["times"], found["other"].config["label"], found["other"].limit) == (2, "mine", 12)
+    batch = run_several(requests, settings={"times": 2, "other.label": "mine"}, limit=12, out=out, host=host).results
+    assert (batch["toy"].config["times"], batch["toy"].limit) == (5, 6)
+    assert (batch["other"].config["times"], batch["other"].config["label"], batch["other"].limit) == (2, "mine", 12)
 
 
 def test_a_request_with_a_folder_of_its_own_is_refused_among_several(host, out, tmp_path):
@@ -160,9 +160,9 @@ def test_a_request_with_a_folder_of_its_own_is_refused_among_several(host, out, 
 
 def test_paths_may_be_given_as_text(host, tmp_path):
     folder = tmp_path / "several"
-    found = run_several(["toy"], out=str(folder), data_root=str(tmp_path), cache_dir=str(tmp_path), host=host)
-    assert found.folder == folder
-    assert found.results["toy"].folder == folder / "toy"
+    batch = run_several(["toy"], out=str(folder), data_root=str(tmp_path), cache_dir=str(tmp_path), host=host)
+    assert batch.folder == folder
+    assert batch.results["toy"].folder == folder / "toy"
 
 
 def test_a_setting_that_no_analysis_has_is_refused(host, add):
@@ -216,7 +216,7 @@ class TestCommandLine:
             ("toy", "done", False),
             ("bad", "failed", True),
         ]
-        assert "Error: 1 of 2 analyses failed; what the others found is kept." in outcome.err
+        assert "Error: 1 of 2 analyses failed; the results of the others are kept." in outcome.err
 
     def test_what_is_missing_is_said_and_nothing_is_left(self, cli, add, out):
         add("lost", needs=Needs(dataset="absent"))

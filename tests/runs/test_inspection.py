@@ -113,7 +113,7 @@ def test_a_training_without_a_checkpoint_yet_is_told_how_to_go_on(tmp_path):
     (tmp_path / "young" / "state.safetensors").touch()
 
     with pytest.raises(
-        AnalysisError, match=r"no checkpoint yet\. Go on with it: dcgan-analyze train --resume --out young$"
+        AnalysisError, match=r"no checkpoint yet\. Continue it: dcgan-analyze train --resume --out young$"
     ):
         kind_of("young")
 

@@ -44,13 +44,13 @@ def host():
 
 
 def test_a_training_by_names_leaves_a_checkpoint(host, tmp_path):
-    told = []
+    steps = []
 
     checkpoint = train(
-        SETTINGS, tmp_path / "run", limit=32, device="cpu", host=host, progress=lambda *event: told.append(event)
+        SETTINGS, tmp_path / "run", limit=32, device="cpu", host=host, progress=lambda *event: steps.append(event)
     )
 
-    assert told[-1] == ("dcgan32-svhn on digits (steps)", 4, 4)
+    assert steps[-1] == ("dcgan32-svhn on digits (steps)", 4, 4)
     assert checkpoint.metadata.data["n"] == 32
     assert checkpoint.metadata.data["source"].endswith("first 32 of 1297")
     saved = load_checkpoint(tmp_path / "run", host=host)
@@ -69,7 +69,9 @@ def test_a_training_goes_on_only_where_asked(host, tmp_path):
     out = tmp_path / "run"
     first = train(SETTINGS, out, limit=16, device="cpu", host=host)
 
-    with pytest.raises(TrainingError, match=r"run' holds a training\. Go on with it: --resume\. Or train into another"):
+    with pytest.raises(
+        TrainingError, match=r"run' holds a training\. Continue it with --resume, or train into another"
+    ):
         train(SETTINGS | {"epochs": 2}, out, limit=16, device="cpu", host=host)
     assert load_checkpoint(out, host=host).sha256() == first.sha256()
 
@@ -82,7 +84,9 @@ def test_resuming_nothing_begins_anew(host, tmp_path):
 
 
 def test_resuming_nothing_without_saying_what_to_train_is_refused(host, tmp_path):
-    with pytest.raises(TrainingError, match=r"typo' holds no training to go on with\. Check --out, or name a PRESET"):
+    with pytest.raises(
+        TrainingError, match=r"typo' holds no training to continue\. Check --out, or start one with a PRESET"
+    ):
         train({}, tmp_path / "typo", host=host, resume=True)
     assert not (tmp_path / "typo").exists()
 

@@ -172,7 +172,7 @@ def test_force_never_replaces_anything_but_a_run(kind, host, tmp_path, never):
     inside = out / "chapter1.txt" if kind == "folder" else out
     inside.parent.mkdir(exist_ok=True)
     inside.write_text("precious", encoding="utf-8")
-    with pytest.raises(AnalysisError, match=r"'.*thesis' exists and is no run folder \(no result\.json in it\)"):
+    with pytest.raises(AnalysisError, match=r"'.*thesis' exists and is not a run folder \(it holds no result\.json\)"):
         run(never(), out=out, host=host, force=True)
     assert inside.read_text(encoding="utf-8") == "precious"
 
@@ -203,8 +203,8 @@ def one_class():
             make_dataset,
             r"needs a split 'validation'; dataset .* has: train, test\.",
         ),
-        ({"labels": True}, unlabelled, r"'toy' needs labels of at least two classes; dataset 'photos' has .*: none\."),
-        ({"labels": True}, one_class, r"labels of at least two classes; dataset 'cats' has the classes: cat\."),
+        ({"labels": True}, unlabelled, r"'toy' needs labels of at least two classes; dataset 'photos' has no labels\."),
+        ({"labels": True}, one_class, r"labels of at least two classes; dataset 'cats' has one class only, cat\."),
         (
             {"labels": True, "splits": ("test",)},
             partly_labelled,

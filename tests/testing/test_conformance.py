@@ -158,7 +158,10 @@ def test_a_plugin_that_is_not_loaded_cannot_be_checked(host):
     from dcgan_analysis.host.host import PluginInfo
 
     host.disable(PluginInfo("sleeping"))
-    with pytest.raises(AnalysisError, match="Plugin 'sleeping' is disabled"):
+    with pytest.raises(AnalysisError, match="Plugin 'sleeping' is disabled; nothing to check"):
         check_plugin("sleeping", host, progress=silent)
+    host.load(PluginInfo("broken"), lambda: 1 / 0)
+    with pytest.raises(AnalysisError, match=r"Plugin 'broken' failed to load; nothing to check\. .*ZeroDivisionError"):
+        check_plugin("broken", host, progress=silent)
     with pytest.raises(UnknownNameError, match="Unknown plugin 'acne'"):
         check_plugin("acne", host, progress=silent)

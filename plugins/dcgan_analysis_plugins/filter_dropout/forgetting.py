@@ -17,7 +17,7 @@ from dcgan_analysis.annotations.cells import cells_inside
 from dcgan_analysis.api.result import Cell, Table
 from dcgan_analysis.checkpoints.sampling import BATCH, as_bytes, class_labels
 from dcgan_analysis.core.statistics import percentile_interval, spread_interval
-from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.errors import AnalysisError, unknown_name
 from dcgan_analysis.models.hooks import capture, drop_maps
 from dcgan_analysis.models.tracing import trace_role
 from dcgan_analysis_plugins.filter_dropout.marks import cut_out, framed
@@ -165,11 +165,16 @@ def chosen_layer(context: RunContext, layer: str | None) -> str:
 
     Raises:
         AnalysisError: If none is given and the generator has no second-highest convolution.
+        UnknownNameError: If the generator has no layer of this name.
     """
-    if layer is not None:
-        return layer
     checkpoint = context.checkpoint
-    traced = trace_role(checkpoint.generator(), checkpoint.architecture, "generator")
+    generator = checkpoint.generator()
+    if layer is not None and layer in dict(generator.named_modules()):
+        return layer
+    traced = trace_role(generator, checkpoint.architecture, "generator")
+    if layer is not None:
+        error = unknown_name("generator layer", layer, traced.map_taps)
+        raise error
     if traced.second_highest is None:
         msg = (
             f"The generator of '{checkpoint.name}' has no two convolutional layers. Choose one with maps by the "

@@ -83,7 +83,7 @@ def make_table(
     Args:
         number: 1, 2 or 3.
         folder: Folder of the runs.
-        request: Pattern of the runs: what is given here holds in place of the table's own network or dataset and of the
+        request: Template of the runs: what it gives holds in place of the table's own network or dataset and of the
             defaults; ``settings`` by analysis: ``{"svm-cifar": {"draws": 3}}``.
         gather_only: Use finished runs alone.
         host: The plugins to choose from; all installed ones if None.

@@ -9,7 +9,7 @@ from torch import nn
 
 from dcgan_analysis.annotations import Box, Boxes
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
-from dcgan_analysis.errors import AnalysisError, AnnotationError, ConfigError
+from dcgan_analysis.errors import AnalysisError, AnnotationError, ConfigError, UnknownNameError
 from dcgan_analysis.models.architecture import Architecture
 from dcgan_analysis.models.tables import dcgan28_conditional, mlp_conditional
 from dcgan_analysis.runs.run import run
@@ -134,6 +134,13 @@ def test_a_generator_without_convolutions_says_which_layers_have_maps(run):
     checkpoint = Checkpoint.random(mlp_conditional(width=8), seed=0)
     with pytest.raises(AnalysisError, match="no two convolutional layers"):
         run(FilterDropout(), None, checkpoint)
+
+
+def test_an_unknown_layer_is_named_as_a_layer_of_the_generator(run, tiny_checkpoint):
+    with pytest.raises(
+        UnknownNameError, match=r"^Unknown generator layer 'deconv9'\. Did you mean 'deconv.'\? Available: "
+    ):
+        run(FilterDropout(), None, tiny_checkpoint, layer="deconv9")
 
 
 def test_removed_is_the_share_that_is_gone_and_more_than_before_is_negative():

@@ -60,7 +60,7 @@ def test_more_labels_than_a_class_has_are_refused_with_its_name(run, make_images
 def test_a_dataset_with_one_class_is_refused(run):
     split = DatasetSplit(np.zeros((4, 3, 32, 32), np.uint8), np.zeros(4, np.int64), list("abcd"), classes=["cat"])
     with pytest.raises(
-        AnalysisError, match="needs labels of at least two classes; dataset 'cats' has the classes: cat"
+        AnalysisError, match="needs labels of at least two classes; dataset 'cats' has one class only, cat"
     ):
         run(SvmCifar(), Dataset.from_splits("cats", {"train": split}), **BARE)
 
