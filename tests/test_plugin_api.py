@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import re
 from collections import Counter
@@ -53,6 +54,24 @@ def test_a_public_module_says_what_it_offers_and_has_it(module):
         if inspect.isclass(getattr(loaded, name)) or inspect.isfunction(getattr(loaded, name))
     ]
     assert [name for name in kinds if not inspect.getdoc(getattr(loaded, name))] == []
+
+
+def test_the_field_reference_documents_every_public_name_and_every_setting():
+    spec = importlib.util.spec_from_file_location("site_pages", ROOT / "docs" / "site.py")
+    site = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(site)
+    pages = site.reference_pages()
+    for module in PUBLIC:
+        page = pages[f"reference/{module}.md"]
+        names = importlib.import_module(module).__all__
+        assert [name for name in names if not re.search(rf"^(::: [\w.]+\.|## ){name}$", page, re.MULTILINE)] == []
+        # What a line names is what the module offers.
+        for full in re.findall(r"^::: ([\w.]+)$", page, re.MULTILINE):
+            home, _, name = full.rpartition(".")
+            assert getattr(importlib.import_module(home), name) is getattr(importlib.import_module(module), name)
+    # Field, type, default, meaning: none is left open.
+    assert "| `labels_per_class` |" in pages["reference/settings.md"]
+    assert not re.search(r"\| +\|$", pages["reference/settings.md"], re.MULTILINE)
 
 
 @pytest.mark.parametrize("path", [*BUILT_IN, EXAMPLE], ids=lambda path: path.name)

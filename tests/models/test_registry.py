@@ -12,7 +12,7 @@ ENTRIES = {entry.name: entry for entry in builtin_architectures() if entry.name 
 
 def test_the_papers_architectures_and_the_pytorch_examples_are_built_in():
     paper = ["dcgan32", "dcgan32-svhn", "dcgan64", "dcgan28-conditional", "mlp-conditional"]
-    assert [name for name in ENTRIES if name != "dcgan64-4x4"] == paper
+    assert [name for name in ENTRIES if name in paper] == paper
     assert "dcgan64-4x4" in ENTRIES
 
 
