@@ -7,6 +7,7 @@ as float32. Nothing is ever pickled.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -270,6 +271,11 @@ def _hash_tensor(tensor: Tensor) -> str:
 
 
 def _load(network: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    _check(network, state, what)
+    network.load_state_dict(dict(state))
+
+
+def _check(network: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
     expected = network.state_dict()
     missing = [name for name in expected if name not in state]
     extra = [name for name in state if name not in expected]
@@ -286,7 +292,6 @@ def _load(network: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
                 f"the architecture expects {tuple(tensor.shape)}."
             )
             raise CheckpointError(msg)
-    network.load_state_dict(dict(state))
 
 
 def read_checkpoint(path: Path, architectures: Registry[ArchitectureEntry], *, name: str | None = None) -> Checkpoint:
@@ -321,5 +326,8 @@ def read_checkpoint(path: Path, architectures: Registry[ArchitectureEntry], *, n
         raise CheckpointError(msg) from None
     checkpoint = Checkpoint(name or path.stem, architecture, weights, metadata, path)
     for role in weights:
-        _load(build(partial(architecture.network, role)), weights[role], f"Checkpoint '{checkpoint.name}', {role}")
+        # Tables may say large networks: none takes memory before its weights have been seen to be there.
+        with torch.device("meta") if architecture.layers(role) else nullcontext():
+            network = build(partial(architecture.network, role))
+        _check(network, weights[role], f"Checkpoint '{checkpoint.name}', {role}")
     return checkpoint

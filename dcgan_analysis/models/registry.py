@@ -43,7 +43,7 @@ class ArchitectureEntry:
         signature = inspect.signature(self.build)
         return {name: parameter.default for name, parameter in signature.parameters.items()}
 
-    def create(self, **parameters: Any) -> Architecture:
+    def create(self, /, **parameters: Any) -> Architecture:
         """Make the architecture.
 
         Raises:

@@ -11,6 +11,7 @@ from torch import nn
 from dcgan_analysis import load_checkpoint
 from dcgan_analysis.checkpoints.catalogue import list_checkpoints
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint, read_checkpoint
+from dcgan_analysis.checkpoints.metadata import CheckpointMetadata
 from dcgan_analysis.core.registry import Registry
 from dcgan_analysis.errors import ArchitectureError, CheckpointError, ConfigError
 from dcgan_analysis.models import tables
@@ -407,3 +408,18 @@ def test_a_negative_seed_is_refused(checkpoint, draw):
         getattr(checkpoint, draw)(2, -1)
     with pytest.raises(ConfigError, match=r"^A seed is an integer from 0, got -1\.$"):
         checkpoint.twin(-1)
+
+
+def test_a_small_file_with_large_tables_takes_no_memory(architectures, tmp_path):
+    resource = pytest.importorskip("resource")
+    rows = [{"name": "hidden", "kind": "linear", "out": 130_000}, {"name": "logit", "kind": "linear", "out": 1}]
+    metadata = CheckpointMetadata(architecture="layers", parameters={"discriminator": rows, "image_shape": [1, 32, 32]})
+    header = {"dcgan_analysis": metadata.model_dump_json()}
+    save_file({"discriminator.logit.operation.weight": torch.zeros(1)}, tmp_path / "large.safetensors", metadata=header)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    with pytest.raises(CheckpointError, match=r"'hidden.operation.weight' of shape \(130000, 1024\) is missing"):
+        read_checkpoint(tmp_path / "large.safetensors", architectures)
+
+    # In KB; the matrix would take half a million.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000

@@ -35,6 +35,11 @@ def test_an_unknown_parameter_gets_the_nearest_name():
         ENTRIES["dcgan32"].create(widht=64)
 
 
+def test_a_parameter_may_have_any_name_that_a_file_gives():
+    with pytest.raises(ArchitectureError, match=r"^Architecture 'dcgan32' has no parameter 'self'\. "):
+        ENTRIES["dcgan32"].create(**{"self": 1})
+
+
 @pytest.mark.parametrize(
     ("parameter", "value", "wanted"),
     [
