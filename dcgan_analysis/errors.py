@@ -24,6 +24,7 @@ __all__ = [
     "TrainingError",
     "TrainingStopped",
     "UnknownNameError",
+    "describe_error",
     "unknown_name",
 ]
 
@@ -108,3 +109,14 @@ def unknown_name(kind: str, name: str, available: Iterable[str]) -> UnknownNameE
     shown = ", ".join(names[:_LISTED_NAMES]) or "none"
     more = f" and {len(names) - _LISTED_NAMES} more" if len(names) > _LISTED_NAMES else ""
     return UnknownNameError(f"Unknown {kind} '{name}'.{guess} Available: {shown}{more}.")
+
+
+def describe_error(error: BaseException) -> str:
+    """Return type and text of an error on one line, without a full stop at its end.
+
+    Example:
+        >>> describe_error(ModuleNotFoundError("No module named 'lpips'"))
+        "ModuleNotFoundError: No module named 'lpips'"
+    """
+    text = " ".join(str(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -22,6 +22,7 @@ from dcgan_analysis.api.result import (
     Table,
 )
 from dcgan_analysis.core.files import write_text
+from dcgan_analysis.core.hashing import checksum
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.core.randomness import torch_generator
 from dcgan_analysis.errors import AnalysisError
@@ -68,12 +69,18 @@ class RunContext:
     _load: Callable[[str], Checkpoint] | None = None
     _splits: dict[str, DatasetSplit] = field(default_factory=dict)
     _taken: dict[str, DatasetSplit] = field(default_factory=dict)
+    _sums: dict[str, int] = field(default_factory=dict)
     _started: float = field(default_factory=time.time)
     _stages: list[Stage] = field(default_factory=list)
     _figures: list[Figure] = field(default_factory=list)
     _files: dict[str, str] = field(default_factory=dict)
     _notes: list[str] = field(default_factory=list)
     _warnings: list[str] = field(default_factory=list)
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether the run has a checkpoint."""
+        return self._checkpoint is not None
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -113,8 +120,15 @@ class RunContext:
     def split(self, name: str) -> DatasetSplit:
         """Return a split of the dataset, cut to ``limit`` evenly spaced images."""
         if name not in self._splits:
-            self._splits[name] = self._taken[name] = self.dataset.some(name, self.limit)
+            split = self._splits[name] = self._taken[name] = self.dataset.some(name, self.limit)
+            # What is mapped from a file for reading cannot be changed.
+            if split.images.flags.writeable:
+                self._sums[name] = checksum(split.images)
         return self._splits[name]
+
+    def changed_splits(self) -> list[str]:
+        """Return the names of splits whose images were changed in place since they were handed out."""
+        return [name for name, before in self._sums.items() if checksum(self._taken[name].images) != before]
 
     def use_split(self, name: str, split: DatasetSplit) -> None:
         """Record under a name a split that the analysis made itself, such as a held-out part."""

@@ -120,7 +120,8 @@ def _made(name: str, host: PluginHost) -> click.Command:
     Raises:
         AnalysisError: If it fails, or makes something else.
     """
-    from dcgan_analysis.host.loading import FAILURES, describe_error
+    from dcgan_analysis.errors import describe_error
+    from dcgan_analysis.host.loading import FAILURES
 
     owner = host.commands.owner(name)
     try:

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dcgan_analysis.errors import AnalysisError, DatasetError, DcganAnalysisError, unknown_name
-from dcgan_analysis.host.loading import FAILURES, describe_error
+from dcgan_analysis.errors import AnalysisError, DatasetError, DcganAnalysisError, describe_error, unknown_name
+from dcgan_analysis.host.loading import FAILURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

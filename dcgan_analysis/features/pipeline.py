@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -14,11 +14,12 @@ from dcgan_analysis.core.device import PRECISIONS, choose_device
 from dcgan_analysis.core.distributed import agreed, gather_interleaved, share
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.preprocessing import Preprocessing
-from dcgan_analysis.errors import DatasetError
+from dcgan_analysis.errors import DatasetError, StoreError
 from dcgan_analysis.features import cache
 from dcgan_analysis.features.extractor import EXTRACTION_VERSION, FeatureExtractor, FeatureSpec
 from dcgan_analysis.features.store import FeatureKey, FeatureStore, FeatureStoreWriter
 from dcgan_analysis.models.batchnorm import REFERENCE_SEED, reference_batches
+from dcgan_analysis.models.hooks import has_global_hooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,6 +85,7 @@ class Extraction:
             StoreError: If the store cannot be written: a full disk, features not finite.
         """
         self._preprocessing.check(split.image_shape, dataset=split.source or name, checkpoint=self.checkpoint.name)
+        _refuse_global_hooks()
         key = self.key(name, split)
         # The leader decides for all: another process may look a moment later.
         found = cache.find(key, self.folder)
@@ -115,6 +117,13 @@ class Extraction:
             if writer.note:
                 _log.info(writer.note)
             self._fill(writer, name, split, share(writer.missing))
+        if self.key(name, split) != key:
+            path.unlink(missing_ok=True)
+            msg = (
+                f"The weights of checkpoint '{self.checkpoint.name}' were changed while its features were computed; "
+                "the store was removed. Load the checkpoint anew, and leave its weights as they are."
+            )
+            raise StoreError(msg)
 
     def summary(self) -> str:
         """Say in one line what was computed and how exactly."""
@@ -132,7 +141,8 @@ class Extraction:
         architecture = self.checkpoint.architecture
         identity = self._preprocessing.identity
         return FeatureKey(
-            weights_sha256=self.checkpoint.sha256("discriminator"),
+            # Computed anew: weights that were changed in place must not go by the hash that they had.
+            weights_sha256=replace(self.checkpoint).sha256("discriminator"),
             architecture=architecture.name,
             architecture_parameters=dict(architecture.parameters),
             taps=tuple(self._blank.taps),
@@ -282,3 +292,13 @@ def extract(
 def _spans(n: int, size: int) -> Iterator[tuple[int, int]]:
     for start in range(0, n, size):
         yield start, min(start + size, n)
+
+
+def _refuse_global_hooks() -> None:
+    if has_global_hooks():
+        msg = (
+            "A forward hook is registered for all modules of this process (torch.nn.modules.module."
+            "register_module_forward_hook): features would be what it makes of them, and a store would keep them for "
+            "good. Remove it first."
+        )
+        raise StoreError(msg)

@@ -11,8 +11,8 @@ import pluggy
 
 from dcgan_analysis.api import hookspecs
 from dcgan_analysis.api.command import CommandEntry
-from dcgan_analysis.errors import RegistrationError
-from dcgan_analysis.host.loading import DISTRIBUTION, FAILURES, PluginInfo, describe_error
+from dcgan_analysis.errors import RegistrationError, describe_error
+from dcgan_analysis.host.loading import DISTRIBUTION, FAILURES, PluginInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

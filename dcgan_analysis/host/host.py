@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from dcgan_analysis.checkpoints.importers.contract import WeightImporter
 from dcgan_analysis.core.registry import Registry
 from dcgan_analysis.data.registry import DatasetEntry
-from dcgan_analysis.errors import AnalysisError, RegistrationError, UnknownNameError, unknown_name
+from dcgan_analysis.errors import AnalysisError, RegistrationError, UnknownNameError, describe_error, unknown_name
 from dcgan_analysis.host.checks import Registrar, build_manager, check_command, check_entry, check_members
 from dcgan_analysis.host.loading import (
     FAILURES,
@@ -29,7 +29,6 @@ from dcgan_analysis.host.loading import (
     CorePlugin,
     PluginInfo,
     core_info,
-    describe_error,
     find_entry_points,
     may_bring,
     parse_selection,

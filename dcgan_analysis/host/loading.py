@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,7 +30,6 @@ __all__ = [
     "CorePlugin",
     "PluginInfo",
     "core_info",
-    "describe_error",
     "find_entry_points",
     "may_bring",
     "parse_selection",
@@ -89,10 +88,9 @@ class PluginInfo:
 
     def document(self) -> dict[str, Any]:
         """Return everything but ``cause`` as JSON-serialisable values."""
-        known = asdict(self) | {"registered": {k: list(v) for k, v in self.registered.items()}}
-        known["hooks"] = list(self.hooks)
-        del known["cause"]
-        return known
+        # Field by field: an exception of a plugin need not let itself be copied.
+        known = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "cause"}
+        return known | {"registered": {k: list(v) for k, v in self.registered.items()}, "hooks": list(self.hooks)}
 
 
 class CorePlugin:
@@ -115,17 +113,6 @@ class CorePlugin:
         """Register the importers that come with the framework."""
         for entry in builtin_importers():
             register(entry)
-
-
-def describe_error(error: BaseException) -> str:
-    """Return type and text of an error on one line, without a full stop at its end.
-
-    Example:
-        >>> describe_error(ModuleNotFoundError("No module named 'lpips'"))
-        "ModuleNotFoundError: No module named 'lpips'"
-    """
-    text = " ".join(str(error).split()).rstrip(".")
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def core_info() -> PluginInfo:

@@ -23,9 +23,17 @@ from dcgan_analysis.models.operations import Following, operation_name, tensors_
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["Tap", "capture", "drop_maps", "run_to"]
+__all__ = ["GLOBAL_HOOKS", "Tap", "capture", "drop_maps", "has_global_hooks", "run_to"]
 
 _AFTER = "after"
+
+GLOBAL_HOOKS = tuple(name for name in vars(nn.modules.module) if name.startswith("_global_") and "hook" in name)
+"""Names of the dictionaries in ``torch.nn.modules.module`` that hold what is called for every module of the process."""
+
+
+def has_global_hooks() -> bool:
+    """Return whether something was registered that sees, and may change, every forward pass of this process."""
+    return any(getattr(nn.modules.module, name) for name in GLOBAL_HOOKS if "forward" in name)
 
 
 @dataclass(frozen=True)

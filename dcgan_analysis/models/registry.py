@@ -8,13 +8,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dcgan_analysis.errors import ArchitectureError
+from dcgan_analysis.errors import ArchitectureError, DcganAnalysisError, describe_error
 from dcgan_analysis.models import layers, tables
+from dcgan_analysis.models.architecture import Architecture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from dcgan_analysis.models.architecture import Architecture
 
 __all__ = ["ArchitectureEntry", "builtin_architectures"]
 
@@ -47,7 +46,8 @@ class ArchitectureEntry:
         """Make the architecture.
 
         Raises:
-            ArchitectureError: If a parameter is unknown, of another type than its default, or not positive.
+            ArchitectureError: If a parameter is unknown, of another type than its default, or not positive; if what
+                builds it fails, or makes something else.
         """
         defaults = self.defaults()
         for key, value in parameters.items():
@@ -57,7 +57,17 @@ class ArchitectureEntry:
                 msg = f"Architecture '{self.name}' has no parameter '{key}'.{guess} Available: {', '.join(defaults)}."
                 raise ArchitectureError(msg)
             self._check(key, value, defaults[key])
-        return self.build(**parameters)
+        try:
+            made: object = self.build(**parameters)
+        except DcganAnalysisError:
+            raise
+        except Exception as error:
+            msg = f"Architecture '{self.name}' could not be built: {describe_error(error)}. Its build must be mended."
+            raise ArchitectureError(msg) from error
+        if not isinstance(made, Architecture):
+            msg = f"Architecture '{self.name}' could not be built: its build returned {made!r}, not an Architecture."
+            raise ArchitectureError(msg)
+        return made
 
     def _check(self, key: str, value: Any, default: Any) -> None:
         if isinstance(default, bool):

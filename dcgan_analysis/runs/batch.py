@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.progress import Progress, silent
-from dcgan_analysis.errors import AnalysisError, DcganAnalysisError
+from dcgan_analysis.errors import AnalysisError, DcganAnalysisError, describe_error
 from dcgan_analysis.host.host import PluginHost, default_host
-from dcgan_analysis.host.loading import FAILURES, describe_error
+from dcgan_analysis.host.loading import FAILURES
 from dcgan_analysis.runs.prepare import PreparedRun, Sources, prepare_run, run_folder, utc_stamp
 from dcgan_analysis.runs.request import RunRequest, demo_requests, settings_by_analysis
 from dcgan_analysis.runs.run import run_prepared

@@ -17,6 +17,7 @@ from dcgan_analysis.core.files import atomic_folder
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.host.host import PluginHost, default_host
+from dcgan_analysis.runs.guard import guarded
 from dcgan_analysis.runs.prepare import PreparedRun, Sources, prepare_run
 from dcgan_analysis.runs.provenance import code_sha256
 from dcgan_analysis.runs.request import RunRequest
@@ -129,15 +130,19 @@ def run_prepared(prepared: PreparedRun, host: PluginHost, progress: Progress = s
             _dataset=prepared.dataset,
             _load=partial(load_checkpoint, architectures=host.architectures),
         )
-        for warning in host.before_run(analysis, config, context):
-            context.warn(warning)
-        result = completed(analysis.run(context, config), analysis, config).model_copy(
+        subject = f"Analysis '{analysis.name}'" + ("" if plugin is None else f" of {plugin.owner}")
+        with guarded(f"{subject}, or an observer of it,", context) as put_back:
+            for warning in host.before_run(analysis, config, context):
+                context.warn(warning)
+            made = analysis.run(context, config)
+        result = completed(made, analysis, config).model_copy(
             update={
                 "plugin": "given as an object" if plugin is None else plugin.owner,
                 "command": prepared.command,
                 "folder": folder,
             }
         )
+        result.warnings.extend(put_back)
         sections, warnings = host.report_sections(analysis, context, result, lambda one: check_section(one, temporary))
         result.sections.extend(sections)
         result.warnings.extend(warnings)
@@ -145,7 +150,7 @@ def run_prepared(prepared: PreparedRun, host: PluginHost, progress: Progress = s
         write_report(result, temporary)
     context.output_dir = folder
     if is_leader():
-        result.warnings.extend(host.after_run(analysis, context, result))
+        result.warnings.extend(host.after_run(analysis, context, result.model_copy(deep=True)))
     return result
 
 

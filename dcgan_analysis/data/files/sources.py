@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dcgan_analysis.core.folders import data_folder
 from dcgan_analysis.core.registry import Registry
 from dcgan_analysis.data.registry import DatasetEntry
-from dcgan_analysis.errors import DatasetError, UnknownNameError, unknown_name
+from dcgan_analysis.errors import DatasetError, DcganAnalysisError, UnknownNameError, describe_error, unknown_name
 
 if TYPE_CHECKING:
     from dcgan_analysis.data.dataset import Dataset, Progress
@@ -105,7 +105,7 @@ def _load_path(path: Path) -> Dataset:
 
 def _load_name(name: str, root: Path, registry: Registry[DatasetEntry], download: bool) -> Dataset:
     if name in registry:
-        return registry[name].loader(root, download)
+        return _load_registered(name, root, registry, download)
 
     dataset = find_images(name, root)
     if dataset is not None:
@@ -115,6 +115,24 @@ def _load_name(name: str, root: Path, registry: Registry[DatasetEntry], download
     hint = f" For the path write ./{name}." if Path(name).exists() else ""
     msg = f"{error} Nor is there {files_of(name)} in {root}.{hint}"
     raise UnknownNameError(msg)
+
+
+def _load_registered(name: str, root: Path, registry: Registry[DatasetEntry], download: bool) -> Dataset:
+    """Call the loader of a registered dataset, which may be a stranger's."""
+    from dcgan_analysis.data.dataset import Dataset
+
+    owner = registry.owner(name)
+    try:
+        dataset: object = registry[name].loader(root, download)
+    except DcganAnalysisError:
+        raise
+    except Exception as error:
+        msg = f"Dataset '{name}' of {owner} could not be loaded: {describe_error(error)}. Its loader must be mended."
+        raise DatasetError(msg) from error
+    if not isinstance(dataset, Dataset):
+        msg = f"Dataset '{name}' of {owner} could not be loaded: its loader returned {dataset!r}, not a Dataset."
+        raise DatasetError(msg)
+    return dataset
 
 
 def files_of(name: str) -> str:
