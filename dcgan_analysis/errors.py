@@ -24,7 +24,6 @@ __all__ = [
     "TrainingError",
     "TrainingStopped",
     "UnknownNameError",
-    "describe_error",
     "unknown_name",
 ]
 

@@ -11,7 +11,8 @@ from dcgan_analysis.models.registry import ArchitectureEntry
 
 
 def fail(*_):
-    raise ValueError("boom")
+    msg = "boom"
+    raise ValueError(msg)
 
 
 @pytest.mark.parametrize(
