@@ -80,21 +80,21 @@ def command(
         data = load_dataset(dataset, data_root=data_root, registry=default_host().datasets, progress=progress)
         images = data.some(split, limit, first=True)
         other = None if against is None else data.some(against, limit, first=True)
-        found = find_duplicates(
+        duplicates = find_duplicates(
             images, against=other, bits=bits, moves=moves, steps=steps, seed=seed, progress=progress
         )
-    document = found.document(data.name, split, against)
+    document = duplicates.document(data.name, split, against)
     write_text(out, json.dumps(document, indent=2) + "\n")
-    galleries = write_galleries(found, out)
+    galleries = write_galleries(duplicates, out)
     if as_json:
         click.echo(json.dumps(document, indent=2))
         return
-    for name, share in found.measured.items():
+    for name, share in duplicates.measured.items():
         say(f"{name}: {share['value']:.1%} [{share['low']:.1%}, {share['high']:.1%}], n = {share['n']:,}")
-    left_out, groups = len(found.leave_out), len(found.groups)
+    left_out, groups = len(duplicates.leave_out), len(duplicates.groups)
     click.echo(f"{left_out:,} of {len(images):,} images are near-duplicates, in {groups:,} groups.")
-    if found.leakage is not None:
-        colliding, n = len(found.leakage.positions), len(found.leakage.split)
+    if duplicates.leakage is not None:
+        colliding, n = len(duplicates.leakage.positions), len(duplicates.leakage.split)
         click.echo(f"{colliding:,} of {n:,} images of {against} are near-duplicates of one in {split}.")
     for path in (out, *galleries):
         click.echo(path)

@@ -60,7 +60,7 @@ def command(
     try:
         red, green, blue = ImageColor.getrgb(background)[:3]
     except ValueError:
-        msg = f"'{background}' is no colour; write white, black, or #rrggbb."
+        msg = f"'{background}' is not a colour; write white, black, or #rrggbb."
         raise click.BadParameter(msg, param_hint="--background") from None
     with progress_bars() as progress:
         done = prepare_images(

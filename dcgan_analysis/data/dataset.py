@@ -45,10 +45,10 @@ class DatasetSplit(Described):
         attribute_names: A names, in the order of the columns of ``attributes``.
         extras: Further arrays of length N by name, as ``"yaw"`` in degrees with NaN where unknown.
         known_sha256: Its content hash where that was computed before; None: computed when first asked for.
-        images_sha256: Hash of the array of images alone, where that was computed before.
+        images_sha256: Hash of the array of images only, where that was computed before.
 
     Raises:
-        DatasetError: If images have another type or shape than said here, another array is not of
+        DatasetError: If images have another type or shape than stated here, another array is not of
             length N, or a label has no class.
 
     Example:
@@ -198,7 +198,7 @@ SplitLoader = Callable[[Progress | None], DatasetSplit]
 
 @runtime_checkable
 class PartialLoader(Protocol):
-    """A ``SplitLoader`` that knows how many images there are, and can read some of them alone."""
+    """A ``SplitLoader`` that knows how many images there are, and can read only some of them."""
 
     def __len__(self) -> int: ...
 
@@ -229,7 +229,7 @@ class Dataset(Described):
         progress: What decoding reports to, or None; ``load_dataset`` sets it.
 
     Raises:
-        DatasetError: If there is no split, or one is called otherwise.
+        DatasetError: If there is no split, or one has another name.
 
     Example:
         >>> from dcgan_analysis.data import load_dataset
@@ -249,8 +249,8 @@ class Dataset(Described):
     ) -> None:
         unknown = [split for split in loaders if split not in SPLIT_NAMES]
         if unknown or not loaders:
-            found = ", ".join(unknown) or "none"
-            msg = f"Dataset '{name}' declares the splits: {found}. Allowed, at least one: {', '.join(SPLIT_NAMES)}."
+            declared = ", ".join(unknown) or "none"
+            msg = f"Dataset '{name}' declares the splits: {declared}. Allowed, at least one: {', '.join(SPLIT_NAMES)}."
             raise DatasetError(msg)
         self.name = name
         self.classes = list(classes)

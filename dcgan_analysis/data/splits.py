@@ -1,4 +1,4 @@
-"""Who is on which side: held-out sets and few-label draws, as pure functions on index arrays."""
+"""Held-out sets and few-label draws, as pure functions on index arrays."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def holdout(
     Args:
         n: Number of images.
         size: How many to hold out, 1 to n - 1.
-        rng: The source of chance; the same state gives the same split.
+        rng: Random generator; the same state gives the same split.
         labels: N class numbers: each class is held out in proportion, to within one image.
         groups: N group numbers: a group (a photo) stays whole on one side. Then proportions are
             approximate, and a few images fewer than ``size`` may be held out, never more.
@@ -130,7 +130,7 @@ def few_label_draws(
         labels: N class numbers.
         per_class: Images of each class in each draw, at least 1.
         draws: Number of draws, at least 1.
-        rng: The source of chance.
+        rng: Random generator.
         classes: K class names; by default the numbers found in ``labels``.
 
     Returns:
@@ -147,8 +147,7 @@ def few_label_draws(
         msg = f"Cannot make {draws} draws of {per_class} images per class; both must be 1 or more."
         raise DatasetError(msg)
     numbers = np.asarray(labels)
-    found = np.unique(numbers)
-    names = {int(k): str(k) for k in found} if classes is None else dict(enumerate(classes))
+    names = {int(k): str(k) for k in np.unique(numbers)} if classes is None else dict(enumerate(classes))
     members = {number: np.flatnonzero(numbers == number) for number in names}
     for number, images in members.items():
         if len(images) < per_class:

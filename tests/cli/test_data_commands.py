@@ -38,7 +38,7 @@ def test_prepare_says_on_standard_error_what_it_changed(cli, photos, tmp_path):
     assert "1 images with transparency, composed on RGB 0 0 255." in outcome.err
     refused = cli("prepare", folder, "--size", "4", "--out", tmp_path / "no", "--background", "plaid")
     assert refused.exit_code == 2
-    assert "'plaid' is no colour" in refused.err
+    assert "'plaid' is not a colour" in refused.err
 
 
 def test_no_face_found_is_a_warning_with_hints(cli, photos, tmp_path):

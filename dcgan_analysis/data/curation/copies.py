@@ -43,8 +43,8 @@ def _cropped(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = images.shape[2:]
     cut = torch.from_numpy(images[:, :, max(1, height // 32) :, max(1, width // 32) :].copy()).float()
     large = interpolate(cut, (height, width), mode="bilinear", align_corners=False)
-    found: NDArray[np.uint8] = large.round().clamp(0, 255).byte().numpy()
-    return found
+    cropped: NDArray[np.uint8] = large.round().clamp(0, 255).byte().numpy()
+    return cropped
 
 
 def _shifted(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -89,7 +89,7 @@ def measure_hash(
     """
     chosen = rng.permutation(len(images))[:_MEASURED]
     originals, own = images[chosen], hashes[chosen]
-    found, hits, wrong = {}, 0, 0
+    measures, hits, wrong = {}, 0, 0
     moved = moves_within(moves)
 
     def strangers(codes: NDArray[np.uint8]) -> int:
@@ -100,15 +100,15 @@ def measure_hash(
         changed = change(originals)
         copies = np.stack([hashed(changed, moved=by) for by in moved])
         right = np.unpackbits(own ^ copies, axis=2).sum(axis=2).min(axis=0) <= bits
-        found[f"recall, {name}"] = _share(int(right.sum()), len(chosen))
+        measures[f"recall, {name}"] = _share(int(right.sum()), len(chosen))
         hits += int(right.sum())
         wrong += strangers(copies)
     if hits + wrong:
-        found["precision, all copies"] = _share(hits, hits + wrong)
+        measures["precision, all copies"] = _share(hits, hits + wrong)
     mirrored = np.ascontiguousarray(originals[..., ::-1])
     false = strangers(np.stack([hashed(mirrored, moved=by) for by in moved]))
-    found["false positives, mirrored"] = _share(false, len(chosen))
-    return found
+    measures["false positives, mirrored"] = _share(false, len(chosen))
+    return measures
 
 
 def _share(hits: int, n: int) -> dict[str, float]:

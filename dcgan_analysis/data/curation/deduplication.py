@@ -49,7 +49,7 @@ class Leakage:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """What was found.
+    """Near-duplicates of a split.
 
     Attributes:
         groups: Positions of the images of each group of near-duplicates.
@@ -76,7 +76,7 @@ class Duplicates:
 
     def document(self, dataset: str, split: str, against: str | None = None) -> dict[str, Any]:
         """Return it as JSON-able values, given the names of dataset, split and other split."""
-        found = {
+        document: dict[str, Any] = {
             "format": FORMAT,
             "version": 1,
             "dataset": dataset,
@@ -91,13 +91,13 @@ class Duplicates:
         if self.leakage is not None:
             other = self.leakage.split
             pairs = np.stack([self.leakage.positions, self.leakage.of, self.leakage.bits], axis=1).tolist()
-            found["against"] = {
+            document["against"] = {
                 "split": against,
                 "images": len(other),
                 "sha256": other.sha256,
                 "collisions": [{"id": other.ids[i], "of": self.split.ids[j], "bits": bits} for i, j, bits in pairs],
             }
-        return found
+        return document
 
 
 def find_duplicates(
@@ -114,13 +114,13 @@ def find_duplicates(
 
     Args:
         split: The images.
-        against: Other images, of which those are found that are near-duplicates of one in ``split``.
+        against: Other images, of which those are listed that are near-duplicates of one in ``split``.
         bits: In how many of 128 bits the hashes of near-duplicates may differ; 0 as in the paper.
         moves: Images are also compared moved by up to so many pixels, in (2 moves + 1)^2 times the time; 0 as in
             the paper.
         steps: Minibatches that the hash is learned from.
         seed: Of the hash and of the measurement.
-        progress: Told how it goes.
+        progress: Called as the work goes on.
 
     Raises:
         DatasetError: If there are fewer than two images.
@@ -136,20 +136,20 @@ def find_duplicates(
     measured = measure_hash(split.images, hashes, hashed, bits, np.random.default_rng(seed), moves)
     leakage = None
     if against is not None:
-        found = [
+        matches = [
             near_matches(hashed(against.images, progress, moved=by), hashes, bits, progress)
             for by in moves_within(moves)
         ]
-        leakage = Leakage(against, *_nearest(found))
+        leakage = Leakage(against, *_nearest(matches))
     settings = {"steps": steps, "seed": seed, "moves": moves}
     return Duplicates(groups, bits, measured, split, hashes, settings, leakage)
 
 
 def _nearest(
-    found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]],
+    matches: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return for each position of several matches the one with the fewest bits; of equals the first."""
-    positions, of, bits = (np.concatenate(column) for column in zip(*found, strict=True))
+    positions, of, bits = (np.concatenate(column) for column in zip(*matches, strict=True))
     order = np.lexsort([bits, positions])  # stable
     _, first = np.unique(positions[order], return_index=True)
     return positions[order][first], of[order][first], bits[order][first]
@@ -185,7 +185,7 @@ class DuplicateList:
         if unknown:
             msg = (
                 f"'{self.path}' leaves out {len(unknown):,} images that {split.source or 'the split'} does not have, "
-                f"such as '{unknown[0]}'. Make the list anew: dcgan-analyze dedup"
+                f"such as '{unknown[0]}'. Make the list again: dcgan-analyze dedup"
             )
             raise DatasetError(msg)
         left_out = set(self.leave_out)
@@ -196,18 +196,20 @@ def read_duplicates(path: Path) -> DuplicateList:
     """Read a file that ``dcgan-analyze dedup`` wrote.
 
     Raises:
-        DatasetError: If it is absent or no such file.
+        DatasetError: If it is absent or not such a file.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["format"] != FORMAT or document["version"] != 1:
             raise KeyError(FORMAT)
         dataset, split, sha256 = (str(document[key]) for key in ("dataset", "split", "sha256"))
-        leave_out = [str(name) for name in document["leave_out"]]
+        if not all(isinstance(name, str) for name in document["leave_out"]) or isinstance(document["leave_out"], str):
+            raise TypeError(FORMAT)
+        leave_out: list[str] = document["leave_out"]
         return DuplicateList(path, hash_file(path), dataset, split, sha256, leave_out)
     except OSError as error:
         msg = f"The list of near-duplicates '{path}' cannot be read: {error.strerror}. Make it: dcgan-analyze dedup"
         raise DatasetError(msg) from None
-    except (ValueError, KeyError, TypeError):
-        msg = f"'{path}' is no list of near-duplicates, version 1. Make one: dcgan-analyze dedup DATASET --out FILE"
+    except (ValueError, KeyError, TypeError, RecursionError):
+        msg = f"'{path}' is not a list of near-duplicates, version 1. Make one: dcgan-analyze dedup DATASET --out FILE"
         raise DatasetError(msg) from None

@@ -41,7 +41,7 @@ _LONGEST_STEM = 200
 
 @dataclass(frozen=True)
 class FaceCrops:
-    """What was cut.
+    """Faces cut out of photos.
 
     Attributes:
         folder: Where the faces lie.
@@ -72,8 +72,8 @@ def opencv_detector() -> Detector:
     cascade = cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"))
 
     def detect(gray: NDArray[np.uint8], smallest: int) -> list[tuple[int, int, int, int]]:
-        found = cascade.detectMultiScale(gray, scaleFactor=1.1, minNeighbors=5, minSize=(smallest, smallest))
-        return sorted((int(x), int(y), int(w), int(h)) for x, y, w, h in found)
+        boxes = cascade.detectMultiScale(gray, scaleFactor=1.1, minNeighbors=5, minSize=(smallest, smallest))
+        return sorted((int(x), int(y), int(w), int(h)) for x, y, w, h in boxes)
 
     return detect
 
@@ -120,7 +120,7 @@ def crop_faces(
         smallest: Smallest side of a detection that is kept; ``size`` if None, so that no face is enlarged.
         margin: Share of the side that is added on every edge of a detection.
         detector: Gray (H, W) uint8 and smallest side -> boxes; OpenCV's by default.
-        progress: Told of photos done.
+        progress: Called with the number of photos done.
 
     Raises:
         DatasetError: If OpenCV is missing, a setting is out of range, or ``out`` holds something else.
@@ -182,7 +182,7 @@ def _crop_one(container: Container[Any], photo_name: str, out: Path, record: dic
 
 
 def _face_name(photo: str, number: int, taken: Mapping[str, Any]) -> str:
-    """Return a file name for a face: that of its photo and a number, told apart where two photos have the same."""
+    """Return a file name for a face: that of its photo and a number; photos of the same name get different ones."""
     stem = photo.rpartition(".")[0].replace("/", "-")
     # Folders joined may be longer than a name can be.
     if len(stem.encode()) > _LONGEST_STEM:

@@ -24,15 +24,15 @@ _COLUMNS = 8
 _KEPT, _LEFT_OUT = "#0072b2", "#d55e00"
 
 
-def write_galleries(found: Duplicates, beside: Path) -> list[Path]:
+def write_galleries(duplicates: Duplicates, beside: Path) -> list[Path]:
     """Write a picture of the groups, and one of the leakage, beside the list; return those there are.
 
     Args:
-        found: What was found.
+        duplicates: The near-duplicates.
         beside: The list: ``duplicates.json`` gets ``duplicates.png`` and ``duplicates-against.png``.
     """
     written = []
-    for figure, end in ((gallery(found), ""), (leakage_gallery(found), "-against")):
+    for figure, end in ((gallery(duplicates), ""), (leakage_gallery(duplicates), "-against")):
         path = beside.with_name(f"{beside.stem}{end}.png")
         if figure is None:
             path.unlink(missing_ok=True)  # of an earlier search
@@ -41,33 +41,33 @@ def write_galleries(found: Duplicates, beside: Path) -> list[Path]:
     return written
 
 
-def gallery(found: Duplicates) -> Figure | None:
+def gallery(duplicates: Duplicates) -> Figure | None:
     """Show 48 groups: the image that stays and, of the others, the one whose hash differs most; None without groups.
 
     Half of them are those whose hashes differ most, where false positives are likeliest, the others spread evenly over
     the rest.
     """
-    if not found.groups:
+    if not duplicates.groups:
         return None
-    first = np.array([group[0] for group in found.groups])
+    first = np.array([group[0] for group in duplicates.groups])
     furthest, bits = np.empty_like(first), np.empty_like(first)
-    for row, group in enumerate(found.groups):
-        differing = np.unpackbits(found.hashes[group[1:]] ^ found.hashes[group[0]], axis=1).sum(axis=1)
+    for row, group in enumerate(duplicates.groups):
+        differing = np.unpackbits(duplicates.hashes[group[1:]] ^ duplicates.hashes[group[0]], axis=1).sum(axis=1)
         furthest[row], bits[row] = group[1 + int(differing.argmax())], differing.max()
-    sizes = np.array([len(group) for group in found.groups])
+    sizes = np.array([len(group) for group in duplicates.groups])
     chosen = _doubtful_first(bits)
     lines = [f"{_bits(bits[row])}{f', 1 of {sizes[row]}' if sizes[row] > 2 else ''}" for row in chosen]
-    return _pairs(found.split, first[chosen], found.split, furthest[chosen], ("kept", lines))
+    return _pairs(duplicates.split, first[chosen], duplicates.split, furthest[chosen], ("kept", lines))
 
 
-def leakage_gallery(found: Duplicates) -> Figure | None:
+def leakage_gallery(duplicates: Duplicates) -> Figure | None:
     """Show 48 images of the other split beside the nearest of the first, chosen as in ``gallery``; None without any."""
-    leak = found.leakage
+    leak = duplicates.leakage
     if leak is None or not len(leak.positions):
         return None
     chosen = _doubtful_first(leak.bits)
     lines = [_bits(leak.bits[row]) for row in chosen]
-    return _pairs(found.split, leak.of[chosen], leak.split, leak.positions[chosen], ("known", lines))
+    return _pairs(duplicates.split, leak.of[chosen], leak.split, leak.positions[chosen], ("known", lines))
 
 
 def _doubtful_first(bits: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -56,7 +56,7 @@ def near_groups(hashes: NDArray[np.uint8], bits: int, progress: Progress = silen
     Args:
         hashes: uint8 (N, B).
         bits: How many bits may differ.
-        progress: Told of sortings done.
+        progress: Called with the number of sortings done.
 
     Returns:
         As :func:`equal_groups`.
@@ -92,7 +92,7 @@ def moved_groups(
         hashes: uint8 (N, B).
         moved: The same for the images moved, once for each move; asked for one after another.
         bits: How many bits may differ.
-        progress: Told of sortings done.
+        progress: Called with the number of sortings done.
 
     Returns:
         As :func:`equal_groups`.
@@ -120,14 +120,14 @@ def near_matches(
         hashes: uint8 (N, B).
         known: uint8 (M, B).
         bits: How many bits may differ.
-        progress: Told of sortings done.
+        progress: Called with the number of sortings done.
 
     Returns:
         Positions of the hashes (K,) in ascending order, of the known ones (K,), differing bits (K,).
 
     Example:
         >>> known = np.array([[0], [6]], np.uint8)
-        >>> [found.tolist() for found in near_matches(np.array([[7], [255]], np.uint8), known, 1)]
+        >>> [array.tolist() for array in near_matches(np.array([[7], [255]], np.uint8), known, 1)]
         [[0], [1], [1]]
     """
     both = np.concatenate([known, hashes])
@@ -140,9 +140,9 @@ def near_matches(
         low, high = distinct[np.minimum(left, right)], distinct[np.maximum(left, right)]
         across = (low < edge) & (high >= edge)
         np.minimum.at(best, high[across], (distance[across] << 40) | low[across])
-    found = best[first[edge:]]
-    positions = np.flatnonzero(found != np.iinfo(np.int64).max)
-    return positions, found[positions] & ((1 << 40) - 1), found[positions] >> 40
+    nearest = best[first[edge:]]
+    positions = np.flatnonzero(nearest != np.iinfo(np.int64).max)
+    return positions, nearest[positions] & ((1 << 40) - 1), nearest[positions] >> 40
 
 
 def near_pairs(
@@ -155,7 +155,7 @@ def near_pairs(
     Args:
         hashes: uint8 (N, B), each but once: many equal ones are many pairs.
         bits: How many bits may differ.
-        progress: Told of sortings done.
+        progress: Called with the number of sortings done.
     """
     if len(hashes) < 2:
         return

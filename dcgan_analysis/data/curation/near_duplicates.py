@@ -58,7 +58,7 @@ class SemanticHash:
 
         Args:
             images: uint8 (N, C, H, W) of any size, C of 1 or 3.
-            progress: Told of images done.
+            progress: Called with the number of images done.
             moved: Pixels down and to the right by which images are moved before, see :func:`move`.
 
         Returns:
@@ -119,7 +119,7 @@ def learn_hash(
         images: uint8 (N, C, H, W), N >= 2.
         seed: Initial weights, order, noise, dropout; the same seed gives the same hash.
         steps: Minibatches of 128.
-        progress: Told of steps done.
+        progress: Called with the number of steps done.
 
     Raises:
         DatasetError: If there are fewer than two images.
@@ -184,12 +184,12 @@ def nearest_hashes(
 
     bits = torch.full((len(hashes),), 8 * hashes.shape[1] + 1.0)
     positions = torch.zeros(len(hashes), dtype=torch.int64)
-    mine = _signs(hashes)
+    queries = _signs(hashes)
     for start in range(0, len(known), _KNOWN):
         signs = _signs(known[start : start + _KNOWN])
-        for first in range(0, len(mine), _BLOCK):
+        for first in range(0, len(queries), _BLOCK):
             rows = slice(first, first + _BLOCK)
-            differing = (mine.shape[1] - mine[rows] @ signs.T) / 2
+            differing = (queries.shape[1] - queries[rows] @ signs.T) / 2
             if exclude is not None:
                 own = torch.from_numpy(exclude[rows]) - start
                 inside = ((own >= 0) & (own < len(signs))).nonzero().squeeze(1)

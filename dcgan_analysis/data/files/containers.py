@@ -339,7 +339,7 @@ class FolderContainer(Container[str]):
     def _size(self, member: str) -> int:
         status = os.stat(f"{self.path}/{member}")  # noqa: PTH116
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "it is no file any more")
+            raise OSError(0, "it is no longer a file")
         return status.st_size
 
     def _read(self, member: str, n: int) -> bytes:
@@ -488,7 +488,7 @@ class LmdbContainer(Container[bytes]):
             msg = f"LMDB '{path}' cannot be read: {error}. Fetch it again."
             raise DatasetError(msg) from None
         self._stamp = f"{file.stat().st_size} {file.stat().st_mtime_ns}"
-        # Values have no suffix: what is no picture is found when it is decoded.
+        # Values have no suffix: what is not a picture shows when it is decoded.
         self.images = list(self._members)
 
     def state(self, name: str) -> str:
@@ -554,7 +554,7 @@ def _open_file(path: Path) -> Container[Any]:
     elif content in ("a NumPy array", "an HDF5 file", "a MATLAB file"):
         msg = f"'{path}' is {content}, not a zip, a folder or tar shards of images. {_ARRAYS}"
     elif content.startswith(("a gzip", "a bzip2", "an xz", "a zstd", "a 7z", "a RAR")):
-        msg = f"'{path}' is {content}, which cannot be read at any place. Unpack it, and give the folder or the .tar."
+        msg = f"'{path}' is {content}, not readable from the middle. Unpack it, and give the folder or the .tar."
     else:
         msg = f"'{path}' is {content}. {_GIVE}"
     raise DatasetError(msg)

@@ -58,7 +58,7 @@ def load_images(path: Path, *, name: str | None = None) -> Dataset:
 
 
 class _FileSplit:
-    """The image files of one split; whoever calls it gets them decoded, all or some (see ``PartialLoader``)."""
+    """The image files of one split; called, it decodes all or some of them (see ``PartialLoader``)."""
 
     def __init__(self, container: Container[Any], index: ImageIndex, split: str) -> None:
         self._container = container

@@ -142,7 +142,7 @@ class ImageIndex:
         """Return one number per image of a split, NaN where unknown, from a further key.
 
         The value may be a list per split, a number per name, or a list as long as ``labels``.
-        Anything else (a text, a setting of the tool that made the file) is no column: None.
+        Anything else (a text, a setting of the tool that made the file) is not a column: None.
         """
         value = self.further.get(key)
         positions = self.splits[split]

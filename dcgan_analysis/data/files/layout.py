@@ -68,7 +68,7 @@ def folder_of(name: str) -> str:
 
 
 def wrapper_of(names: Iterable[str]) -> str:
-    """Return the folder, with a slash at its end, that all names lie in and that is no split; empty without one.
+    """Return the folder, with a slash at its end, that all names lie in, unless it names a split; empty without one.
 
     Example:
         >>> wrapper_of(["photos/train/1.png", "photos/train/2.png"])

@@ -1,7 +1,7 @@
 """The one way in which picture files are opened: formats of a fixed list, as large as a limit allows, the right way up.
 
-Pillow knows some forty formats; one of them, EPS, starts a program that interprets the file. What a file is, is told
-by its first bytes, and only the reader of that format sees it.
+Pillow knows some forty formats; one of them, EPS, starts a program that interprets the file. The first
+bytes of a file decide its format, and only the reader of that format sees it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class PictureError(DatasetError):
     Args:
         what: The picture: ``"'1.png' in photos.zip"``.
         reason: Why, in a few words that are the same for all pictures of this fault: ``"truncated"``.
-        detail: What is said of this one alone.
+        detail: What is special about this picture.
         remedy: What can be done.
     """
 

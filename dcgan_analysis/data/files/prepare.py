@@ -41,10 +41,10 @@ def prepare_images(
         background: What transparent pixels are composed on: red, green and blue, 0 to 255.
         value_range: Which values become 0 and 255 in images of more than 8 bits per channel, as (0, 65535) or (0, 1).
             None: such images are left out, as images that cannot be read are.
-        progress: Told of images done.
+        progress: Called with the number of images done.
 
     Raises:
-        DatasetError: If the source is no such thing, no image can be read, ``out`` exists or is being written by
+        DatasetError: If the source cannot be opened, no image can be read, ``out`` exists or is being written by
             another process, or ``<out>.part`` belongs to another preparation.
 
     Example:

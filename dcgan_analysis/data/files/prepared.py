@@ -8,7 +8,7 @@ The layout, one folder:
     <split>.npz           labels, groups, attributes and further columns, those there are
     skipped.tsv           images that could not be read: name, reason
 
-A split of three million images costs no memory but its names; whoever reads a minibatch reads its rows from the disk.
+A split of three million images takes memory for its names only; a minibatch is read from the disk row by row.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class SplitRecord(BaseModel):
     Attributes:
         n: How many images it has.
         sha256: Its content hash, pixels and labels.
-        images_sha256: Hash of the pixels alone.
+        images_sha256: Hash of the pixels only.
     """
 
     model_config = ConfigDict(strict=True)
@@ -208,7 +208,7 @@ def _size(file: Path) -> int:
     """Return how many bytes a file has; a folder, a pipe or a device is refused."""
     status = file.stat()
     if not stat.S_ISREG(status.st_mode):
-        msg = f"'{file}' is no file"
+        msg = f"'{file}' is not a file"
         raise ValueError(msg)
     return status.st_size
 

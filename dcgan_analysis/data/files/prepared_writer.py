@@ -1,7 +1,7 @@
-"""Writes prepared images: block after block, in memory that is bounded, so that a kill loses no more than a block.
+"""Writes prepared images block by block, in bounded memory, so that a kill loses no more than a block.
 
-What is done is on the disk after every block; whoever is killed goes on there. The folder appears under its name when
-it is complete.
+Every block is on the disk when the next one begins; a killed preparation goes on there. The folder appears under its
+name when it is complete.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def write_images(
         index: Splits and columns of the same images. None: all are of one split, with their positions in ``names`` as
             their only column.
         note: What a reader of a result must know of how the images were made.
-        progress: Told of images done.
+        progress: Called with the number of images done.
 
     Raises:
         DatasetError: If no image can be read, one is of another size than the first where none is given, or
@@ -221,7 +221,7 @@ def _begin(part: Path, plan: Plan) -> _Journal:
         differing = [
             f"{key} (begun {begun.get(key)!r}, now {now!r})" for key, now in plan.items() if begun.get(key) != now
         ]
-        # Where not one image could be read, the error may have said which setting helps.
+        # Where not one image could be read, the error may have named the setting that helps.
         if differing and journal.rows:
             msg = (
                 f"'{part}' holds a preparation with another {'; '.join(differing)}. Remove it, or choose another --out."
@@ -234,7 +234,7 @@ def _begin(part: Path, plan: Plan) -> _Journal:
             for name, file in files.items():
                 os.truncate(file, journal.bytes.get(name, 0))
             return journal
-        # Killed while it was finished, damaged, or of no use: begun anew.
+        # Killed while it was finished, damaged, or of no use: start again.
         for file in files.values():
             file.unlink()
     part.mkdir(parents=True, exist_ok=True)

@@ -36,8 +36,8 @@ class Rows:
         return len(self._positions)
 
     def __getitem__(self, rows: Any) -> NDArray[np.uint8]:
-        found: NDArray[np.uint8] = self._images[self._positions[rows]]
-        return found
+        images: NDArray[np.uint8] = self._images[self._positions[rows]]
+        return images
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self._images[self._positions], dtype)

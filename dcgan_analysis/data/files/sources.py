@@ -26,7 +26,7 @@ def _digits(root: Path, download: bool) -> Dataset:
 
 def builtin_datasets() -> list[DatasetEntry]:
     """Return the datasets that the framework knows by itself."""
-    found = {
+    summaries = {
         "cifar10": "60,000 photos of 10 classes, 32x32 colour (Krizhevsky 2009)",
         "cifar100": "60,000 photos of 100 classes, 32x32 colour (Krizhevsky 2009)",
         "svhn": "house-number digits cut from street photos, 32x32 colour (Netzer et al. 2011)",
@@ -40,7 +40,7 @@ def builtin_datasets() -> list[DatasetEntry]:
     digits = "1,797 real handwritten digits, 32x32 colour; comes with the program, needs no files"
     return [
         DatasetEntry("digits", digits, _digits),
-        *(DatasetEntry(name, text, partial(_find, name)) for name, text in found.items()),
+        *(DatasetEntry(name, text, partial(_find, name)) for name, text in summaries.items()),
     ]
 
 

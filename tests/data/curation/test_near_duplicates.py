@@ -130,14 +130,24 @@ def test_moving_repeats_the_edge():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"format": "dcgan-analysis duplicates", "version": 2}', '{"leave_out": ["a"]}']
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        "[" * 100_000,
+        '{"format": "dcgan-analysis duplicates", "version": 2}',
+        '{"leave_out": ["a"]}',
+        '{"format": "dcgan-analysis duplicates", "version": 1, '
+        '"dataset": "d", "split": "s", "sha256": "", "leave_out": "a"}',
+    ],
 )
 def test_another_file_is_no_list_of_near_duplicates(tmp_path, text):
     path = tmp_path / "d.json"
     with pytest.raises(DatasetError, match="cannot be read: No such file"):
         read_duplicates(path)
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(DatasetError, match="is no list of near-duplicates, version 1"):
+    with pytest.raises(DatasetError, match="is not a list of near-duplicates, version 1"):
         read_duplicates(path)
 
 
