@@ -17,7 +17,7 @@ from dcgan_analysis.features.pooling import pool_to_grid, pooled_shape
 from dcgan_analysis.models.batchnorm import batchnorm_layers, reestimate
 from dcgan_analysis.models.builder import Discriminator
 from dcgan_analysis.models.hooks import capture
-from dcgan_analysis.models.kernels.folding import activate_in_place, fold_batchnorm
+from dcgan_analysis.models.kernels.folding import fold_batchnorm
 from dcgan_analysis.models.kernels.winograd import with_winograd
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class FeatureExtractor:
             batches: The batches, this process's share of them where ``gather`` is given.
             gather: See ``reestimate``.
         """
-        network = _in_precision(activate_in_place(copy.deepcopy(self._network)), self.dtype)
+        network = _in_precision(copy.deepcopy(self._network), self.dtype)
         with_winograd(network, frozen=True)
         used = reestimate(network, (self._place(batch, self.dtype) for batch in batches), gather=gather)
         for name, layer in batchnorm_layers(self._network).items():
@@ -200,7 +200,7 @@ class FeatureExtractor:
                 layer.running_mean = layer.running_var = None
         else:
             fold_batchnorm(network, self.taps)
-        return _in_precision(activate_in_place(network, self.taps), dtype)
+        return _in_precision(network, dtype)
 
     def _place(self, images: Tensor, dtype: torch.dtype) -> Tensor:
         return images.to(self.device, dtype, non_blocking=True, memory_format=torch.channels_last)

@@ -17,7 +17,6 @@ from dcgan_analysis.core.randomness import seeded, torch_generator
 from dcgan_analysis.models.batchnorm import keep_modes
 from dcgan_analysis.models.builder import build
 from dcgan_analysis.models.initialisation import initialise
-from dcgan_analysis.models.kernels.patch_gradients import with_patch_gradients
 from dcgan_analysis.models.kernels.winograd import with_winograd
 from dcgan_analysis.models.widening import widen
 from dcgan_analysis.training.augment import DiffAugment
@@ -103,7 +102,7 @@ class AdversarialPair:
         initialise(network, source)
         # channels-last: the layout in which CPU and GPU convolutions are fastest.
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return with_patch_gradients(with_winograd(network))
+        return with_winograd(network)
 
     def _adam(self, network: nn.Module) -> torch.optim.Adam:
         config = self._config

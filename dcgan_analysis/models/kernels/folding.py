@@ -18,7 +18,7 @@ from dcgan_analysis.models.hooks import Tap
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["activate_in_place", "fold_batchnorm"]
+__all__ = ["fold_batchnorm"]
 
 
 @torch.no_grad()
@@ -43,28 +43,6 @@ def fold_batchnorm(network: nn.Module, taps: Collection[str] = ()) -> nn.Module:
                 continue
             _absorb(block.operation, block.norm)
             block.norm = nn.Identity()
-    return network
-
-
-def activate_in_place(network: nn.Module, taps: Collection[str] = ()) -> nn.Module:
-    """Let every block's ReLU or LeakyReLU write over its input, which nothing else reads: one large buffer less.
-
-    Args:
-        network: Changed in place. Networks without ``Block``s (a plugin's) are left alone.
-        taps: Taps that are read. A block that is read before its activation is left as it is.
-
-    Returns:
-        The network.
-    """
-    paths = {Tap.parse(tap).path for tap in taps}
-    for name, block in network.named_modules():
-        # Without weights there may be nothing between the activation and what another layer made.
-        if not isinstance(block, Block) or not block.layer.weighted:
-            continue
-        if {f"{name}.operation", f"{name}.norm"} & paths:
-            continue
-        if isinstance(block.activation, nn.ReLU | nn.LeakyReLU):
-            block.activation.inplace = True
     return network
 
 

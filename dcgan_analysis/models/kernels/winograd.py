@@ -13,13 +13,11 @@ Reference: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import torch
 from torch import nn
 from torch.nn import functional as F
-
-from dcgan_analysis.models.kernels.replacing import Network, is_plain, remade, replace_layers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +32,8 @@ __all__ = [
     "transform_kernels",
     "with_winograd",
 ]
+
+Network = TypeVar("Network", bound=nn.Module)
 
 # Output pixels and input pixels of a tile, along either axis.
 _OUT, _IN = 4, 6
@@ -215,24 +215,32 @@ def with_winograd(network: Network, *, frozen: bool = False) -> Network:
     Returns:
         The network.
     """
-    return replace_layers(network, lambda module: _replaced(module, frozen=frozen) if _suits(module) else None)
+    for parent in list(network.modules()):
+        for name, module in list(parent.named_children()):
+            if _suits(module):
+                setattr(parent, name, _replaced(module, frozen=frozen))
+    return network
 
 
-def _suits(module: nn.Module) -> bool:
-    return (
-        is_plain(module, _MAPS)
-        and (module.kernel_size, module.stride, module.padding) == ((3, 3), (1, 1), (1, 1))
-        and set(module.output_padding) == {0}
-    )
-
-
-def _replaced(module: nn.Module, *, frozen: bool) -> WinogradConv2d | WinogradConvTranspose2d:
+def _suits(module: nn.Module) -> TypeGuard[nn.Conv2d | nn.ConvTranspose2d]:
+    # Exactly these types: a subclass, such as a parametrised convolution, computes its kernels in its own way.
+    if type(module) not in (nn.Conv2d, nn.ConvTranspose2d):
+        return False
     assert isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
-    made: WinogradConv2d | WinogradConvTranspose2d
-    if isinstance(module, nn.ConvTranspose2d):
-        made, kernels = remade(module, WinogradConvTranspose2d), _turned(module.weight)
-    else:
-        made, kernels = remade(module, WinogradConv2d), module.weight
+    placed = module.weight.dtype == torch.float32 and module.weight.device.type == "cpu"
+    plain = module.dilation == (1, 1) and module.groups == 1 and module.padding_mode == "zeros"
+    shape = (module.kernel_size, module.stride, module.padding) == ((3, 3), (1, 1), (1, 1))
+    enough = min(module.in_channels, module.out_channels) >= _MAPS
+    return placed and plain and shape and enough and set(module.output_padding) == {0}
+
+
+def _replaced(module: nn.Conv2d | nn.ConvTranspose2d, *, frozen: bool) -> WinogradConv2d | WinogradConvTranspose2d:
+    """Return the fast layer with the mode and the very parameters of ``module``."""
+    kind = WinogradConvTranspose2d if isinstance(module, nn.ConvTranspose2d) else WinogradConv2d
+    made = kind(module.in_channels, module.out_channels, 3, 1, 1, bias=module.bias is not None, device="meta")
+    made.weight, made.bias = module.weight, module.bias
+    made.train(module.training)
     if frozen:
+        kernels = _turned(module.weight) if isinstance(module, nn.ConvTranspose2d) else module.weight
         made.transformed = transform_kernels(kernels).detach()
     return made
