@@ -101,7 +101,7 @@ class FeatureExtractor:
         spec: FeatureSpec,
         device: torch.device,
     ) -> None:
-        if architecture.classes:
+        if architecture.takes_labels("discriminator"):
             msg = (
                 f"Architecture '{architecture.name}' is conditional: its features would depend on the label. "
                 "Use an unconditional discriminator."

@@ -210,6 +210,11 @@ class Architecture:
         """Return the layer table of one of the two networks."""
         return self.generator_layers if role == "generator" else self.discriminator_layers
 
+    def takes_labels(self, role: Role) -> bool:
+        """Whether what one of the two networks makes depends on class labels."""
+        layers = self.layers(role)
+        return bool(self.classes) and (not layers or any(layer.conditional for layer in layers))
+
     def identity(self) -> dict[str, Any]:
         """Return name and parameters as plain values, for metadata and hashes."""
         return {"name": self.name, "parameters": dict(self.parameters)}

@@ -46,7 +46,8 @@ def missing_in_checkpoint(analysis: str, needs: Needs, checkpoint: Checkpoint | 
             f"{subject} needs networks without class labels; those of checkpoint '{checkpoint.name}' "
             f"are conditioned on {classes} classes."
         )
-    if needs.grid is not None and classes and needs.conditional is None:
+    by_label = checkpoint.architecture.takes_labels("discriminator")
+    if needs.grid is not None and by_label and needs.conditional is None:
         missing.append(
             f"{subject} needs features; those of checkpoint '{checkpoint.name}' would depend on the label, "
             f"for its discriminator is conditioned on {classes} classes. Choose an unconditional one."

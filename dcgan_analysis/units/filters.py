@@ -134,7 +134,8 @@ def open_images(context: RunContext, settings: FilterSettings, name: str, limit:
     split = context.split(name)
     prepare = Preprocessing.for_range(architecture.image_shape, checkpoint.metadata.image_range, settings.fit)
     prepare.check(split.image_shape, dataset=context.dataset.name, checkpoint=checkpoint.name)
-    if architecture.classes and (split.labels is None or len(split.classes) > architecture.classes):
+    by_label = architecture.takes_labels("discriminator")
+    if by_label and (split.labels is None or len(split.classes) > architecture.classes):
         have = "have no labels" if split.labels is None else f"are of {len(split.classes)} classes"
         msg = (
             f"The discriminator of '{checkpoint.name}' is conditioned on {architecture.classes} classes; "
@@ -144,7 +145,7 @@ def open_images(context: RunContext, settings: FilterSettings, name: str, limit:
     if 0 < limit < len(split):
         chosen = np.sort(context.rng("images", name).permutation(len(split))[:limit])
         split = split.take(chosen, source=f"{split.source}, {limit:,} of {len(split):,} drawn by seed")
-    return ImageStream(split, prepare, bool(architecture.classes), context.device)
+    return ImageStream(split, prepare, by_label, context.device)
 
 
 def subjects(context: RunContext) -> dict[str, Checkpoint]:

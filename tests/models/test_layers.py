@@ -9,6 +9,7 @@ import torch
 
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from dcgan_analysis.errors import ArchitectureError
+from dcgan_analysis.features.extractor import FeatureExtractor, FeatureSpec
 from dcgan_analysis.models.architecture import ROLES, Layer
 from dcgan_analysis.models.layers import layers, row
 from dcgan_analysis.models.registry import builtin_architectures
@@ -185,6 +186,10 @@ def test_a_network_without_conditional_rows_asks_for_no_labels():
     images = checkpoint.generator()(checkpoint.latents(3, seed=0), torch.arange(3))
 
     assert checkpoint.discriminator()(images).shape == (3,)
+    assert [checkpoint.architecture.takes_labels(role) for role in ROLES] == [True, False]
+    assert FeatureExtractor(
+        checkpoint.discriminator(), checkpoint.architecture, FeatureSpec(batchnorm="running"), torch.device("cpu")
+    )
     with pytest.raises(ArchitectureError, match="is conditional: give labels"):
         checkpoint.generator()(checkpoint.latents(3, seed=0))
 
