@@ -95,3 +95,9 @@ def test_the_ten_line_plugin_of_the_readme_runs(dcgan_plugins, tmp_path):
     dcgan_plugins.register(SimpleNamespace(dcgan_register_analyses=names["dcgan_register_analyses"]), "readme")
     result = da.run("brightness", dataset=load_dataset("digits"), out=tmp_path / "run", host=dcgan_plugins)
     assert 0 < result.metrics["mean"].value < 1
+
+
+def test_every_page_has_a_place_in_the_navigation_of_the_site():
+    listed = re.findall(r"[\w./-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert pages == set(listed)

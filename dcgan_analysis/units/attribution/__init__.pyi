@@ -1,11 +1,8 @@
 from .ascent import Ascent as Ascent
 from .ascent import ascend as ascend
 from .guided import RuleBackprop as RuleBackprop
-from .measures import MapMeasures as MapMeasures
-from .measures import measure_maps as measure_maps
 from .methods import METHODS as METHODS
 from .methods import attribute as attribute
 from .pictures import attribution_picture as attribution_picture
-from .stability import agreement as agreement
 from .units import UnitResponse as UnitResponse
 from .units import Units as Units
