@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from dcgan_analysis.models.architecture import Layer
 from dcgan_analysis.models.builder import Block
-from dcgan_analysis.models.kernels.folding import activate_in_place, fold_batchnorm
+from dcgan_analysis.models.kernels.folding import fold_batchnorm
 from dcgan_analysis.models.shapes import output_shape, paddings, parameter_shapes
 from dcgan_analysis.models.tables import dcgan32
 
@@ -331,7 +331,7 @@ def test_same_pads_one_more_after_than_before_where_the_sides_cannot_be_equal():
     ],
 )
 @pytest.mark.parametrize("maps", [False, True])
-def test_folding_and_activating_in_place_change_nothing(case, maps):
+def test_folding_changes_nothing(case, maps):
     layer, shape, _ = KINDS[case]
     layer = replace(layer, norm="batch", activation="leaky_relu", batchnorm_maps=maps)
     network = nn.Sequential()
@@ -339,6 +339,6 @@ def test_folding_and_activating_in_place_change_nothing(case, maps):
     x = randn(2, *shape, seed=99)
     with torch.no_grad():
         wanted = network.x(x, None)
-        result = activate_in_place(fold_batchnorm(network)).x(x.clone(), None)
+        result = fold_batchnorm(network).x(x.clone(), None)
 
     torch.testing.assert_close(result, wanted)
