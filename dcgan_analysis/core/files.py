@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["atomic_folder", "atomic_path", "lock_path", "write_text", "writer_lock"]
+__all__ = ["atomic_folder", "atomic_path", "exists", "lock_path", "write_text", "writer_lock"]
 
 _log = logging.getLogger(__name__)
 
@@ -102,6 +102,14 @@ def _exchange(new: Path, path: Path) -> None:
         old.rename(path)
         raise
     shutil.rmtree(old)
+
+
+def exists(path: Path) -> bool:
+    """Say whether there is a file or folder of this name; of a name that is too long there is none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def lock_path(path: Path) -> Path:

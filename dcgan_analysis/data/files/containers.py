@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from dcgan_analysis.core.content import HEAD_BYTES, describe_content
+from dcgan_analysis.core.files import exists
 from dcgan_analysis.data.files.pictures import LIMIT_VARIABLE, PictureError, most_pixels, picture_format
 from dcgan_analysis.errors import DatasetError
 
@@ -314,17 +315,17 @@ class FolderContainer(Container[str]):
             inner = []
             for entry in entries:
                 name = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.is_file():
+                kind = _kind(entry)
+                if kind == "file":
                     yield name
-                elif not entry.is_dir():
-                    self.unused.add("pipes, devices and broken links", member_name(name))
-                elif entry.is_symlink():
+                elif kind == "link":
                     links.append(name)
-                elif (identity := _identity(entry.stat())) in seen:
-                    self.unused.add(_SEEN, member_name(name))
-                else:
+                elif kind == "folder" and (identity := _identity(entry.stat())) not in seen:
                     seen.add(identity)
                     inner.append(name)
+                else:
+                    reason = _SEEN if kind == "folder" else "pipes, devices and broken links"
+                    self.unused.add(reason, member_name(name))
             folders += reversed(inner)
 
     def state(self, name: str) -> str:
@@ -345,6 +346,18 @@ class FolderContainer(Container[str]):
     def _read(self, member: str, n: int) -> bytes:
         with (self.path / member).open("rb") as stream:
             return stream.read(n)
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """Return ``"file"``, ``"folder"``, ``"link"`` (to a folder), or nothing for what is not read."""
+    try:
+        if entry.is_file():
+            return "file"
+        if entry.is_dir():
+            return "link" if entry.is_symlink() else "folder"
+    except OSError:
+        pass  # a link to itself, or to where nobody may look
+    return ""
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
@@ -520,7 +533,7 @@ def open_container(path: Path) -> Container[Any]:
 
 
 def _open(path: Path) -> Container[Any]:
-    if not path.exists():
+    if not exists(path):
         msg = f"'{path}' does not exist. {_GIVE}"
         raise DatasetError(msg)
     if path.is_dir():

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dcgan_analysis.core.files import exists
 from dcgan_analysis.core.folders import data_folder
 from dcgan_analysis.core.registry import Registry
 from dcgan_analysis.data.registry import DatasetEntry
@@ -97,7 +98,7 @@ def load_dataset(
 def _load_path(path: Path) -> Dataset:
     from dcgan_analysis.data.files.image_sets import load_images
 
-    if not path.exists():
+    if not exists(path):
         msg = f"Dataset '{path}' does not exist. Give a name, or a zip or a folder of images."
         raise DatasetError(msg)
     return load_images(path)
@@ -112,7 +113,7 @@ def _load_name(name: str, root: Path, registry: Registry[DatasetEntry], download
         return dataset
     lying_there = {file.stem for file in root.glob("*.zip")}
     error = unknown_name("dataset", name, {*registry.names(), *lying_there})
-    hint = f" For the path write ./{name}." if Path(name).exists() else ""
+    hint = f" For the path write ./{name}." if exists(Path(name)) else ""
     msg = f"{error} Nor is there {files_of(name)} in {root}.{hint}"
     raise UnknownNameError(msg)
 
@@ -149,7 +150,7 @@ def find_images(name: str, root: Path) -> Dataset | None:
     from dcgan_analysis.data.files.image_sets import load_images
 
     for path in (root / f"{name}.zip", root / name):
-        if path.exists():
+        if exists(path):
             return load_images(path, name=name)
     return None
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_analysis.data import load_images
+from dcgan_analysis.data import load_dataset, load_images
 from dcgan_analysis.data.files.containers import (
     FolderContainer,
     ZipContainer,
@@ -23,7 +23,7 @@ from dcgan_analysis.data.files.containers import (
 from dcgan_analysis.data.files.index import open_images
 from dcgan_analysis.data.files.pictures import LIMIT_VARIABLE, PictureError
 from dcgan_analysis.data.files.prepare import prepare_images
-from dcgan_analysis.errors import DatasetError
+from dcgan_analysis.errors import DatasetError, DcganAnalysisError
 
 
 def png(level=0):
@@ -117,10 +117,11 @@ def test_links_are_followed_but_no_folder_is_read_twice(tmp_path):
     (photos / "cat" / "up").symlink_to("..")
     (photos / "second owl").symlink_to(outside)
     (photos / "broken").symlink_to("nowhere")
+    (photos / "itself").symlink_to("itself")
     container = FolderContainer(photos)
     assert sorted(container.images) == ["cat/1.png", "dog/1.png", "owl/1.png"]
     assert container.unused.sentence() == (
-        "5 files are not used: pipes, devices and broken links (1, first 'broken'), "
+        "6 files are not used: pipes, devices and broken links (2, first 'broken'), "
         "links to folders that are read already, or that hold this one (4, first 'again')."
     )
 
@@ -309,6 +310,9 @@ def test_an_lmdb_gives_its_values_and_a_cut_one_is_refused(tmp_path):
 def test_a_source_that_is_not_there_or_empty_is_named(tmp_path):
     with pytest.raises(DatasetError, match=r"'.*nowhere' does not exist"):
         open_container(tmp_path / "nowhere")
+    for name in ("a" * 300, f"./{'a' * 300}"):
+        with pytest.raises(DcganAnalysisError, match=r"does not exist|Unknown dataset"):
+            load_dataset(name, data_root=tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match=r"holds no images .* no .tar shards and no LMDB"):
         open_container(tmp_path / "empty")
