@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.models.batchnorm import reestimate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,10 +21,17 @@ if TYPE_CHECKING:
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.models.architecture import Architecture
 
-__all__ = ["BATCH", "Sampler", "as_bytes", "class_labels"]
+__all__ = ["BATCH", "STATISTICS", "Sampler", "as_bytes", "class_labels", "with_sample_statistics"]
 
 BATCH = 64
 """Samples in one pass of the generator."""
+
+_STATISTICS_BATCH, _STATISTICS_BATCHES, _STATISTICS_SEED = 128, 20, 0
+STATISTICS = (
+    f"re-estimated on {_STATISTICS_BATCHES * _STATISTICS_BATCH:,} latent vectors in batches of {_STATISTICS_BATCH}, "
+    f"seed {_STATISTICS_SEED}"
+)
+"""How ``with_sample_statistics`` gets them, in words."""
 
 
 def class_labels(architecture: Architecture, indices: Sequence[int], label: int | None = None) -> Tensor | None:
@@ -56,6 +65,27 @@ def as_bytes(checkpoint: Checkpoint, images: Tensor) -> np.ndarray:
     """Return a checkpoint's images (N, C, H, W) as uint8."""
     shape = checkpoint.architecture.image_shape
     return Preprocessing.for_range(shape, checkpoint.metadata.image_range).to_bytes(images)
+
+
+def with_sample_statistics(checkpoint: Checkpoint, *, batches: int = _STATISTICS_BATCHES) -> Checkpoint:
+    """Return a checkpoint with the generator's batch-normalisation statistics re-estimated on latent vectors.
+
+    The authors' code samples in batch mode; statistics that were never updated (mean 0, variance 1) make samples that
+    are nearly one image.
+
+    Args:
+        checkpoint: It is left as it is.
+        batches: Batches of 128 latent vectors from its prior, classes in turn.
+
+    Raises:
+        CheckpointError: If there is no generator.
+    """
+    generator = checkpoint.generator()
+    latents = torch.split(checkpoint.latents(_STATISTICS_BATCH * batches, _STATISTICS_SEED), _STATISTICS_BATCH)
+    labels = class_labels(checkpoint.architecture, range(_STATISTICS_BATCH))
+    reestimate(generator, latents, lambda z: generator(z) if labels is None else generator(z, labels))
+    state = {name: tensor.detach().clone() for name, tensor in generator.state_dict().items()}
+    return replace(checkpoint, weights={**checkpoint.weights, "generator": state})
 
 
 class Sampler:

@@ -22,6 +22,8 @@ _CONDITIONAL_WIDTH = 4
 def make_checkpoint(*, conditional: bool = False, seed: int = _SEED) -> Checkpoint:
     """Make a network with random weights, always the same ones: generator and discriminator.
 
+    The generator's batch normalisation has statistics of its own samples, so that these differ.
+
     Args:
         conditional: False: a ``dcgan32`` of width 8. True: a ``dcgan28-conditional`` of width 4, gray, ten classes.
         seed: Another seed gives other weights.
@@ -31,11 +33,14 @@ def make_checkpoint(*, conditional: bool = False, seed: int = _SEED) -> Checkpoi
         torch.Size([2, 3, 32, 32])
     """
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.checkpoints.sampling import with_sample_statistics
     from dcgan_analysis.models.tables import dcgan28_conditional, dcgan32
 
     if conditional:
-        return Checkpoint.random(dcgan28_conditional(width=_CONDITIONAL_WIDTH), seed, name="tiny-conditional")
-    return Checkpoint.random(dcgan32(width=_WIDTH), seed, name="tiny")
+        fresh = Checkpoint.random(dcgan28_conditional(width=_CONDITIONAL_WIDTH), seed, name="tiny-conditional")
+    else:
+        fresh = Checkpoint.random(dcgan32(width=_WIDTH), seed, name="tiny")
+    return with_sample_statistics(fresh, batches=1)
 
 
 def make_context(

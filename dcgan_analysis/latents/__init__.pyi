@@ -8,6 +8,7 @@ from .judges import choose_judge as choose_judge
 from .perceptual import PerceptualEmbedding as PerceptualEmbedding
 from .perceptual import vgg19_embedding as vgg19_embedding
 from .perceptual import vgg19_path as vgg19_path
+from .variation import check_samples_vary as check_samples_vary
 from .walking import LINEAR as LINEAR
 from .walking import MEMORISING as MEMORISING
 from .walking import SPHERICAL as SPHERICAL

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["REFERENCE_SEED", "batchnorm_layers", "keep_modes", "reestimate", "reference_batches"]
+__all__ = [
+    "REFERENCE_SEED",
+    "batchnorm_layers",
+    "has_initial_statistics",
+    "keep_modes",
+    "reestimate",
+    "reference_batches",
+]
 
 REFERENCE_SEED = 0
 """Decides the order in which images meet in re-estimation batches: fixed, not the file's, which may go by class."""
@@ -35,6 +42,15 @@ _BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 def batchnorm_layers(network: nn.Module) -> dict[str, _BatchNorm]:
     """Return the batch normalisation layers by module path."""
     return {name: m for name, m in network.named_modules() if isinstance(m, _BatchNorm)}
+
+
+def has_initial_statistics(network: nn.Module) -> bool:
+    """Say whether all running statistics are as they are made: mean 0 and variance 1; False where there are none."""
+    layers = [layer for layer in batchnorm_layers(network).values() if layer.running_mean is not None]
+    return bool(layers) and all(
+        not layer.running_mean.any() and bool((layer.running_var == 1).all())  # type: ignore[union-attr]
+        for layer in layers
+    )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pydantic import Field, PositiveInt, field_validator
 
 from dcgan_analysis.api.analysis import AnalysisConfig
 from dcgan_analysis.core.progress import steps
+from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.probing.classification import save_predictions, tail_size
 from dcgan_analysis.probing.few_labels import few_label_study, save_draws
 from dcgan_analysis.probing.grids import GridSettings, tell_grid
@@ -42,6 +43,9 @@ __all__ = [
 
 LEARNED, TWIN = "learned features", "random weights"
 """What the checkpoint and its random twin are called in tables, figures and predictions."""
+
+# Images whose features are compared, and the share of their size below which a change is rounding.
+_COMPARED, _CONSTANT = 32, 1e-3
 
 
 class ProbeSettings(GridSettings):
@@ -110,12 +114,38 @@ def extract_features(
     """Return the stores of one network's features of training and test images.
 
     BatchNorm statistics are re-estimated on all training images, without their labels.
+
+    Raises:
+        AnalysisError: If the features are the same for every image.
     """
     with context.stage(f"{who}: features") as stage:
         extraction = context.extraction(settings.spec(), images.train, checkpoint=checkpoint, fit=settings.fit)
         train, test = extraction.store("train", images.train), extraction.store("test", images.test)
         stage.note = extraction.summary()
+    _check_features_vary(train, images.train.images, who, settings)
     return train, test
+
+
+def _check_features_vary(store: FeatureStore, images: NDArray[np.uint8], who: str, settings: FeatureSettings) -> None:
+    """Refuse features that are the same for every image: whatever is fitted to them is noise."""
+    import numpy as np
+    import torch
+
+    # Rows apart from one another: neighbours may be of one class.
+    chosen = np.arange(0, len(store), max(1, len(store) // _COMPARED))
+    pixels = images[chosen]
+    if (pixels == pixels[0]).all():
+        return
+    rows = torch.cat([store.read(row, row + 1) for row in chosen.tolist()]).double()
+    size, change = float(rows.square().mean().sqrt()), float(rows.var(dim=0, correction=0).mean().sqrt())
+    if not change > _CONSTANT * size:
+        running = settings.batchnorm == "running"
+        remedy = "Use --set batchnorm=reestimated" if running else "Its weights may be damaged: import them again"
+        msg = (
+            f"{who}: features do not depend on the image: over {len(rows)} images their standard deviation is "
+            f"{change:.2g}, their root mean square {size:.2g}. {remedy}, or choose another checkpoint."
+        )
+        raise AnalysisError(msg)
 
 
 def run_study(

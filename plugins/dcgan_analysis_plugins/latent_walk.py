@@ -81,10 +81,11 @@ class LatentWalk:
         import torch
 
         from dcgan_analysis.checkpoints import Sampler
-        from dcgan_analysis.latents import unrelated_distance
+        from dcgan_analysis.latents import check_samples_vary, unrelated_distance
 
         checkpoint = context.checkpoint
         sampler = Sampler(checkpoint, context.device, context.progress, label=config.label)
+        check_samples_vary(context, sampler)
         embed = choose_judge(context, config)
         used = config.points * config.walks
         drawn = checkpoint.latents(used + max(config.bank, 2 * _PAIRS), context.seed)

@@ -12,6 +12,7 @@ from PIL import Image
 import dcgan_analysis as da
 from dcgan_analysis import figures
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+from dcgan_analysis.checkpoints.sampling import with_sample_statistics
 from dcgan_analysis.data.dataset import Dataset, DatasetSplit
 from dcgan_analysis.models.tables import dcgan32
 from dcgan_analysis.testing import make_dataset
@@ -28,7 +29,8 @@ def data_root() -> Path:
 
 
 def _network():
-    return Checkpoint.random(dcgan32(width=4), seed=7, name="tiny")
+    # With statistics of its own: samples of fresh ones are nearly one image.
+    return with_sample_statistics(Checkpoint.random(dcgan32(width=4), seed=7, name="tiny"), batches=1)
 
 
 @pytest.fixture

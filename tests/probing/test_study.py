@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
+from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.probing.classification import labelled_images
 from dcgan_analysis.probing.few_labels import make_draws
 from dcgan_analysis.probing.grids import grid_table
@@ -66,3 +67,18 @@ def test_the_grid_is_shown_as_accuracy_or_as_error():
     assert grid_table(choices).rows == [[0.1, 0.75, 0], [1, 0.5, 1]]
     assert grid_table(choices, "error").rows == [[0.1, 0.25, 1], [1, 0.5, 0]]
     assert grid_table(choices, "error").title == "Held-out error against C"
+
+
+@pytest.mark.parametrize(("shift", "batchnorm"), [(0.0, "running"), (0.5, "running"), (0.5, "reestimated")])
+def test_features_that_are_the_same_for_every_image_are_refused(dcgan_context, images, shift, batchnorm):
+    weights = {name: tensor.clone() for name, tensor in dcgan_context.checkpoint.weights["discriminator"].items()}
+    for name, tensor in weights.items():
+        if name.endswith("operation.weight"):
+            tensor.zero_()
+        if name.endswith("norm.bias"):
+            tensor.fill_(shift)
+    blind = replace(dcgan_context.checkpoint, weights={"discriminator": weights})
+    settings = FeatureSettings(batchnorm=batchnorm)
+    with pytest.raises(AnalysisError, match=r"^blind: features do not depend on the image: over \d+ images") as caught:
+        extract_features(dcgan_context, settings, "blind", blind, images)
+    assert ("--set batchnorm=reestimated" in str(caught.value)) == (batchnorm == "running")

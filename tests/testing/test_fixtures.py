@@ -94,10 +94,14 @@ def test_command_line(run_cli, tmp_path):
 
 def test_the_tiny_checkpoint_is_small_and_always_the_same(tiny_checkpoint):
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.testing import make_checkpoint
 
     assert tiny_checkpoint.architecture.name == "dcgan32"
     assert tiny_checkpoint.sample(2, seed=0).shape == (2, 3, 32, 32)
-    assert tiny_checkpoint.sha256() == Checkpoint.random(tiny_checkpoint.architecture, seed=0).sha256()
+    assert tiny_checkpoint.sha256() == make_checkpoint().sha256()
+    fresh = Checkpoint.random(tiny_checkpoint.architecture, seed=0)
+    assert tiny_checkpoint.sha256("discriminator") == fresh.sha256("discriminator")
+    assert tiny_checkpoint.sample(16, seed=0).std(dim=0).mean() > 100 * fresh.sample(16, seed=0).std(dim=0).mean()
 
 
 def test_the_synthetic_classes_can_be_told_apart_by_their_mean_images(synthetic_dataset):

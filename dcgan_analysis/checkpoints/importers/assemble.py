@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.checkpoints.metadata import CheckpointMetadata
+from dcgan_analysis.checkpoints.sampling import STATISTICS, with_sample_statistics
 from dcgan_analysis.core.hashing import hash_file
 from dcgan_analysis.errors import CheckpointError
 from dcgan_analysis.models.architecture import ROLES, Role
-from dcgan_analysis.models.batchnorm import batchnorm_layers, reestimate
+from dcgan_analysis.models.batchnorm import batchnorm_layers
 from dcgan_analysis.models.builder import build
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ __all__ = ["assemble"]
 
 _LICENCES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "COPYING")
 _LONGEST_LICENCE = 100_000
-_BATCH, _BATCHES, _SEED = 128, 20, 0
-_REESTIMATED = f"re-estimated on {_BATCHES * _BATCH:,} latent vectors in batches of {_BATCH}, seed {_SEED}"
 _UNKNOWN = "not in the files (mean 0, variance 1 stand in): use BatchNorm mode reestimated or batch"
 
 
@@ -58,15 +57,12 @@ def assemble(imported: ImportedWeights, name: str, format: str) -> Checkpoint:
         if state is None:
             continue
         weights[role], known = _with_statistics(build(partial(imported.architecture.network, role)), state)
-        batchnorm[role] = "in the files" if known else _REESTIMATED if role == "generator" else _UNKNOWN
+        batchnorm[role] = "in the files" if known else STATISTICS if role == "generator" else _UNKNOWN
     checkpoint = Checkpoint(name, imported.architecture, weights, _metadata(imported, format, batchnorm))
     for role in weights:
         # Building the network checks names and shapes, which a stranger's importer may have got wrong.
-        network = checkpoint.network(role)
-        if batchnorm[role] == _REESTIMATED:
-            _reestimate(network, checkpoint)
-            weights[role] = {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
-    return checkpoint
+        checkpoint.network(role)
+    return with_sample_statistics(checkpoint) if batchnorm.get("generator") == STATISTICS else checkpoint
 
 
 def _with_statistics(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], bool]:
@@ -80,13 +76,6 @@ def _with_statistics(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[d
                 filled[f"{path}.{key}"] = buffer.clone()
                 known = known and key == "num_batches_tracked"
     return filled, known
-
-
-def _reestimate(generator: nn.Module, checkpoint: Checkpoint) -> None:
-    latents = torch.split(checkpoint.latents(_BATCH * _BATCHES, _SEED), _BATCH)
-    classes = checkpoint.architecture.classes
-    labels = torch.arange(_BATCH) % classes if classes else None
-    reestimate(generator, latents, lambda z: generator(z) if labels is None else generator(z, labels))
 
 
 def _metadata(imported: ImportedWeights, format: str, batchnorm: dict[str, str]) -> CheckpointMetadata:

@@ -92,6 +92,7 @@ class FilterDropout:
     def run(self, context: RunContext, config: FilterDropoutConfig) -> Result:
         """Find the maps of the object, drop them and others, and look at what is left."""
         from dcgan_analysis.checkpoints import Sampler
+        from dcgan_analysis.latents import check_samples_vary
         from dcgan_analysis_plugins.filter_dropout.forgetting import (
             CHOSEN,
             AblatedGenerator,
@@ -109,13 +110,15 @@ class FilterDropout:
         from dcgan_analysis_plugins.filter_dropout.positions import fit_positions, grouped_auc
 
         checkpoint, layer = context.checkpoint, chosen_layer(context, config.layer)
+        sampler = Sampler(checkpoint, context.device)
+        check_samples_vary(context, sampler)
         with context.stage("boxes"):
             boxes, source = find_boxes(
                 checkpoint, config.boxes, config.object, n=config.n, seed=context.seed, label=config.label
             )
             boxed = boxed_scene(context, boxes)
             new = new_scene(context, config.samples, boxes.label if config.label is None else config.label)
-        generator = AblatedGenerator(context, Sampler(checkpoint, context.device), layer)
+        generator = AblatedGenerator(context, sampler, layer)
         with context.stage(f"probe of {layer}"):
             positions, activations = generator.positions(boxed, config.negatives)
             probe = fit_positions(activations, positions.inside, positions.rows, c=config.C)

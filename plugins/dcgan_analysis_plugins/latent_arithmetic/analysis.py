@@ -100,12 +100,13 @@ class LatentArithmetic:
     def run(self, context: RunContext, config: LatentArithmeticConfig) -> Result:
         """Train the judge, find exemplars, try many triples, and draw one."""
         from dcgan_analysis.checkpoints import Sampler
-        from dcgan_analysis.latents import judge_table, train_judge
+        from dcgan_analysis.latents import check_samples_vary, judge_table, train_judge
         from dcgan_analysis_plugins.latent_arithmetic.realism import realism
 
         picked = _picked(context, config)
         checkpoint = context.checkpoint
         sampler = Sampler(checkpoint, context.device, context.progress, label=config.label)
+        check_samples_vary(context, sampler, context.split("train").images)
         with context.stage("attribute classifier"):
             judge = train_judge(context, steps=config.classifier_steps)
         with context.stage("exemplars"):

@@ -111,7 +111,7 @@ class Memorisation:
         embed = choose_judge(context, config, grid=_GRID)
         with context.stage("images"):
             asked = {
-                SAMPLES: _samples(context, config),
+                SAMPLES: _samples(context, config, gallery),
                 REAL: _real(context, config, gallery),
                 COPIES: _copies(context, config, gallery),
             }
@@ -145,10 +145,12 @@ def _held_out_name(context: RunContext) -> str | None:
     return next((split for split in ("test", "validation") if split in context.dataset.split_names), None)
 
 
-def _samples(context: RunContext, config: MemorisationConfig) -> Images:
+def _samples(context: RunContext, config: MemorisationConfig, train: Images) -> Images:
     from dcgan_analysis.checkpoints import Sampler
+    from dcgan_analysis.latents import check_samples_vary
 
     sampler = Sampler(context.checkpoint, context.device, context.progress)
+    check_samples_vary(context, sampler, train.images)
     labels = sampler.labels(range(config.samples))
     return Images(sampler(context.checkpoint.latents(config.samples, context.seed), labels), labels)
 

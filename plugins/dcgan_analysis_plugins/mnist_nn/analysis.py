@@ -192,6 +192,8 @@ def _source(
     context: RunContext, config: MnistNNConfig, train: DatasetSplit, real: SampleSource
 ) -> tuple[SampleSource, str | None]:
     """Return the source of samples and the row of Table 3 it may stand beside."""
+    from dcgan_analysis.checkpoints import Sampler
+    from dcgan_analysis.latents import check_samples_vary
     from dcgan_analysis_plugins.mnist_nn.elastic import ElasticSamples
     from dcgan_analysis_plugins.mnist_nn.generated import GeneratedSamples
 
@@ -200,6 +202,7 @@ def _source(
     if config.source == "elastic":
         deformed = ElasticSamples(train, context.seed, shift=config.shift, alpha=config.alpha, sigma=config.sigma)
         return deformed, None
+    check_samples_vary(context, Sampler(context.checkpoint, context.device), train.images)
     generated = GeneratedSamples(context.checkpoint, context.seed, context.device)
     return generated, _ROWS.get(context.checkpoint.architecture.name)
 

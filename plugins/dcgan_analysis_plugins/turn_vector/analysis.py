@@ -89,10 +89,11 @@ class TurnVector:
         import numpy as np
 
         from dcgan_analysis.checkpoints import Sampler
-        from dcgan_analysis.latents import judge_table, train_judge
+        from dcgan_analysis.latents import check_samples_vary, judge_table, train_judge
 
         checkpoint = context.checkpoint
         sampler = Sampler(checkpoint, context.device, context.progress, label=config.label)
+        check_samples_vary(context, sampler, context.split("train").images)
         embed = choose_judge(context, config)
         with context.stage("attribute classifier"):
             judge = train_judge(context, steps=config.classifier_steps)

@@ -9,6 +9,7 @@ from torch import nn
 
 from dcgan_analysis.annotations import Box, Boxes
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+from dcgan_analysis.checkpoints.sampling import with_sample_statistics
 from dcgan_analysis.errors import AnalysisError, AnnotationError, ConfigError, UnknownNameError
 from dcgan_analysis.models.architecture import Architecture
 from dcgan_analysis.models.tables import dcgan28_conditional, mlp_conditional
@@ -82,7 +83,7 @@ def test_the_map_that_draws_the_object_is_found_and_nothing_else_changes(run, sq
 def test_filter_dropout_keeps_the_contract(dcgan_context, tmp_path):
     boxes = [Box(sample=number, box=(5 * number, 9, 8, 8)) for number in range(4)]
     Boxes(object="thing", n=12, boxes=boxes).save(tmp_path / "b.json")
-    settings = {"boxes": str(tmp_path / "b.json"), "samples": 4, "draws": 2, "doses": 2}
+    settings = {"boxes": str(tmp_path / "b.json"), "samples": 12, "draws": 2, "doses": 2}
     result = check_analysis(FilterDropout(), dcgan_context, settings)
     assert result.headline == "object_removed"
     assert {"probe_auc", "detector_auc", "object_removed_random", "change_outside"} <= result.metrics.keys()
@@ -90,7 +91,8 @@ def test_filter_dropout_keeps_the_contract(dcgan_context, tmp_path):
 
 
 def test_a_conditional_generator_draws_the_class_that_the_boxes_are_of(run, tmp_path):
-    checkpoint = Checkpoint.random(dcgan28_conditional(width=4, hidden=8, classes=3), seed=1)
+    fresh = Checkpoint.random(dcgan28_conditional(width=4, hidden=8, classes=3), seed=1)
+    checkpoint = with_sample_statistics(fresh, batches=1)
     boxes = [Box(sample=number, box=(number, 9, 8, 8)) for number in range(12)]
     Boxes(object="thing", n=12, label=2, boxes=boxes).save(tmp_path / "b.json")
     result = run(FilterDropout(), None, checkpoint, boxes=str(tmp_path / "b.json"), detector="pixels", **SMALL)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from dcgan_analysis_plugins.memorisation.analysis import Memorisation
 from dcgan_analysis_plugins.memorisation.copying import perturbed_copies, prefers_training
 
@@ -24,10 +25,13 @@ def test_a_generator_of_training_images_is_found_out(run, make_images, monkeypat
 
     class Memoriser:
         def __init__(self, checkpoint, device, progress, label=None):
-            self.checkpoint = checkpoint
+            self.checkpoint, self.label, self.generator = checkpoint, None, torch.nn.Identity()
 
         def labels(self, indices):
             return None
+
+        def images(self, z, labels=None):
+            return torch.from_numpy(self(z)) / 127.5 - 1
 
         def __call__(self, z, labels=None, **options):
             return train[(z[:, 0].abs().numpy() * 1e6).astype(int) % len(train)]
