@@ -38,7 +38,7 @@ def command(everything: bool, out: Path | None, force: bool) -> None:
 def _all(out: Path | None, force: bool) -> None:
     from dcgan_analysis.cli.run_several import execute_several
     from dcgan_analysis.host.host import default_host
-    from dcgan_analysis.runs.batch import demo_requests
+    from dcgan_analysis.runs.request import demo_requests
 
     host = default_host()
     for failed in host.failures:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from dcgan_analysis.runs.batch import Batch, Outcome, RunRequest
+    from dcgan_analysis.runs.batch import Batch, Outcome
+    from dcgan_analysis.runs.request import RunRequest
 
 __all__ = ["execute_several", "several"]
 

@@ -19,7 +19,7 @@ from dcgan_analysis.errors import AnalysisError, DcganAnalysisError, describe_er
 from dcgan_analysis.host.host import PluginHost, default_host
 from dcgan_analysis.host.loading import FAILURES
 from dcgan_analysis.runs.prepare import PreparedRun, Sources, prepare_run, run_folder, utc_stamp
-from dcgan_analysis.runs.request import RunRequest, demo_requests, settings_by_analysis
+from dcgan_analysis.runs.request import RunRequest, settings_by_analysis
 from dcgan_analysis.runs.run import run_prepared
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.data.dataset import Dataset
 
-__all__ = ["Batch", "Outcome", "RunRequest", "demo_requests", "run_several", "settings_by_analysis"]
+__all__ = ["Batch", "Outcome", "run_several"]
 
 INDEX_FILE = "index.json"
 """Lists the runs in a folder; ``index.html`` shows them."""

@@ -9,7 +9,8 @@ import pytest
 from dcgan_analysis.api import Demo, Metric, Needs
 from dcgan_analysis.errors import AnalysisError, ConfigError, UnknownNameError
 from dcgan_analysis.features.extractor import FeatureSpec
-from dcgan_analysis.runs.batch import RunRequest, demo_requests, run_several, settings_by_analysis
+from dcgan_analysis.runs.batch import run_several
+from dcgan_analysis.runs.request import RunRequest, demo_requests, settings_by_analysis
 
 
 @pytest.fixture
