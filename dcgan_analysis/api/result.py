@@ -271,7 +271,11 @@ class Result(Described, _Document):
 
 def _value(metric: Metric) -> str:
     """Show a metric with its interval and what it rests on."""
-    shown: dict[str, Callable[[float], str]] = {"fraction": percent, "seconds": duration, "number": number}
+    shown: dict[str, Callable[[float], str]] = {
+        "fraction": lambda share: percent(share, 1),
+        "seconds": duration,
+        "number": number,
+    }
     show = shown[metric.unit]
     interval = "" if metric.low is None or metric.high is None else f" [{show(metric.low)}, {show(metric.high)}]"
     return f"{show(metric.value)}{interval}{'' if metric.n is None else f', n {count(metric.n)}'}"

@@ -139,7 +139,7 @@ def test_signatures_show_the_fields(kind):
 
 
 def test_a_result_shows_itself_in_a_few_lines(make_result, tmp_path):
-    metrics = {"accuracy": Metric(value=0.8, low=0.77, high=0.83, n=1000)}
+    metrics = {"accuracy": Metric(value=0.8, low=0.7702, high=0.8301, n=1000)}
     metrics |= {f"accuracy_{n}": Metric(value=0.5) for n in range(8)}
     result = make_result(metrics=metrics, smoke=True, warnings=["few images"], folder=tmp_path / "one")
     assert repr(result) == str(result)
