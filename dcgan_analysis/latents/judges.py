@@ -156,5 +156,6 @@ def _pixel_rows(images: np.ndarray) -> Tensor:
     """Return rows whose distance is the root mean square difference of pixels in [0, 1]."""
     import torch
 
-    rows: Tensor = torch.from_numpy(images.reshape(len(images), -1)).float() / 255
-    return rows / max(rows.shape[1], 1) ** 0.5
+    rows = torch.from_numpy(images.reshape(len(images), -1)).float() / 255
+    scaled: Tensor = rows / max(rows.shape[1], 1) ** 0.5
+    return scaled

@@ -201,4 +201,5 @@ def _solved(matrix: torch.Tensor, right: torch.Tensor, least: float) -> torch.Te
         return torch.cholesky_solve(right, factor)
     values, vectors = torch.linalg.eigh(matrix)
     rounding = torch.finfo(matrix.dtype).eps * len(matrix) * float(values[-1])
-    return vectors @ ((vectors.T @ right) / values.clamp_min(max(least, rounding))[:, None])
+    solved: torch.Tensor = vectors @ ((vectors.T @ right) / values.clamp_min(max(least, rounding))[:, None])
+    return solved

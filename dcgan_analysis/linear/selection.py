@@ -130,8 +130,7 @@ def search_grid(
     left = {"first": decades, "last": decades}
     while True:
         means = [values.reshape(-1, len(grid)).mean(axis=0) for values in accuracies.values()]
-        ends = {best_at_end(mean) for mean in means} - {None}
-        ends = {end for end in ends if left[end]}
+        ends = {end for end in map(best_at_end, means) if end is not None and left[end]}
         if not ends:
             return np.asarray(grid), accuracies
         before = [float(f"{grid[0] * factor:.12g}") for factor in (0.1, 0.2, 0.5)] if "first" in ends else []
