@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,9 +18,10 @@ from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.data.splits import holdout
 from dcgan_analysis.errors import AnalysisError, unknown_name
 from dcgan_analysis.latents.properties import PROPERTIES
+from dcgan_analysis.training.classifier import outputs, strided_network, train_network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -103,11 +105,7 @@ class Judge:
         """
         if not len(images):
             return np.empty((0, len(self.names)))
-        pages = []
-        with torch.inference_mode():
-            for start in range(0, len(images), 256):
-                pages.append(self._network(_prepare(self._shape)(images[start : start + 256])).double())
-        found = torch.cat(pages).numpy()
+        found = outputs(self._network, images, _prepare(self._shape), batch=256).double().numpy()
         binary = self.binary[: found.shape[1]]
         found[:, binary] = np.tanh(found[:, binary] / 2)  # 2 sigmoid(x) - 1
         measured = np.stack([measure(images) for measure in PROPERTIES.values()], axis=1)
@@ -202,16 +200,6 @@ def train_judge(context: RunContext, *, steps: int | None = None) -> Judge:
     return judge
 
 
-def _make_classifier(channels: int, outputs: int) -> nn.Module:
-    """Return three strided convolutions and one linear layer: (N, C, 32, 32) in [-1, 1] -> (N, outputs)."""
-    layers: list[nn.Module] = []
-    for out in _CHANNELS:
-        layers += [nn.Conv2d(channels, out, 3, 2, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU()]
-        channels = out
-    side = _SIDE // 2 ** len(_CHANNELS)
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * side * side, outputs))
-
-
 def _train_classifier(
     images: np.ndarray,
     targets: Tensor,
@@ -237,21 +225,21 @@ def _train_classifier(
     """
     source = torch_generator(seed)
     with seeded(seed):
-        network = _make_classifier(prepare(images[:1]).shape[1], targets.shape[1])
+        shape = (prepare(images[:1]).shape[1], _SIDE, _SIDE)
+        network = strided_network(shape, _CHANNELS, targets.shape[1], kernel=3, batchnorm=True)
     optimizer = torch.optim.AdamW(network.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps)
-    network.train()
-    for step in range(steps):
-        chosen = torch.randint(len(images), (_BATCH,), generator=source)
-        top, left = torch.randint(2 * _SHIFT + 1, (2,), generator=source).tolist()
-        batch = F.pad(prepare(images[chosen.numpy()]), (_SHIFT,) * 4, mode="replicate")
-        loss = _loss(network(batch[:, :, top : top + _SIDE, left : left + _SIDE]), targets[chosen], binary)
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-        schedule.step()
-        if (step + 1) % 20 == 0 or step + 1 == steps:
-            watch(step + 1, steps)
+
+    def minibatches() -> Iterator[tuple[Tensor, Tensor]]:
+        for step in range(1, steps + 1):
+            chosen = torch.randint(len(images), (_BATCH,), generator=source)
+            top, left = torch.randint(2 * _SHIFT + 1, (2,), generator=source).tolist()
+            batch = F.pad(prepare(images[chosen.numpy()]), (_SHIFT,) * 4, mode="replicate")
+            yield batch[:, :, top : top + _SIDE, left : left + _SIDE], targets[chosen]
+            if step % 20 == 0 or step == steps:
+                watch(step, steps)
+
+    train_network(network, optimizer, minibatches(), partial(_loss, binary=binary), after=schedule.step)
     return network.eval()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,12 +14,15 @@ from torch import nn
 from dcgan_analysis.api.metrics import accuracy_metric
 from dcgan_analysis.core.distributed import divided
 from dcgan_analysis.core.progress import Progress, silent
-from dcgan_analysis.core.text import count
-from dcgan_analysis.models.builder import build
+from dcgan_analysis.core.randomness import seeded
+from dcgan_analysis.core.text import count as grouped
 from dcgan_analysis.neighbours import coverage
+from dcgan_analysis.training.classifier import outputs, strided_network, train_network
 from dcgan_analysis_plugins.mnist_nn.source import take
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from dcgan_analysis.api.context import RunContext
@@ -30,6 +34,7 @@ __all__ = ["ClassCoverage", "cas_metrics", "class_coverage", "coverage_metrics",
 
 _BATCH, _JUDGED = 100, 500
 _LEARNING_RATE = 1e-3
+_MAPS = (32, 64)
 _NEIGHBOUR = 5
 
 
@@ -72,7 +77,7 @@ def cas_metrics(
     trained = {"cas_accuracy": (source, "samples"), "real_cas_accuracy": (real, "real images")}
     found = divided([partial(right, *given) for given in trained.values()])
     return {
-        name: accuracy_metric(hits, len(test), f"small network trained on {count(n)} {what}")
+        name: accuracy_metric(hits, len(test), f"small network trained on {grouped(n)} {what}")
         for (name, (_, what)), hits in zip(trained.items(), found, strict=True)
     }
 
@@ -107,36 +112,26 @@ def train_classifier(
         (M,) class numbers.
     """
     _, channels, height, width = images.shape
-    # Each convolution halves the sides, rounded up.
-    sides = [(length + 3) // 4 for length in (height, width)]
-
-    def make() -> nn.Module:
-        return nn.Sequential(
-            nn.Conv2d(channels, 32, 5, 2, 2),
-            nn.ReLU(),
-            nn.Conv2d(32, 64, 5, 2, 2),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(64 * sides[0] * sides[1], classes),
-        )
-
-    network = build(make, seed)
-    optimizer = torch.optim.Adam(network.parameters(), lr=_LEARNING_RATE, fused=True)
+    with seeded(seed):
+        network = strided_network((channels, height, width), _MAPS, classes, kernel=5)
     rng = np.random.default_rng(seed)
-    steps, done = passes * -(-len(images) // _BATCH), 0
-    for _ in range(passes):
-        order = rng.permutation(len(images))
-        for first in range(0, len(order), _BATCH):
-            batch = order[first : first + _BATCH]
-            loss = nn.functional.cross_entropy(network(_scaled(images[batch])), torch.from_numpy(labels[batch]))
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            optimizer.step()
-            done += 1
-            progress(f"{what} (steps)", done, steps)
-    with torch.inference_mode():
-        found = [network(_scaled(test[first : first + _JUDGED])).argmax(1) for first in range(0, len(test), _JUDGED)]
-    return torch.cat(found).numpy()
+    steps = count(1)
+
+    def minibatches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for _ in range(passes):
+            order = rng.permutation(len(images))
+            for first in range(0, len(order), _BATCH):
+                chosen = order[first : first + _BATCH]
+                yield _scaled(images[chosen]), torch.from_numpy(labels[chosen])
+
+    train_network(
+        network,
+        torch.optim.Adam(network.parameters(), lr=_LEARNING_RATE, fused=True),
+        minibatches(),
+        nn.functional.cross_entropy,
+        after=lambda: progress(f"{what} (steps)", next(steps), passes * -(-len(images) // _BATCH)),
+    )
+    return outputs(network, test, _scaled, batch=_JUDGED).argmax(1).numpy()
 
 
 def _scaled(images: NDArray[np.uint8]) -> torch.Tensor:

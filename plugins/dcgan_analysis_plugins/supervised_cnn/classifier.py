@@ -7,7 +7,7 @@ neither used nor changed, so that several trainings may run in the threads of on
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +24,11 @@ from dcgan_analysis.models.architecture import Layer
 from dcgan_analysis.models.builder import Block
 from dcgan_analysis.models.initialisation import initialise
 from dcgan_analysis.models.shapes import layer_inputs
+from dcgan_analysis.training.classifier import outputs, train_network
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -245,17 +248,7 @@ def _epochs_without_gain(errors: list[float]) -> int:
 
 def predict(network: Classifier, images: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return the class numbers (N,) that a network gives to images, uint8 (N, C, H, W), in evaluation mode."""
-    prepare = _preparation(network)
-    was_training = network.training
-    network.eval()
-    try:
-        with torch.inference_mode():
-            found = [
-                network(prepare(images[start : start + _BATCH])).argmax(1) for start in range(0, len(images), _BATCH)
-            ]
-    finally:
-        network.train(was_training)
-    numbers: NDArray[np.int64] = torch.cat(found).numpy()
+    numbers: NDArray[np.int64] = outputs(network, images, _preparation(network), batch=_BATCH).argmax(1).numpy()
     return numbers
 
 
@@ -303,26 +296,25 @@ def _epoch(
 ) -> float:
     """Pass over the training images once; return the mean loss."""
     prepare = _preparation(network)
-    network.train()
-    total = 0.0
     order = rng.permutation(len(train.labels))
-    # Nearly equal minibatches: batch normalisation must never see a single image.
-    for chosen in np.array_split(order, max(1, round(len(order) / settings.batch))):
-        images = prepare(augment(train.images[chosen], settings.shift, settings.mirror, rng))
+
+    def minibatches() -> Iterator[tuple[Tensor, Tensor]]:
+        # Nearly equal: batch normalisation must never see a single image.
+        for chosen in np.array_split(order, max(1, round(len(order) / settings.batch))):
+            images = prepare(augment(train.images[chosen], settings.shift, settings.mirror, rng))
+            yield images, torch.from_numpy(train.labels[chosen])
+
+    def forward(images: Tensor) -> Tensor:
         features = network.features(images)
         if settings.dropout:
             kept = torch.rand(features.shape, generator=source) >= settings.dropout
             features = features * kept / (1 - settings.dropout)
-        loss = F.cross_entropy(
-            network.head(features, None),
-            torch.from_numpy(train.labels[chosen]),
-            label_smoothing=settings.label_smoothing,
-        )
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        optimizer.step()
-        total += float(loss.detach()) * len(chosen)
-    return total / len(order)
+        result: Tensor = network.head(features, None)
+        return result
+
+    network.train()
+    loss = partial(F.cross_entropy, label_smoothing=settings.label_smoothing)
+    return train_network(forward, optimizer, minibatches(), loss)
 
 
 def _preparation(network: Classifier) -> Any:
