@@ -1,4 +1,4 @@
-"""Which pixels a unit sees: receptive fields from a layer table, by kernel, stride and padding. No torch here."""
+"""Which pixels a unit sees: receptive fields by kernel, stride and padding, from a layer table or else measured."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dcgan_analysis.models.shapes import layer_inputs, paddings
 
 if TYPE_CHECKING:
     from dcgan_analysis.models.architecture import Architecture, Layer
+    from dcgan_analysis.models.measuring import MeasuredField
 
 __all__ = ["Box", "ReceptiveField", "receptive_field"]
 
@@ -82,16 +83,16 @@ class ReceptiveField:
         return Box(max(top, 0), max(left, 0), min(bottom, self.height), min(right, self.width))
 
 
-def receptive_field(architecture: Architecture, tap: str) -> ReceptiveField:
+def receptive_field(architecture: Architecture, tap: str) -> ReceptiveField | MeasuredField:
     """Return the receptive field of a discriminator's tap.
 
     What kernels and pooling reach counts, not what normalisation of a whole map knows of the rest. A unit after a
-    linear layer or global pooling sees the whole image. So it is taken of every tap of an architecture without a layer
-    table (a plugin's own modules): too large, never too small.
+    linear layer or global pooling sees the whole image. Without a layer table (a plugin's own modules, wrapped ones)
+    the field is measured, with the same result.
 
     Args:
         architecture: Whose discriminator.
-        tap: A layer's name, or a module within it: ``"conv2"``, ``"conv2.operation"``.
+        tap: A layer's name, or a module within it: ``"conv2"``, ``"conv2.operation"``; without a table any tap.
 
     Raises:
         ArchitectureError: If a layer on the way enlarges its maps.
@@ -101,6 +102,10 @@ def receptive_field(architecture: Architecture, tap: str) -> ReceptiveField:
         >>> receptive_field(dcgan32(), "conv6").size
         (29, 29)
     """
+    if not architecture.discriminator_layers:
+        from dcgan_analysis.models.measuring import measure_field
+
+        return measure_field(architecture, tap)
     _, height, width = architecture.image_shape
     whole = ReceptiveField((0, 0), (1, 1), (0, 0), height, width)
     field = ReceptiveField((1, 1), (1, 1), (0, 0), height, width)

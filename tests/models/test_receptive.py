@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from dcgan_analysis.errors import ArchitectureError
 from dcgan_analysis.models.architecture import Architecture, Layer
 from dcgan_analysis.models.hooks import capture
+from dcgan_analysis.models.measuring import MeasuredField
 from dcgan_analysis.models.receptive import Box, ReceptiveField, receptive_field
 from dcgan_analysis.models.tables import dcgan28_conditional, dcgan32, dcgan64, dcgan64_4x4, mlp_conditional
 
@@ -73,9 +75,44 @@ def test_a_module_within_a_layer_has_the_field_of_the_layer():
     assert receptive_field(dcgan32(8), "conv3.operation") == receptive_field(dcgan32(8), "conv3")
 
 
-def test_without_a_layer_table_units_are_taken_to_see_everything():
-    bare = Architecture("bare", {}, (1, 6, 7), (-1, 1), 4, ("x",), torch.nn.Identity, torch.nn.Identity)
-    assert receptive_field(bare, "x").box(1, 1) == Box(0, 0, 6, 7)
+@pytest.mark.parametrize(
+    "architecture",
+    [dcgan32(4), dcgan64(4), dcgan64_4x4(4, 4), dcgan28_conditional(4), mlp_conditional(8), KINDS],
+    ids=lambda a: a.name,
+)
+def test_without_a_layer_table_the_field_is_measured_and_the_same(architecture):
+    own = replace(architecture, discriminator_layers=(), make_discriminator=lambda _: architecture.discriminator())
+    for tap in architecture.taps:
+        table, measured = receptive_field(architecture, tap), receptive_field(own, tap)
+        assert isinstance(measured, MeasuredField)
+        # The table knows how far kernels reach, also where no unit has all of it inside the image.
+        assert measured.extent == table.extent or (architecture is KINDS and measured.extent <= table.extent)
+        for row in range(len(measured.rows)):
+            for column in range(len(measured.columns)):
+                assert measured.box(row, column) == table.box(row, column)
+
+
+class Written(torch.nn.Module):
+    """Two convolutions with max pooling and a deconvolution, as functions; a stage that no weight lets through."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.up = torch.nn.Conv2d(1, 4, 3, padding=1), torch.nn.ConvTranspose2d(4, 2, 2, 2)
+        torch.nn.init.constant_(self.conv.bias, -1e6)  # its ReLU is dead
+        self.head = torch.nn.Linear(2 * 36, 1)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv(x)), 2)
+        return self.head(torch.relu_(self.up(x)).flatten(1)).squeeze(1)
+
+
+def test_a_measured_field_does_not_depend_on_weights_and_goes_through_functions():
+    architecture = Architecture("own", {}, (1, 6, 6), (-1, 1), 4, (), None, lambda _: Written())
+    pooled = receptive_field(architecture, "conv:after")
+    assert pooled.box(0, 3) == Box(0, 2, 2, 5)
+    # A pair of units stands on one unit of the pooled map, which sees two rows of fields of three: four pixels.
+    raised = receptive_field(architecture, "up:after")
+    assert raised.box(2, 3) == raised.box(3, 2) == Box(1, 1, 5, 5)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from dcgan_analysis.units import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -178,16 +178,14 @@ def _save_arrays(context: RunContext, images: ImageStream, found: Mapping[str, M
 
 
 def _tiles(
-    context: RunContext, tap: str, feature: int, one: TapResponses, images: ImageStream, top: int
+    seen: Callable[[int, int], Any], feature: int, one: TapResponses, images: ImageStream, top: int
 ) -> tuple[list[Tile], list[Tile]]:
     """Return a filter's strongest images with what the unit sees outlined, and what it sees alone."""
     from dcgan_analysis.figures import Tile
-    from dcgan_analysis.models import receptive_field
 
-    field = receptive_field(context.checkpoint.architecture, tap)
     whole, parts = [], []
     for rank, index in enumerate(one.top.images[feature, :top].tolist()):
-        box = field.box(*one.place(feature, rank))
+        box = seen(*one.place(feature, rank))
         image = images.shown(index)
         whole.append(Tile(image, (box.top, box.left, box.bottom, box.right)))
         parts.append(Tile(cut(image, box)))
@@ -202,15 +200,17 @@ def _save_grid(
     found: Mapping[str, Mapping[str, TapResponses]],
 ) -> None:
     from dcgan_analysis import figures
+    from dcgan_analysis.models import receptive_field
 
+    seen = receptive_field(context.checkpoint.architecture, tap).box
     panels: dict[str, list[list[Tile]]] = {}
     for who, layers in found.items():
         panels[who] = []
         for feature in config.features:
-            panels[who] += _tiles(context, tap, feature, layers[tap], images, config.top)
+            panels[who] += _tiles(seen, feature, layers[tap], images, config.top)
     context.save_figure(
         figures.image_panels(panels, labels=[f"filter {feature}" for feature in config.features], group=2),
-        f"filters-{tap.replace('.', '-')}",
+        f"filters-{tap.replace('.', '-').replace(':', '-')}",
         f"{tap}: images of the strongest responses",
         f"For each filter the {config.top} images it responds to most among {len(images):,}, strongest first, with "
         "what the responding unit sees outlined, and below each that part enlarged. Filters of the two networks have "
