@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from dcgan_analysis.models.architecture import Layer
 from dcgan_analysis.models.builder import Block
 from dcgan_analysis.models.kernels.folding import fold_batchnorm
+from dcgan_analysis.models.kernels.winograd import with_winograd
 from dcgan_analysis.models.shapes import output_shape, paddings, parameter_shapes
 from dcgan_analysis.models.tables import dcgan32
 
@@ -342,3 +344,30 @@ def test_folding_changes_nothing(case, maps):
         result = fold_batchnorm(network).x(x.clone(), None)
 
     torch.testing.assert_close(result, wanted)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        bare("x", "conv", 128, 3, bias=True),
+        bare("x", "deconv", 128, 3, padding="same", bias=True),
+        bare("x", "conv", 128, 3, padding=(0, 2, 1, 1), bias=True),
+        bare("x", "deconv", 128, 3, padding=(1, 2, 1, 1), bias=True),
+    ],
+    ids=lambda layer: f"{layer.kind} {layer.kernel} {layer.padding}",
+)
+def test_faster_kernels_compute_the_same_and_the_same_gradients(layer):
+    slow = Block(layer, (128, 8, 8), ARCHITECTURE)
+    fast = nn.Sequential()
+    fast.add_module("x", copy.deepcopy(slow))
+    with_winograd(fast)
+    slow_too = layer.kind == "conv" and isinstance(layer.padding, tuple)
+    assert (type(fast.x.operation) is type(slow.operation)) == slow_too
+    x, results = randn(2, 128, 8, 8), []
+    for block in (slow, fast.x):
+        made = block(x, None)
+        gradients = torch.autograd.grad((made * randn(*made.shape, seed=5)).sum(), [*block.parameters()])
+        results.append([made.detach(), *gradients])
+
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
