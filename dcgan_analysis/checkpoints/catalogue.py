@@ -56,17 +56,17 @@ def checkpoint_folders() -> list[Path]:
 
 def list_checkpoints() -> list[CheckpointEntry]:
     """Return all checkpoints that can be loaded by name, in alphabetical order. Reads headers only."""
-    found: dict[str, CheckpointEntry] = {}
+    entries: dict[str, CheckpointEntry] = {}
     for folder in checkpoint_folders():
         for path in sorted(folder.glob(f"*/{WEIGHTS}")):
             name = path.parent.name
-            if name in found:
+            if name in entries:
                 continue
             try:
-                found[name] = CheckpointEntry(name, path, read_metadata(path))
+                entries[name] = CheckpointEntry(name, path, read_metadata(path))
             except CheckpointError as error:
-                found[name] = CheckpointEntry(name, path, None, str(error))
-    return [found[name] for name in sorted(found)]
+                entries[name] = CheckpointEntry(name, path, None, str(error))
+    return [entries[name] for name in sorted(entries)]
 
 
 def load_checkpoint(what: str | Path, architectures: Registry[ArchitectureEntry]) -> Checkpoint:

@@ -49,7 +49,7 @@ _LEARNING_RATE, _WEIGHT_DECAY = 2e-3, 1e-2
 
 @dataclass(frozen=True)
 class AttributeTable:
-    """What a dataset knows of its images.
+    """The attributes of a dataset's images.
 
     Attributes:
         names: A names.
@@ -66,13 +66,13 @@ class AttributeTable:
 
 @dataclass(frozen=True)
 class Judge:
-    """Says of images what they show.
+    """Predicts the attributes of images.
 
     Attributes:
         names: A names: the dataset's attributes, or its classes, then numbers it knows, then measured properties.
         binary: (A,) which are yes or no.
         classes: Names that are classes.
-        quality: Name -> how well it judges held-out images; measured properties are exact and not listed.
+        quality: Name -> how well it predicts them on held-out images; measured properties are exact and not listed.
     """
 
     names: list[str]
@@ -105,34 +105,34 @@ class Judge:
         """
         if not len(images):
             return np.empty((0, len(self.names)))
-        found = outputs(self._network, images, _prepare(self._shape), batch=256).double().numpy()
-        binary = self.binary[: found.shape[1]]
-        found[:, binary] = np.tanh(found[:, binary] / 2)  # 2 sigmoid(x) - 1
+        predicted = outputs(self._network, images, _prepare(self._shape), batch=256).double().numpy()
+        binary = self.binary[: predicted.shape[1]]
+        predicted[:, binary] = np.tanh(predicted[:, binary] / 2)  # 2 sigmoid(x) - 1
         measured = np.stack([measure(images) for measure in PROPERTIES.values()], axis=1)
         mean, std = self._scales
-        said = np.concatenate([found, (measured - mean) / std], axis=1)
+        margins = np.concatenate([predicted, (measured - mean) / std], axis=1)
         if self._usual is not None:
-            said = (said - self._usual[0]) / self._usual[1]
-        return said
+            margins = (margins - self._usual[0]) / self._usual[1]
+        return margins
 
-    def centred_on(self, said: np.ndarray) -> Judge:
-        """Return the same judge, to whom numbers are usual that are usual among given images.
+    def centred_on(self, margins: np.ndarray) -> Judge:
+        """Return the same judge, whose numbers are relative to those of given images.
 
-        A generator's samples may all be darker than real images: more than usual is then to mean, among samples.
+        A generator's samples may all be darker than real images; "darker than usual" should then mean among samples.
 
         Args:
-            said: (N, A) what this judge says of them.
+            margins: (N, A) its judgement of these images.
         """
-        middle = np.where(self.binary, 0.0, said.mean(axis=0))
-        spread = np.where(self.binary, 1.0, np.maximum(said.std(axis=0), 1e-9))
+        middle = np.where(self.binary, 0.0, margins.mean(axis=0))
+        spread = np.where(self.binary, 1.0, np.maximum(margins.std(axis=0), 1e-9))
         return replace(self, _usual=(middle, spread))
 
 
 def attribute_table(split: DatasetSplit) -> AttributeTable:
-    """Collect what a split knows: its attributes, or else its classes, and the numbers among its extras.
+    """Collect a split's attributes, or else its classes, and the numbers among its extras.
 
     Raises:
-        AnalysisError: If it knows nothing.
+        AnalysisError: If it has none.
     """
     columns: dict[str, np.ndarray] = {}
     binary: list[bool] = []
@@ -156,16 +156,16 @@ def attribute_table(split: DatasetSplit) -> AttributeTable:
 
 
 def train_judge(context: RunContext, *, steps: int | None = None) -> Judge:
-    """Train a judge on the dataset's training split; a fifth of it is held out and tells how good it is.
+    """Train a judge on the dataset's training split; a fifth is held out to measure how good it is.
 
-    Images of one photo stay on one side, where the dataset knows photos.
+    Images of one group (crops of one photo) stay on one side.
 
     Args:
         context: The run.
         steps: Minibatches of 64; None: eight passes, 400 at least and 2,000 at most.
 
     Raises:
-        AnalysisError: If the dataset knows nothing of its images.
+        AnalysisError: If the dataset has no labels, attributes or numbers.
     """
     split = context.split("train")
     table = attribute_table(split)
@@ -218,7 +218,7 @@ def _train_classifier(
         prepare: Bytes (N, C, H, W) to (N, C', 32, 32) in [-1, 1].
         steps: Minibatches of 64, each shifted by up to two pixels.
         seed: Initial weights, order and shifts; torch's global random state is left alone.
-        watch: Told of steps done and steps in all.
+        watch: Called with the steps done and the steps in all.
 
     Returns:
         The network in evaluation mode.
@@ -243,11 +243,11 @@ def _train_classifier(
     return network.eval()
 
 
-def _loss(found: Tensor, targets: Tensor, binary: Tensor) -> Tensor:
+def _loss(predicted: Tensor, targets: Tensor, binary: Tensor) -> Tensor:
     known = ~targets.isnan()
     wanted = targets.nan_to_num()
-    entropy = F.binary_cross_entropy_with_logits(found, wanted, reduction="none")
-    losses = torch.where(binary, entropy, (found - wanted).square())
+    entropy = F.binary_cross_entropy_with_logits(predicted, wanted, reduction="none")
+    losses = torch.where(binary, entropy, (predicted - wanted).square())
     return (losses * known).sum() / known.sum().clamp_min(1)
 
 
@@ -255,15 +255,15 @@ def _prepare(shape: tuple[int, int, int]) -> Preprocessing:
     return Preprocessing((shape[0], _SIDE, _SIDE), fit="resize")
 
 
-def _quality(judge: Judge, found: np.ndarray, table: AttributeTable, targets: np.ndarray) -> dict[str, Metric]:
+def _quality(judge: Judge, margins: np.ndarray, table: AttributeTable, targets: np.ndarray) -> dict[str, Metric]:
     quality = {}
     for column, name in enumerate(table.names):
         known = ~np.isnan(targets[:, column])
-        said, true = found[known, column], targets[known, column]
+        predicted, true = margins[known, column], targets[known, column]
         if len(true) < 2:
             continue
         if table.binary[column]:
-            right = int(((said > 0) == (true > 0.5)).sum())
+            right = int(((predicted > 0) == (true > 0.5)).sum())
             low, high = wilson_interval(right, len(true))
             share = max(true.mean(), 1 - true.mean())
             quality[name] = Metric(
@@ -275,9 +275,9 @@ def _quality(judge: Judge, found: np.ndarray, table: AttributeTable, targets: np
                 description=f"accuracy of the attribute classifier for '{name}', held-out images; always the same "
                 f"answer: {share:.1%}",
             )
-        elif said.std() > 0 and true.std() > 0:
+        elif predicted.std() > 0 and true.std() > 0:
             quality[name] = Metric(
-                value=float(np.corrcoef(said, true)[0, 1]),
+                value=float(np.corrcoef(predicted, true)[0, 1]),
                 n=len(true),
                 unit="number",
                 description=f"correlation of predicted and true '{name}', held-out images",

@@ -88,7 +88,7 @@ def check_samples_vary(context: RunContext, sampler: Sampler, real: np.ndarray |
         )
         msg = (
             f"The generator of '{checkpoint.name}' makes one image whatever the latent vector: {measured}. {cause}. "
-            "Import the weights again, or choose another checkpoint: dcgan-analyze list checkpoints"
+            "Import the weights again (docs/importing.md), or choose another checkpoint: dcgan-analyze list checkpoints"
         )
         raise AnalysisError(msg)
     if samples < _LITTLE * usual:

@@ -83,13 +83,13 @@ def measure_walks(
     """Walk from point to point, straight and along great circles, beside a generator that had memorised.
 
     Args:
-        sampler: Draws the images; of a conditional generator it is to draw one class, or walks would jump between them.
+        sampler: Draws the images; a conditional generator's must draw one class, or walks would jump between classes.
         embed: Measures them.
         points: The points (P, Z) of each walk.
         steps: Steps from one point to the next.
         bank: Latent vectors (M, Z) of the images that the memorising control knows: on the straight walks it shows
             the nearest of them.
-        done: Told how many walks are done.
+        done: Called with the number of walks done.
 
     Returns:
         ``LINEAR``, ``SPHERICAL``, ``MEMORISING`` -> one walk for each of ``points``.
@@ -97,23 +97,23 @@ def measure_walks(
     from dcgan_analysis.latents.interpolation import walk
 
     known = sampler(bank, what="samples of the control")
-    found: dict[str, list[WalkSteps]] = {LINEAR: [], SPHERICAL: [], MEMORISING: []}
+    walks: dict[str, list[WalkSteps]] = {LINEAR: [], SPHERICAL: [], MEMORISING: []}
     for number, ends in enumerate(points, start=1):
         labels = sampler.labels(range((len(ends) - 1) * steps + 1))
         straight = sampler(walk(ends, steps), labels)
         snapped = nearest_of(known, straight, embed, (sampler.labels(range(len(bank))), labels))
-        found[LINEAR].append(measure_walk(straight, embed, labels))
-        found[SPHERICAL].append(measure_walk(sampler(walk(ends, steps, "spherical"), labels), embed, labels))
-        found[MEMORISING].append(measure_walk(snapped, embed, labels))
+        walks[LINEAR].append(measure_walk(straight, embed, labels))
+        walks[SPHERICAL].append(measure_walk(sampler(walk(ends, steps, "spherical"), labels), embed, labels))
+        walks[MEMORISING].append(measure_walk(snapped, embed, labels))
         if done is not None:
             done(number)
-    return found
+    return walks
 
 
 def unrelated_distance(sampler: Sampler, embed: PerceptualJudge, z: Tensor) -> float:
     """Return the median perceptual distance of pairs of samples: vector 0 with 1, 2 with 3, ... of z (2 M, Z).
 
-    Of a conditional generator the sampler is to draw one class, that of the walk that is measured by it.
+    A conditional generator's sampler must draw one class, the one that is walked in.
     """
     rows = embed(sampler(z), sampler.labels(range(len(z))))
     return float((rows[0::2] - rows[1::2]).norm(dim=1).median())

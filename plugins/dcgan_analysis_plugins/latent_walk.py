@@ -122,8 +122,8 @@ def _joined(walks: list[WalkSteps]) -> np.ndarray:
 
 def _metrics(config: LatentWalkConfig, walks: Mapping[str, list[WalkSteps]], unrelated: float) -> dict[str, Metric]:
     metrics = {}
-    for kind, found in walks.items():
-        steps = _joined(found)
+    for kind, measured in walks.items():
+        steps = _joined(measured)
         metrics[f"{_PREFIX[kind]}sharp_steps"] = share_metric(
             sharp_steps(steps, unrelated, config.sharp),
             f"{kind}: steps that cover over {config.sharp:g} of the distance of unrelated samples",
@@ -157,9 +157,9 @@ def _legs(config: LatentWalkConfig, walks: Mapping[str, list[WalkSteps]]) -> Tab
     """List the legs of the first walk."""
     rows: list[list[Cell]] = []
     for leg in range(config.points - 1):
-        mine = slice(leg * config.steps, (leg + 1) * config.steps)
-        largest = [float(walks[kind][0].perceptual[mine].max()) for kind in (LINEAR, SPHERICAL, MEMORISING)]
-        rows.append([f"{leg + 1} to {leg + 2}", *largest, float(walks[LINEAR][0].pixel[mine].max())])
+        steps = slice(leg * config.steps, (leg + 1) * config.steps)
+        largest = [float(walks[kind][0].perceptual[steps].max()) for kind in (LINEAR, SPHERICAL, MEMORISING)]
+        rows.append([f"{leg + 1} to {leg + 2}", *largest, float(walks[LINEAR][0].pixel[steps].max())])
     columns = ["points", LINEAR, SPHERICAL, MEMORISING, "linear, pixels"]
     note = "Perceptual distances; for pixels the root mean square difference, pixels in [0, 1]."
     return Table(name="legs", title="Largest step of each leg, first walk", columns=columns, rows=rows, note=note)
@@ -174,22 +174,22 @@ def _save_walks(
 
     shown = np.unique(np.linspace(0, config.steps, min(_SHOWN_COLUMNS, config.steps + 1)).round().astype(int))
     rows = [leg * config.steps + shown for leg in range(config.points - 1)]
-    for kind, found in walks.items():
-        sharp = sharp_steps(found[0].perceptual, unrelated, config.sharp)
+    for kind, measured in walks.items():
+        sharp = sharp_steps(measured[0].perceptual, unrelated, config.sharp)
         # An image is framed if a sharp step lies between it and the one shown before it.
         borders = [
             _SHARP_FRAME if position and sharp[row[position - 1] : at].any() else None
             for row in rows
             for position, at in enumerate(row)
         ]
-        grid = figures.image_grid(found[0].images[np.concatenate(rows)], len(shown), borders=borders)
+        grid = figures.image_grid(measured[0].images[np.concatenate(rows)], len(shown), borders=borders)
         caption = "Each row leads from one random point to the next. Framed: reached by a sharp transition."
         if kind == MEMORISING:
             caption += f" Each image is the nearest of {config.bank} samples."
         context.save_figure(grid, kind.split()[0], f"The walk, {kind}", caption)
     frames = [
         figures.tiled(np.stack(images), columns=3)
-        for images in zip(*(found[0].images for found in walks.values()), strict=True)
+        for images in zip(*(measured[0].images for measured in walks.values()), strict=True)
     ]
     size = frames[0].shape[2]
     context.save_animation(
@@ -223,8 +223,8 @@ def _save_steps(
         "walks",
         unrelated=np.array(unrelated),
         **{
-            f"{kind.split()[0]}_{measure}": _stacked(found, measure)
-            for kind, found in walks.items()
+            f"{kind.split()[0]}_{measure}": _stacked(measured, measure)
+            for kind, measured in walks.items()
             for measure in ("pixel", "perceptual")
         },
     )

@@ -111,7 +111,7 @@ class LatentArithmetic:
             judge = train_judge(context, steps=config.classifier_steps)
         with context.stage("exemplars"):
             z = checkpoint.latents(config.samples, context.seed)
-            found = find_candidates(
+            candidates = find_candidates(
                 judge,
                 sampler(z, what="samples to choose from"),
                 moved=None if config.moved == AUTO else config.moved,
@@ -121,24 +121,28 @@ class LatentArithmetic:
                 classes=sampler.label is None,
             )
         with context.stage(f"{config.triples} triples"):
-            triples = draw_triples(found.pools, config.averaged, config.triples, context.rng("triples"))
+            triples = draw_triples(candidates.pools, config.averaged, config.triples, context.rng("triples"))
             images = compute_triples(sampler, z, triples)
-            wanted = found.expression.result
-            right = {way: matches(found.judge, found.judge(page), wanted) for way, page in images.items()}
-            right[PLAIN] = matches(found.judge, found.margins, wanted)
+            wanted = candidates.expression.result
+            right = {way: matches(candidates.judge, candidates.judge(page), wanted) for way, page in images.items()}
+            right[PLAIN] = matches(candidates.judge, candidates.margins, wanted)
             real = realism(checkpoint, context.device, images, sampler(z[:_PLAIN_SHOWN]), sampler.label)
         with context.stage("figures"):
-            shown = picked or _drawn(context, config, found, sampler.label)
+            shown = picked or _drawn(context, config, candidates, sampler.label)
             context.save_json("exemplars", shown.document())
             save_arithmetic(context, sampler, shown, config.noise)
             _save_success(context, right)
         _notes(context, config, sampler.label)
-        a, b, c = (f"({name})" for name, _ in found.named())
+        a, b, c = (f"({name})" for name, _ in candidates.named())
         return context.result(
             title=f"{a} - {b} + {c} in {context.checkpoint.name}",
             headline="success",
-            metrics=_metrics(config, right, found, real),
-            tables=[_ways(right, real), _pools(found), judge_table(judge, [*found.expression.a, *found.expression.c])],
+            metrics=_metrics(config, right, candidates, real),
+            tables=[
+                _ways(right, real),
+                _pools(candidates),
+                judge_table(judge, [*candidates.expression.a, *candidates.expression.c]),
+            ],
         )
 
 
@@ -152,20 +156,20 @@ def _picked(context: RunContext, config: LatentArithmeticConfig) -> Exemplars | 
     return exemplars
 
 
-def _drawn(context: RunContext, config: LatentArithmeticConfig, found: Candidates, label: int | None) -> Exemplars:
+def _drawn(context: RunContext, config: LatentArithmeticConfig, candidates: Candidates, label: int | None) -> Exemplars:
     """Draw exemplars of each concept."""
     rng = context.rng("figure")
-    concepts = {name: rng.choice(pool, config.averaged, replace=False).tolist() for name, pool in found.named()}
+    concepts = {name: rng.choice(pool, config.averaged, replace=False).tolist() for name, pool in candidates.named()}
     return make_exemplars(context.checkpoint, context.seed, concepts, label)
 
 
 def _metrics(
-    config: LatentArithmeticConfig, right: Mapping[str, np.ndarray], found: Candidates, real: Mapping[str, float]
+    config: LatentArithmeticConfig, right: Mapping[str, np.ndarray], candidates: Candidates, real: Mapping[str, float]
 ) -> dict[str, Metric]:
     metrics = {
         name: share_metric(
             right[way],
-            f"{way}: results that show '{found.asked}'",
+            f"{way}: results that show '{candidates.asked}'",
             higher_is_better=None if way in (PLAIN, C_ALONE) else True,
         )
         for way, name in _WAYS.items()
@@ -204,9 +208,11 @@ def _ways(right: Mapping[str, np.ndarray], real: Mapping[str, float]) -> Table:
     )
 
 
-def _pools(found: Candidates) -> Table:
-    rows: list[list[Cell]] = [[part, name, len(pool)] for part, (name, pool) in zip("abc", found.named(), strict=True)]
-    rows.append(["a - b + c", found.asked, None])
+def _pools(candidates: Candidates) -> Table:
+    rows: list[list[Cell]] = [
+        [part, name, len(pool)] for part, (name, pool) in zip("abc", candidates.named(), strict=True)
+    ]
+    rows.append(["a - b + c", candidates.asked, None])
     return Table(name="pools", title="What was asked for", columns=["", "shows", "exemplars to draw from"], rows=rows)
 
 

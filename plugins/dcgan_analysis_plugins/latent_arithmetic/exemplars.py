@@ -29,15 +29,15 @@ def read_expression(checkpoint: Checkpoint, path: Path | str | None = None) -> t
     Raises:
         AnnotationError: If the file is absent or damaged, belongs to another checkpoint, or holds no expression.
     """
-    found = find_exemplars(checkpoint) if path is None else Path(path).expanduser()
-    if found is None:
+    file = find_exemplars(checkpoint) if path is None else Path(path).expanduser()
+    if file is None:
         return None
-    exemplars = read_exemplars(found)
-    exemplars.check(checkpoint, found)
+    exemplars = read_exemplars(file)
+    exemplars.check(checkpoint, file)
     if exemplars.expression is None:
-        msg = f"Exemplars '{found}' have no expression. Add \"expression\": [a, b, c], three names of concepts."
+        msg = f"Exemplars '{file}' have no expression. Add \"expression\": [a, b, c], three names of concepts."
         raise AnnotationError(msg)
-    return exemplars, found
+    return exemplars, file
 
 
 def make_exemplars(

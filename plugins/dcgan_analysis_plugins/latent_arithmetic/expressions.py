@@ -77,12 +77,12 @@ class Expression:
             'less slant, 3'
         """
 
-        def said(name: str, there: bool) -> str:
+        def phrase(name: str, there: bool) -> str:
             if name in numbers:
                 return f"{'more' if there else 'less'} {name}"
             return name if there else f"not {name}"
 
-        return ", ".join(said(*one) for one in part.items())
+        return ", ".join(phrase(*one) for one in part.items())
 
 
 def matches(judge: Judge, margins: np.ndarray, wanted: Mapping[str, bool], margin: float = 0.0) -> np.ndarray:
@@ -90,7 +90,7 @@ def matches(judge: Judge, margins: np.ndarray, wanted: Mapping[str, bool], margi
 
     Args:
         judge: Knows the columns.
-        margins: (N, A) what it said.
+        margins: (N, A) the judge's values.
         wanted: Attribute -> whether it must be there.
         margin: How clear it must be: of 2 p - 1, or in standard deviations.
 
@@ -119,14 +119,14 @@ def best_supported(judge: Judge, margins: np.ndarray, margin: float, *, classes:
 
     Args:
         judge: Its attributes are what expressions are made of.
-        margins: (N, A) what it said of N samples.
+        margins: (N, A) its values for N samples.
         margin: How clear an exemplar must be.
-        classes: Whether classes may tell the kinds apart; not where the generator is told the class.
+        classes: Whether classes may tell the kinds apart; not where the generator is conditional.
     """
     if {"Smiling", "Male"} <= set(judge.names):
         return Expression.of("Smiling", ["Male"])
-    found = list(_candidates(judge, classes=classes))
-    return max(found, key=lambda one: min(len(pool) for pool in pools(judge, margins, one, margin)))
+    expressions = list(_candidates(judge, classes=classes))
+    return max(expressions, key=lambda one: min(len(pool) for pool in pools(judge, margins, one, margin)))
 
 
 def _candidates(judge: Judge, *, classes: bool) -> Iterator[Expression]:
@@ -149,7 +149,7 @@ class Candidates:
         judge: Who chose them, centred on the samples.
         expression: What is asked for.
         pools: Positions of the samples that clearly show a, b, c.
-        margins: (N, A) what the judge says of all N samples.
+        margins: (N, A) the judge's values for all N samples.
     """
 
     judge: Judge
@@ -203,8 +203,8 @@ def find_candidates(
         expression = best_supported(judge, margins, margin, classes=classes)
     else:
         expression = Expression.of(moved, contrast)
-    found = Candidates(judge, expression, pools(judge, margins, expression, margin), margins)
-    for name, pool in found.named():
+    candidates = Candidates(judge, expression, pools(judge, margins, expression, margin), margins)
+    for name, pool in candidates.named():
         if len(pool) < needed:
             msg = (
                 f"Only {len(pool)} of {len(images):,} samples clearly show '{name}', {needed} are needed. Draw more "
@@ -212,4 +212,4 @@ def find_candidates(
                 "(--set moved=..., contrast=...)."
             )
             raise AnalysisError(msg)
-    return found
+    return candidates

@@ -82,15 +82,15 @@ def views(
     from dcgan_analysis.data.curation import learn_hash
     from dcgan_analysis.latents import vgg19_embedding, vgg19_path
 
-    found = pixel_views(train.shape[1:]) | {FEATURES: View(embed)}
+    named = pixel_views(train.shape[1:]) | {FEATURES: View(embed)}
     if config.vgg19 and vgg19_path() is not None:
         vgg = vgg19_embedding(context.device, grid=_GRID)
-        found[VGG] = View(lambda images, _: vgg(images))
+        named[VGG] = View(lambda images, _: vgg(images))
     elif config.vgg19:
         context.note("VGG-19's weights are not in torch's hub cache; its features were left out.")
     seed = int(context.rng("hash").integers(2**31))
     hashed = learn_hash(train, seed=seed, steps=config.hash_steps, progress=context.progress)
-    return found | {HASH: hash_view(hashed)}
+    return named | {HASH: hash_view(hashed)}
 
 
 class Memorisation:
@@ -110,7 +110,7 @@ class Memorisation:
         checkpoint = context.checkpoint
         embed = choose_judge(context, config, grid=_GRID)
         with context.stage("images"):
-            asked = {
+            queries = {
                 SAMPLES: _samples(context, config, gallery),
                 REAL: _real(context, config, gallery),
                 COPIES: _copies(context, config, gallery),
@@ -118,21 +118,23 @@ class Memorisation:
             subsets, held_out = _subsets(context, gallery)
         with context.stage("semantic hash and features"):
             ways = views(context, config, gallery.images, embed)
-        found: dict[str, dict[str, Nearest]] = {}
+        neighbours: dict[str, dict[str, Nearest]] = {}
         kept: dict[str, dict[str, np.ndarray]] = {}
         for name, view in ways.items():
             with context.stage(f"nearest by {name}"):
                 look_up = partial(nearest_images, view, what=f"nearest by {name} (images)", progress=context.progress)
                 halves = None if name == HASH else subsets
-                found[name] = {who: look_up(some, gallery, halves) for who, some in asked.items()}
+                neighbours[name] = {source: look_up(some, gallery, halves) for source, some in queries.items()}
                 if held_out is not None and name != HASH:
-                    kept[name] = {who: look_up(asked[who], held_out).distances.numpy() for who in (SAMPLES, COPIES)}
+                    kept[name] = {
+                        source: look_up(queries[source], held_out).distances.numpy() for source in (SAMPLES, COPIES)
+                    }
         with context.stage("walk"):
             sharp = _walk(context, embed)
-        evidence = Evidence(found, kept, sharp, bits=config.bits)
+        evidence = Evidence(neighbours, kept, sharp, bits=config.bits)
         with context.stage("figures"):
-            _save_neighbours(context, gallery.images, asked[SAMPLES].images, found)
-            _save_distances(context, ways, found)
+            _save_neighbours(context, gallery.images, queries[SAMPLES].images, neighbours)
+            _save_distances(context, ways, neighbours)
         return context.result(
             title=f"Memorisation in {checkpoint.name}: {evidence.verdict}",
             headline="closer_than_real_features",
@@ -204,32 +206,32 @@ def _walk(context: RunContext, embed: PerceptualJudge) -> np.ndarray:
 
 
 def _save_neighbours(
-    context: RunContext, train: np.ndarray, samples: np.ndarray, found: dict[str, dict[str, Nearest]]
+    context: RunContext, train: np.ndarray, samples: np.ndarray, neighbours: dict[str, dict[str, Nearest]]
 ) -> None:
     import numpy as np
 
     from dcgan_analysis import figures
 
-    order = found[FEATURES][SAMPLES].distances.argsort().numpy()
-    names = [name for name in found if name != HASH]
-    for who, chosen in (("nearest", order[:_SHOWN]), ("typical", order[len(order) // 2 :][:_SHOWN])):
-        rows = [samples[chosen], *(train[found[name][SAMPLES].positions.numpy()[chosen]] for name in names)]
+    order = neighbours[FEATURES][SAMPLES].distances.argsort().numpy()
+    names = [name for name in neighbours if name != HASH]
+    for rank, chosen in (("nearest", order[:_SHOWN]), ("typical", order[len(order) // 2 :][:_SHOWN])):
+        rows = [samples[chosen], *(train[neighbours[name][SAMPLES].positions.numpy()[chosen]] for name in names)]
         titles = [title if not at else "" for title in ("sample", *names) for at in range(len(chosen))]
         context.save_figure(
             figures.image_grid(np.concatenate(rows), len(chosen), titles=titles),
-            f"neighbours-{who}",
-            f"Samples and their nearest training images: the {who}",
+            f"neighbours-{rank}",
+            f"Samples and their nearest training images: the {rank}",
             "First row: samples. Below: nearest training image by L1, L2, and features, each column one sample.",
         )
 
 
-def _save_distances(context: RunContext, ways: dict[str, View], found: dict[str, dict[str, Nearest]]) -> None:
+def _save_distances(context: RunContext, ways: dict[str, View], neighbours: dict[str, dict[str, Nearest]]) -> None:
     from dcgan_analysis import figures
 
     arrays: dict[str, np.ndarray] = {}
-    for name, nearest in found.items():
-        scaled = {who: nearest[who].distances.numpy() * ways[name].scale for who in (SAMPLES, REAL, COPIES)}
-        arrays |= {f"{name}_{who.split()[0]}": values for who, values in scaled.items()}
+    for name, nearest in neighbours.items():
+        scaled = {source: nearest[source].distances.numpy() * ways[name].scale for source in (SAMPLES, REAL, COPIES)}
+        arrays |= {f"{name}_{source.split()[0]}": values for source, values in scaled.items()}
         unit = "bits that differ" if name == HASH else "distance"
         figure = figures.cumulative(scaled, x_label=f"{unit} to the nearest training image")
         context.save_figure(figure, f"distances-{name}", f"Distance to the nearest training image, {name}")

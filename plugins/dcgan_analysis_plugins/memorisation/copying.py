@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["COPIES", "FEATURES", "HASH", "REAL", "SAMPLES", "Evidence", "perturbed_copies", "prefers_training"]
 
 SAMPLES, REAL, COPIES = "samples", "held-out images", "copies (control)"
-"""Whose nearest training images are looked up."""
+"""The sources of images whose nearest training images are looked up."""
 
 FEATURES, HASH = "features", "hash"
 """Views that have tests of their own."""
@@ -62,8 +62,8 @@ class Evidence:
     """All tests, and one verdict.
 
     Args:
-        found: View -> who -> the nearest training images; the views ``FEATURES`` and ``HASH`` are among them.
-        kept: View -> who -> (N,) distances to the nearest of as many held-out images; empty without such images.
+        neighbours: View -> source -> the nearest training images; the views ``FEATURES`` and ``HASH`` are among them.
+        held_out: View -> source -> (N,) distances to the nearest of as many held-out images; empty without these.
         sharp: (T,) which steps of a walk are sharp transitions.
         bits: In how many bits hashes that collide may differ.
 
@@ -73,8 +73,8 @@ class Evidence:
 
     def __init__(
         self,
-        found: Mapping[str, Mapping[str, Nearest]],
-        kept: Mapping[str, Mapping[str, np.ndarray]],
+        neighbours: Mapping[str, Mapping[str, Nearest]],
+        held_out: Mapping[str, Mapping[str, np.ndarray]],
         sharp: np.ndarray,
         *,
         bits: int,
@@ -82,13 +82,13 @@ class Evidence:
         self.metrics: dict[str, Metric] = {}
         self._rows: list[list[Cell]] = []
         self._signs: list[str] = []
-        for name in found:
+        for name in neighbours:
             if name != HASH:
-                self._closer(name, found[name])
-        for name, distances in kept.items():
-            self._preference(name, found[name], distances)
-        self._near_copies(found[FEATURES])
-        self._collisions(found[HASH], bits)
+                self._closer(name, neighbours[name])
+        for name, distances in held_out.items():
+            self._preference(name, neighbours[name], distances)
+        self._near_copies(neighbours[FEATURES])
+        self._collisions(neighbours[HASH], bits)
         low, high = wilson_interval(int(sharp.sum()), len(sharp))
         self._add(
             "sharp_steps", float(sharp.mean()), low, high, len(sharp), "steps of a walk that are sharp transitions"
@@ -119,13 +119,13 @@ class Evidence:
         decides: bool = True,
     ) -> None:
         metric = self.metrics[name]
-        said = "not counted" if sign is None else "yes" if sign else "no"
-        self._rows.append([test, metric.value, reference, copies, said])
+        answer = "not counted" if sign is None else "yes" if sign else "no"
+        self._rows.append([test, metric.value, reference, copies, answer])
         if sign and decides:
             self._signs.append(test)
 
     def _closer(self, name: str, nearest: Mapping[str, Nearest]) -> None:
-        samples, real, copies = (nearest[who].distances.tolist() for who in (SAMPLES, REAL, COPIES))
+        samples, real, copies = (nearest[source].distances.tolist() for source in (SAMPLES, REAL, COPIES))
         text = f"chance that a sample is nearer to a training image than a held-out image is, by {name}"
         self._add(f"closer_than_real_{name}", *auc_interval(samples, real), len(samples), text)
         # Blurred images are nearer to everything: this alone is no sign.
@@ -145,7 +145,7 @@ class Evidence:
         import numpy as np
 
         border = float(np.quantile(nearest[REAL].distances.numpy(), 0.01))
-        near = {who: (nearest[who].distances.numpy() < border) for who in (SAMPLES, COPIES)}
+        near = {source: (nearest[source].distances.numpy() < border) for source in (SAMPLES, COPIES)}
         hits, n = int(near[SAMPLES].sum()), len(near[SAMPLES])
         low, high = wilson_interval(hits, n)
         self._add(
@@ -154,10 +154,10 @@ class Evidence:
         self._row("near copies, features", "near_copies", 0.01, float(near[COPIES].mean()), low > _MANY_COPIES)
 
     def _collisions(self, nearest: Mapping[str, Nearest], bits: int) -> None:
-        for who, prefix in ((SAMPLES, ""), (REAL, "real_"), (COPIES, "copy_")):
-            hit = nearest[who].distances <= bits
+        for source, prefix in ((SAMPLES, ""), (REAL, "real_"), (COPIES, "copy_")):
+            hit = nearest[source].distances <= bits
             low, high = wilson_interval(int(hit.sum()), len(hit))
-            text = f"{who} whose semantic hash is a training image's, up to {bits} of 128 bits"
+            text = f"{source} whose semantic hash is a training image's, up to {bits} of 128 bits"
             self._add(f"{prefix}hash_collisions", float(hit.float().mean()), low, high, len(hit), text)
         real, copies = self.metrics["real_hash_collisions"], self.metrics["copy_hash_collisions"]
         sign = (self.metrics["hash_collisions"].low or 0.0) > (real.high or 0.0)

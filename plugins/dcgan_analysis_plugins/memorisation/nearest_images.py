@@ -122,7 +122,7 @@ def nearest_images(
         gallery: M images.
         subsets: (K, M) masks of parts of the gallery whose nearest image is wanted as well, or None.
         what: What progress calls it.
-        progress: Told how many images of the gallery were seen.
+        progress: Called with the number of images of the gallery seen.
 
     Raises:
         AnalysisError: If the gallery is empty, or holds nothing but the image itself.

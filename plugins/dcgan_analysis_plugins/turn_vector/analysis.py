@@ -101,10 +101,10 @@ class TurnVector:
         with context.stage("ends of the attribute"):
             drawn = checkpoint.latents(config.samples + config.new, context.seed)
             z, new = drawn[: config.samples], drawn[config.samples :]
-            said = judge(sampler(z, what="samples to choose from"))
-            spread, column = np.maximum(said.std(axis=0), 1e-9), judge.column(attribute)
+            margins = judge(sampler(z, what="samples to choose from"))
+            spread, column = np.maximum(margins.std(axis=0), 1e-9), judge.column(attribute)
             vectors = draw_directions(
-                context, z, said[:, column], directions=config.vectors, averaged=config.ends, tail=config.tail
+                context, z, margins[:, column], directions=config.vectors, averaged=config.ends, tail=config.tail
             )
         with context.stage("turn vectors and random directions"):
 
@@ -113,8 +113,8 @@ class TurnVector:
 
             steps = multiples(config)
             moves = {
-                who: measure_directions(sampler, judge, embed, new, some, steps, spread, done)
-                for who, some in vectors.items()
+                kind: measure_directions(sampler, judge, embed, new, directions, steps, spread, done)
+                for kind, directions in vectors.items()
             }
         with context.stage("figures"):
             _save_turns(context, config, sampler, new, vectors, attribute)
@@ -141,16 +141,16 @@ def _metrics(moves: dict[str, list[Moves]], column: int, attribute: str) -> dict
     import numpy as np
 
     metrics = {}
-    for who, found in moves.items():
-        prefix, better = ("", True) if who == TURN else ("random_", None)
+    for kind, directions in moves.items():
+        prefix, better = ("", True) if kind == TURN else ("random_", None)
         # The sign of a random direction means nothing: its size is what any direction does.
-        sign = abs if who == RANDOM else float
-        effects = [sign(float(one.ends[:, column].mean())) for one in found]
-        others = [float(np.abs(np.delete(one.ends, column, axis=1)).mean()) for one in found]
-        sizes = [float(np.abs(one.ends[:, column]).mean()) for one in found]
+        sign = abs if kind == RANDOM else float
+        effects = [sign(float(one.ends[:, column].mean())) for one in directions]
+        others = [float(np.abs(np.delete(one.ends, column, axis=1)).mean()) for one in directions]
+        sizes = [float(np.abs(one.ends[:, column]).mean()) for one in directions]
         ratios = [size / max(other, 1e-9) for size, other in zip(sizes, others, strict=True)]
-        correlations = [sign(float(rank_correlations(one.said[:, :, column]).mean())) for one in found]
-        changes = [float(one.change.mean()) for one in found]
+        correlations = [sign(float(rank_correlations(one.margins[:, :, column]).mean())) for one in directions]
+        changes = [float(one.change.mean()) for one in directions]
         for name, values, direction, text in (
             ("monotonicity", correlations, better, f"mean rank correlation of multiple and predicted {attribute}"),
             ("effect", effects, better, f"{attribute} moves from end to end, in standard deviations"),
@@ -160,7 +160,7 @@ def _metrics(moves: dict[str, list[Moves]], column: int, attribute: str) -> dict
         ):
             metrics[f"{prefix}{name}"] = mean_metric(
                 values,
-                f"{who}: {text}",
+                f"{kind}: {text}",
                 over="vectors",
                 higher_is_better=direction,
                 bounds=(-1.0, 1.0) if name == "monotonicity" else None,
@@ -172,8 +172,8 @@ def _side_effects(judge: Judge, moves: dict[str, list[Moves]], column: int) -> T
     import numpy as np
 
     signed, random = (
-        np.stack([(one.ends if who == TURN else np.abs(one.ends)).mean(axis=0) for one in found]).mean(axis=0)
-        for who, found in moves.items()
+        np.stack([(one.ends if kind == TURN else np.abs(one.ends)).mean(axis=0) for one in directions]).mean(axis=0)
+        for kind, directions in moves.items()
     )
     order = [column, *(i for i in np.argsort(-np.abs(signed), kind="stable").tolist() if i != column)]
     rows: list[list[Cell]] = [[judge.names[i], float(signed[i]), float(random[i])] for i in order]
@@ -196,13 +196,13 @@ def _save_turns(
 
     shown = new[:_SHOWN]
     pages = {}
-    for who, some in vectors.items():
-        pages[who] = images_along(sampler, shown, some[0], multiples(config))
+    for kind, directions in vectors.items():
+        pages[kind] = images_along(sampler, shown, directions[0], multiples(config))
         caption = (
             f"Each row is a new sample in the middle, with multiples from -{config.reach:g} to {config.reach:g} added."
         )
-        title = f"Along the {who}, {attribute}" if who == TURN else f"Control: along a {who} of the same length"
-        context.save_figure(figures.image_grid(pages[who], config.multiples), who.replace(" ", "-"), title, caption)
+        title = f"Along the {kind}, {attribute}" if kind == TURN else f"Control: along a {kind} of the same length"
+        context.save_figure(figures.image_grid(pages[kind], config.multiples), kind.replace(" ", "-"), title, caption)
     forth = list(range(config.multiples))
     frames = [figures.tiled(pages[TURN][at :: config.multiples], 4) for at in (*forth, *forth[-2:0:-1])]
     context.save_animation(
@@ -222,13 +222,13 @@ def _save_curve(
     from dcgan_analysis import figures
 
     series = {}
-    for who, found in moves.items():
-        values = np.concatenate([one.said[:, :, column] for one in found])
+    for kind, directions in moves.items():
+        values = np.concatenate([one.margins[:, :, column] for one in directions])
         # From where the sample itself stands.
         values = values - values[:, config.multiples // 2, None]
         intervals = [mean_interval(at.tolist()) for at in values.T]
         mean, low, high = (list(part) for part in zip(*intervals, strict=True))
-        series[who] = figures.Series(multiples(config).tolist(), mean, low, high)
+        series[kind] = figures.Series(multiples(config).tolist(), mean, low, high)
     figure = figures.curve(
         series, x_label="multiple added", y_label=f"{attribute}, moved by (std)", log_x=False, fractions=False
     )
@@ -236,5 +236,5 @@ def _save_curve(
         figure, "response", f"How {attribute} follows", "Mean over new samples and vectors, 95 % intervals."
     )
     context.save_arrays(
-        "turn", **{f"{who.split()[0]}_said": np.stack([one.said for one in found]) for who, found in moves.items()}
+        "turn", **{f"{kind.split()[0]}_said": np.stack([one.margins for one in some]) for kind, some in moves.items()}
     )

@@ -29,17 +29,17 @@ class Moves:
     """What one direction does to S new samples at T multiples.
 
     Attributes:
-        said: (S, T, A) what the judge says of A attributes, in their units.
+        margins: (S, T, A) the judge's values of A attributes, in their units.
         change: (S,) perceptual distance of the two ends.
     """
 
-    said: np.ndarray
+    margins: np.ndarray
     change: np.ndarray
 
     @property
     def ends(self) -> np.ndarray:
         """How far each attribute moves from the first multiple to the last, (S, A)."""
-        moved: np.ndarray = self.said[:, -1] - self.said[:, 0]
+        moved: np.ndarray = self.margins[:, -1] - self.margins[:, 0]
         return moved
 
 
@@ -93,15 +93,15 @@ def draw_directions(
     from dcgan_analysis.latents.arithmetic import direction
 
     ends = tails(values, tail, averaged)
-    found: dict[str, list[Tensor]] = {TURN: [], RANDOM: []}
+    drawn: dict[str, list[Tensor]] = {TURN: [], RANDOM: []}
     for number in range(directions):
         rng = context.rng("vector", str(number))
         low, high = (rng.choice(end, averaged, replace=False) for end in ends)
         turn = direction(z[low], z[high])
         others = rng.choice(len(z), 2 * averaged, replace=False)
-        found[TURN].append(turn)
-        found[RANDOM].append(direction(z[others[:averaged]], z[others[averaged:]], float(turn.norm())))
-    return found
+        drawn[TURN].append(turn)
+        drawn[RANDOM].append(direction(z[others[:averaged]], z[others[averaged:]], float(turn.norm())))
+    return drawn
 
 
 def images_along(sampler: Sampler, new: Tensor, vector: Tensor, multiples: Tensor) -> np.ndarray:
@@ -122,23 +122,23 @@ def measure_directions(
     """Add multiples of each direction to new samples, and judge the images.
 
     Args:
-        sampler: Draws them; of a conditional generator it is to draw one class.
-        judge: Says what they show.
-        embed: Says how different they look.
+        sampler: Draws the images; a conditional generator's must draw one class.
+        judge: Predicts their attributes.
+        embed: Measures how different they look.
         new: (S, Z).
         vectors: Directions (Z,).
         multiples: (T,), rising.
-        units: (A,) what counts as one of each attribute: its standard deviation among plain samples, say.
-        done: Told how many directions are done.
+        units: (A,) the unit of each attribute, such as its standard deviation among plain samples.
+        done: Called with the number of directions done.
     """
-    found = []
+    moves = []
     for number, vector in enumerate(vectors, start=1):
         images = images_along(sampler, new, vector, multiples)
         labels = sampler.labels(range(len(images)))
         ends = [slice(at, None, len(multiples)) for at in (0, len(multiples) - 1)]
         low, high = (embed(images[end], None if labels is None else labels[end]) for end in ends)
-        said = judge(images).reshape(len(new), len(multiples), -1) / units
-        found.append(Moves(said, (high - low).norm(dim=1).numpy()))
+        margins = judge(images).reshape(len(new), len(multiples), -1) / units
+        moves.append(Moves(margins, (high - low).norm(dim=1).numpy()))
         if done is not None:
             done(number)
-    return found
+    return moves

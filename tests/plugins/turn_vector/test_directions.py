@@ -60,7 +60,7 @@ def test_what_moves_is_judged_at_every_multiple_in_given_units():
     (move,) = measure_directions(
         Sampler(), judge, embed, new, [vector], torch.tensor([-1.0, 0.0, 1.0]), np.array([5.0, 1.0]), done.append
     )
-    assert move.said[:, :, 0].tolist() == [[18, 20, 22], [8, 10, 12]]
+    assert move.margins[:, :, 0].tolist() == [[18, 20, 22], [8, 10, 12]]
     assert move.ends.tolist() == [[4, 0], [4, 0]]
     assert move.change.tolist() == [20, 20]
     assert done == [1]
