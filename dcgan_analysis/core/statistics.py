@@ -58,11 +58,11 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     if n < 1 or not 0 <= successes <= n:
         msg = f"successes must lie in 0..n and n be at least 1, got {successes} of {n}"
         raise ValueError(msg)
-    p, z2 = successes / n, Z_95**2
-    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z_95 / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    # At the ends the exact bounds are 0 and 1; rounding must not put them past the value itself.
-    return min(p, max(0.0, centre - half)), max(p, min(1.0, centre + half))
+    from scipy.stats import binomtest
+
+    ends = binomtest(successes, n).proportion_ci(method="wilson")
+    # Rounding must not put them past the value itself.
+    return min(successes / n, float(ends.low)), max(successes / n, float(ends.high))
 
 
 def spread_interval(values: Sequence[float]) -> tuple[float, float, float]:

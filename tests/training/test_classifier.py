@@ -27,7 +27,7 @@ def test_a_step_is_taken_for_each_minibatch_and_the_loss_is_the_mean_over_images
         torch.optim.SGD([weight], lr=0.25),
         minibatches,
         lambda found, wanted: (found - wanted).square().mean(),
-        after=lambda: steps.append(float(weight)),
+        after=lambda: steps.append(weight.item()),
     )
     # The gradient is 2 (w - 1): w goes from 0 to 0.5 to 0.75; the losses are 1 (three images) and 0.25 (one).
     assert steps == [0.5, 0.75]
