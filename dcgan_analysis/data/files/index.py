@@ -309,28 +309,39 @@ def _take_numbers(index: ImageIndex, container: Container[Any]) -> None:
 def _take_classes(index: ImageIndex, layout: Layout, container: Container[Any]) -> None:
     """Take the folder below the split as the class, in alphabetical order.
 
-    A split where some images lie in no class folder has no labels.
+    A split where some images lie in no class folder has no labels, nor has one whose folders are all unknown in train.
     """
     folders = [layout.classes[folder_of(name)] for name in index.names]
-    classes = sorted({folder for folder in folders if folder is not None})
-    if not classes:
+    every = {folder for folder in folders if folder is not None}
+    if not every:
         return
-    if isinstance(container, ZipContainer) and all(_NUMBERED.fullmatch(folder) for folder in classes):
+    if isinstance(container, ZipContainer) and all(_NUMBERED.fullmatch(folder) for folder in every):
         index.remarks.append(
-            f"No labels: in a zip, folders such as '{classes[0]}/' are not taken for classes; unpack it if they are."
+            f"No labels: in a zip, folders such as '{min(every)}/' are not taken for classes; unpack it if they are."
         )
         return
-    numbers = {name: number for number, name in enumerate(classes)}
-    index.labels = [None if folder is None else numbers[folder] for folder in folders]
-    index.classes = classes
+    trained = {folders[position] for position in index.splits.get("train", [])} - {None}
+    labelled: dict[str, set[str]] = {}
     for split, positions in index.splits.items():
-        lacking = [position for position in positions if index.labels[position] is None]
+        own = {folder for position in positions if (folder := folders[position]) is not None}
+        lacking = [position for position in positions if folders[position] is None]
+        unknown = sorted(own - trained) if trained else []
         if lacking:
             index.remarks.append(
                 f"No labels in {split}: {len(lacking):,} of {len(positions):,} images lie in no class folder, first "
                 f"'{index.names[lacking[0]]}'."
             )
-            for position in positions:
-                index.labels[position] = None
-    if all(label is None for label in index.labels):
-        index.labels, index.classes = None, []
+        elif unknown and len(unknown) == len(own):
+            index.remarks.append(f"No labels in {split}: its folder '{unknown[0]}/' is not a class of train.")
+        else:
+            labelled[split] = own
+            if unknown:
+                index.remarks.append(f"Classes of {split} that train does not have: {len(unknown)}, '{unknown[0]}'.")
+    if not labelled:
+        return
+    index.classes = sorted(set().union(*labelled.values()))
+    numbers = {name: number for number, name in enumerate(index.classes)}
+    index.labels = [None] * len(folders)
+    for split in labelled:
+        for position in index.splits[split]:
+            index.labels[position] = numbers[folders[position] or ""]

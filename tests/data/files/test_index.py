@@ -74,6 +74,22 @@ def test_a_test_split_without_class_folders_costs_the_others_no_labels(make_fold
     assert dataset.note == "No labels in test: 1 of 1 images lie in no class folder, first 'test/3.png'."
 
 
+def test_folders_of_a_split_that_train_does_not_know_are_no_classes(make_folder, pictures):
+    # As tiny-imagenet-200 comes: train/<class>/images, val/images, test/images.
+    names = ("train/n01/images/1.png", "train/n02/images/2.png", "val/images/3.png", "test/images/4.png")
+    dataset = load_images(make_folder(pictures(*names)))
+    assert dataset.classes == ["n01", "n02"]
+    assert dataset.split("train").labels.tolist() == [0, 1]
+    assert dataset.split("validation").labels is None
+    assert "No labels in validation: its folder 'images/' is not a class of train." in dataset.note
+
+
+def test_a_class_that_train_does_not_have_is_said(make_folder, pictures):
+    dataset = load_images(make_folder(pictures("train/hen/1.png", "test/hen/2.png", "test/owl/3.png")))
+    assert dataset.split("test").labels.tolist() == [0, 1]
+    assert dataset.note == "Classes of test that train does not have: 1, 'owl'."
+
+
 def test_images_beside_class_folders_are_said_to_cost_the_labels(make_folder, pictures):
     dataset = load_images(make_folder(pictures("hen/1.png", "owl/2.png", "3.png")))
     assert (dataset.split("train").labels, dataset.classes) == (None, [])
