@@ -61,7 +61,12 @@ NETWORKS = {"tensorflow": TENSORFLOW, "pytorch": PYTORCH}
 
 @pytest.fixture(params=NETWORKS)
 def foreign(request):
-    return Checkpoint.random(NETWORKS[request.param], seed=1, name=request.param)
+    checkpoint = Checkpoint.random(NETWORKS[request.param], seed=1, name=request.param)
+    # Weights as large as trained ones: the images of fresh ones hardly differ.
+    for name, tensor in checkpoint.weights["generator"].items():
+        if name.endswith("operation.weight"):
+            tensor.mul_(10)
+    return checkpoint
 
 
 def test_features_are_probed_layer_by_layer(run, foreign):
