@@ -4,13 +4,13 @@ import inspect
 import json
 
 import pytest
-from dcgan_analysis_plugins.pixels import PixelsConfig
 from pydantic import ValidationError
 
 from dcgan_analysis.api import Figure, Metric, Needs, Result, Section, Table
 from dcgan_analysis.api.result import RESULT_FILE, SCHEMA_VERSION
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.features.extractor import FeatureSpec
+from dcgan_analysis.probing import ProbeSettings
 
 
 def test_the_headline_must_be_among_the_metrics(make_result):
@@ -124,7 +124,7 @@ def test_a_reader_ignores_fields_it_does_not_know(where, tmp_path, make_result):
     assert Result.load(tmp_path).metrics["accuracy"].value == 0.8
 
 
-@pytest.mark.parametrize("kind", [Metric, Table, Section, Figure, Result, FeatureSpec, Needs, PixelsConfig])
+@pytest.mark.parametrize("kind", [Metric, Table, Section, Figure, Result, FeatureSpec, Needs, ProbeSettings])
 def test_signatures_show_the_fields(kind):
     fields = kind.model_fields if hasattr(kind, "model_fields") else kind.__dataclass_fields__
     parameters = inspect.signature(kind).parameters
