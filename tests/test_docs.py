@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import shlex
 from functools import partial
@@ -13,7 +14,7 @@ import pytest
 
 import dcgan_analysis as da
 from dcgan_analysis.cli.main import cli
-from dcgan_analysis.data import load_dataset
+from dcgan_analysis.host.host import load_plugins
 from dcgan_analysis.models.architecture import Layer, LayerKind
 
 # Analyses that the pages make up, or that come with the example package.
@@ -85,16 +86,38 @@ def test_the_page_on_layer_tables_builds_networks_and_names_every_field(capsys):
     assert not {name for name in fields | set(get_args(LayerKind)) if f"`{name}`" not in text}
 
 
-def test_the_ten_line_plugin_of_the_readme_runs(dcgan_plugins, tmp_path):
-    from types import SimpleNamespace
-
+def test_the_ten_line_plugin_of_the_readme_runs_as_a_file(run_cli, tmp_path):
     source = next(block for block in blocks(ROOT / "README.md", "python") if "class Brightness" in block)
     assert len([line for line in source.splitlines() if line.strip()]) <= 14
-    names = {}
-    exec(compile(source, "README.md", "exec"), names)
-    dcgan_plugins.register(SimpleNamespace(dcgan_register_analyses=names["dcgan_register_analyses"]), "readme")
-    result = da.run("brightness", dataset=load_dataset("digits"), out=tmp_path / "run", host=dcgan_plugins)
-    assert 0 < result.metrics["mean"].value < 1
+    (tmp_path / "brightness.py").write_text(source, encoding="utf-8")
+    words = ["--plugin", str(tmp_path / "brightness.py"), "run", "brightness", "--json", "--out", str(tmp_path / "run")]
+    document = json.loads(run_cli(*words).assert_success().out)
+    assert 0 < document["metrics"]["mean"]["value"] < 1
+
+
+def test_the_page_on_own_dcgans_wraps_and_registers(monkeypatch, tmp_path):
+    from torch import nn
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DCGAN_ANALYSIS_CACHE", str(tmp_path / "cache"))
+    wrapped, registered = blocks(ROOT / "docs" / "your-own-dcgan.md", "python")
+    assert all(len([line for line in block.splitlines() if line.strip()]) <= 5 for block in (wrapped, registered))
+    d = nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(512, 1))
+    names = {"G": nn.Sequential(nn.Linear(8, 3072), nn.Tanh(), nn.Unflatten(1, (3, 32, 32))), "D": d}
+    monkeypatch.setattr(
+        da, "run", partial(da.run, limit=40, settings={"measured": 6, "top": 2, "noise_draws": 1}), raising=False
+    )
+    exec(wrapped, names)
+    assert names["features"].shape == (500, 8 * 16)
+    assert (names["result"].folder / "report.html").is_file()
+    code = "from torch import nn\n\n\nclass G(nn.Module):\n    def __init__(self, nz):\n        super().__init__()\n"
+    code += "        self.up = nn.ConvTranspose2d(nz, 3, 64)\n\n    def forward(self, z):\n"
+    code += "        return self.up(z).tanh()\n"
+    code += "\n\nclass D(nn.Conv2d):\n    def __init__(self):\n        super().__init__(3, 1, 64)\n"
+    (tmp_path / "my_networks.py").write_text(code, encoding="utf-8")
+    (tmp_path / "my_net.py").write_text(registered, encoding="utf-8")
+    architecture = load_plugins("", files=[tmp_path / "my_net.py"]).architectures["mine"].create()
+    assert (architecture.z_size, architecture.image_shape) == (100, (3, 64, 64))
 
 
 def test_every_page_has_a_place_in_the_navigation_of_the_site():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -135,8 +136,37 @@ def _made(name: str, host: PluginHost) -> click.Command:
     return command
 
 
+def _use_plugin_files(ctx: click.Context, _: click.Parameter, files: tuple[str, ...]) -> None:
+    """Load the files named on the command line as plugins, for this command alone."""
+    if not files:
+        return
+    from dcgan_analysis.host.host import default_host
+    from dcgan_analysis.host.loading import FILES_VARIABLE, plugin_files
+
+    before = os.environ.get(FILES_VARIABLE)
+
+    def restore() -> None:
+        os.environ.pop(FILES_VARIABLE, None)
+        if before is not None:
+            os.environ[FILES_VARIABLE] = before
+        default_host.cache_clear()
+
+    ctx.call_on_close(restore)
+    os.environ[FILES_VARIABLE] = os.pathsep.join([*map(str, plugin_files()), *files])
+    default_host.cache_clear()
+
+
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="dcgan-analysis", prog_name="dcgan-analyze")
+@click.option(
+    "--plugin",
+    metavar="FILE",
+    multiple=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_use_plugin_files,
+    help="Load a Python file as a plugin for this command. Repeatable.  [env: DCGAN_ANALYSIS_PLUGIN_FILES]",
+)
 def cli() -> None:
     """Evaluate and understand pretrained DCGANs.
 

@@ -126,7 +126,7 @@ class _Manager(pluggy.PluginManager):
         return super().parse_hookimpl_opts(plugin, name)
 
 
-def build_manager(plugin: object, info: PluginInfo) -> pluggy.PluginManager:
+def build_manager(plugin: object, info: PluginInfo, *, declares: bool = False) -> pluggy.PluginManager:
     """Put one plugin into a pluggy manager of its own and check its hooks.
 
     A manager for each plugin, rather than one for all, makes the isolation structural: a call
@@ -162,7 +162,7 @@ def build_manager(plugin: object, info: PluginInfo) -> pluggy.PluginManager:
             guess = f"Did you mean '{close[0]}'?" if close else f"Hooks: {', '.join(HOOKS)}."
             msg = f"Plugin '{info.name}' implements '{caller.name}', which is not a hook. {guess}"
             raise RegistrationError(msg)
-    _check_markers(plugin, info, {caller.name for caller in callers})
+    _check_markers(plugin, info, {caller.name for caller in callers}, declares=declares)
     return manager
 
 
@@ -190,7 +190,7 @@ def _span(first: int, last: int) -> str:
     return str(first) if first == last else f"{first} to {last}"
 
 
-def _check_markers(plugin: object, info: PluginInfo, implemented: set[str]) -> None:
+def _check_markers(plugin: object, info: PluginInfo, implemented: set[str], *, declares: bool) -> None:
     for name in HOOKS:
         if name not in implemented and callable(getattr(plugin, name, None)):
             msg = (
@@ -198,7 +198,7 @@ def _check_markers(plugin: object, info: PluginInfo, implemented: set[str]) -> N
                 "Put @dcgan_analysis.hookimpl above it."
             )
             raise RegistrationError(msg)
-    if not implemented:
+    if not implemented and not declares:
         msg = (
             f"{info.title} implements no hook. Mark its hook functions with "
             f"@dcgan_analysis.hookimpl; hooks: {', '.join(HOOKS)}."

@@ -16,6 +16,7 @@ import sys
 from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.checkpoints.importers.contract import WeightImporter
@@ -23,20 +24,23 @@ from dcgan_analysis.core.registry import Registry
 from dcgan_analysis.data.registry import DatasetEntry
 from dcgan_analysis.errors import AnalysisError, RegistrationError, UnknownNameError, describe_error, unknown_name
 from dcgan_analysis.host.checks import Registrar, build_manager, check_command, check_entry, check_members
+from dcgan_analysis.host.declared import declared_by, loading
 from dcgan_analysis.host.loading import (
     FAILURES,
     SELECT_VARIABLE,
     CorePlugin,
     PluginInfo,
     core_info,
+    file_plugin,
     find_entry_points,
     may_bring,
     parse_selection,
+    plugin_files,
 )
 from dcgan_analysis.models.registry import ArchitectureEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from pluggy import PluginManager
 
@@ -105,7 +109,7 @@ class PluginHost:
         """Register the plugin that ``source`` returns; if that fails, keep the reason and go on."""
         try:
             # Standard output belongs to the result document (--json), whatever a plugin prints.
-            with redirect_stdout(sys.stderr):
+            with redirect_stdout(sys.stderr), loading():
                 loaded = self._admit(source(), info)
         except RegistrationError as error:
             cause = error.__cause__ or error
@@ -216,9 +220,10 @@ class PluginHost:
                     f"and by {info.owner}. The first is loaded; uninstall one of the two."
                 )
                 raise RegistrationError(msg)
-        manager = build_manager(plugin, info)
+        declared = declared_by(plugin)
+        manager = build_manager(plugin, info, declares=bool(declared))
         try:
-            registered = self._collect(manager, info)
+            registered = self._collect(manager, info, declared)
         except BaseException:
             for registry in (self.analyses, self.datasets, self.architectures, self.importers, self.commands):
                 registry.remove_owner(info.owner)
@@ -227,7 +232,9 @@ class PluginHost:
         hooks = sorted(caller.name for caller in manager.get_hookcallers(plugin) or [])
         return replace(info, state="loaded", hooks=tuple(hooks), registered=registered)
 
-    def _collect(self, manager: PluginManager, info: PluginInfo) -> dict[str, tuple[str, ...]]:
+    def _collect(
+        self, manager: PluginManager, info: PluginInfo, declared: Iterable[ArchitectureEntry]
+    ) -> dict[str, tuple[str, ...]]:
         owner = info.owner
         registrars: dict[str, Registrar[Any]] = {
             "architectures": Registrar(self.architectures, partial(check_entry, ArchitectureEntry), owner),
@@ -245,11 +252,17 @@ class PluginHost:
             except FAILURES as error:
                 msg = f"{info.title} failed in {hook}: {describe_error(error)}. Nothing of it is registered."
                 raise RegistrationError(msg) from error
+            for entry in declared if kind == "architectures" else ():
+                # Its hook may register what it declared.
+                if entry.name not in registrar.names:
+                    registrar(entry)
             registrar.close()
         return {kind: tuple(registrar.names) for kind, registrar in registrars.items() if registrar.names}
 
 
-def load_plugins(select: str | None = None, *, hook: str | None = None) -> PluginHost:
+def load_plugins(
+    select: str | None = None, *, hook: str | None = None, files: Sequence[str | Path] | None = None
+) -> PluginHost:
     """Make a host with everything that is installed.
 
     Args:
@@ -257,12 +270,15 @@ def load_plugins(select: str | None = None, *, hook: str | None = None) -> Plugi
             none. None: what the environment variable ``DCGAN_ANALYSIS_PLUGINS`` says, and all where
             it is not set.
         hook: Load only plugins that may implement this hook: a listing of commands need not import every analysis.
+        files: Python files that are plugins as well. None: those of ``DCGAN_ANALYSIS_PLUGIN_FILES``, joined as in
+            ``PATH``.
 
     Returns:
-        A new host; plugins that failed are listed in its ``failures``.
+        A new host; installed plugins that failed are listed in its ``failures``.
 
     Raises:
-        ConfigError: If the selection names a plugin that is not installed.
+        ConfigError: If the selection names a plugin that is not installed, or a file does not exist.
+        RegistrationError: If a file that was named cannot be loaded.
     """
     found = find_entry_points()
     text = os.environ.get(SELECT_VARIABLE) if select is None else select
@@ -278,6 +294,12 @@ def load_plugins(select: str | None = None, *, hook: str | None = None) -> Plugi
             host.load(info, entry_point.load)
         else:
             host.disable(info)
+    for path in plugin_files() if files is None else map(Path, files):
+        info, source = file_plugin(path)
+        host.load(info, source)
+        loaded = host.plugins[-1]
+        if loaded.state == "failed":
+            raise RegistrationError(loaded.error) from loaded.cause
     return host
 
 

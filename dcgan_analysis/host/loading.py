@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from importlib import metadata
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +20,7 @@ from dcgan_analysis.models.registry import builtin_architectures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from types import ModuleType
 
     from dcgan_analysis.checkpoints.importers.contract import WeightImporter
     from dcgan_analysis.data.registry import DatasetEntry
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DISTRIBUTION",
     "FAILURES",
+    "FILES_VARIABLE",
     "SELECT_VARIABLE",
     "CorePlugin",
     "PluginInfo",
@@ -33,9 +37,11 @@ __all__ = [
     "find_entry_points",
     "may_bring",
     "parse_selection",
+    "plugin_files",
 ]
 
 SELECT_VARIABLE = "DCGAN_ANALYSIS_PLUGINS"
+FILES_VARIABLE = "DCGAN_ANALYSIS_PLUGIN_FILES"
 DISTRIBUTION = "dcgan-analysis"
 
 # A plugin that calls sys.exit() while it is imported must not end the program; Ctrl-C must.
@@ -195,3 +201,41 @@ def parse_selection(text: str | None, found: list[PluginInfo]) -> frozenset[str]
         msg = f"{SELECT_VARIABLE}: {unknown_name('plugin', name, names)}"
         raise ConfigError(msg)
     return chosen
+
+
+def plugin_files() -> list[Path]:
+    """Return the files that ``DCGAN_ANALYSIS_PLUGIN_FILES`` names, joined as in ``PATH``."""
+    return [Path(each) for each in os.environ.get(FILES_VARIABLE, "").split(os.pathsep) if each]
+
+
+def file_plugin(path: Path) -> tuple[PluginInfo, Callable[[], ModuleType]]:
+    """Return a Python file as a plugin, and what imports it.
+
+    Modules beside the file can be imported by it, as beside a script.
+
+    Raises:
+        ConfigError: If there is no such file, or it is no Python file.
+    """
+    if not path.is_file() or path.suffix != ".py":
+        msg = f"Plugin file '{path}' {'is no Python file (.py)' if path.is_file() else 'does not exist'}."
+        raise ConfigError(msg)
+    path = path.resolve()
+    name = f"dcgan_analysis_plugin_{path.stem}"
+
+    def source() -> ModuleType:
+        spec = spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            msg = f"'{path}' cannot be imported"
+            raise ImportError(msg)
+        if str(path.parent) not in sys.path:
+            sys.path.append(str(path.parent))
+        module = module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+        return module
+
+    return PluginInfo(name=path.stem.replace("_", "-").lower(), module=str(path)), source
