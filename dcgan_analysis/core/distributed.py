@@ -118,14 +118,14 @@ def divided(pieces: Sequence[Callable[[], T]]) -> list[T]:
         >>> divided([lambda: 1, lambda: 2])
         [1, 2]
     """
-    mine = [piece() for piece in share(pieces)]
+    results = [piece() for piece in share(pieces)]
     size = world_size()
     if size == 1:
-        return mine
+        return results
     from torch import distributed
 
     found: list[list[T]] = [[] for _ in range(size)]
-    distributed.all_gather_object(found, mine)
+    distributed.all_gather_object(found, results)
     return [found[number % size][number // size] for number in range(len(pieces))]
 
 

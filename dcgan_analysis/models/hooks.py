@@ -166,7 +166,7 @@ class _Watch(TorchFunctionMode):
                 msg = f"Tap '{name}': the forward pass comes by '{tap.path}' {calls} times. Choose one of {known}."
                 raise ArchitectureError(msg)
             if not calls:
-                msg = f"The forward pass does not come by tap '{name}'. Choose another."
+                msg = f"The forward pass never reaches tap '{name}'. Choose another."
                 raise ArchitectureError(msg)
             if name not in self._met:
                 msg = (
@@ -294,7 +294,7 @@ def run_to(network: nn.Module, tap: str, *arguments: Tensor) -> Tensor:
             network(*arguments)
     except _ReachedError as reached:
         return reached.output
-    msg = f"The forward pass does not come by tap '{tap}'. Choose another."
+    msg = f"The forward pass never reaches tap '{tap}'. Choose another."
     raise ArchitectureError(msg)
 
 

@@ -73,8 +73,8 @@ def nearest_rows(
             part = slice(first, first + _QUERIES)
             table = torch.cdist(queries[part], block, p=norm, compute_mode="use_mm_for_euclid_dist")
             if exclude is not None:
-                mine = ((exclude[part] >= start) & (exclude[part] < stop)).nonzero().flatten()
-                table[mine, exclude[part][mine] - start] = torch.inf
+                inside_block = ((exclude[part] >= start) & (exclude[part] < stop)).nonzero().flatten()
+                table[inside_block, exclude[part][inside_block] - start] = torch.inf
             best, at = _nearest(table, queries[part], block, norm)
             better = best < distances[part]
             positions[part] = torch.where(better, at + start, positions[part])

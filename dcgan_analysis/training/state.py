@@ -32,11 +32,11 @@ __all__ = [
     "STATE",
     "StateFile",
     "check_settings",
+    "explained_write_errors",
     "load_state",
     "not_finite",
     "read_header",
     "save_state",
-    "written_or_told",
 ]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -230,7 +230,7 @@ class StateFile:
         """
         folder = self.path.parent
         with ExitStack() as held:
-            with written_or_told(folder, saved_step):
+            with explained_write_errors(folder, saved_step):
                 folder.mkdir(parents=True, exist_ok=True)
                 held.enter_context(writer_lock(self.path, f"Training '{folder}'", TrainingError))
                 self._sweep()
@@ -255,7 +255,7 @@ def _alive(process: int) -> bool:
 
 
 @contextmanager
-def written_or_told(folder: Path, saved_step: int | None) -> Iterator[None]:
+def explained_write_errors(folder: Path, saved_step: int | None) -> Iterator[None]:
     """Turn a failure to write into one line that says what is kept.
 
     Args:
@@ -273,6 +273,6 @@ def written_or_told(folder: Path, saved_step: int | None) -> Iterator[None]:
         kept = "no state was saved before" if saved_step is None else f"the state of step {saved_step:,} is whole"
         msg = (
             f"The training cannot be saved in '{folder}': {reason}. Nothing half-written was kept, and {kept}. "
-            f"{'Make room' if full else 'Free the way'} and go on with --resume."
+            f"{'Make room' if full else 'Fix the cause'} and go on with --resume."
         )
         raise TrainingError(msg) from None

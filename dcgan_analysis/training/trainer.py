@@ -34,7 +34,7 @@ from dcgan_analysis.training.measures import Measures
 from dcgan_analysis.training.networks import AdversarialPair
 from dcgan_analysis.training.outcome import make_checkpoint
 from dcgan_analysis.training.start import describe_start
-from dcgan_analysis.training.state import StateFile, load_state, not_finite, save_state, written_or_told
+from dcgan_analysis.training.state import StateFile, explained_write_errors, load_state, not_finite, save_state
 from dcgan_analysis.training.stopping import StopRequest, stop_requests
 from dcgan_analysis.training.watching import Steps, TensorBoard, Watcher
 
@@ -170,18 +170,18 @@ class Trainer:
             self.processes.wait()
             return self._run(list(watchers) if self.processes.first else [])
 
-    def _run(self, told: list[Watcher]) -> Checkpoint:
+    def _run(self, watchers: list[Watcher]) -> Checkpoint:
         if self.config.tensorboard and self.processes.first:
-            told.append(TensorBoard(self.folder, self.step))
+            watchers.append(TensorBoard(self.folder, self.step))
         try:
-            for watcher in told:
+            for watcher in watchers:
                 watcher.begin(self.step, self.steps, self.epoch)
             with stop_requests() as request:
                 while self.step < self.steps:
-                    self._train_until(self._next_stop(), told, request)
-                    self._end_interval(told)
+                    self._train_until(self._next_stop(), watchers, request)
+                    self._end_interval(watchers)
         finally:
-            for watcher in told:
+            for watcher in watchers:
                 watcher.close()
         return self.checkpoint()
 
@@ -194,7 +194,7 @@ class Trainer:
                 stops.append((self.step // length + 1) * length)
         return min(stops)
 
-    def _train_until(self, stop: int, told: Sequence[Watcher], request: StopRequest) -> None:
+    def _train_until(self, stop: int, watchers: Sequence[Watcher], request: StopRequest) -> None:
         self.pair.generator.train()
         self.pair.discriminator.train()
         first = looked = self.step
@@ -216,7 +216,7 @@ class Trainer:
                     looked = self.step
                     self._speed = (self.step - first) * self.config.batch_size / (now - started)
                     at = Steps(self.step, self.steps, self.epoch, means, self._speed, rate)
-                    for watcher in told:
+                    for watcher in watchers:
                         watcher.steps(at)
                 if self.step == stop or not (due or each_step):
                     continue
@@ -268,7 +268,7 @@ class Trainer:
                 fake = self.pair.generate(batch.discriminator_z.to(self.device), batch.labels)
         return generator_loss, *self.pair.update_discriminator(images, fake, batch.labels, self.step)
 
-    def _end_interval(self, told: Sequence[Watcher]) -> None:
+    def _end_interval(self, watchers: Sequence[Watcher]) -> None:
         """Write the interval's checkpoint, samples, measurements and, last, the state that a resume starts from."""
         broken = not_finite(self.pair)
         if broken:
@@ -277,7 +277,7 @@ class Trainer:
         if not self.processes.first:
             self._saved_step = self.step
             return
-        with written_or_told(self.folder, self._saved_step):
+        with explained_write_errors(self.folder, self._saved_step):
             checkpoint = self.checkpoint()
             checkpoint.save(self.folder / "model.safetensors")
             row: dict[str, Any] = {
@@ -297,7 +297,7 @@ class Trainer:
             self.history.append(row)
             write_text(self.folder / "history.json", json.dumps(self.history, indent=1))
             self._save_state()
-        for watcher in told:
+        for watcher in watchers:
             watcher.interval(self.folder, row)
 
     def _save_state(self) -> None:
@@ -318,7 +318,7 @@ class Trainer:
             "data_sha256": self.split.sha256,
             "started_from": self._started_from,
         }
-        with written_or_told(self.folder, self._saved_step):
+        with explained_write_errors(self.folder, self._saved_step):
             if self._saved_step is not None and self._saved_step != self.step:
                 self._states.set_aside(self._saved_step)
             save_state(self._states.path, self.pair, self.config, progress, self._measures.monitors.pictures)

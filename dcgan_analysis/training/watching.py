@@ -1,4 +1,4 @@
-"""Who wants to know how a training goes: told every few steps and at the end of each interval."""
+"""Callbacks for training progress: called every few steps and at the end of each interval."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Steps:
 
 
 class Watcher:
-    """Is told how a training goes; override what is wanted.
+    """Callbacks of a training; override those that you want.
 
     Example:
         >>> class Printer(Watcher):

@@ -111,7 +111,7 @@ def test_running_to_a_tap_leaves_no_hook_when_the_model_raises():
 def test_a_tap_that_the_forward_pass_does_not_come_by_is_refused():
     network = nn.Sequential(nn.ReLU())
     network[0].unused = nn.Identity()
-    with pytest.raises(ArchitectureError, match=r"does not come by tap '0\.unused'"):
+    with pytest.raises(ArchitectureError, match=r"never reaches tap '0\.unused'"):
         run_to(network, "0.unused", torch.ones(1))
 
 

@@ -111,8 +111,8 @@ class Positions:
         """Return the features (P', D) of the positions on samples from ``start`` on, whose maps are (B, D, H, W)."""
         import torch
 
-        mine = np.flatnonzero((self.rows >= start) & (self.rows < start + len(maps)))
-        rows, cells = (torch.from_numpy(x[mine]).to(maps.device) for x in (self.rows - start, self.cells))
+        here = np.flatnonzero((self.rows >= start) & (self.rows < start + len(maps)))
+        rows, cells = (torch.from_numpy(x[here]).to(maps.device) for x in (self.rows - start, self.cells))
         found: NDArray[np.float32] = maps.flatten(2)[rows, :, cells].float().cpu().numpy()
         return found
 
@@ -134,9 +134,9 @@ def draw_positions(
         rng: Draws them.
     """
     rows, cells, inside = [], [], []
-    for row, mine in enumerate(boxes):
-        positive = np.flatnonzero(cells_inside(mine, grid, image))
-        negative = draw_cells(~cells_touched(mine, grid, image), round(negatives * len(positive)), rng)
+    for row, of_sample in enumerate(boxes):
+        positive = np.flatnonzero(cells_inside(of_sample, grid, image))
+        negative = draw_cells(~cells_touched(of_sample, grid, image), round(negatives * len(positive)), rng)
         cells += [positive, negative]
         inside += [np.ones(len(positive), bool), np.zeros(len(negative), bool)]
         rows.append(np.full(len(positive) + len(negative), row))

@@ -119,16 +119,16 @@ class KmeansFeatures:
             dictionaries[RANDOM] = dictionary.twin(context.rng("random centroids"))
         features = {name: encode_images(context, name, one, images) for name, one in dictionaries.items()}
         studies = run_study(context, config, features, images, draws)
-        choices = {who: found.full for who, found in studies.items()}
-        predictions = {who: choice.predictions for who, choice in choices.items()}
+        choices = {name: found.full for name, found in studies.items()}
+        predictions = {name: choice.predictions for name, choice in choices.items()}
         with context.stage("figures"):
             save_studies(context, images, studies, draws)
             _save_centroids(context, dictionary, images)
             save_grid_figure(context, choices)
             save_class_figures(context, images, predictions[KMEANS])
         metrics: dict[str, Metric] = {}
-        for prefix, (who, found) in zip(("", "random_"), studies.items(), strict=False):
-            metrics |= _metrics(prefix, who, found, images, draws.per_class, _published(context, config, draws, who))
+        for prefix, (name, found) in zip(("", "random_"), studies.items(), strict=False):
+            metrics |= _metrics(prefix, name, found, images, draws.per_class, _published(context, config, draws, name))
         return context.result(
             title=f"K-means features + L2-SVM on {context.dataset.name}",
             headline="accuracy",
@@ -165,10 +165,10 @@ def encode_images(
 
 
 def _published(
-    context: RunContext, config: KmeansFeaturesConfig, draws: Draws, who: str
+    context: RunContext, config: KmeansFeaturesConfig, draws: Draws, name: str
 ) -> tuple[float | None, float | None]:
     """Return the accuracy, with all and with few labels, that was published for the same settings, or None."""
-    if who != KMEANS or context.dataset.name != _CIFAR or context.limit is not None or config.test != "test":
+    if name != KMEANS or context.dataset.name != _CIFAR or context.limit is not None or config.test != "test":
         return None, None
     same = config.centroids == _PUBLISHED_FEW_CENTROIDS and draws.per_class == _PUBLISHED_LABELS
     return _PUBLISHED.get(config.centroids), _PUBLISHED_FEW if same else None
@@ -176,7 +176,7 @@ def _published(
 
 def _metrics(
     prefix: str,
-    who: str,
+    name: str,
     found: Study,
     images: LabelledImages,
     per_class: int,
@@ -184,14 +184,14 @@ def _metrics(
 ) -> dict[str, Metric]:
     source = [_SOURCE if value else None for value in published]
     right = images.correct(found.full.predictions)
-    text = f"{who}, C = {found.full.c:g}"
+    text = f"{name}, C = {found.full.c:g}"
     metrics = {
         f"{prefix}accuracy": accuracy_metric(right, len(images.test), text, published=published[0], source=source[0])
     }
     if found.few is not None:
         metrics[f"{prefix}few_label_accuracy"] = draws_metric(
             found.few.accuracies,
-            f"{who}, {per_class} labels per class, C = {found.few.c:g}",
+            f"{name}, {per_class} labels per class, C = {found.few.c:g}",
             published=published[1],
             source=source[1],
         )

@@ -41,7 +41,7 @@ __all__ = ["MnistNN", "MnistNNConfig", "counts_up_to"]
 _COUNTS = (1_000, 10_000, 50_000, 100_000, 1_000_000, 10_000_000)
 _CHECKPOINTS = {"dcgan": "mnist-conditional", "mlp": "mnist-conditional-mlp"}
 _PAPER = "Radford et al. 2016, Table 3"
-# Table 3 row by row: who, samples, test error.
+# Table 3 row by row: method, samples, test error.
 _TABLE_3 = [
     (row.method, samples, error)
     for row in TABLE_3
@@ -50,7 +50,7 @@ _TABLE_3 = [
 ]
 # What of Table 3 a run may stand beside: by architecture for generators, by source for the rest.
 _ROWS = {"dcgan28-conditional": "DCGAN", "mlp-conditional": "GAN (permutation invariant)", "real": "Real data"}
-_WHO = {"real": "training images", "elastic": "deformed training images"}
+_NAMES = {"real": "training images", "elastic": "deformed training images"}
 
 
 class MnistNNConfig(AnalysisConfig):
@@ -158,12 +158,12 @@ class MnistNN:
         with context.stage("figures"):
             save_nearest_arrays(context, study)
             save_nearest_figures(context, study, errors, {f"{row} (paper)": published} if published else {})
-        who = context.checkpoint.name if config.source in _CHECKPOINTS else _WHO[config.source]
+        source_name = context.checkpoint.name if config.source in _CHECKPOINTS else _NAMES[config.source]
         tables = [curve_table(study, errors), nearest_classes_table(study, covered)]
         if _may_be_compared(context):
-            tables.insert(0, _table_3(who, search.counts, errors))
+            tables.insert(0, _table_3(source_name, search.counts, errors))
         return context.result(
-            title=f"{context.dataset.name} classified by the nearest of {grouped(total)} samples: {who}",
+            title=f"{context.dataset.name} classified by the nearest of {grouped(total)} samples: {source_name}",
             headline="test_error",
             metrics=metrics,
             tables=tables,
@@ -221,13 +221,14 @@ def _may_be_compared(context: RunContext) -> bool:
 
 def _published(context: RunContext, row: str | None) -> dict[int, float]:
     """Return the published errors that stand for the same thing, by number of samples."""
-    return {n: error for who, n, error in _TABLE_3 if who == row and _may_be_compared(context)}
+    return {n: error for method, n, error in _TABLE_3 if method == row and _may_be_compared(context)}
 
 
-def _table_3(who: str, counts: Sequence[int], errors: Sequence[Metric]) -> Table:
+def _table_3(source_name: str, counts: Sequence[int], errors: Sequence[Metric]) -> Table:
     rows: list[list[Cell]] = [[f"{name} (paper)", n, error, None, None] for name, n, error in _TABLE_3]
     rows += [
-        [f"this run: {who}", n, error.value, error.low, error.high] for n, error in zip(counts, errors, strict=True)
+        [f"this run: {source_name}", n, error.value, error.low, error.high]
+        for n, error in zip(counts, errors, strict=True)
     ]
     return Table(
         name="table-3",

@@ -65,7 +65,7 @@ class _FoldedGenerator(nn.Module):
             z = block(z, labels)
         size = _PART if self.maps and z.device.type == "cpu" else len(z)
         parts = zip(torch.split(z, size), torch.split(labels, size), strict=True)
-        return torch.cat([self._images(x, mine) for x, mine in parts])
+        return torch.cat([self._images(x, classes) for x, classes in parts])
 
     def _images(self, x: Tensor, labels: Tensor) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x

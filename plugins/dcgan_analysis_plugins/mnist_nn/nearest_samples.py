@@ -83,9 +83,11 @@ class NearestStudy:
         """Return the error of each class that has test images, at the largest count."""
         found = {}
         for number, name in enumerate(self.test.classes):
-            mine = self.labels == number
-            if mine.any():
-                found[name] = error_metric(int((self.predictions[-1][mine] != number).sum()), int(mine.sum()), name)
+            of_class = self.labels == number
+            if of_class.any():
+                found[name] = error_metric(
+                    int((self.predictions[-1][of_class] != number).sum()), int(of_class.sum()), name
+                )
         return found
 
 

@@ -180,8 +180,8 @@ def class_coverage(
     def covered(number: int) -> tuple[int, int]:
         members = np.flatnonzero(labels == number)[: 2 * per_class]
         control, reference = _rows(real, members[:per_class]), _rows(real, members[per_class:])
-        mine = _rows(source, _first(source, number, per_class, classes))
-        return int(coverage(reference, mine, k).sum()), int(coverage(reference, control, k).sum())
+        samples = _rows(source, _first(source, number, per_class, classes))
+        return int(coverage(reference, samples, k).sum()), int(coverage(reference, control, k).sum())
 
     found = np.array(divided([partial(covered, number) for number in range(classes)]), dtype=np.int64)
     return ClassCoverage(per_class, found[:, 0], found[:, 1])

@@ -51,9 +51,9 @@ def take(source: SampleSource, indices: Sequence[int] | NDArray[np.int64]) -> ND
     blocks = wanted // BLOCK
     found: dict[int, NDArray[np.uint8]] = {}
     for number in np.unique(blocks).tolist():
-        mine = np.flatnonzero(blocks == number)
+        positions = np.flatnonzero(blocks == number)
         images = source.images(number)
-        found |= dict(zip(mine.tolist(), images[wanted[mine] % BLOCK], strict=True))
+        found |= dict(zip(positions.tolist(), images[wanted[positions] % BLOCK], strict=True))
     return np.stack([found[position] for position in range(len(wanted))])
 
 

@@ -120,7 +120,7 @@ class SupervisedCnn:
                 frozen = replace(best.task, settings=replace(best.task.settings, frozen=True))
                 shown[FROZEN] = _run(context, config, [frozen])[0][0]
         with context.stage("test"):
-            predictions = {who: _predict(trial, images) for who, trial in shown.items()}
+            predictions = {name: _predict(trial, images) for name, trial in shown.items()}
         with context.stage("figures"):
             save_predictions(context, images, predictions)
             save_search(context, trials)
@@ -209,17 +209,17 @@ def _metrics(
     same = _is_published(context, shown[BEST])
     how = {BEST: f"the least of {config.trials} trials", FROZEN: "settings of the best trial"}
     metrics = {}
-    for who, trial in shown.items():
-        prefix, published = ("", _PUBLISHED if same else None) if who == BEST else ("frozen_", None)
-        text = f"{who}, {_per_class(trial)} labels per class"
+    for name, trial in shown.items():
+        prefix, published = ("", _PUBLISHED if same else None) if name == BEST else ("frozen_", None)
+        text = f"{name}, {_per_class(trial)} labels per class"
         metrics[f"{prefix}validation_error"] = error_metric(
             trial.wrong,
             len(trial.task.validation.labels),
-            f"{text}, {how[who]}, held-out images",
+            f"{text}, {how[name]}, held-out images",
             published=published,
             source=_PAPER if published else None,
         )
-        wrong = len(images.test) - images.correct(predictions[who])
+        wrong = len(images.test) - images.correct(predictions[name])
         metrics[f"{prefix}test_error"] = error_metric(wrong, len(images.test), f"{text}, test images")
     return metrics
 

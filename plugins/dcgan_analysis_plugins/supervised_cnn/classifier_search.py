@@ -66,16 +66,16 @@ def save_epochs(context: RunContext, shown: Mapping[str, ClassifierTrial], *, ch
 
     Args:
         context: The run.
-        shown: Who -> trial.
+        shown: Name -> trial.
         chosen: Of which of them the epoch that was kept is marked.
     """
     from dcgan_analysis import figures
 
     series = {}
-    for who, trial in shown.items():
+    for name, trial in shown.items():
         run = trial.trained
         epochs = list(range(1, len(run.errors) + 1))
-        series[who] = figures.Series(epochs, run.errors, chosen=run.best_epoch + 1 if who == chosen else None)
+        series[name] = figures.Series(epochs, run.errors, chosen=run.best_epoch + 1 if name == chosen else None)
     figure = figures.curve(series, x_label="epoch", y_label="error", log_x=False)
     caption = (
         "Error on the stopping images. The weights of the marked epoch were kept; of the control, those of its best."
