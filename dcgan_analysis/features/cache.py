@@ -2,9 +2,9 @@
 
 ``<cache>/features/<first 16 digits of the key's SHA-256>.h5`` are the feature stores. A file's modification time is
 when it was last used; the content of a store never changes. Beside them lie smaller files: outcomes of long
-computations (``stores.outcomes``: dictionaries, trials, and whatever plugins keep), in ``neighbours/`` those by
-which long searches go on (``sampling.search``), and in ``images/`` a folder for each set of decoded image files
-(``data.decoded``).
+computations (``features.outcomes``: dictionaries, trials, and whatever plugins keep), in ``neighbours/`` those by
+which long searches go on (of mnist-nn), and in ``images/`` a folder for each set of decoded image files
+(``data.files.decoded``).
 """
 
 from __future__ import annotations
