@@ -2,10 +2,10 @@ from .api.hookspecs import API_VERSION as API_VERSION
 from .api.hookspecs import hookimpl as hookimpl
 from .checkpoints.wrapping import wrap as wrap
 from .core.version import __version__ as __version__
-from .data.files.sources import load_dataset as load_dataset
 from .features.store import FeatureStore as FeatureStore
 from .host.declared import register_module_architecture as register_module_architecture
 from .linear.svm import L2SVM as L2SVM
 from .runs.batch import run_several as run_several
 from .runs.library import load_checkpoint as load_checkpoint
+from .runs.library import load_dataset as load_dataset
 from .runs.run import run as run

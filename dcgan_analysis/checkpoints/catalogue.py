@@ -22,6 +22,7 @@ __all__ = ["CheckpointEntry", "checkpoint_folders", "list_checkpoints", "load_ch
 
 WEIGHTS = "model.safetensors"
 _SHORTEST_HASH = 6
+_FOREIGN = {".pth", ".pt", ".ckpt", ".h5", ".hdf5", ".keras", ".npz", ".npy", ".pkl", ".onnx"}
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,12 @@ def load_checkpoint(what: str | Path, architectures: Registry[ArchitectureEntry]
     if path.is_dir() and (path / WEIGHTS).is_file():
         return read_checkpoint(path / WEIGHTS, architectures, name=path.resolve().name)
     if path.is_file():
+        if path.suffix.lower() in _FOREIGN:
+            msg = (
+                f"'{path}' is no checkpoint of dcgan-analysis but weights made elsewhere. Import it: "
+                "dcgan-analyze import, or dcgan_analysis.runs.library.import_weights."
+            )
+            raise CheckpointError(msg)
         return read_checkpoint(path, architectures)
     entries = {entry.name: entry for entry in list_checkpoints()}
     if text in entries:

@@ -205,7 +205,7 @@ class Checkpoint(Described):
 
     def features(
         self,
-        images: np.ndarray | Tensor,
+        images: np.ndarray | Tensor | DatasetSplit,
         *,
         reference: DatasetSplit | None = None,
         spec: FeatureSpec | None = None,

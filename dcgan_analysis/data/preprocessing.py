@@ -117,7 +117,7 @@ class Preprocessing:
             taker = f"checkpoint '{checkpoint}'" if checkpoint else "the model"
             msg = (
                 f"{giver} has images of {_text(shape)}, {taker} takes "
-                f"{_text(self.image_shape)}. Use --set fit=resize to convert them, or "
+                f"{_text(self.image_shape)}. Use the setting fit=resize to convert them, or "
                 "another dataset or checkpoint."
             )
             raise DatasetError(msg)

@@ -13,6 +13,7 @@ import torch
 from dcgan_analysis.core.device import PRECISIONS, choose_device
 from dcgan_analysis.core.distributed import agreed, gather_interleaved, share
 from dcgan_analysis.core.progress import Progress, silent
+from dcgan_analysis.data.dataset import DatasetSplit
 from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.errors import DatasetError, StoreError
 from dcgan_analysis.features import cache
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
-    from dcgan_analysis.data.dataset import DatasetSplit
     from dcgan_analysis.features.extractor import PrecisionError
 
 __all__ = ["FORWARD_BATCH", "Extraction", "extract"]
@@ -159,16 +159,19 @@ class Extraction:
             code_version=EXTRACTION_VERSION,
         )
 
-    def features(self, images: np.ndarray | Tensor) -> Tensor:
+    def features(self, images: np.ndarray | Tensor | DatasetSplit) -> Tensor:
         """Return features (N, D) in float32, on the CPU, without any store.
 
         Args:
-            images: Bytes, uint8 (N, C, H, W), as in a dataset split; or floats already in the image range.
+            images: Bytes, uint8 (N, C, H, W), as in a dataset split; a split; or floats already in the image range.
 
         Raises:
-            DatasetError: If they are neither bytes nor floats, or bytes of a shape that does not fit.
+            DatasetError: If they are neither bytes nor floats in the image range, or bytes of a shape that does not
+                fit.
             ArchitectureError: If floats have a shape that the network does not take.
         """
+        if isinstance(images, DatasetSplit):
+            images = images.images
         # torch warns of arrays that it must not write to; only those are copied.
         batch = (
             torch.from_numpy(np.require(images, requirements=["C", "W"])) if isinstance(images, np.ndarray) else images
@@ -176,12 +179,24 @@ class Extraction:
         if batch.dim() != 4 or not (batch.is_floating_point() or batch.dtype == torch.uint8):
             msg = f"Images must be uint8 or float (N, C, H, W), got {batch.dtype} {tuple(batch.shape)}."
             raise DatasetError(msg)
+        if batch.is_floating_point():
+            self._check_range(batch)
         prepared = batch.float() if batch.is_floating_point() else self._preprocessing(batch.cpu().numpy())
         result = torch.empty(len(prepared), self._blank.size)
         for a, b in _spans(len(prepared), self._batch):
             result[a:b] = self._extractor(prepared[a:b])
         self.forward_images += len(prepared)
         return result
+
+    def _check_range(self, images: Tensor) -> None:
+        low, high = self.checkpoint.metadata.image_range
+        slack = 1e-3 * (high - low)
+        if len(images) and not (low - slack <= float(images.min()) and float(images.max()) <= high + slack):
+            msg = (
+                f"Float images run from {float(images.min()):.4g} to {float(images.max()):.4g}; checkpoint "
+                f"'{self.checkpoint.name}' takes {low:g} to {high:g}. Give bytes, uint8 from 0 to 255, or scale them."
+            )
+            raise DatasetError(msg)
 
     @property
     def _batchnorm_batch(self) -> int:
@@ -255,7 +270,7 @@ class Extraction:
 
 def extract(
     checkpoint: Checkpoint,
-    images: np.ndarray | Tensor,
+    images: np.ndarray | Tensor | DatasetSplit,
     *,
     reference: DatasetSplit | None = None,
     spec: FeatureSpec | None = None,
@@ -265,9 +280,9 @@ def extract(
 
     Args:
         checkpoint: Whose discriminator.
-        images: Bytes, uint8 (N, C, H, W); or a float tensor (N, C, H, W) in ``metadata.image_range``.
+        images: Bytes, uint8 (N, C, H, W); a float tensor (N, C, H, W) in ``metadata.image_range``; or a split.
         reference: Images on which BatchNorm statistics are re-estimated, as the paper's protocol does with the
-            training split. None: the statistics stored in the checkpoint.
+            training split. None: the statistics stored in the checkpoint, unless ``spec`` says otherwise.
         spec: Taps, grid, precision; by default all conv layers on a 4x4 grid.
         device: ``auto``, ``cpu`` or ``cuda``.
 
@@ -275,7 +290,8 @@ def extract(
         Features (N, D) in float32 on the CPU.
 
     Raises:
-        DatasetError: If the images are neither bytes nor floats, or bytes of a shape that does not fit.
+        DatasetError: If the images are neither bytes nor floats in the image range, or bytes of a shape that does not
+            fit.
         ArchitectureError: If floats have a shape that the network does not take.
 
     Example:
@@ -284,8 +300,9 @@ def extract(
         >>> extract(Checkpoint.random(dcgan32(width=8), 0), np.zeros((2, 3, 32, 32), np.uint8)).shape
         torch.Size([2, 1792])
     """
-    if spec is None:
-        spec = FeatureSpec(batchnorm="running" if reference is None else "reestimated")
+    spec = spec or FeatureSpec()
+    if reference is None and "batchnorm" not in spec.model_fields_set:
+        spec = spec.model_copy(update={"batchnorm": "running"})
     return Extraction(checkpoint, spec, reference, choose_device(device)).features(images)
 
 

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["L2SVM"]
+__all__ = ["L2SVM", "ParameterError"]
 
 SOLVERS = ("auto", "primal", "dual")
+
+
+class ParameterError(AnalysisError, ValueError):
+    """A parameter of an estimator lies outside its range; a ValueError, as of scikit-learn's own."""
 
 
 class L2SVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -101,7 +105,8 @@ class L2SVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises:
             ValueError: As scikit-learn's estimators, on unfit arrays.
-            AnalysisError: On unfit parameters, tensors or row sources.
+            ParameterError: On unfit parameters; it is a ValueError too.
+            AnalysisError: On unfit tensors or row sources.
         """
         self._check_parameters()
         if isinstance(X, RowSource | torch.Tensor):
@@ -170,10 +175,10 @@ class L2SVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _check_parameters(self) -> None:
         if not 0 < self.C < np.inf:
             msg = f"C is {self.C}; it must be a number > 0."
-            raise AnalysisError(msg)
+            raise ParameterError(msg)
         if self.fit_intercept and not self.intercept_scaling > 0:
             msg = f"intercept_scaling is {self.intercept_scaling}; it must be > 0."
-            raise AnalysisError(msg)
+            raise ParameterError(msg)
         if self.solver not in SOLVERS:
             msg = f"solver is {self.solver!r}; it must be one of {', '.join(SOLVERS)}."
-            raise AnalysisError(msg)
+            raise ParameterError(msg)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from dcgan_analysis.checkpoints import catalogue
 from dcgan_analysis.checkpoints.importers.contract import ImportRequest
 from dcgan_analysis.core.progress import Progress, silent
-from dcgan_analysis.data.files.sources import load_dataset
-from dcgan_analysis.errors import CheckpointError, TrainingError
+from dcgan_analysis.data.files import sources
+from dcgan_analysis.errors import CheckpointError, TrainingError, UnknownNameError
 from dcgan_analysis.host.host import PluginHost, default_host
 from dcgan_analysis.training.watching import Steps, Watcher
 
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.data.dataset import Dataset
     from dcgan_analysis.training.config import TrainingConfig
 
-__all__ = ["import_weights", "load_checkpoint", "train"]
+__all__ = ["import_weights", "load_checkpoint", "load_dataset", "train"]
 
 _NAME = re.compile(r"\w[\w.-]*")
 
@@ -41,7 +42,53 @@ def load_checkpoint(what: str | Path, *, host: PluginHost | None = None) -> Chec
         >>> load_checkpoint("cifar10-dcgan32").architecture.name
         'dcgan32'
     """
-    return catalogue.load_checkpoint(what, (host or default_host()).architectures)
+    host = host or default_host()
+    try:
+        return catalogue.load_checkpoint(what, host.architectures)
+    except UnknownNameError as error:
+        raise _with_failures(error, host) from None
+
+
+def load_dataset(
+    name_or_path: str | Path,
+    *,
+    data_root: str | Path | None = None,
+    download: bool = True,
+    progress: Progress | None = None,
+    host: PluginHost | None = None,
+) -> Dataset:
+    """Load a dataset by name, those of plugins too, or from a path; see ``data.load_dataset``.
+
+    Args:
+        name_or_path: A name, or a path: a ``Path``, or a text with a slash or ending in ``.zip``.
+        data_root: Where files lie; by default ``DCGAN_ANALYSIS_DATA``, or the user's data folder.
+        download: Whether torchvision may download what is not in the data root.
+        progress: Called as ``progress(what, done, total)`` while images are decoded.
+        host: Provides the known datasets; all installed plugins by default.
+
+    Raises:
+        UnknownNameError: If nothing has this name; plugins that failed are named.
+        DatasetError: If the dataset is known but its files are absent or damaged.
+
+    Example:
+        >>> load_dataset("digits").split_names
+        ['train', 'test']
+    """
+    host = host or default_host()
+    try:
+        return sources.load_dataset(
+            name_or_path, data_root=data_root, registry=host.datasets, download=download, progress=progress
+        )
+    except UnknownNameError as error:
+        raise _with_failures(error, host) from None
+
+
+def _with_failures(error: UnknownNameError, host: PluginHost) -> UnknownNameError:
+    """Say as well which plugins failed: the name may be one of theirs."""
+    if not host.failures:
+        return error
+    failed = ", ".join(info.name for info in host.failures)
+    return UnknownNameError(f"{error} Plugins that failed: {failed} (see: dcgan-analyze plugins).")
 
 
 def import_weights(
@@ -161,13 +208,13 @@ def train(
         check_settings(out / STATE, config.resolved(chosen))
     with process_group(chosen) as (processes, place):
         progress = progress if processes.first else silent
-        dataset = load_dataset(config.dataset, data_root=data_root, registry=host.datasets, progress=progress)
+        dataset = load_dataset(config.dataset, data_root=data_root, progress=progress, host=host)
         # A list of near-duplicates may have been made of all images.
         known = None if config.leave_out is not None else config.images
         split, left_out = select_images(config, dataset.some(config.split, known, first=True))
         probed = None
         if config.probe_dataset is not None:
-            probes = load_dataset(config.probe_dataset, data_root=data_root, registry=host.datasets, progress=progress)
+            probes = load_dataset(config.probe_dataset, data_root=data_root, progress=progress, host=host)
             probed = probes.split("train")
         trainer = Trainer(config, architecture, split, out, place, processes, left_out, start, probed)
         if resume:

@@ -48,7 +48,7 @@ def test_exact_fit_refuses_another_shape_and_says_what_to_do():
     with pytest.raises(DatasetError) as caught:
         Preprocessing((3, 32, 32)).check((1, 28, 28), dataset="mnist", checkpoint="big")
     assert str(caught.value).startswith(
-        "Dataset 'mnist' has images of 1x28x28, checkpoint 'big' takes 3x32x32. Use --set fit=resize"
+        "Dataset 'mnist' has images of 1x28x28, checkpoint 'big' takes 3x32x32. Use the setting fit=resize"
     )
     with pytest.raises(DatasetError, match="The batch has images of 1x28x28, the model takes"):
         Preprocessing((3, 32, 32))(np.zeros((1, 1, 28, 28), np.uint8))

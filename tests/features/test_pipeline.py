@@ -252,7 +252,7 @@ def test_images_of_another_shape_are_refused_before_anything_is_computed(extract
 
     with pytest.raises(
         DatasetError,
-        match=r"^Dataset 'random 3' has images of 3x32x32, checkpoint 'mine' takes 1x32x32\. Use --set fit",
+        match=r"^Dataset 'random 3' has images of 3x32x32, checkpoint 'mine' takes 1x32x32\. Use the setting fit",
     ):
         extract.store("test", make_split(4, 3, (3, 32, 32)))
     with pytest.raises(DatasetError, match="has images of 1x28x28"):

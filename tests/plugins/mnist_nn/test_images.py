@@ -11,7 +11,7 @@ from dcgan_analysis.errors import AnalysisError, DatasetError
 def test_real_images_get_the_shape_of_samples_and_a_hash_of_their_own(conditional):
     pixels = np.full((2, 1, 16, 16), 100, np.uint8)
     split = DatasetSplit(pixels, None, ["a", "b"], known_sha256="ab")
-    with pytest.raises(DatasetError, match=r"'toys' has images of 1x16x16, .* takes 1x8x8\. Use --set fit=resize"):
+    with pytest.raises(DatasetError, match=r"'toys' has images of 1x16x16, .* takes 1x8x8\. Use the setting fit="):
         like_samples(split, conditional, dataset="toys")
     resized = like_samples(split, conditional, dataset="toys", fit="resize")
     assert resized.image_shape == (1, 8, 8)
