@@ -1,6 +1,6 @@
 """Images of zips and folders, decoded once: kept as bytes in the cache, opened through a memory map ever after.
 
-``<cache>/images/<first 16 digits of the key's SHA-256>/`` is a folder of prepared images (see ``data.files.prepared``). The
+``<cache>/images/<first 16 digits of the key's SHA-256>/`` is a folder of prepared images (``data.files.prepared``). The
 key is made of the images' names, in order, and of what tells their contents without reading them: in a zip size and
 CRC-32, in a folder size and time of last change. It only finds the pixels again: the identity of a split is the hash of
 the pixels themselves.
