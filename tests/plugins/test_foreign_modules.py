@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 import dcgan_analysis as da
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+from dcgan_analysis.errors import ArchitectureError
 from dcgan_analysis.models.initialisation import initialise
 from dcgan_analysis.models.tables import dcgan32
 from dcgan_analysis.testing import make_dataset
@@ -121,6 +122,11 @@ def test_a_generator_of_modules_forgets_what_its_maps_draw(run, blocks):
     result = run("filter-dropout", None, blocks, layer=None, **settings)
     assert result.metrics["object_removed"].value > 0.9
     assert result.metrics["maps_dropped"].value == 3
+
+
+def test_a_classifier_is_made_of_layer_tables_alone_and_the_refusal_says_what_to_do(run, foreign):
+    with pytest.raises(ArchitectureError, match=r"has no discriminator table.*Name one by the setting architecture="):
+        run("supervised-cnn", make_dataset(train=60, test=20), foreign, trials=1, epochs=1)
 
 
 def test_classes_of_modules_are_drawn_by_the_labels(run, conditional):

@@ -85,7 +85,7 @@ class Classifier(nn.Module):
         if len(rows) < 2 or not _sees_everything(*rows[-1]):
             msg = (
                 f"Architecture '{architecture.name}' has no discriminator table that ends in a linear unit; "
-                "a classifier can only be made of one that has."
+                "a classifier can only be made of one that has. Name one by the setting architecture=NAME."
             )
             raise ArchitectureError(msg)
         blocks = [Block(replace(layer, conditional=False), shape, bare) for layer, shape in rows[:-1]]
