@@ -1,6 +1,6 @@
 """Few labels: the fits of svm-svhn against scikit-learn's ``LinearSVC`` on the same draws, in one run.
 
-    dcgan-analyze import theano PATH_OF_THE_ARRAYS --out ./authors-svhn
+    dcgan-analyze import PATH_OF_THE_ARRAYS --out ./authors-svhn
     python benchmarks/few_labels.py --checkpoint ./authors-svhn --dataset svhn
 
 Features are extracted once (and found in the cache the next time). Then, draw by draw in turn, ``LinearSVC`` and ours

@@ -92,41 +92,70 @@ def _with_failures(error: UnknownNameError, host: PluginHost) -> UnknownNameErro
 
 
 def import_weights(
-    format: str,
     path: str | Path,
-    out: str | Path,
-    settings: Mapping[str, Any] | None = None,
+    second: str | Path | None = None,
     *,
+    out: str | Path | None = None,
+    format: str | None = None,
+    settings: Mapping[str, Any] | None = None,
     host: PluginHost | None = None,
 ) -> Checkpoint:
     """Convert weights made elsewhere into a checkpoint, and return it.
 
+    What was read, what was assumed because the files do not say it, with the setting that changes it, and what should
+    be looked at stand in ``metadata.provenance`` under ``read``, ``assumed`` and ``warnings``; ``numbers`` are those by
+    which a wrong assumption shows (:func:`~dcgan_analysis.checkpoints.importers.sanity.numbers`).
+
     Args:
-        format: Name of an importer: ``"theano"``, ``"pytorch"``, ``"safetensors"``, or one of a plugin.
         path: The file or folder to read; nothing in it is executed.
+        second: Another file, where generator and discriminator lie in one each.
         out: A name under which the checkpoint can be loaded from then on; or a folder, as a ``Path`` or a string with a
-            slash. Its ``model.safetensors`` is written completely or not at all.
-        settings: What the importer cannot read from the files: ``{"z_prior": "normal"}``.
-        host: Provides the known importers and architectures; all installed plugins by default.
+            slash. Its ``model.safetensors`` is written completely or not at all, and ``samples.png`` beside it. None:
+            nothing is written.
+        format: Name of an importer: ``"theano"``, ``"pytorch"``, ``"keras"``, ``"safetensors"``, ``"numpy"``, or a
+            plugin's. None: it is found out.
+        settings: What the files do not say: ``{"image_size": 64}``.
+        host: Provides the known importers, architectures and datasets; all installed plugins by default.
 
     Raises:
-        CheckpointError: If the files are damaged or do not fit, hide code, or ``out`` is taken.
+        CheckpointError: If the files cannot be read, hold no network that a table of layers can say, or leave open
+            what a setting must decide; or if ``out`` is taken.
         ConfigError: If a setting is wrong.
-        UnknownNameError: If there is no such format.
+        UnknownNameError: If there is no such format, or no such dataset as ``reference``.
 
     Example:
-        >>> import_weights("theano", Path("authors-svhn"), "authors-svhn")  # doctest: +SKIP
+        >>> import_weights("netG.pth", "netD.pth", out="mine")  # doctest: +SKIP
     """
-    host = host or default_host()
-    importer = host.importers[format]
-    folder = _new_folder(out)
     from dcgan_analysis.checkpoints.importers.assemble import assemble
+    from dcgan_analysis.checkpoints.importers.read import kind_of
+    from dcgan_analysis.checkpoints.importers.sanity import add_numbers, save_samples
 
-    imported = importer.load(ImportRequest(Path(path), settings or {}, host.architectures))
-    checkpoint = assemble(imported, folder.name, format)
+    host = host or default_host()
+    paths = tuple(Path(each) for each in (path, second) if each is not None)
+    folder = None if out is None else _new_folder(out)
+    name = format or _recognised(host, paths) or kind_of(paths[0])
+    imported = host.importers[name].load(ImportRequest(paths, settings or {}, host.architectures))
+    images = (settings or {}).get("reference")
+    reference = None
+    if images is not None:
+        dataset = load_dataset(str(images), host=host)
+        reference = dataset.some(dataset.split_names[0], None)
+    checkpoint = assemble(imported, paths[0].stem if folder is None else folder.name, name, reference)
+    checkpoint = add_numbers(checkpoint)
+    if folder is None:
+        return checkpoint
     target = folder / catalogue.WEIGHTS
     checkpoint.save(target)
+    save_samples(checkpoint, folder / "samples.png")
     return replace(checkpoint, path=target)
+
+
+def _recognised(host: PluginHost, paths: tuple[Path, ...]) -> str | None:
+    """Return the name of a plugin's importer that knows a path as its own."""
+    for entry in map(host.importers.__getitem__, host.importers):
+        if entry.recognises is not None and entry.recognises(paths[0]):
+            return entry.name
+    return None
 
 
 def _new_folder(out: str | Path) -> Path:

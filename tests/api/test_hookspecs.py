@@ -63,7 +63,7 @@ def test_dcgan_register_importers_adds_the_documented_importer(tmp_path):
 
     host, _ = register_example("dcgan_register_importers")
     torch.save({"netG": {}, "netD": {"weight": torch.ones(2)}}, tmp_path / "acme.pth")
-    weights = host.importers["acme"].load(ImportRequest(tmp_path / "acme.pth", {}, host.architectures))
+    weights = host.importers["acme"].load(ImportRequest((tmp_path / "acme.pth",), {}, host.architectures))
     assert weights.architecture.name == "dcgan64"
     assert weights.metadata == {"z_prior": "normal"}
 

@@ -96,7 +96,7 @@ def test_the_authors_svhn_network_gives_their_error(data_root, tmp_path):
         pytest.skip(f"weights/authors-svhn or svhn.zip are not beside {data_root}")
     result = run(
         "svm-svhn",
-        checkpoint=import_weights("theano", weights, tmp_path / "authors-svhn"),
+        checkpoint=import_weights(weights, out=tmp_path / "authors-svhn"),
         dataset="svhn",
         data_root=data_root,
         settings={"choosing_draws": 3, "draws": 10, "twin": False},

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 
@@ -14,9 +16,10 @@ from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.checkpoints.metadata import CheckpointMetadata
 from dcgan_analysis.checkpoints.sampling import STATISTICS, with_sample_statistics
 from dcgan_analysis.core.hashing import hash_file
+from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.errors import CheckpointError
 from dcgan_analysis.models.architecture import ROLES, Role
-from dcgan_analysis.models.batchnorm import batchnorm_layers
+from dcgan_analysis.models.batchnorm import batchnorm_layers, reestimate, reference_batches
 from dcgan_analysis.models.builder import build
 
 if TYPE_CHECKING:
@@ -26,43 +29,83 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from dcgan_analysis.checkpoints.importers.contract import ImportedWeights
+    from dcgan_analysis.data.dataset import DatasetSplit
 
 __all__ = ["assemble"]
 
 _LICENCES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "COPYING")
 _LONGEST_LICENCE = 100_000
+_BATCH, _BATCHES, _SEED = 128, 20, 0
+_SAMPLES = 512
+_ON_SAMPLES = (
+    f"re-estimated on {_SAMPLES} samples of the generator in batches of {_BATCH}, seed {_SEED}: no real images"
+)
+_STORED = "in the files"
 _UNKNOWN = "not in the files (mean 0, variance 1 stand in): use BatchNorm mode reestimated or batch"
 
 
-def assemble(imported: ImportedWeights, name: str, format: str) -> Checkpoint:
+def assemble(imported: ImportedWeights, name: str, format: str, reference: DatasetSplit | None = None) -> Checkpoint:
     """Make a checkpoint of imported weights.
 
     Where the files hold no running statistics, the generator's are re-estimated on latent vectors from ``z_prior``, as
-    the authors' code, which samples in batch mode, normalises them. The discriminator's need images, which are not
-    here: they stay at mean 0, variance 1, and ``provenance["batchnorm"]`` says so.
+    the authors' code, which samples in batch mode, normalises them. The discriminator's need images: the reference, or,
+    where re-estimation is asked for, samples of the generator. Without them they stay at mean 0, variance 1.
+    ``provenance["batchnorm"]`` says what was done, ``provenance["warnings"]`` what should be looked at.
 
     Args:
         imported: What an importer returned.
         name: What to call the checkpoint.
         format: The importer's name, for the provenance.
+        reference: Images to re-estimate the discriminator's statistics on.
 
     Raises:
-        CheckpointError: If the weights do not fit their architecture, or the metadata are not a checkpoint's.
+        CheckpointError: If the weights do not fit their architecture, the metadata are not a checkpoint's, or there is
+            nothing to re-estimate statistics on.
     """
     states = {"generator": imported.generator, "discriminator": imported.discriminator}
     weights: dict[Role, Mapping[str, Tensor]] = {}
-    batchnorm: dict[str, str] = {}
+    kept: dict[Role, bool] = {}
     for role in ROLES:
         state = states[role]
-        if state is None:
-            continue
-        weights[role], known = _with_statistics(build(partial(imported.architecture.network, role)), state)
-        batchnorm[role] = "in the files" if known else STATISTICS if role == "generator" else _UNKNOWN
-    checkpoint = Checkpoint(name, imported.architecture, weights, _metadata(imported, format, batchnorm))
+        if state is not None:
+            weights[role], kept[role] = _with_statistics(build(partial(imported.architecture.network, role)), state)
+    checkpoint = Checkpoint(name, imported.architecture, weights, _metadata(imported, format))
     for role in weights:
         # Building the network checks names and shapes, which a stranger's importer may have got wrong.
         checkpoint.network(role)
-    return with_sample_statistics(checkpoint) if batchnorm.get("generator") == STATISTICS else checkpoint
+    for role in weights:
+        checkpoint = _with_known_statistics(checkpoint, role, kept[role], imported.reestimate, reference)
+    return checkpoint
+
+
+def _with_known_statistics(
+    checkpoint: Checkpoint, role: Role, kept: bool, again: bool, reference: DatasetSplit | None
+) -> Checkpoint:
+    """Estimate the statistics of one network where they are missing or it is asked for; note what was done."""
+    provenance = checkpoint.metadata.provenance
+    network = checkpoint.network(role)
+    layers = list(batchnorm_layers(network).values())
+    stale = [layer for layer in layers if _is_untouched(layer)] if kept else []
+    how = _STORED if kept else _UNKNOWN
+    if role == "generator" and ((again and layers) or not kept):
+        checkpoint, how = with_sample_statistics(checkpoint), STATISTICS
+    elif role == "discriminator" and layers and (again or reference is not None):
+        how = _on_images(network, checkpoint, reference)
+        state = {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
+        checkpoint = replace(checkpoint, weights={**checkpoint.weights, role: state})
+    elif stale:
+        how = f"in the files, but never updated in {len(stale)} of {len(layers)} layers (mean 0, variance 1)"
+        provenance["warnings"].append(
+            f"{role}: BatchNorm statistics are {how}; outputs are wrong unless that was meant. "
+            "Estimate them anew: --set batchnorm=reestimate"
+        )
+    provenance["batchnorm"][role] = how
+    return checkpoint
+
+
+def _is_untouched(layer: nn.Module) -> bool:
+    mean, variance = layer.running_mean, layer.running_var
+    return isinstance(mean, torch.Tensor) and not mean.any() and bool((variance == 1).all())
 
 
 def _with_statistics(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], bool]:
@@ -78,14 +121,40 @@ def _with_statistics(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[d
     return filled, known
 
 
-def _metadata(imported: ImportedWeights, format: str, batchnorm: dict[str, str]) -> CheckpointMetadata:
+def _on_images(discriminator: nn.Module, checkpoint: Checkpoint, reference: DatasetSplit | None) -> str:
+    """Re-estimate the discriminator's statistics; say on what."""
+    classes = checkpoint.architecture.classes
+    if classes:
+        msg = (
+            "BatchNorm statistics of a conditional discriminator are not re-estimated on import. Leave the setting out."
+        )
+        raise CheckpointError(msg)
+    if reference is None:
+        if not checkpoint.has("generator"):
+            msg = (
+                "batchnorm=reestimate: the discriminator's statistics need images, and there is no generator to make "
+                "some. Name images: --set reference=FOLDER, ZIP or dataset"
+            )
+            raise CheckpointError(msg)
+        reestimate(discriminator, torch.split(checkpoint.sample(_SAMPLES, _SEED), _BATCH))
+        return _ON_SAMPLES
+    convert = Preprocessing.for_range(
+        checkpoint.architecture.image_shape, checkpoint.architecture.image_range, fit="resize"
+    )
+    used = reference_batches(len(reference), _BATCH)[:_BATCHES]
+    reestimate(discriminator, (convert(reference.images[np.sort(rows)]) for rows in used))
+    return f"re-estimated on {sum(map(len, used)):,} images of {reference.source} in batches of {len(used[0])}"
+
+
+def _metadata(imported: ImportedWeights, format: str) -> CheckpointMetadata:
     architecture = imported.architecture
     given = dict(imported.metadata)
     provenance = {
         "origin": "imported",
         "format": format,
         "files": {path.name: hash_file(path) for path in imported.files},
-        "batchnorm": batchnorm,
+        "batchnorm": {},
+        "warnings": [],
         "dcgan_analysis": version("dcgan-analysis"),
         "torch": torch.__version__,
         "date": time.strftime("%Y-%m-%d", time.gmtime()),

@@ -77,6 +77,7 @@ def load(request: ImportRequest) -> ImportedWeights:
         states["generator"],
         states["discriminator"],
         (request.path,),
+        settings.batchnorm == "reestimate",
         settings.metadata("uniform"),
     )
 

@@ -71,6 +71,7 @@ def load(request: ImportRequest) -> ImportedWeights:
         states["generator"],
         states["discriminator"],
         tuple(files),
+        settings.batchnorm == "reestimate",
         settings.metadata(z_prior, epoch=float(prefix.rstrip("_") or 0)),
     )
 

@@ -1,4 +1,4 @@
-"""Foreign files made here, by hand-written lists of shapes and by the PyTorch example's own modules."""
+"""Foreign files made here, by hand-written lists of shapes and by plain torch modules."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from dcgan_analysis.checkpoints.importers.contract import ImportRequest
+from dcgan_analysis.runs.library import import_weights
 
 
 def svhn_shapes(w, z, c):
@@ -55,48 +56,107 @@ def write_arrays(tmp_path):
     return write
 
 
-class Example(nn.Module):
-    def __init__(self, *layers):
-        super().__init__()
-        self.main = nn.Sequential(*layers)
+def scramble(module, seed=0):
+    """Give every parameter and statistic of a module random values that keep activations of order 1."""
+    source = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for child in module.modules():
+            weight = getattr(child, "weight", None)
+            if isinstance(child, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+                fan = weight[0].numel() if not isinstance(child, nn.ConvTranspose2d) else weight[:, 0].numel() / 4
+                weight.normal_(0, fan**-0.5, generator=source)
+            elif weight is not None and weight.dim() >= 1:
+                weight.normal_(1, 0.3, generator=source)
+            if getattr(child, "bias", None) is not None:
+                child.bias.normal_(0, 0.3, generator=source)
+            if getattr(child, "running_mean", None) is not None:
+                child.running_mean.normal_(0, 0.3, generator=source)
+                child.running_var.uniform_(0.5, 2, generator=source)
+                child.num_batches_tracked.fill_(7)
+    return module.eval()
 
-    def forward(self, x):
-        return self.main(x)
+
+def example_generator(size=64, nz=5, ngf=3, nc=3, bias=False):
+    """The generator of PyTorch's example, or its like for another size."""
+    maps, side = ngf * size // 8, 4
+    layers = [nn.ConvTranspose2d(nz, maps, 4, 1, 0, bias=bias), nn.BatchNorm2d(maps), nn.ReLU()]
+    while side < size // 2:
+        layers += [nn.ConvTranspose2d(maps, maps // 2, 4, 2, 1, bias=bias), nn.BatchNorm2d(maps // 2), nn.ReLU()]
+        maps, side = maps // 2, side * 2
+    return scramble(nn.Sequential(*layers, nn.ConvTranspose2d(maps, nc, 4, 2, 1, bias=bias), nn.Tanh()))
+
+
+def example_discriminator(size=64, ndf=2, nc=3, bias=False, wrap=lambda layer: layer):
+    """The discriminator beside it; ``wrap`` may put a parametrisation on each convolution."""
+    layers = [nn.Conv2d(nc, ndf, 4, 2, 1, bias=bias), nn.LeakyReLU(0.2)]
+    maps, side = ndf, size // 2
+    while side > 4:
+        layers += [nn.Conv2d(maps, 2 * maps, 4, 2, 1, bias=bias), nn.BatchNorm2d(2 * maps), nn.LeakyReLU(0.2)]
+        maps, side = 2 * maps, side // 2
+    layers += [nn.Conv2d(maps, 1, 4, 1, 0, bias=bias), nn.Sigmoid()]
+    network = scramble(nn.Sequential(*layers))
+    for number, layer in enumerate(network):
+        if isinstance(layer, nn.Conv2d):
+            network[number] = wrap(layer)
+    return network.eval()
+
+
+def prefixed(state, prefix):
+    """Put a prefix before all names of a state dict."""
+    return {prefix + name: value for name, value in state.items()}
 
 
 @pytest.fixture
-def example_networks():
-    """Build the PyTorch example's generator and discriminator, with statistics of a few batches."""
+def read(host):
+    """Import files as the command does, without writing: path or paths, then settings."""
 
-    def build(ngf=3, ndf=2, nz=5, nc=3):
-        def up(a, b, last=False):
-            conv = nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False)
-            return [conv, nn.Tanh()] if last else [conv, nn.BatchNorm2d(b), nn.ReLU(True)]
+    def read(*paths, format=None, **settings):
+        return import_weights(*paths, format=format, settings=settings, host=host)
 
-        def down(a, b):
-            return [nn.Conv2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(0.2)]
+    return read
 
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)
-            generator = Example(
-                *[nn.ConvTranspose2d(nz, ngf * 8, 4, 1, 0, bias=False), nn.BatchNorm2d(ngf * 8), nn.ReLU(True)],
-                *[*up(ngf * 8, ngf * 4), *up(ngf * 4, ngf * 2), *up(ngf * 2, ngf), *up(ngf, nc, last=True)],
-            )
-            discriminator = Example(
-                *[nn.Conv2d(nc, ndf, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)],
-                *[*down(ndf, ndf * 2), *down(ndf * 2, ndf * 4), *down(ndf * 4, ndf * 8)],
-                *[nn.Conv2d(ndf * 8, 1, 4, 1, 0, bias=False), nn.Sigmoid()],
-            )
-            for module in (*generator.modules(), *discriminator.modules()):
-                if isinstance(module, nn.BatchNorm2d):
-                    nn.init.normal_(module.weight, 1, 0.3)
-                    nn.init.normal_(module.bias, 0, 0.3)
-            with torch.no_grad():
-                for _ in range(3):
-                    discriminator(generator(torch.randn(4, nz, 1, 1)))
-        return generator.eval(), discriminator.eval()
 
-    return build
+def randn(*shape, seed=3):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@torch.no_grad()
+def check_generator(checkpoint, module, reshape=lambda z: z[:, :, None, None]):
+    """Compare an imported generator with the network that it was saved from, layer by layer."""
+    z = randn(4, checkpoint.architecture.z_size)
+    _close(checkpoint.generator(), z, module, reshape(z))
+
+
+@torch.no_grad()
+def check_discriminator(checkpoint, module):
+    """Compare an imported discriminator likewise; a sigmoid that ends the other is not applied here."""
+    images = randn(4, *checkpoint.architecture.image_shape)
+    _close(checkpoint.discriminator(), images, module, images)
+
+
+def _close(mine, x, theirs, y):
+    """Every activation of mine is one of theirs, in their order, and the last ones are the same."""
+    rows, others = [], []
+    hooks = [child.register_forward_hook(lambda _m, _i, out: rows.append(out)) for child in mine.children()]
+    leaves = [child for child in theirs.modules() if not list(child.children())]
+    hooks += [child.register_forward_hook(lambda _m, _i, out: others.append(out.clone())) for child in leaves]
+    final, wanted = mine(x), theirs(y)
+    for hook in hooks:
+        hook.remove()
+    if isinstance(leaves[-1], nn.Sigmoid) and final.dim() == 1:
+        wanted = others[-2]
+    scale = float(wanted.abs().max())
+    assert scale > 1e-3
+    assert float((final.flatten() - wanted.flatten()).abs().max()) < 1e-5 * scale
+    at = 0
+    for row in rows[:-1]:
+        flat = row.flatten(1)
+        while at < len(others) and not (
+            others[at].flatten(1).shape == flat.shape
+            and float((others[at].flatten(1) - flat).abs().max()) <= 1e-5 * float(flat.abs().max())
+        ):
+            at += 1
+        assert at < len(others), "a row's output is none of the other network's activations"
 
 
 @pytest.fixture
@@ -104,7 +164,7 @@ def request_for(host):
     """Make an import request with the architectures of the core."""
 
     def make(path, **settings):
-        return ImportRequest(Path(path), settings, host.architectures)
+        return ImportRequest((Path(path),), settings, host.architectures)
 
     return make
 

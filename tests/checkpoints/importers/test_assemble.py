@@ -75,8 +75,8 @@ def test_a_strangers_importer_is_checked(imported):
         assemble(replace(imported, metadata={"prior": "normal"}), "x", "acme")
 
 
-def test_the_built_in_importers_are_the_three_formats():
-    assert [importer.name for importer in builtin_importers()] == ["theano", "pytorch", "safetensors"]
+def test_the_built_in_importers_are_named():
+    assert [importer.name for importer in builtin_importers()] == ["theano", "pytorch", "keras", "safetensors", "numpy"]
 
 
 @pytest.mark.data

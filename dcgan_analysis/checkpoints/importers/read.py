@@ -1,0 +1,471 @@
+"""Weights from elsewhere, of any kind that can be read: found out, made out, and said what was assumed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from dcgan_analysis.checkpoints.importers.array_files import read_npy_folder, read_npz, read_safetensors
+from dcgan_analysis.checkpoints.importers.assumptions import Assumption, assumptions
+from dcgan_analysis.checkpoints.importers.contract import ImportedWeights
+from dcgan_analysis.checkpoints.importers.detect import READABLE, kind_of_file
+from dcgan_analysis.checkpoints.importers.keras import EPS as KERAS_EPS
+from dcgan_analysis.checkpoints.importers.keras import read_keras
+from dcgan_analysis.checkpoints.importers.modules import module_operations
+from dcgan_analysis.checkpoints.importers.networks import Candidate, candidates, epoch_of, role_of_name
+from dcgan_analysis.checkpoints.importers.operations import ForeignNetwork, Normalise, Weighted
+from dcgan_analysis.checkpoints.importers.pickles import Record
+from dcgan_analysis.checkpoints.importers.rows import EPS, LayerTable, layer_table
+from dcgan_analysis.checkpoints.importers.settings import ReadSettings
+from dcgan_analysis.checkpoints.importers.state_dicts import is_channels_last, operations_of, orders, without
+from dcgan_analysis.checkpoints.importers.structure import Structure, structures
+from dcgan_analysis.checkpoints.importers.torch_files import read_torch
+from dcgan_analysis.errors import CheckpointError, ConfigError
+from dcgan_analysis.models.architecture import ROLES, Role
+from dcgan_analysis.models.layers import layers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from dcgan_analysis.checkpoints.importers.contract import ImportRequest
+
+__all__ = ["KINDS", "kind_of", "load"]
+
+KINDS = ("pytorch", "safetensors", "numpy", "keras")
+"""What files can be, as importers are called."""
+
+_SUFFIXES = (
+    ".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar", ".model", ".weights", ".safetensors", ".h5", ".hdf5", ".keras",
+    ".npz", ".th",
+)  # fmt: skip
+_NUMBER = re.compile(r"(?:^|[_\-.a-zA-Z])(\d+)(?=[_\-.]|$)")
+_EPOCH = re.compile(r"(?:^|[_\-.\d])ep(?:och)?s?[_\-.=]?(\d+)", re.IGNORECASE)
+_AUTHORS = re.compile(r"(?:\d+_)?(?:gen|discrim)_params\.jl_\d+\.npy")
+_CERTAIN = 0.1  # an order of operations that costs no more needs no other beside it
+_CLOSE = 0.05  # costs that differ by less do not decide
+_ALSO = 1.01  # ways so much dearer are named as also possible
+_TOGETHER = 2.0  # so much dearer than each alone two networks may be to go together
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A network that a file holds, not yet made out."""
+
+    file: Path
+    key: str
+    role: Role | None
+    network: Callable[[], ForeignNetwork]
+    epoch: float | None
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """A network and the ways in which its operations can be one."""
+
+    network: ForeignNetwork
+    structures: list[Structure]
+
+    @property
+    def role(self) -> Role:
+        return self.structures[0].role
+
+
+def kind_of(path: Path) -> str:
+    """Say which importer a path is for: ``theano`` and those of :data:`KINDS`.
+
+    Raises:
+        CheckpointError: If it cannot be read by any, in one line that says what it is.
+    """
+    if path.is_dir():
+        if any(_AUTHORS.fullmatch(each.name) for each in list(path.glob("*.npy"))):
+            return "theano"
+        files = _files(path)
+        return _importer(kind_of_file(files[0])) if files else "numpy"
+    if not path.exists():
+        msg = f"'{path}' does not exist. Name a file of weights, or a folder with one: {READABLE}."
+        raise CheckpointError(msg)
+    return _importer(kind_of_file(path))
+
+
+def _importer(kind: str) -> str:
+    return "numpy" if kind in ("npz", "npy") else kind
+
+
+def load(request: ImportRequest, kind: str) -> ImportedWeights:
+    """Read the networks in one or two files or folders.
+
+    Args:
+        request: What to read.
+        kind: The kind of the first file: one of :data:`KINDS`; the second may be of another.
+
+    Raises:
+        CheckpointError: If a file cannot be read, or what it holds is no DCGAN that a table of layers can say.
+        ConfigError: If a setting is wrong.
+    """
+    settings = ReadSettings.build(request.settings)
+    own = kind_of(request.paths[0])
+    if own != kind:
+        msg = f"'{request.paths[0]}' is read as {own}, not as {kind}. Leave --format out."
+        raise CheckpointError(msg)
+    found = [each for path in request.paths for each in _found(path, settings)]
+    chosen = _chosen(found, settings, request.paths)
+    ways = [_ways(each.network(), each.role, settings) for each in chosen]
+    made = _agreed(ways, settings)
+    return _imported(made, chosen, settings)
+
+
+# What the files hold.
+
+
+def _found(path: Path, settings: ReadSettings) -> list[_Found]:
+    if not path.exists():
+        msg = f"'{path}' does not exist. Name a file of weights, or a folder with one: {READABLE}."
+        raise CheckpointError(msg)
+    if path.is_dir():
+        files = _files(path)
+        if files:
+            return [each for file in _of_epoch(path, files, settings.epoch) for each in _found(file, settings)]
+        if list(path.glob("*.npy")):
+            return _in_arrays(path, read_npy_folder(path), settings)
+        msg = f"Folder '{path}' holds no weights. Readable are {READABLE}."
+        raise CheckpointError(msg)
+    kind = kind_of_file(path)
+    if kind == "npy":
+        msg = f"File '{path}' is one array. Name the folder that holds all of them, or save them in one .npz."
+        raise CheckpointError(msg)
+    if kind == "keras":
+        return [
+            _Found(path, each.key, each.role or role_of_name(path.stem), lambda each=each: each, _epoch_in(path))
+            for each in read_keras(path)
+        ]
+    if kind == "pytorch":
+        return _in_document(path, read_torch(path), settings)
+    return _in_arrays(path, read_safetensors(path) if kind == "safetensors" else read_npz(path), settings)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the files of weights in a folder, those first whose names say which network they hold."""
+    files = [each for each in sorted(folder.iterdir()) if each.is_file() and each.suffix.lower() in _SUFFIXES]
+    named = [each for each in files if role_of_name(each.stem) is not None]
+    return named or files
+
+
+def _of_epoch(folder: Path, files: list[Path], epoch: int | None) -> list[Path]:
+    """Choose, of files of several epochs, those of one."""
+    if epoch is not None:
+        files = [each for each in files if epoch in _numbers_in(each)]
+        if not files:
+            msg = (
+                f"Folder '{folder}' holds no files of epoch {epoch}. Choose a number in their names: --set epoch=NUMBER"
+            )
+            raise CheckpointError(msg)
+    for role in (*ROLES, None):
+        own = [each for each in files if role_of_name(each.stem) == role]
+        if len(own) > 1:
+            names = ", ".join(each.name for each in own[:3]) + (", ..." if len(own) > 3 else "")
+            numbers = {tuple(_numbers_in(each)) for each in own}
+            how = "--set epoch=NUMBER" if len(numbers) == len(own) else "name the files: import GENERATOR DISCRIMINATOR"
+            msg = f"Folder '{folder}' holds {len(own)} files of a {role or 'network'} ({names}). Choose one: {how}"
+            raise CheckpointError(msg)
+    return files
+
+
+def _numbers_in(path: Path) -> list[int]:
+    return [int(number) for number in _NUMBER.findall(path.stem)]
+
+
+def _epoch_in(path: Path) -> float | None:
+    match = _EPOCH.search(path.stem)
+    return float(match[1]) if match else None
+
+
+def _in_document(path: Path, document: Any, settings: ReadSettings) -> list[_Found]:
+    holders = candidates(document)
+    if not holders:
+        _no_network(path, document)
+    epoch = epoch_of(document)
+    return [_candidate(path, each, settings, _epoch_in(path) if epoch is None else epoch) for each in holders]
+
+
+def _in_arrays(path: Path, arrays: Any, settings: ReadSettings) -> list[_Found]:
+    holders = candidates(dict(arrays))
+    if not holders:
+        msg = f"'{path}' holds {len(arrays)} arrays, none of them called weight or kernel. Name them as PyTorch does."
+        raise CheckpointError(msg)
+    return [_candidate(path, each, settings, _epoch_in(path), foreign=True) for each in holders]
+
+
+def _candidate(
+    path: Path, candidate: Candidate, settings: ReadSettings, epoch: float | None, *, foreign: bool = False
+) -> _Found:
+    def network() -> ForeignNetwork:
+        content = candidate.content
+        if isinstance(content, Record):
+            return ForeignNetwork(candidate.key, path, module_operations(content))
+        arrays = without(content, settings.ignore)
+        channels_last = foreign and is_channels_last(arrays)
+        return ForeignNetwork(
+            candidate.key, path, operations_of(arrays, channels_last=channels_last), channels_last=channels_last
+        )
+
+    return _Found(path, candidate.key, candidate.role or role_of_name(path.stem), network, epoch)
+
+
+def _no_network(path: Path, document: Any) -> NoReturn:
+    call = _first_call(document)
+    if call is not None and call.startswith(("numpy", "joblib", "_codecs")):
+        msg = (
+            f"File '{path}' holds pickled NumPy objects, which only code can restore ({call}). "
+            "Where it was made: numpy.savez('generator.npz', **arrays)."
+        )
+    elif call is not None:
+        msg = (
+            f"File '{path}' needs {call} to be called, which would run code. Nothing was run. "
+            "Where it was made: torch.save(netG.state_dict(), 'netG.pth')."
+        )
+    else:
+        kind = "empty dictionary" if document == {} else type(document).__name__
+        msg = f"File '{path}' holds no network but a {kind}. Save netG.state_dict() alone."
+    raise CheckpointError(msg)
+
+
+def _first_call(document: Any, depth: int = 0) -> str | None:
+    if isinstance(document, Record):
+        return document.name
+    values = document.values() if isinstance(document, dict) else document if isinstance(document, list | tuple) else ()
+    for value in list(values)[:100] if depth < 4 else ():
+        name = _first_call(value, depth + 1)
+        if name is not None:
+            return name
+    return None
+
+
+# Which of them.
+
+
+def _chosen(found: list[_Found], settings: ReadSettings, paths: Sequence[Path]) -> list[_Found]:
+    if settings.network is not None and len(found) == 1:
+        return [replace(found[0], role=settings.network)]
+    wanted = (settings.key,) if isinstance(settings.key, str) else settings.key or ()
+    by_key = [each for each in found if each.key in wanted]
+    for key in wanted:
+        if not any(each.key == key for each in found):
+            known = ", ".join(repr(each.key) for each in found)
+            msg = f"'{paths[0]}' holds nothing under the key '{key}'. It holds {known}."
+            raise CheckpointError(msg)
+    if settings.network is not None and len(by_key) == 1:
+        return [replace(by_key[0], role=settings.network)]
+    taken = {each.role for each in by_key}
+    rest = [each for each in found if each not in by_key and each.role is not None and each.role not in taken]
+    chosen = [*by_key, *rest] if by_key else [each for each in found if each.role is not None] or found
+    for role in (*ROLES, None):
+        own = [each for each in chosen if each.role == role]
+        if len(own) > (2 if role is None and len(chosen) == 2 else 1):
+            _several(own, role)
+    return chosen
+
+
+def _several(found: list[_Found], role: Role | None) -> NoReturn:
+    what = f"{len(found)} networks that could be the {role}" if role else f"{len(found)} networks"
+    files = list(dict.fromkeys(each.file for each in found))
+    if len(files) == len(found):
+        names = " and ".join(f"'{each.name}'" for each in files[:3])
+        msg = f"{names} both hold a {role or 'network'}. Name one file for each network."
+    else:
+        keys = ", ".join(each.key or "(the file itself)" for each in found[:8])
+        msg = f"File '{files[0]}' holds {what}: {keys}. Choose one: --set key={found[0].key}"
+    raise CheckpointError(msg)
+
+
+# What they are.
+
+
+def _ways(network: ForeignNetwork, hint: Role | None, settings: ReadSettings) -> _Ways:
+    """Find the ways in which a network can be what its name says; or, if there is none, the other."""
+    forced = settings.network == hint and hint is not None
+    roles = ROLES if hint is None else (hint,) if forced else (hint, *(role for role in ROLES if role != hint))
+    for reordered in (False, True):
+        found: list[_Ways] = []
+        for role in roles:
+            each = _structures(network, role, settings, reordered=reordered)
+            if each is not None and hint is not None:
+                return each
+            found += [each] if each is not None else []
+        if found:
+            return min(found, key=lambda each: each.structures[0].cost)
+    _no_structure(network, hint, settings)
+
+
+def _structures(
+    network: ForeignNetwork, role: Role, settings: ReadSettings, size: int | None = None, *, reordered: bool = False
+) -> _Ways | None:
+    """Find the ways of one role, in the file's order of operations or, ``reordered``, the best of others."""
+    best: _Ways | None = None
+    possible = orders(network.operations, role)
+    own = next(possible)
+    for operations in possible if reordered else (own,):
+        ways = structures(
+            operations,
+            role,
+            settings.of(role),
+            size=settings.image_size if size is None else size,
+            input_shape=network.input_shape if role == "discriminator" else None,
+            channels_last=network.channels_last,
+        )
+        if ways and (best is None or ways[0].cost < best.structures[0].cost):
+            best = _Ways(replace(network, operations=operations), ways)
+            if ways[0].cost <= _CERTAIN:
+                break
+    return best
+
+
+def _no_structure(network: ForeignNetwork, role: Role | None, settings: ReadSettings) -> NoReturn:
+    where = f"'{network.key}' in '{network.file}'" if network.key else f"File '{network.file}'"
+    parts = [f"{each.name} {each.weight.shape}" for each in network.operations if isinstance(each, Weighted)]
+    shown = ", ".join(parts[:12]) + (", ..." if len(parts) > 12 else "")
+    sized = f" for images of {settings.image_size} pixels" if settings.image_size is not None else ""
+    msg = (
+        f"{where}: its arrays make no {role or 'generator or discriminator'}{sized} whose sizes fit ({shown}). "
+        "Say strides and paddings (--set generator.stride=[1,2,2]), or use the network in Python: "
+        "dcgan_analysis.wrap(generator=...)."
+    )
+    raise CheckpointError(msg)
+
+
+def _agreed(ways: list[_Ways], settings: ReadSettings) -> list[tuple[_Ways, Structure, list[int]]]:
+    """Choose one way for each network so that images have one shape; also say which other sizes were possible."""
+    if len({each.role for each in ways}) < len(ways):
+        names = " and ".join(f"'{each.network.key or each.network.file.name}'" for each in ways)
+        msg = f"{names} both hold a {ways[0].role}. Name one file for each network."
+        raise CheckpointError(msg)
+    if len(ways) == 1:
+        best = _by_shape(ways[0].structures)
+        shape = _decided([(structure.cost, shape) for shape, structure in best.items()], settings)
+        others = [each[1] for each, way in best.items() if each[1] != shape[1] and way.cost <= best[shape].cost + _ALSO]
+        return [(ways[0], best[shape], others)]
+    first, second = ways
+    # Either may allow sizes that the other's cheapest ways do not reach.
+    for size in dict.fromkeys(each.image_shape[1] for way in ways for each in way.structures):
+        for position, way in enumerate((first, second)):
+            if not any(each.image_shape[1] == size for each in way.structures):
+                more = _structures(way.network, way.role, settings, size)
+                if more is not None:
+                    joined = _Ways(way.network, [*way.structures, *more.structures])
+                    first, second = (joined, second) if position == 0 else (first, joined)
+    left, right = _by_shape(first.structures), _by_shape(second.structures)
+    alone = min(each.cost for each in left.values()) + min(each.cost for each in right.values())
+    totals = [(left[shape].cost + right[shape].cost, shape) for shape in left if shape in right]
+    shared = [(cost, shape) for cost, shape in totals if cost <= alone + _TOGETHER]
+    if not shared:
+        a, b = ("x".join(map(str, each.structures[0].image_shape)) for each in (first, second))
+        msg = (
+            f"The {first.role} is for images of {a}, the {second.role} for {b}: they do not belong together. "
+            "Import them one by one."
+        )
+        raise CheckpointError(msg)
+    shape = _decided(shared, settings)
+    cost = min(cost for cost, _ in shared)
+    others = [each[1] for total, each in shared if each[1] != shape[1] and total <= cost + _ALSO]
+    return [(first, left[shape], others), (second, right[shape], others)]
+
+
+def _by_shape(found: list[Structure]) -> dict[tuple[int, int, int], Structure]:
+    best: dict[tuple[int, int, int], Structure] = {}
+    for each in sorted(found, key=lambda each: each.cost):
+        best.setdefault(each.image_shape, each)
+    return best
+
+
+def _decided(costs: list[tuple[float, tuple[int, int, int]]], settings: ReadSettings) -> tuple[int, int, int]:
+    ordered = sorted(costs)
+    sizes = sorted({shape[1] for cost, shape in ordered if cost <= ordered[0][0] + _CLOSE})
+    if len(sizes) > 1 and settings.image_size is None:
+        text = ", ".join(map(str, sizes[:-1])) + f" or {sizes[-1]}"
+        msg = f"The arrays fit images of {text} pixels alike. Choose: --set image_size={sizes[0]}"
+        raise CheckpointError(msg)
+    return ordered[0][1]
+
+
+# What becomes of them.
+
+
+def _imported(
+    made: list[tuple[_Ways, Structure, list[int]]], chosen: list[_Found], settings: ReadSettings
+) -> ImportedWeights:
+    tables: dict[Role, LayerTable] = {}
+    notes: list[Assumption] = []
+    z_size, image_shape = 100, made[0][1].image_shape
+    for ways, chosen_way, others in made:
+        structure = _with_eps(chosen_way, settings, ways.network.channels_last)
+        table = layer_table(structure, ways.network.channels_last)
+        tables[structure.role] = table
+        notes += assumptions(structure, table, settings, others)
+        z_size = structure.z_size or z_size
+    image_range = settings.image_range or _range_of(tables.get("generator"))
+    architecture = layers(
+        **{role: table.layers for role, table in tables.items()},
+        image_shape=image_shape,
+        image_range=image_range,
+        z_size=z_size,
+    )
+    if settings.z_prior is None and "generator" in tables:
+        notes.append(Assumption("latent vectors from a normal distribution", {"z_prior": "normal"}))
+    if settings.image_range is None:
+        low, high = image_range
+        notes.append(Assumption(f"pixel values from {low:g} to {high:g}", {"image_range": [low, high]}))
+    epochs = [each.epoch for each in chosen if each.epoch is not None]
+    states: dict[Role, dict[str, Tensor]] = {
+        role: {name: _values(name, array.tensor()) for name, array in table.arrays.items()}
+        for role, table in tables.items()
+    }
+    sources = {role: table.sources for role, table in tables.items()}
+    read = {each.role or "": f"{each.file.name}{': ' + each.key if each.key else ''}" for each in chosen}
+    return ImportedWeights(
+        architecture,
+        states.get("generator"),
+        states.get("discriminator"),
+        tuple(dict.fromkeys(each.file for each in chosen)),
+        settings.batchnorm == "reestimate",
+        settings.metadata(
+            "normal",
+            epoch=max(epochs, default=0.0),
+            provenance={"read": read, "arrays": sources, "assumed": [asdict(each) for each in notes]},
+        ),
+    )
+
+
+def _with_eps(structure: Structure, settings: ReadSettings, channels_last: bool) -> Structure:
+    """Put in eps of the normalisations: what was said, for all or one by one, or else the library's own."""
+    given = settings.of(structure.role).batchnorm_eps
+    norms = [each for each in structure.operations if isinstance(each, Normalise)]
+    if isinstance(given, tuple) and len(given) != len(norms):
+        msg = (
+            f"{structure.role}.batchnorm_eps lists {len(given)} values, the {structure.role} has {len(norms)} "
+            "normalisations."
+        )
+        raise ConfigError(msg)
+    said = iter(given if isinstance(given, tuple) else (given,) * len(norms))
+    default = KERAS_EPS if channels_last else EPS
+    operations = tuple(
+        each if not isinstance(each, Normalise) else _filled(each, next(said), default) for each in structure.operations
+    )
+    return replace(structure, operations=operations)
+
+
+def _filled(norm: Normalise, said: float | None, default: float) -> Normalise:
+    if said is not None:
+        return replace(norm, eps=said)
+    return norm if norm.eps is not None else replace(norm, eps=default, assumed=True)
+
+
+def _values(name: str, values: Tensor) -> Tensor:
+    return values.long().reshape(()) if name.endswith("num_batches_tracked") else values
+
+
+def _range_of(table: LayerTable | None) -> tuple[float, float]:
+    ends = table is not None and table.layers[-1].activation == "sigmoid"
+    return (0.0, 1.0) if ends else (-1.0, 1.0)
