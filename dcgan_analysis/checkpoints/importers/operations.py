@@ -1,9 +1,8 @@
 """What a foreign network is made of: a row of operations, each with the arrays that the file holds for it.
 
 Readers return such rows. What a file does not say (a state dict knows no strides and no activations) is None, or a
-:class:`Gap` where anything without weights may stand; :mod:`.structure` settles
-it. Arrays are in torch's layout: linear (out, in), convolution (out, in, height, width), its transpose (in, out, height,
-width).
+:class:`Gap` where anything without weights may stand; the module ``structure`` settles it. Arrays are in torch's
+layout: linear (out, in), convolution (out, in, height, width), its transpose (in, out, height, width).
 """
 
 from __future__ import annotations
