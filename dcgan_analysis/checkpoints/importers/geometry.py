@@ -142,7 +142,7 @@ def geometries(  # noqa: C901 - a table in words, read from top to bottom
         yield from _kernels_of_3(transpose, habit, same_maps=same_maps)
     table = _TRANSPOSED if transpose else _STRAIGHT
     if kernel in table:
-        odd_end = 0.8 if last and not transpose else 0.0
+        odd_end = 0.0 if transpose or not last else 0.5 if size < kernel else 0.8
         for stride, padding, output_padding, cost in table[kernel]:
             yield Geometry(stride, padding, output_padding, cost + odd_end)
     elif kernel % 2:

@@ -12,22 +12,33 @@ Source: ``pickletools`` of the standard library, which documents every opcode.
 from __future__ import annotations
 
 import pickletools
+import re
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Global", "PickleError", "Record", "read_pickle"]
+__all__ = ["Global", "PickleError", "ProgramError", "Record", "read_pickle"]
 
 _MOST_OPCODES = 5_000_000
 _MOST_OBJECTS = 500_000
 _LONGEST_STRING = 1 << 26
+# What only a program would call; nothing is called here, but such a file is no file of weights.
+_PROGRAM = re.compile(
+    r"(?:os|posix|nt|subprocess|sys|importlib|runpy|shutil|socket|pty|ctypes|code|webbrowser|multiprocessing|pickle"
+    r"|marshal|asyncio|threading|tempfile|urllib|requests|http)\..*|(?:builtins|__builtin__)\.(?:eval|exec|compile|open"
+    r"|getattr|setattr|__import__|globals|input|breakpoint|print)"
+)
 _PLAIN_KEYS = (str, int, float, bool, bytes, type(None))
 
 
 class PickleError(ValueError):
     """What a pickle holds cannot be represented, or it is no whole pickle."""
+
+
+class ProgramError(PickleError):
+    """A pickle calls what only a program would call."""
 
 
 @dataclass(frozen=True)
@@ -330,6 +341,8 @@ class _Machine:
         if not isinstance(function, Global):
             self._new(Record(f"a call of a {_kind(function)}", arguments))
             return
+        if _PROGRAM.fullmatch(function.name):
+            raise ProgramError(function.name)
         meaning = self._calls.get(function.name)
         self._new(Record(function.name, arguments) if meaning is None else meaning(*arguments))
 

@@ -428,7 +428,7 @@ def _imported(
         architecture,
         states.get("generator"),
         states.get("discriminator"),
-        tuple(dict.fromkeys(each.file for each in chosen)),
+        tuple(dict.fromkeys(file for each in chosen for file in _read_files(each.file))),
         settings.batchnorm == "reestimate",
         settings.metadata(
             "normal",
@@ -436,6 +436,10 @@ def _imported(
             provenance={"read": read, "arrays": sources, "assumed": [asdict(each) for each in notes]},
         ),
     )
+
+
+def _read_files(path: Path) -> list[Path]:
+    return sorted(path.glob("*.npy")) if path.is_dir() else [path]
 
 
 def _with_eps(structure: Structure, settings: ReadSettings, channels_last: bool) -> Structure:

@@ -297,7 +297,8 @@ class _Search:
                 yield replace(operation, kind=kind, assumed=wanted is None, undecided=wanted is None)
 
     def _weighted(self, state: _State, position: int, operation: Weighted) -> Iterator[_State]:
-        cost = 0.0 if state.acted else 0.2 if self._active else 1.0
+        # A projection often becomes maps as it is.
+        cost = 0.0 if state.acted else 0.2 if self._active else 0.8 if state.kind == "linear" else 1.0
         if operation.kind == "linear":
             for each in self._settle_spare(state, self._entered_flat(state, operation)):
                 changes = {"acted": False, "resized": False, "kind": "linear", "weights": state.weights + 1}
@@ -306,7 +307,8 @@ class _Search:
         for kind in self._kinds(operation, state.kernels):
             extra = cost
             if operation.kind == "kernel" and state.kind in ("conv", "deconv") and state.kind != kind.kind:
-                extra += 0.5
+                # Kernels of a network are of one kind, but for a last plain one.
+                extra += 0.5 if position == self._last else 1.5
             if kind.kind == "deconv" and self._role == "discriminator":
                 extra += 6.0
             if state.resized and kind.kind == "deconv":
@@ -466,7 +468,9 @@ class _Search:
         if self._role == "generator":
             mode = self._settings.upsample
             resize = Resize(mode=mode or "nearest", assumed=mode is None)
-            yield state.then(resize, (channels, 2 * height, 2 * width), 0.2, resized=True)
+            # Of equals, the way that grows first.
+            late = 0.2 + 0.01 * state.weights
+            yield state.then(resize, (channels, 2 * height, 2 * width), late, resized=True)
         elif height > 1:
             yield state.then(Pool("max", assumed=True), (channels, height // 2, width // 2), 1.2, resized=True)
 

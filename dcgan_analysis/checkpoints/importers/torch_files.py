@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dcgan_analysis.checkpoints.importers.arrays import Array
-from dcgan_analysis.checkpoints.importers.pickles import Global, PickleError, Record, read_pickle
+from dcgan_analysis.checkpoints.importers.pickles import Global, PickleError, ProgramError, Record, read_pickle
 from dcgan_analysis.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -80,6 +80,9 @@ def read_torch(path: Path) -> Any:
     """
     try:
         return _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
+    except ProgramError as error:
+        msg = f"File '{path}' hides code: it calls {error}. Nothing was run. Save netG.state_dict() alone."
+        raise CheckpointError(msg) from None
     except PickleError as error:
         msg = (
             f"File '{path}' cannot be read as a PyTorch file: {error}. Copy it again, or save netG.state_dict() alone."
