@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
+from functools import partial
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
@@ -79,7 +80,7 @@ def read_npy_folder(folder: Path) -> dict[str, Array]:
         CheckpointError: If one is damaged, or a pickle.
     """
     files = sorted(folder.glob("*.npy"))
-    return {path.stem: _npy(path, path.stem, lambda path=path: path.open("rb"), path.stat().st_size) for path in files}
+    return {path.stem: _npy(path, path.stem, partial(path.open, "rb"), path.stat().st_size) for path in files}
 
 
 def _npy(path: Path, name: str, opened: Callable[[], IO[bytes]], nbytes: int) -> Array:

@@ -105,7 +105,7 @@ def _with_known_statistics(
 
 def _is_untouched(layer: nn.Module) -> bool:
     mean, variance = layer.running_mean, layer.running_var
-    return isinstance(mean, torch.Tensor) and not mean.any() and bool((variance == 1).all())
+    return isinstance(mean, torch.Tensor) and not mean.any() and bool(torch.all(torch.as_tensor(variance) == 1))
 
 
 def _with_statistics(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], bool]:

@@ -113,9 +113,9 @@ def _unweighted(structure: Structure, table: LayerTable) -> Iterator[_Said]:
     for name, each in acting:
         if (name, each) not in hidden:
             yield f"{each.kind} after the last layer", {"output": each.kind}
-    for name, each in assumed:
-        if not isinstance(each, Activate):
-            yield from _shaped(name, each)
+    for name, other in assumed:
+        if not isinstance(other, Activate):
+            yield from _shaped(name, other)
 
 
 def _shaped(name: str, each: Operation) -> Iterator[_Said]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 from dcgan_analysis.checkpoints.importers.arrays import Array
 from dcgan_analysis.checkpoints.importers.leaves import fold, split_name
@@ -49,7 +49,7 @@ _DEEPEST = 30
 _Attributes = Mapping[Any, Any]
 
 
-def is_module(value: Any) -> bool:
+def is_module(value: Any) -> TypeGuard[Record]:
     """Say whether a record is one of an ``nn.Module``."""
     return isinstance(value, Record) and isinstance(value.state.get("_modules"), dict)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dcgan_analysis.checkpoints.importers.array_files import read_npy_folder, read_npz, read_safetensors
@@ -139,12 +140,16 @@ def _found(path: Path, settings: ReadSettings) -> list[_Found]:
         raise CheckpointError(msg)
     if kind == "keras":
         return [
-            _Found(path, each.key, each.role or role_of_name(path.stem), lambda each=each: each, _epoch_in(path))
+            _Found(path, each.key, each.role or role_of_name(path.stem), partial(_itself, each), _epoch_in(path))
             for each in read_keras(path)
         ]
     if kind == "pytorch":
         return _in_document(path, read_torch(path), settings)
     return _in_arrays(path, read_safetensors(path) if kind == "safetensors" else read_npz(path), settings)
+
+
+def _itself(network: ForeignNetwork) -> ForeignNetwork:
+    return network
 
 
 def _files(folder: Path) -> list[Path]:
@@ -406,8 +411,9 @@ def _imported(
         notes += assumptions(structure, table, settings, others)
         z_size = structure.z_size or z_size
     image_range = settings.image_range or _range_of(tables.get("generator"))
+    rows: dict[str, Any] = {role: table.layers for role, table in tables.items()}
     architecture = layers(
-        **{role: table.layers for role, table in tables.items()},
+        **rows,
         image_shape=image_shape,
         image_range=image_range,
         z_size=z_size,

@@ -261,7 +261,7 @@ def _named(rows: list[_Row], structure: Structure) -> LayerTable:
     sources: dict[str, list[str]] = {}
     operations: dict[str, list[Operation]] = {}
     for number, row in enumerate(rows):
-        kind = "average_pool" if row.kind == "pad" else row.kind
+        kind: Any = "average_pool" if row.kind == "pad" else row.kind
         values = dict(row.fields)
         if row.kind == "pad":
             values = {"kernel": 1, "stride": 1, **values}
@@ -334,7 +334,7 @@ def _turn_outputs(result: list[Operation], order: torch.Tensor) -> None:
 def _permuted_norm(operation: Normalise, order: torch.Tensor) -> Normalise:
     if operation.size != len(order):
         return operation
-    parts = {
+    parts: dict[str, Any] = {
         name: _permuted(array, order, 0)
         for name in ("weight", "bias", "mean", "variance")
         if (array := getattr(operation, name)) is not None

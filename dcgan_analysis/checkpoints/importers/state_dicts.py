@@ -171,7 +171,7 @@ def orders(operations: tuple[Operation, ...], role: Role) -> Iterator[tuple[Oper
     a generator's linear ones first, a discriminator's last.
     """
     yield operations
-    named = [each for each in operations if not isinstance(each, Gap)]
+    named: list[Operation] = [each for each in operations if not isinstance(each, Gap)]
     if any(isinstance(each, Weighted) and each.stride is not None for each in named):
         return
     natural = sorted(named, key=lambda each: _natural(getattr(each, "name", "")))

@@ -196,7 +196,7 @@ def _numbers(values: Any) -> tuple[int, ...]:
     if not isinstance(values, tuple) or len(values) > _MOST_AXES or not all(type(n) is int and n >= 0 for n in values):
         msg = "a tensor has no shape"
         raise PickleError(msg)
-    return values
+    return tuple(int(n) for n in values)
 
 
 def _rebuild_tensor(
