@@ -80,7 +80,11 @@ def read_npy_folder(folder: Path) -> dict[str, Array]:
         CheckpointError: If one is damaged, or a pickle.
     """
     files = sorted(folder.glob("*.npy"))
-    return {path.stem: _npy(path, path.stem, partial(path.open, "rb"), path.stat().st_size) for path in files}
+    return {path.stem: _npy(path, path.stem, partial(_opened, path), path.stat().st_size) for path in files}
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return path.open("rb")
 
 
 def _npy(path: Path, name: str, opened: Callable[[], IO[bytes]], nbytes: int) -> Array:

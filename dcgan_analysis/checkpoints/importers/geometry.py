@@ -107,7 +107,7 @@ def geometries(  # noqa: C901 - a table in words, read from top to bottom
 
     Example:
         >>> [g.stride for g in geometries(True, 4, 1, Habit("generator"), same_maps=False, last=False, one_map=False)]
-        [1]
+        [1, 2]
     """
     if transpose and size == 1:
         # From one pixel every stride gives the kernel itself.

@@ -129,6 +129,7 @@ def structures(
         ConfigError: If a list in the settings has another length than the network has layers.
 
     Example:
+        >>> from dcgan_analysis.checkpoints.importers.settings import NetworkSettings
         >>> structures((), "generator", NetworkSettings())
         []
     """

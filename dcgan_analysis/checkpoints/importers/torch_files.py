@@ -210,7 +210,8 @@ def _rebuild_tensor(
     count = storage.nbytes // dtype.itemsize
     last = start + sum((extent - 1) * step for extent, step in zip(shape, strides, strict=True))
     # A stride of 0 makes a few numbers an array of any size.
-    if math.prod(shape) > count or (math.prod(shape) and last >= count):
+    numbers: int = math.prod(shape)
+    if numbers > count or (numbers and last >= count):
         msg = f"a tensor of shape {shape} is larger than its storage of {count:,} numbers"
         raise PickleError(msg)
 
