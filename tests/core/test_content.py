@@ -31,7 +31,7 @@ def npy_bytes():
         (b'<?xml version="1.0"?><svg>', "an SVG drawing"),
         (tar_bytes(), "a tar archive"),
         (npy_bytes(), "a NumPy array"),
-        (gzip.compress(b"x"), "a gzip file"),
+        (gzip.compress(b"x", mtime=0), "a gzip file"),
         (b'{"labels": []}', "JSON or other text"),
         ("Straße\n".encode(), "text"),
         (bytes(range(100)), "of no known kind"),
