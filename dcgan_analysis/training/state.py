@@ -41,7 +41,7 @@ __all__ = [
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-# Settings that older states do not have, with the value that a training had without them.
+# Settings that older states lack, with the value that a training had without them; those free to change need none.
 _ADDED = {"leave_out": None, "start_from": None, "widen": False}
 
 STATE = "state.safetensors"
@@ -147,7 +147,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 def _same_settings(path: Path, saved: dict[str, Any], progress: dict[str, Any], config: TrainingConfig) -> None:
     now, free = config.model_dump(mode="json"), free_settings(config)
-    saved = {**_ADDED, **saved}
+    saved = {**{key: now[key] for key in free}, **_ADDED, **saved}
     unknown = sorted(saved.keys() ^ now.keys())
     if unknown:
         msg = (

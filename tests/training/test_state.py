@@ -8,6 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from dcgan_analysis.errors import TrainingError
+from dcgan_analysis.training.config import free_settings
 from dcgan_analysis.training.state import load_state, save_state
 
 
@@ -101,6 +102,19 @@ def test_a_state_of_another_version_is_told_from_other_settings(trained, make_tr
 
     with pytest.raises(TrainingError, match=r"saved by another version of dcgan-analysis, .*differ in: mirror\. Go on"):
         make_trainer().resume()
+
+
+def test_a_state_from_before_a_free_setting_was_added_is_gone_on_with(trained, make_trainer):
+    path = trained.folder / "state.safetensors"
+    with safe_open(path, "pt") as file:
+        header = file.metadata()
+    settings = json.loads(header["config"])
+    for name in free_settings(trained.config):
+        del settings[name]
+    header["config"] = json.dumps(settings)
+    save_file(load_file(path), path, metadata=header)
+
+    assert make_trainer().resume()
 
 
 def test_a_state_from_before_a_list_could_be_given_had_none(trained, make_trainer):
