@@ -1,15 +1,11 @@
-"""The solver: conjugate gradients on the squared hinge, many problems in one product.
+"""Nonlinear conjugate gradients (Polak-Ribiere+, preconditioned, exact line search) on the squared hinge.
 
-Each problem is liblinear's L2-regularised L2-loss support vector machine in the primal,
+Each problem is liblinear's L2-regularised L2-loss support vector machine in the primal, the intercept a component of w:
 
-    P(w) = 0.5 |w|^2 + sum_i c_i max(0, 1 - y_i w.x_i)^2,        c_i = C s_i,
+    P(w) = 0.5 |w|^2 + sum_i c_i max(0, 1 - y_i w.x_i)^2,        c_i = C s_i.
 
-with the intercept as a regularised component of w. P is convex, piecewise quadratic and once
-differentiable. Nonlinear conjugate gradients (Polak-Ribiere+, preconditioned, with the exact step
-along the line) needed a half to a third of the passes of truncated Newton on pooled
-convolutional features: no pass is spent on a quadratic model whose active set is about to change.
-Problems that differ in class or in C share every pass over the data; it costs hardly more for 70
-of them than for one.
+Problems that differ in class or in C share every pass over the data. On pooled convolutional features this took a half
+to a third of the passes of truncated Newton.
 """
 
 from __future__ import annotations
@@ -24,10 +20,7 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.linear.design import Design
 
-__all__ = ["Preconditioner", "Problems", "State", "descend"]
-
-
-# Steps over which the decrease of the objective is watched, see `_finished`.
+# Steps over which the decrease of the objective is measured, see `_estimate`.
 _DELAY = 10
 _LINE_STEPS = 12
 # The least share of the duality gap that an error is estimated to be, see `within_gap`.
@@ -61,18 +54,17 @@ class Problems:
 
     def hinge(self, scores: torch.Tensor, rows: slice = slice(None)) -> torch.Tensor:
         """Return ``max(0, 1 - y f)``, (M, n), for the scores of some rows."""
-        own = self.labels[None, rows] == self.positive[:, None]
-        return torch.where(own, 1 - scores, 1 + scores).clamp_min_(0)
+        positive = self.labels[None, rows] == self.positive[:, None]
+        return torch.where(positive, 1 - scores, 1 + scores).clamp_min_(0)
 
     def dual(self, scores: torch.Tensor, rows: slice = slice(None)) -> torch.Tensor:
         """Return ``2 c y max(0, 1 - y f)``, (M, n): minus the derivative of the loss by the scores.
 
         Its absolute value is feasible in the dual problem; the optimum satisfies ``w = dual @ X``.
         """
-        own = self.labels[None, rows] == self.positive[:, None]
-        hinge = torch.where(own, 1 - scores, 1 + scores).clamp_min_(0)
+        hinge = self.hinge(scores, rows)
         hinge *= (2 * self.c)[:, None] * self.weights[None, rows]
-        return torch.where(own, hinge, -hinge)
+        return torch.where(self.labels[None, rows] == self.positive[:, None], hinge, -hinge)
 
     def objective(self, coef: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return P, (M,), in float64."""
@@ -87,15 +79,15 @@ class Problems:
 
 @dataclass
 class State:
-    """Where M problems stand.
+    """Iterates of M problems.
 
     Attributes:
         coef: (M, D + 1).
         scores: (M, N), of all rows, held-out ones too.
         gradient: (M, D + 1).
         objective: (M,) float64.
-        error: (M,) estimate of the distance of the objective to the optimum, relative.
-        steps: (M,) int64, steps taken.
+        error: (M,) estimated relative distance of the objective to the optimum.
+        steps: (M,) int64.
     """
 
     coef: torch.Tensor
@@ -127,9 +119,9 @@ def descend(
 ) -> None:
     """Improve ``state`` in place until every problem's relative error estimate is below ``tol``.
 
-    Scores and gradients drift while they are updated with rounded products. So they are computed
-    anew, accurately, after 4, 12, 24, 36, ... steps and when all problems seem solved; only such
-    a state counts as solved ("reliable updates", Sleijpen and van der Vorst 1996, Computing 56).
+    Updates with rounded products make scores and gradients drift. They are recomputed accurately after 4, 12, 24,
+    36, ... steps and when all problems seem solved; only such a state counts as solved ("reliable updates", Sleijpen
+    and van der Vorst 1996, Computing 56).
 
     Args:
         design: The data.
@@ -140,28 +132,27 @@ def descend(
         max_iter: Largest number of steps per problem.
         progress: Called with one line per step.
     """
-    left = torch.arange(len(problems), device=state.coef.device)
-    run = _Run(design, problems, state.take(left), preconditioner)
+    unsolved = torch.arange(len(problems), device=state.coef.device)
+    run = _Run(design, problems, state.take(unsolved), preconditioner)
     renewed, interval = 0, _FIRST_INTERVAL
     for step in range(1, max_iter + 1):
         last = step == max_iter
         accurate = not design.rounds
-        if design.rounds and (run.solved_to(tol) or last or step - renewed >= interval):
+        if design.rounds and (bool((run.state.error <= tol).all()) or last or step - renewed >= interval):
             renewed, interval, accurate = step, min(interval + _FIRST_INTERVAL, _INTERVAL), True
             run.step(renew=True)
         else:
             run.step(renew=False)
         if progress is not None:
-            progress(f"L2-SVM step {step}: {len(left)} problems left, error {run.worst():.1e}")
-        done = run.state.error <= tol if not last else torch.ones_like(left, dtype=torch.bool)
-        # Problems that are finished leave in groups: copying the others costs more than a few
-        # superfluous columns.
-        if accurate and (done.all() or 4 * int(done.sum()) >= len(left)):
-            state.put(left[done], run.state.take(done))
-            left = left[~done]
-            if not len(left):
+            progress(f"L2-SVM step {step}: {len(unsolved)} problems left, error {float(run.state.error.max()):.1e}")
+        solved = run.state.error <= tol if not last else torch.ones_like(unsolved, dtype=torch.bool)
+        # Solved problems are removed in groups: copying the others costs more than a few superfluous columns.
+        if accurate and (solved.all() or 4 * int(solved.sum()) >= len(unsolved)):
+            state.put(unsolved[solved], run.state.take(solved))
+            unsolved = unsolved[~solved]
+            if not len(unsolved):
                 return
-            run.keep(~done)
+            run.keep(~solved)
 
 
 class _Run:
@@ -171,23 +162,15 @@ class _Run:
         self.design, self.problems, self.state = design, problems, state
         self.preconditioner = preconditioner
         self.history = [state.objective]
-        self.solved = self._precondition()
-        self.slope = (state.gradient * self.solved).sum(1, keepdim=True)
-        self.direction = -self.solved
+        preconditioned = self._precondition()
+        self.slope = (state.gradient * preconditioned).sum(1, keepdim=True)
+        self.direction = -preconditioned
 
     def keep(self, index: torch.Tensor) -> None:
-        """Go on with some of the problems."""
+        """Continue with some of the problems."""
         self.problems, self.state = self.problems.take(index), self.state.take(index)
         self.history = [objective[index] for objective in self.history]
         self.slope, self.direction = self.slope[index], self.direction[index]
-
-    def solved_to(self, tol: float) -> bool:
-        """Return whether all problems seem solved."""
-        return bool((self.state.error <= tol).all())
-
-    def worst(self) -> float:
-        """Return the largest error estimate."""
-        return float(self.state.error.max())
 
     def step(self, *, renew: bool) -> None:
         """Move every problem along its direction and choose the next one.
@@ -210,20 +193,19 @@ class _Run:
             state.scores, adjoint = self.design.refresh(state.coef, problems.dual)
             state.gradient = state.coef - adjoint
         else:
-            # Only increments go through the (rounded) products, so that errors shrink with the
-            # steps.
+            # Only increments go through the (rounded) products, so that errors shrink with the steps.
             increment = -problems.dual(state.scores)
             state.scores += length * change
             increment += problems.dual(state.scores)
             state.gradient = old + length * self.direction - self.design.adjoint(increment)
         state.objective = problems.objective(state.coef, state.scores)
         state.steps += 1
-        solved = self._precondition()
-        slope = (state.gradient * solved).sum(1, keepdim=True)
-        beta = (slope - (solved * old).sum(1, keepdim=True)) / self.slope.clamp_min(_tiny(slope))
-        direction = self.direction * beta.clamp_min(0) - solved
+        preconditioned = self._precondition()
+        slope = (state.gradient * preconditioned).sum(1, keepdim=True)
+        beta = (slope - (preconditioned * old).sum(1, keepdim=True)) / self.slope.clamp_min(_tiny(slope))
+        direction = self.direction * beta.clamp_min(0) - preconditioned
         uphill = (direction * state.gradient).sum(1, keepdim=True) >= 0
-        self.direction = torch.where(uphill, -solved, direction)
+        self.direction = torch.where(uphill, -preconditioned, direction)
         self.slope = slope
         self.history = [*self.history[-_DELAY:], state.objective]
         self._estimate()
@@ -235,27 +217,24 @@ class _Run:
     def _estimate(self) -> None:
         """Estimate how far each objective is from its optimum.
 
-        The duality gap, ``0.5 |gradient|^2``, bounds the error but exceeds it by orders of
-        magnitude in stiff directions. What is left to gain is estimated, as usual for conjugate
-        gradients (Strakos and Tichy 2002, ETNA 13), by what the last few steps gained, and by
-        the gain that the preconditioned quadratic model promises; the larger counts, within
-        what the gap allows (`within_gap`).
+        The duality gap, ``0.5 |gradient|^2``, bounds the error but exceeds it by orders of magnitude in stiff
+        directions. The estimate is the decrease over the last few steps (Strakos and Tichy 2002, ETNA 13) or, if
+        larger, the one that the preconditioned quadratic model predicts, limited by the gap (`within_gap`).
         """
         state = self.state
-        promised = 0.5 * self.slope.squeeze(1).double()
-        gained = self.history[0] - state.objective
+        predicted = 0.5 * self.slope.squeeze(1).double()
+        decrease = self.history[0] - state.objective
         if len(self.history) <= _DELAY:
-            gained = torch.full_like(gained, torch.inf)
-        estimate = torch.maximum(promised, gained)
+            decrease = torch.full_like(decrease, torch.inf)
+        estimate = torch.maximum(predicted, decrease)
         gap = 0.5 * state.gradient.square().sum(1).double()
         state.error = within_gap(estimate, gap) / state.objective.clamp_min(1e-300)
 
 
 def within_gap(estimate: torch.Tensor, gap: torch.Tensor) -> torch.Tensor:
-    """Return estimates of an error (M,), at most the duality gap that bounds it and at least a tenth of it.
+    """Return error estimates (M,), at most the duality gap that bounds the error and at least a tenth of it.
 
-    Far outside the usual values of C, where single steps gain little, an estimate may be too small by a factor of
-    thousands; the gap is then far too large, and says so.
+    Far outside the usual values of C, where single steps gain little, an estimate may be thousands of times too small.
     """
     return torch.maximum(torch.minimum(estimate, gap), _GAP_SHARE * gap)
 
@@ -265,12 +244,12 @@ def line_search(
 ) -> torch.Tensor:
     """Minimise the objective along a direction d, downhill.
 
-    Newton's method on the derivative, which is increasing and piecewise linear in the length; a
-    bracket keeps it from cycling.
+    Newton's method on the derivative, which is increasing and piecewise linear in the length; a bracket keeps it from
+    cycling.
 
     Args:
         problems: M problems.
-        scores: (M, N), where they stand.
+        scores: (M, N), at length 0.
         change: (M, N), the scores of d.
         along: (M,), the inner product of the coefficients with d.
         square: (M,), the squared norm of d.
@@ -304,15 +283,14 @@ def _tiny(like: torch.Tensor) -> float:
 class Preconditioner:
     """Approximate inverse of ``I + scale * X.T @ X`` for any scale, of low rank, from a sample of the rows.
 
-    Features after LeakyReLU and max-pooling share a large mean and are strongly correlated: a few hundred directions
-    carry nearly all of ``X.T @ X``. Their eigenvectors are taken from a sample of rows (a Nystroem approximation with
-    row sampling; Frangella, Tropp, Udell 2021, arXiv 2110.02820, section 5, whose formula for the inverse is used). One
-    decomposition serves every class and every C, because these only scale the spectrum.
+    A few hundred directions carry nearly all of ``X.T @ X`` of features after LeakyReLU and max-pooling. Nystroem
+    approximation with row sampling, inverse by Frangella, Tropp, Udell 2021, arXiv 2110.02820, section 5. One
+    decomposition serves every class and every C, which only scale the spectrum.
 
     Args:
         design: The matrix.
         weights: (N,) sample weights; rows of weight 0 are not sampled.
-        sample: Number of rows to look at.
+        sample: Number of rows to sample.
         rank: Number of directions to keep.
         generator: Source of the sample.
     """
@@ -352,5 +330,5 @@ class Preconditioner:
         """
         rest = 1 + self.rest * scale
         shrink = 1 / (1 + self.values * scale) - 1 / rest
-        solved: torch.Tensor = gradient / rest + ((gradient @ self.basis.T) * shrink) @ self.basis
-        return solved
+        result: torch.Tensor = gradient / rest + ((gradient @ self.basis.T) * shrink) @ self.basis
+        return result

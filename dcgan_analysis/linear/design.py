@@ -1,4 +1,4 @@
-"""Products with a feature matrix, block by block: what the solver sees of the data."""
+"""Products with a feature matrix, block by block."""
 
 from __future__ import annotations
 
@@ -14,34 +14,27 @@ from dcgan_analysis.linear.rows import RowSource, check_finite, spans
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Design"]
-
-# Converted at a time on a CPU: 4 MB of float32 are still in its cache when they are multiplied. Tiles of about 512 x
-# 2048 are multiplied 1.5 times as fast as as many elements in whole, long rows: the sums of a product go through
-# memory once per tile of rows, and few rows make thin products (measured: benchmarks/l2svm.py --passes).
+# Converted at a time on a CPU: 4 MB of float32, still in its cache when they are multiplied. Tiles of about 512 x 2048
+# are multiplied 1.5 times as fast as the same number of elements in long rows (benchmarks/l2svm.py --passes).
 _TILE_ELEMENTS = 1 << 20
 _TILE_ROWS = 512
 
 
 class Design:
-    """A matrix (N, D), with the intercept as one more column, that is only ever multiplied.
+    """A matrix (N, D) with the intercept as one more column, which is only ever multiplied.
 
-    Coefficients are rows of (M, D + 1) matrices and scores rows of (M, N) matrices, M problems
-    side by side: a product ``U @ block`` in this layout is about three times faster than
-    ``block.T @ U.T`` in the other.
+    Coefficients are rows of (M, D + 1) matrices and scores rows of (M, N) matrices, M problems side by side: in this
+    layout products are about three times as fast as in the transposed one.
 
-    Where the device has no units for bfloat16, products in it are emulated, up to 70 times as slow as those in float32:
-    blocks stored in 16 bits are converted to float32. Where it has, they are multiplied in two ways. `scores` and
-    `adjoint` multiply in bfloat16 (sums are kept in float32 by the hardware, results rounded to 8 bits) and serve
-    increments, whose relative error is harmless. `refresh` and the ``exact_`` products are as
-    accurate as float32 (see `accurate_product`; where that does not work, and for float16, blocks
-    are converted to float32). float32 and float64 sources are always multiplied in their type.
+    Sources of 16 bits are multiplied in two ways where the device has units for bfloat16 (elsewhere they are converted
+    to float32, as emulation is up to 70 times as slow): `scores` and `adjoint` in bfloat16, rounded to 8 bits, for
+    increments, whose relative error is harmless; `refresh` and the ``exact_`` products as accurately as in float32
+    (`accurate_product`; float16 is converted). float32 and float64 sources are multiplied in their type.
 
     Args:
         rows: The matrix.
         intercept: Value of the additional constant column; 0 means no intercept.
-        device: Where products are computed; blocks are copied there. Other devices than ``cpu``
-            are supported by construction but have not been tested.
+        device: Where products are computed; other devices than ``cpu`` have not been tested.
 
     Attributes:
         passes: Number of passes over the data so far; a product in one direction counts one half.
@@ -89,12 +82,11 @@ class Design:
     def centre(self, mask: torch.Tensor, total: torch.Tensor) -> None:
         """Let `adjoint` keep the mean of the features out of its rounded products.
 
-        ``dual @ X`` is split into ``mean(dual) * total`` and the product with ``dual -
-        mean(dual)``: without that, the rounding of the common mean of all features, which grows
-        with N, would drown all other directions.
+        ``dual @ X`` becomes ``mean(dual) * total + (dual - mean(dual)) @ X``: otherwise the rounding of the features'
+        common mean, which grows with N, would drown all other directions.
 
         Args:
-            mask: (N,), 1 for the rows that `adjoint` may meet, 0 for held-out ones.
+            mask: (N,), 1 for the rows of `adjoint`, 0 for held-out ones.
             total: (D + 1,), ``mask @ X``, accurate.
         """
         self._mask, self._sum = mask, total
@@ -135,10 +127,9 @@ class Design:
         return out
 
     def checked(self, result: torch.Tensor) -> torch.Tensor:
-        """Return a product with this matrix as it is, if it is finite.
+        """Return a product with this matrix unchanged if it is finite.
 
-        NaN or an infinity in the features shows in every product they take part in, so looking
-        for its place is worth a pass of its own only then.
+        Features that are not finite show in every product with them; only then are they searched for.
 
         Raises:
             NonFiniteError: Names the first value that is not finite.
@@ -147,8 +138,8 @@ class Design:
         if not torch.isfinite(result).all():
             check_finite(self.rows)
             msg = (
-                f"Products of the features overflow {result.dtype}; values are too large for an "
-                "L2-SVM. Rescale the features or lower C."
+                f"Products of the features overflow {result.dtype}; values are too large for an L2-SVM. Rescale the "
+                "features or lower C."
             )
             raise AnalysisError(msg)
         return result

@@ -10,7 +10,7 @@ import torch
 
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.linear.design import Design
-from dcgan_analysis.linear.gram import solve_gram
+from dcgan_analysis.linear.gram import GramFit, solve_gram
 from dcgan_analysis.linear.newton import fits_refinement, refine_newton
 from dcgan_analysis.linear.path import MAX_ITER, TOLERANCE, as_problems, classes_and_codes, predict_classes
 from dcgan_analysis.linear.rows import ArrayRows, RowSource, as_rows, gather
@@ -23,16 +23,14 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.linear.descent import Problems
 
-__all__ = ["DrawFits", "fit_draws"]
-
-# Draws are gathered, and coefficients kept for scoring, in groups of about this many bytes: each
-# group costs one pass over the source and one over the rows to be scored.
+# Bytes of a group of draws, features and coefficients: each group costs a pass over the source and one over the rows
+# to be scored.
 _GROUP_BYTES = 1 << 29
 
 
 @dataclass(frozen=True)
 class DrawFits:
-    """What L2-SVMs on several draws say of the rows to be scored.
+    """Predictions of L2-SVMs fitted to several draws.
 
     Attributes:
         cs: (G,) the grid.
@@ -102,23 +100,22 @@ def fit_draws(
     predictions, objective, error = [], [], []
     for group in _groups(draws, source, len(Cs) * len(classes)):
         coefs = []
-        chosen = [draws[number] for number in group]
-        for number, features in zip(group, gather(source, chosen), strict=True):
-            found, codes = classes_and_codes(labels[draws[number]], np.ones(len(draws[number]), dtype=bool))
-            if len(found) < len(classes):
-                msg = f"Draw {number} holds {len(found)} of {len(classes)} classes; draw every class in every draw."
+        for number, features in zip(group, gather(source, [draws[number] for number in group]), strict=True):
+            drawn, codes = classes_and_codes(labels[draws[number]], np.ones(len(draws[number]), dtype=bool))
+            if len(drawn) < len(classes):
+                msg = f"Draw {number} holds {len(drawn)} of {len(classes)} classes; draw every class in every draw."
                 raise AnalysisError(msg)
             design = Design(ArrayRows(features), scaling, device)
             problems = as_problems(design, codes, np.ones(len(codes)), Cs, len(classes))
-            fit = _solve_draw(design, problems, tol, max_iter)
-            coefs.append(fit.coef)
+            coef, fit = _solve_draw(design, problems, tol, max_iter)
+            coefs.append(coef)
             objective.append(fit.objective.reshape(len(Cs), -1).cpu().numpy())
             error.append(fit.error.reshape(len(Cs), -1).cpu().numpy())
             if progress is not None:
                 progress(f"L2-SVM: draw {number + 1} of {len(draws)} solved")
         scores = Design(target, scaling, device).exact_scores(torch.cat(coefs)).cpu().numpy()
-        for own in scores.reshape(len(group), len(Cs), -1, target.shape[0]):
-            predictions.append(np.stack([predict_classes(each, classes) for each in own]))
+        for draw_scores in scores.reshape(len(group), len(Cs), -1, target.shape[0]):
+            predictions.append(np.stack([predict_classes(c_scores, classes) for c_scores in draw_scores]))
     return DrawFits(
         cs=np.asarray(Cs, dtype=np.float64),
         classes=classes,
@@ -128,15 +125,12 @@ def fit_draws(
     )
 
 
-@dataclass(frozen=True)
-class _DrawFit:
-    coef: torch.Tensor
-    objective: torch.Tensor
-    error: torch.Tensor
+def _solve_draw(design: Design, problems: Problems, tol: float, max_iter: int) -> tuple[torch.Tensor, GramFit]:
+    """Solve the problems of one draw through its Gram matrix, those that stop short of ``tol`` by Newton's method.
 
-
-def _solve_draw(design: Design, problems: Problems, tol: float, max_iter: int) -> _DrawFit:
-    """Solve the problems of one draw through its Gram matrix; what that leaves short of ``tol``, by Newton's method."""
+    Returns:
+        (M, D + 1) coefficients; objectives and errors.
+    """
     most = steps_before_newton(*design.shape, max_iter)
     fit = solve_gram(design, problems, tol=tol, max_iter=most)
     coef = design.exact_adjoint(torch.where(torch.isfinite(fit.dual).all(1, keepdim=True), fit.dual, 0))
@@ -145,7 +139,7 @@ def _solve_draw(design: Design, problems: Problems, tol: float, max_iter: int) -
         exact = refine_newton(design, problems.take(short), coef[short], max_iter=max_iter)
         coef[short], fit.objective[short], fit.error[short] = exact.coef, exact.objective, exact.error
     warn_if_short(fit.error, tol)
-    return _DrawFit(coef, fit.objective, fit.error)
+    return coef, fit
 
 
 def _groups(draws: Sequence[NDArray[np.int64]], source: RowSource, columns: int) -> Iterator[list[int]]:
@@ -153,10 +147,10 @@ def _groups(draws: Sequence[NDArray[np.int64]], source: RowSource, columns: int)
     group: list[int] = []
     size = 0
     for number, draw in enumerate(draws):
-        own = (len(draw) * source.dtype.itemsize + 4 * columns) * source.shape[1]
-        if group and size + own > _GROUP_BYTES:
+        draw_size = (len(draw) * source.dtype.itemsize + 4 * columns) * source.shape[1]
+        if group and size + draw_size > _GROUP_BYTES:
             yield group
             group, size = [], 0
         group.append(number)
-        size += own
+        size += draw_size
     yield group

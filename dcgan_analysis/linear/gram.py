@@ -1,9 +1,8 @@
-"""Fewer rows than columns: the Gram matrix, and the squared hinge solved through it.
+"""Fewer rows than columns: the squared hinge solved through the Gram matrix.
 
-A solution is a combination of the rows, ``w = a @ X``, and its scores are ``a @ G`` with ``G = X X.T`` (n, n). In terms
-of ``a`` the gradient is ``a - dual(scores)``, and with every row inside the margin the matrix of second derivatives,
-``I + 2 C X.T X``, acts as ``I + 2 C G``. One Cholesky factor of that serves all classes as an exact preconditioner of
-that case, so that the conjugate gradients of `descent` need some twenty steps of one solve and one product each.
+With ``w = a @ X`` and ``G = X X.T`` (n, n), scores are ``a @ G`` and the gradient is ``a - dual(scores)``. The Hessian
+with every row inside the margin, ``I + 2 C X.T X``, acts as ``I + 2 C G``: its Cholesky factor preconditions the
+conjugate gradients of `descent` for all classes, which then need some twenty steps.
 """
 
 from __future__ import annotations
@@ -22,11 +21,8 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.linear.design import Design
 
-__all__ = ["GramFit", "ShiftedFactor", "gram", "solve_gram"]
-
-# Rows per block of the factor. LAPACK's triangular solves with ten right-hand sides read a large factor at a fifth of
-# the memory's speed; products with whole panels, which is what remains once the diagonal blocks are inverted, at all of
-# it.
+# Rows per block of the factor. Its diagonal blocks are inverted, so that solves are products with whole panels: five
+# times as fast as LAPACK's triangular solves with ten right-hand sides.
 _FACTOR_BLOCK = 256
 # Rows per block of the Gram matrix in bfloat16: products of this size ran fastest, three times as fast as halves of it.
 _GRAM_BLOCK = 1280
@@ -35,9 +31,9 @@ _PIECE = 64
 # 5.8 s). So many elements of float32 are held at once (512 MB).
 _FLOAT_BLOCK = 640
 _HELD_ELEMENTS = 1 << 27
-# Steps whose gain, beside the gain of as many before, tells how much is left.
+# The decrease over so many steps, beside that over as many before, gives the error estimate.
 _WINDOW = 4
-# How often a solution is gone on with where rounding has come to more than the error asked for.
+# How often the iteration is restarted from recomputed scores where rounding exceeds the tolerance.
 _RENEWALS = 3
 
 
@@ -68,7 +64,7 @@ def solve_gram(
 ) -> GramFit:
     """Solve M problems through the Gram matrix of the rows with a weight above 0.
 
-    Problems of one C are solved together, and each C starts where the one before has ended.
+    Problems of one C are solved together, and each C starts at the solution of the one before.
 
     Args:
         design: The data.
@@ -80,25 +76,23 @@ def solve_gram(
     used = problems.weights.nonzero().squeeze(1)
     product = gram(design, used)
     inner = Problems(problems.labels[used], problems.weights[used], problems.positive, problems.c)
-    count = len(problems)
-    dual = product.new_zeros(count, design.shape[0])
-    objective, error = torch.empty(2, count, dtype=torch.float64, device=product.device)
-    steps = torch.zeros(count, dtype=torch.int64, device=product.device)
+    dual = product.new_zeros(len(problems), design.shape[0])
+    objective, error = torch.empty(2, len(problems), dtype=torch.float64, device=product.device)
+    steps = torch.zeros(len(problems), dtype=torch.int64, device=product.device)
     start: dict[int, torch.Tensor] = {}
     for c in dict.fromkeys(problems.c.tolist()):
         index = (problems.c == c).nonzero().squeeze(1)
-        own = inner.take(index)
-        classes = own.positive.tolist()
-        begin = torch.stack([start.get(k, product.new_zeros(len(product))) for k in classes])
+        same_c = inner.take(index)
+        classes = same_c.positive.tolist()
+        solution = torch.stack([start.get(k, product.new_zeros(len(product))) for k in classes])
         for _ in range(_RENEWALS):
-            begin, objective[index], error[index], taken = _solve_one_c(product, own, begin, tol, max_iter)
-            steps[index] += taken
-            # Over many steps rounding adds up; going on from scores computed anew takes it away.
+            solution, objective[index], error[index], count = _solve_one_c(product, same_c, solution, tol, max_iter)
+            steps[index] += count
+            # Rounding adds up over many steps; a restart recomputes the scores.
             if (error[index] <= tol).all() or int(steps[index].max()) >= max_iter:
                 break
-        found = begin
-        start = dict(zip(classes, found, strict=True))
-        dual[index[:, None], used[None]] = found
+        start = dict(zip(classes, solution, strict=True))
+        dual[index[:, None], used[None]] = solution
         if progress is not None:
             worst, most = float(error[index].max()), int(steps[index].max())
             progress(f"L2-SVM, C = {c:g}: {most} steps on the Gram matrix, error {worst:.1e}")
@@ -113,33 +107,33 @@ def _solve_one_c(
     factor = ShiftedFactor(product, scale)
     scores = _scores(dual, product)
     gradient = dual - problems.dual(scores)
-    solved = factor.solve(gradient)
-    # The product with G without multiplying, for (shift + scale G) solved = gradient.
-    image = (gradient - factor.shift * solved) / scale
-    direction, slope = -solved, (gradient * image).sum(1, keepdim=True)
+    preconditioned = factor.solve(gradient)
+    # G @ preconditioned without multiplying, for (shift + scale G) preconditioned = gradient.
+    image = (gradient - factor.shift * preconditioned) / scale
+    direction, slope = -preconditioned, (gradient * image).sum(1, keepdim=True)
     history = [_objective(problems, dual, scores)]
     steps = torch.zeros(len(problems), dtype=torch.int64, device=dual.device)
     error = torch.full_like(history[0], torch.inf)
     while int(steps[0]) < max_iter:
         change = direction @ product
         uphill = (change * gradient).sum(1, keepdim=True) >= 0
-        direction, change = torch.where(uphill, -solved, direction), torch.where(uphill, -image, change)
+        direction, change = torch.where(uphill, -preconditioned, direction), torch.where(uphill, -image, change)
         length = line_search(
             problems, scores, change, along=(dual * change).sum(1), square=(direction * change).sum(1).clamp_min(0)
         )
         dual, scores, old = dual + length * direction, scores + length * change, gradient
         gradient = dual - problems.dual(scores)
-        solved = factor.solve(gradient)
-        image = (gradient - factor.shift * solved) / scale
+        preconditioned = factor.solve(gradient)
+        image = (gradient - factor.shift * preconditioned) / scale
         before, slope = slope, (gradient * image).sum(1, keepdim=True)
         beta = (slope - (old * image).sum(1, keepdim=True)) / before.clamp_min(torch.finfo(slope.dtype).tiny)
-        direction = direction * beta.clamp_min(0) - solved
+        direction = direction * beta.clamp_min(0) - preconditioned
         steps += 1
         history = [*history[-2 * _WINDOW :], _objective(problems, dual, scores)]
-        error = _left(history, 0.5 * slope.squeeze(1).double()) / history[-1].clamp_min(1e-300)
+        error = _distance_to_optimum(history, 0.5 * slope.squeeze(1).double()) / history[-1].clamp_min(1e-300)
         if (error <= tol).all():
             break
-    # Scores drift while they are updated; what is reported is computed anew.
+    # Updated scores drift: recompute them for the reported numbers.
     scores = _scores(dual, product)
     objective = _objective(problems, dual, scores)
     drift = (objective - history[-1]).abs()
@@ -150,7 +144,7 @@ def _solve_one_c(
 
 
 def _scores(dual: torch.Tensor, product: torch.Tensor) -> torch.Tensor:
-    """Return ``dual @ product``, (M, n): summed in float64, for large terms of either sign nearly cancel."""
+    """Return ``dual @ product``, (M, n), summed in float64: large terms of either sign nearly cancel."""
     total = torch.zeros(dual.shape, dtype=torch.float64, device=dual.device)
     for columns, rows in zip(torch.split(dual, _GRAM_BLOCK, dim=1), torch.split(product, _GRAM_BLOCK), strict=True):
         total += columns.double() @ rows.double()
@@ -162,26 +156,25 @@ def _objective(problems: Problems, dual: torch.Tensor, scores: torch.Tensor) -> 
     return 0.5 * (dual.double() * scores.double()).sum(1) + problems.c.double() * loss
 
 
-def _left(history: list[torch.Tensor], promised: torch.Tensor) -> torch.Tensor:
-    """Estimate how far objectives (M,) are from their optimum.
+def _distance_to_optimum(history: list[torch.Tensor], predicted: torch.Tensor) -> torch.Tensor:
+    """Estimate how far objectives (M,) are from their optimum; infinity until 2 x _WINDOW steps are done.
 
-    The gain of the last steps, continued as a geometric series with the ratio to the gain of as many steps before; and
-    at least what the quadratic model promises. Until there are so many steps nothing is known.
+    The decrease over the last steps continued as a geometric series, its ratio that to the decrease over as many steps
+    before; at least the decrease that the quadratic model predicts.
     """
     if len(history) <= 2 * _WINDOW:
-        return torch.full_like(promised, torch.inf)
+        return torch.full_like(predicted, torch.inf)
     first, middle, last = history[-1 - 2 * _WINDOW], history[-1 - _WINDOW], history[-1]
     recent, earlier = (middle - last).clamp_min(0), (first - middle).clamp_min(1e-300)
     ratio = (recent / earlier).clamp(0.1, 0.99)
-    return torch.maximum(promised, recent * ratio / (1 - ratio))
+    return torch.maximum(predicted, recent * ratio / (1 - ratio))
 
 
 def gram(design: Design, used: torch.Tensor) -> torch.Tensor:
     """Return ``X X.T`` of the rows ``used`` (ascending), (n, n), intercept included.
 
-    Only the lower triangle of blocks is multiplied. Where the device is fast at it, values that bfloat16 can hold, as
-    those of most stores, are multiplied in it without losing accuracy. A matrix too large to be held in float32 is read
-    block by block, each once for each block that precedes it.
+    Only the lower triangle of blocks is multiplied. Values that bfloat16 can hold are multiplied in it, without loss of
+    accuracy, where the device is fast at that. A matrix too large to hold in float32 is read block by block.
     """
     used = used.cpu()
     out = torch.empty(len(used), len(used), dtype=design.dtype, device=design.device)
@@ -197,31 +190,31 @@ def gram(design: Design, used: torch.Tensor) -> torch.Tensor:
         return _rows(design, used[start : start + block]) if held is None else held[start : start + block]
 
     for start in range(0, len(used), block):
-        own = rows(start)
-        for other in range(0, start + 1, block):
-            found = gram_product(own, own if other == start else rows(other))
-            out[start : start + block, other : other + block] = found
-            out[other : other + block, start : start + block] = found.T
+        left = rows(start)
+        for column in range(0, start + 1, block):
+            tile = gram_product(left, left if column == start else rows(column))
+            out[start : start + block, column : column + block] = tile
+            out[column : column + block, start : start + block] = tile.T
     out += design.intercept**2
     return design.checked(out)
 
 
 def _held(design: Design, used: torch.Tensor) -> torch.Tensor | None:
-    """Return all rows in the design's type, or None where they are neither there nor small enough to be copied."""
-    there = design.rows.dtype == design.dtype and design.device.type == "cpu" and _neighbours(used)
-    if there or len(used) * design.shape[1] <= _HELD_ELEMENTS:
+    """Return all rows in the design's type; None where they would have to be copied and are too large for that."""
+    in_memory = design.rows.dtype == design.dtype and design.device.type == "cpu" and _consecutive(used)
+    if in_memory or len(used) * design.shape[1] <= _HELD_ELEMENTS:
         return _rows(design, used)
     return None
 
 
 def _rows(design: Design, used: torch.Tensor) -> torch.Tensor:
-    """Return rows without the intercept column in the design's type; neighbours are read as they lie."""
-    if _neighbours(used):
+    """Return rows without the intercept column in the design's type; consecutive ones are not copied."""
+    if _consecutive(used):
         return design.rows.read(int(used[0]), int(used[-1]) + 1).to(design.device, design.dtype)
     return design.sample(used)[:, :-1]
 
 
-def _neighbours(used: torch.Tensor) -> bool:
+def _consecutive(used: torch.Tensor) -> bool:
     return int(used[-1]) + 1 - int(used[0]) == len(used)
 
 
@@ -232,7 +225,7 @@ def _in_bfloat16(design: Design, parts: Sequence[torch.Tensor]) -> list[torch.Te
     halves = []
     for part in parts:
         first, stop = int(part[0]), int(part[-1]) + 1
-        rows = design.rows.read(first, stop).to(design.device) if _neighbours(part) else design.sample(part)[:, :-1]
+        rows = design.rows.read(first, stop).to(design.device) if _consecutive(part) else design.sample(part)[:, :-1]
         if rows.dtype == torch.bfloat16:
             halves.append(rows)
             continue
@@ -254,7 +247,7 @@ class ShiftedFactor:
         scale: Its factor, > 0.
 
     Attributes:
-        shift: 1, or as much as it takes to be positive definite in spite of rounding.
+        shift: 1, or larger where rounding makes the matrix indefinite.
 
     Example:
         >>> product = torch.tensor([[2.0, 0.0], [0.0, 4.5]], dtype=torch.float64)
@@ -280,20 +273,20 @@ class ShiftedFactor:
 
     def solve(self, right: torch.Tensor) -> torch.Tensor:
         """Return ``right @ (shift I + scale G)^-1``, (M, n), for ``right`` (M, n)."""
-        solved = right.clone()
+        solution = right.clone()
         for block, inverse in zip(self._blocks, self._inverses, strict=True):
             before = slice(0, block.start)
-            rest = solved[:, block] - solved[:, before] @ self._lower[block, before].T
-            solved[:, block] = rest @ inverse.T
+            rest = solution[:, block] - solution[:, before] @ self._lower[block, before].T
+            solution[:, block] = rest @ inverse.T
         for block, inverse in zip(reversed(self._blocks), reversed(self._inverses), strict=True):
             after = slice(block.stop, None)
-            rest = solved[:, block] - solved[:, after] @ self._lower[after, block]
-            solved[:, block] = rest @ inverse
-        return solved
+            rest = solution[:, block] - solution[:, after] @ self._lower[after, block]
+            solution[:, block] = rest @ inverse
+        return solution
 
 
 def _inverse(lower: torch.Tensor) -> torch.Tensor:
     """Return the inverse of a lower triangular matrix."""
     identity = torch.eye(len(lower), dtype=lower.dtype, device=lower.device)
-    solved: torch.Tensor = torch.linalg.solve_triangular(lower, identity, upper=False)
-    return solved
+    inverse: torch.Tensor = torch.linalg.solve_triangular(lower, identity, upper=False)
+    return inverse

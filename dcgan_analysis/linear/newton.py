@@ -1,9 +1,8 @@
-"""Newton's method with the exact second derivative, in float64: few columns, or where nothing faster gets there.
+"""Newton's method in float64: for few columns or rows, and where conjugate gradients do not converge.
 
-The matrix of second derivatives, ``I + 2 C X_A.T S X_A`` over the rows A inside the margin, is factored outright. Where
-there are fewer rows than columns, the same step is taken through ``(2 C S)^-1 + X_A X_A.T``, and the coefficients are
-kept as a combination of the rows. The objective is piecewise quadratic, so the method ends after finitely many steps
-at the optimum, to rounding (Mangasarian 2002).
+Factored is the Hessian, ``I + 2 C X_A.T S X_A`` over the rows A inside the margin, or, with fewer rows than columns,
+``(2 C S)^-1 + X_A X_A.T``. The objective is piecewise quadratic, so finitely many steps reach the optimum
+(Mangasarian 2002).
 """
 
 from __future__ import annotations
@@ -17,12 +16,10 @@ from dcgan_analysis.linear.descent import Problems, State, line_search
 if TYPE_CHECKING:
     from dcgan_analysis.linear.design import Design
 
-__all__ = ["fits_newton", "fits_refinement", "refine_newton", "solve_newton"]
-
 _SHORT_SIDE = 256
 _ELEMENTS = 1 << 23
-# A factor of this size takes a second in float64, and so many elements 1 GB.
 _IDLE_STEPS = 3
+# A factor of this size takes a second in float64, and so many elements 1 GB.
 _REFINED_SIZE = 4096
 _REFINED_ELEMENTS = 1 << 27
 
@@ -62,12 +59,12 @@ def solve_newton(design: Design, problems: Problems, *, max_iter: int) -> State:
 
 
 def refine_newton(design: Design, problems: Problems, start: torch.Tensor, *, max_iter: int) -> State:
-    """Go on with M problems where nothing faster got there, one after the other, in float64.
+    """Continue M problems on which conjugate gradients stopped short, one after the other, in float64.
 
     Args:
         design: The data, of which `fits_refinement` is true.
         problems: M problems.
-        start: (M, D + 1) coefficients; rows that are not finite start at none.
+        start: (M, D + 1) coefficients; rows that are not finite start at zero.
         max_iter: Largest number of steps per problem.
 
     Returns:
@@ -83,14 +80,14 @@ def _solve_each(design: Design, problems: Problems, start: torch.Tensor | None, 
     product = matrix @ matrix.T if matrix.shape[0] < matrix.shape[1] else None
     parts = []
     for number in range(len(problems)):
-        one = inner.take(torch.tensor([number], device=matrix.device))
-        begin = matrix.new_zeros(1, matrix.shape[1]) if start is None else start[number : number + 1]
-        if not torch.isfinite(begin).all():
-            begin = torch.zeros_like(begin)
+        problem = inner.take(torch.tensor([number], device=matrix.device))
+        coef = matrix.new_zeros(1, matrix.shape[1]) if start is None else start[number : number + 1]
+        if not torch.isfinite(coef).all():
+            coef = torch.zeros_like(coef)
         if product is None:
-            parts.append(_solve_primal(matrix, one, begin, max_iter))
+            parts.append(_solve_primal(matrix, problem, coef, max_iter))
         else:
-            parts.append(_solve_rows(matrix, product, one, begin, max_iter))
+            parts.append(_solve_rows(matrix, product, problem, coef, max_iter))
     coef, gradient, objective, error, steps = (torch.cat(column) for column in zip(*parts, strict=True))
     coef, gradient = coef.to(design.dtype), gradient.to(design.dtype)
     return State(coef, design.exact_scores(coef), gradient, objective, error, steps)
@@ -101,25 +98,26 @@ def _solve_rows(
 ) -> tuple[torch.Tensor, ...]:
     """Solve a problem of fewer rows than columns: the coefficients are ``dual @ X``."""
     dual = problem.dual(start @ matrix.T)
-    if not float(_value(problem, dual, product)) <= float(_value(problem, torch.zeros_like(dual), product)):
-        dual = torch.zeros_like(dual)
+    zero = torch.zeros_like(dual)
+    if not float(_value(problem, dual, dual @ product)) <= float(_value(problem, zero, zero)):
+        dual = zero
     inside = torch.zeros(matrix.shape[0], dtype=torch.bool, device=matrix.device)
     progress = _Progress()
     signs = torch.where(problem.labels == problem.positive, 1.0, -1.0).to(matrix.dtype)
     step, settled = 0, False
     while True:
         scores = dual @ product
-        wanted = problem.dual(scores)
-        before, inside = inside, wanted[0] != 0
+        optimal_dual = problem.dual(scores)
+        before, inside = inside, optimal_dual[0] != 0
         if step >= max_iter or (settled and torch.equal(before, inside)):
             break
-        if progress.ended(0.5 * (dual * scores).sum() + problem.c * (problem.hinge(scores).square() @ problem.weights)):
+        if progress.ended(_value(problem, dual, scores)):
             break
         system = product[inside][:, inside]
         system.diagonal().add_(1 / (2 * problem.c * problem.weights[inside]))
         # Signs are the scores that rows inside the margin are pulled to.
         solution = torch.zeros_like(dual)
-        solution[0, inside] = _solved(system, signs[inside, None], 0).squeeze(1)
+        solution[0, inside] = _solve_symmetric(system, signs[inside, None], 0).squeeze(1)
         direction = solution - dual
         change = direction @ product
         length = line_search(
@@ -129,11 +127,10 @@ def _solve_rows(
         step += 1
         settled = abs(float(length) - 1) < 1e-3
     coef = dual @ matrix
-    return _outcome(problem, coef, coef @ matrix.T, (dual - wanted) @ matrix, step)
+    return _outcome(problem, coef, coef @ matrix.T, (dual - optimal_dual) @ matrix, step)
 
 
-def _value(problem: Problems, dual: torch.Tensor, product: torch.Tensor) -> torch.Tensor:
-    scores = dual @ product
+def _value(problem: Problems, dual: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
     return 0.5 * (dual * scores).sum() + problem.c * (problem.hinge(scores).square() @ problem.weights)
 
 
@@ -163,7 +160,7 @@ def _solve_primal(
         active = matrix[inside] * (2 * problem.c * problem.weights[inside]).sqrt()[:, None]
         second = active.T @ active
         second.diagonal().add_(1)
-        direction = -_solved(second, gradient.T, 1).T
+        direction = -_solve_symmetric(second, gradient.T, 1).T
         length = line_search(
             problem,
             scores,
@@ -180,26 +177,26 @@ def _solve_primal(
 
 
 class _Progress:
-    """Whether steps still lower an objective: rounding lets them move for ever where nothing is left to gain."""
+    """Tells when steps no longer lower an objective: at the optimum, rounding lets them move for ever."""
 
     def __init__(self) -> None:
         self._best = torch.inf
         self._idle = 0
 
     def ended(self, objective: torch.Tensor) -> bool:
-        """Note an objective; returns whether the last few have gained nothing."""
+        """Record an objective; return whether the last few steps did not lower it."""
         value = float(objective)
         self._idle = 0 if value < self._best * (1 - 1e-14) else self._idle + 1
         self._best = min(self._best, value)
         return self._idle > _IDLE_STEPS
 
 
-def _solved(matrix: torch.Tensor, right: torch.Tensor, least: float) -> torch.Tensor:
+def _solve_symmetric(matrix: torch.Tensor, right: torch.Tensor, least: float) -> torch.Tensor:
     """Return ``matrix^-1 right``, for a symmetric matrix whose eigenvalues are at least ``least`` but for rounding."""
     factor, failed = torch.linalg.cholesky_ex(matrix)
     if not int(failed):
         return torch.cholesky_solve(right, factor)
     values, vectors = torch.linalg.eigh(matrix)
     rounding = torch.finfo(matrix.dtype).eps * len(matrix) * float(values[-1])
-    solved: torch.Tensor = vectors @ ((vectors.T @ right) / values.clamp_min(max(least, rounding))[:, None])
-    return solved
+    solution: torch.Tensor = vectors @ ((vectors.T @ right) / values.clamp_min(max(least, rounding))[:, None])
+    return solution

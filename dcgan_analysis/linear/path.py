@@ -1,4 +1,4 @@
-"""All classes and a whole grid of C in one solve."""
+"""L2-SVMs of all classes for a whole grid of C in one solve."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
-
-__all__ = ["OneClassError", "SVMPath", "as_problems", "classes_and_codes", "l2svm_path", "predict_classes"]
 
 TOLERANCE = 1e-5
 MAX_ITER = 1000
@@ -41,9 +39,9 @@ class SVMPath:
         scores: (G, K, N) decision values of all rows, held-out ones included.
         objective: (G, K) liblinear's objective.
         error: (G, K) estimated distance of the objective to the optimum, relative.
-        gap: (G, K) duality gap, relative: a bound on the error, often a very loose one.
-        iterations: (G, K).
-        passes: Passes over the data that all of it took together.
+        gap: (G, K) relative duality gap: an upper bound of the error, often very loose.
+        iterations: (G, K) steps.
+        passes: Passes over the data, all problems together.
     """
 
     cs: NDArray[np.float64]
@@ -82,8 +80,7 @@ def l2svm_path(
         X: Features (N, D): array, tensor or `RowSource`.
         y: (N,) class labels of any sortable type.
         Cs: Grid of C, each > 0.
-        sample_weight: (N,), not negative; ones by default. Rows of weight 0 are held out: they do
-            not take part in the fit, but their decision values are returned.
+        sample_weight: (N,), not negative; ones by default. Rows of weight 0 are held out: not fitted, but scored.
         fit_intercept: Whether to append a constant column (regularised like any other).
         intercept_scaling: Its value.
         tol: Relative error of each objective, estimated, at which to stop.
@@ -134,7 +131,7 @@ def l2svm_path(
 
 
 def classes_and_codes(labels: NDArray[Any], used: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return the classes among the used rows, sorted, and each row's place among them.
+    """Return the sorted classes of the used rows, and the index of each row's class.
 
     Args:
         labels: (N,) labels.
@@ -152,10 +149,9 @@ def classes_and_codes(labels: NDArray[Any], used: NDArray[np.bool_]) -> tuple[ND
         raise AnalysisError(msg)
     classes = np.unique(labels[used])
     if len(classes) < 2:
-        found = ", ".join(map(str, classes)) or "none"
         msg = (
             f"An L2-SVM needs at least 2 classes; the training rows hold "
-            f"{len(classes)} class{'' if len(classes) else 'es'}: {found}."
+            f"{len(classes)} class{'' if len(classes) else 'es'}: {', '.join(map(str, classes)) or 'none'}."
         )
         raise OneClassError(msg)
     codes = np.searchsorted(classes, labels).clip(max=len(classes) - 1)
@@ -194,12 +190,12 @@ def predict_classes(scores: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]
     return predicted
 
 
-def _weights(given: ArrayLike | None, rows: int) -> NDArray[np.float64]:
-    weights = np.ones(rows) if given is None else np.array(given, dtype=np.float64)
+def _weights(sample_weight: ArrayLike | None, rows: int) -> NDArray[np.float64]:
+    weights = np.ones(rows) if sample_weight is None else np.array(sample_weight, dtype=np.float64)
     if weights.shape != (rows,) or not np.isfinite(weights).all() or (weights < 0).any():
         msg = (
-            f"sample_weight has shape {weights.shape} and minimum {weights.min(initial=0)}; it "
-            f"must hold one finite number >= 0 for each of the {rows} rows."
+            f"sample_weight has shape {weights.shape} and minimum {weights.min(initial=0)}; it must hold one finite "
+            f"number >= 0 for each of the {rows} rows."
         )
         raise AnalysisError(msg)
     return weights

@@ -6,17 +6,13 @@ from functools import lru_cache
 
 import torch
 
-__all__ = ["accurate_product", "gram_product", "residuals_are_exact"]
-
 
 def accurate_product(left: torch.Tensor, right: torch.Tensor, *, stored: str) -> torch.Tensor:
     """Multiply a float32 factor with stored bfloat16 values at the speed of bfloat16 units.
 
-    Matrix units add products of bfloat16 in float32 and lose accuracy in two places only: the
-    float32 factor is rounded on the way in, the sum on the way out. The first is mended by
-    splitting the factor into two bfloat16 parts, the second by asking for the same product once
-    more minus the rounded result, which the unit subtracts before it rounds. Three products in
-    bfloat16 cost less than half of converting the stored values and one product in float32.
+    Matrix units sum products of bfloat16 in float32; only the factor and the sum are rounded. The factor is split into
+    two bfloat16 parts; the rounding of the sum is the same product minus the rounded sum, which the unit subtracts
+    before it rounds. The three products cost less than half of a conversion and one product in float32.
 
     Args:
         left: (M, n), float32 or bfloat16.
@@ -43,7 +39,7 @@ def accurate_product(left: torch.Tensor, right: torch.Tensor, *, stored: str) ->
 def gram_product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """Return ``left @ right.T`` of two blocks of rows, (m, D) and (n, D), accurate to float32 also in bfloat16.
 
-    The rounded sum of a product in bfloat16 is mended as in `accurate_product`.
+    The rounding of the sum is corrected as in `accurate_product`.
     """
     if left.dtype != torch.bfloat16:
         return left @ right.T
@@ -53,7 +49,7 @@ def gram_product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 @lru_cache(maxsize=8)
 def residuals_are_exact(device: torch.device) -> bool:
-    """Return whether this device subtracts before it rounds, by trying it once."""
+    """Return whether this device subtracts before it rounds, by trial."""
     generator = torch.Generator().manual_seed(0)
     stored = (torch.rand(96, 640, generator=generator) + 0.5).bfloat16().to(device)
     factor = torch.randn(16, 640, generator=generator).to(device)

@@ -1,4 +1,4 @@
-"""Matrices that are read a few rows at a time."""
+"""Matrices that are read block by block."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from dcgan_analysis.errors import AnalysisError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["ArrayRows", "NonFiniteError", "RowSource", "as_rows", "check_finite", "gather", "spans"]
-
 _FLOATS = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
-# A block of this many elements (32 MB in bfloat16) leaves room for the factors in a shared
-# third-level cache, so that the second product of a pass does not fetch it from memory again.
+# A block of this many elements (32 MB in bfloat16) leaves room for the factors in a shared third-level cache, so that
+# the second product of a pass does not fetch it from memory again.
 _BLOCK_ELEMENTS = 1 << 24
 
 
@@ -27,13 +25,7 @@ class NonFiniteError(AnalysisError, ValueError):
 
 @runtime_checkable
 class RowSource(Protocol):
-    """A matrix (N, D) that hands out consecutive rows.
-
-    Attributes:
-        shape: (N, D).
-        dtype: Storage type: bfloat16, float16, float32 or float64.
-        chunk_rows: Number of rows that is natural to read at once.
-    """
+    """A matrix (N, D) that is read by consecutive rows."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -42,18 +34,18 @@ class RowSource(Protocol):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type in which the values are stored."""
+        """Storage type: bfloat16, float16, float32 or float64."""
         ...
 
     @property
     def chunk_rows(self) -> int:
-        """Number of rows that is natural to read at once, at least 1."""
+        """Rows of a chunk of the storage, at least 1."""
         ...
 
     def read(self, start: int, stop: int) -> torch.Tensor:
         """Return the rows ``start <= i < stop``, (stop - start, D), in storage type.
 
-        The result may be a read-only view of the storage: it must never be written into.
+        The result may be a view of the storage and must not be modified.
         """
         ...
 
@@ -62,8 +54,7 @@ class ArrayRows:
     """An array or tensor in memory as a `RowSource`; nothing is copied.
 
     Args:
-        array: (N, D), NumPy array or tensor of a floating type; integer and boolean arrays are
-            converted to float64 as scikit-learn does.
+        array: (N, D), NumPy array or tensor; integers and booleans become float64, as in scikit-learn.
         columns: Columns to keep, as a slice without a step; all by default.
 
     Raises:
@@ -79,8 +70,8 @@ class ArrayRows:
         tensor = array.detach() if isinstance(array, torch.Tensor) else _from_numpy(array)
         if tensor.ndim != 2:
             msg = (
-                f"A feature matrix has {tensor.ndim} dimensions, shape {tuple(tensor.shape)}; "
-                "two are needed, (N, D). Flatten each image's features first."
+                f"A feature matrix has {tensor.ndim} dimensions, shape {tuple(tensor.shape)}; two are needed, (N, D). "
+                "Flatten each image's features first."
             )
             raise AnalysisError(msg)
         if tensor.dtype not in _FLOATS:
@@ -110,8 +101,7 @@ class ArrayRows:
 def _from_numpy(array: Any) -> torch.Tensor:
     array = np.asarray(array)
     if not array.flags.writeable or not array.dtype.isnative or any(s < 0 for s in array.strides):
-        # torch warns about read-only memory and knows neither foreign byte order nor negative
-        # strides. Memory-mapped files belong behind a RowSource of their own.
+        # torch supports neither read-only memory nor foreign byte orders nor negative strides.
         array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
     return torch.from_numpy(array)
 
@@ -146,7 +136,7 @@ def check_finite(rows: RowSource) -> None:
     """
     for start, stop in spans(rows):
         block = rows.read(start, stop)
-        # A finite sum has finite terms, and is ten times faster to look at.
+        # A finite sum has finite terms, and is ten times as fast to check.
         if math.isfinite(block.sum(dtype=torch.promote_types(block.dtype, torch.float32))):
             continue
         bad = (~torch.isfinite(block)).nonzero()
@@ -155,8 +145,8 @@ def check_finite(rows: RowSource) -> None:
             value = float(block[row, column])
             name = "NaN" if math.isnan(value) else f"{value}"
             msg = (
-                f"Features contain {name} at row {start + row}, column {column}; every value must "
-                "be finite. Extract that image again or leave it out."
+                f"Features contain {name} at row {start + row}, column {column}; every value must be finite. Extract "
+                "that image again or leave it out."
             )
             raise NonFiniteError(msg)
 

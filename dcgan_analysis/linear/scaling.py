@@ -1,4 +1,4 @@
-"""Features transformed as they are read, block by block: standardised, averaged, side by side, signed square roots."""
+"""Feature matrices transformed block by block: standardised, averaged, concatenated, signed square roots."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
-
-__all__ = ["JoinedRows", "MeanRows", "RootRows", "ScaledRows", "Standardisation", "learn_standardisation"]
 
 _MEMORY = 2 << 30
 _ROWS = 32
@@ -38,17 +36,16 @@ class Standardisation:
 
         Args:
             features: (N, D), array, tensor or ``RowSource``.
-            memory: Where all rows take at most so many bytes, they are standardised once and kept; else each time they
-                are read, which a solver of many passes does again and again.
+            memory: If all rows take at most so many bytes, they are standardised once; else each time they are read.
         """
         scaled = ScaledRows(as_rows(features), self)
         rows, columns = scaled.shape
         if rows * columns * scaled.dtype.itemsize > memory:
             return scaled
-        kept = torch.empty(rows, columns)
+        standardised = torch.empty(rows, columns)
         for start, stop in spans(scaled):
-            scaled.read_into(kept[start:stop], start)
-        return ArrayRows(kept)
+            scaled.read_into(standardised[start:stop], start)
+        return ArrayRows(standardised)
 
 
 class ScaledRows:
@@ -56,7 +53,7 @@ class ScaledRows:
 
     Args:
         rows: Source (N, D).
-        scaling: What was learned, on training rows.
+        scaling: Mean and deviation, learned on training rows.
 
     Raises:
         AnalysisError: If the source has another number of columns.
@@ -108,7 +105,7 @@ def learn_standardisation(
     Args:
         features: Training features (N, D), the only ones that take part: array, tensor or ``RowSource``.
         added: Added to the variances.
-        used: (N,) mask of the rows that take part, of which the others are not looked at; None: all.
+        used: (N,) mask of the rows that take part; None: all.
 
     Raises:
         AnalysisError: If fewer than two rows take part.
@@ -144,14 +141,14 @@ def learn_standardisation(
 
 
 class _Transformed:
-    """A row source made of others with the same number of rows; values are float32."""
+    """A float32 row source made of others with the same number of rows."""
 
     dtype = torch.float32
 
     def __init__(self, *sources: RowSource) -> None:
         counts = sorted({source.shape[0] for source in sources})
         if len(counts) != 1:
-            msg = f"Feature matrices to be put together have {counts} rows; they must have as many each."
+            msg = f"Feature matrices to be combined have {counts} rows; their numbers of rows must be equal."
             raise AnalysisError(msg)
         self.sources = sources
 
@@ -167,7 +164,7 @@ class _Transformed:
 
 
 class JoinedRows(_Transformed):
-    """Columns of several matrices side by side.
+    """The columns of several matrices, concatenated.
 
     Example:
         >>> from dcgan_analysis.linear import ArrayRows
@@ -197,7 +194,7 @@ class MeanRows(_Transformed):
 
 
 class RootRows(_Transformed):
-    """Signed square roots, ``sign(x) sqrt(|x|)``: what a few large activations say counts for less.
+    """Signed square roots, ``sign(x) sqrt(|x|)``, which reduce the weight of a few large activations.
 
     Example:
         >>> from dcgan_analysis.linear import ArrayRows

@@ -1,8 +1,7 @@
 """Probing features with an L2-SVM: C chosen on held-out rows, refitted on all, the test rows used once.
 
-A grid of C whose best value is its first or last does not hold the best C, and two sets of features that are compared
-need not have theirs in the same place: then the comparison may turn. ``search_grid`` extends a grid until the best C of
-each set lies inside, for all of them alike.
+A grid whose best C is its first or last may miss the best one, differently for each of the compared sets of features.
+``search_grid`` extends the grid for all of them until the best C of each lies inside.
 """
 
 from __future__ import annotations
@@ -22,22 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = [
-    "DECADES",
-    "FewLabelProbe",
-    "Probe",
-    "best_at_end",
-    "few_label_probe",
-    "held_out_accuracies",
-    "held_out_draws",
-    "predict_draws",
-    "probe",
-    "search_grid",
-]
-
-
 DECADES = 6
-"""How far beyond each of its ends a grid may be extended."""
+"""How many decades a grid may be extended at each end."""
 
 # Relative error of the objective at which a fit is good enough to choose C by; refits go to the solver's own tolerance.
 _CHOOSING_TOLERANCE = 1e-4
@@ -45,7 +30,7 @@ _CHOOSING_TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Probe:
-    """What an L2-SVM found on one set of features.
+    """An L2-SVM's choice of C on one set of features, and its predictions.
 
     Attributes:
         c: The chosen C.
@@ -62,7 +47,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class FewLabelProbe:
-    """What L2-SVMs on few labels found.
+    """The choice of C of L2-SVMs fitted to few labels, and their predictions.
 
     Attributes:
         c: The chosen C.
@@ -86,7 +71,7 @@ class FewLabelProbe:
 
 
 def best_at_end(validation: NDArray[np.float64]) -> Literal["first", "last"] | None:
-    """Say whether the best of a grid is its first or its last value and better than all others.
+    """Return at which end of a grid its best value lies, if it is better than all others.
 
     Args:
         validation: (G,) held-out accuracy for each C, ascending.
@@ -105,16 +90,16 @@ def best_at_end(validation: NDArray[np.float64]) -> Literal["first", "last"] | N
 def search_grid(
     judges: Mapping[str, Callable[[list[float]], NDArray[np.float64]]], cs: Sequence[float], *, decades: int = DECADES
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-    """Judge a grid of C, and extend it for all while the best of any lies at an end.
+    """Evaluate a grid of C, and extend it for all sets of features while the best C of any of them lies at an end.
 
-    Each extension is a decade at 2, 5 and 10 times the end (or a half, a fifth and a tenth of it), as the authors' grid
-    goes on. Nothing is extended where the best value is matched by one inside.
+    Each extension is a decade at 2, 5 and 10 times the end (or a half, a fifth and a tenth of it), as in the authors'
+    grid. A best value that is matched by one inside extends nothing.
 
     Args:
         judges: Name -> function of a list of C that returns held-out accuracies, C along the last axis; the accuracy of
             a C is the mean over the other axes.
-        cs: The grid to begin with.
-        decades: How many at each end; 0: the grid stays as it is. A grid of one value always does.
+        cs: The initial grid.
+        decades: How many at each end; 0: the grid stays as it is. A grid of one value is never extended.
 
     Returns:
         The grid (G,), ascending, and the accuracies by name, G along the last axis.
@@ -127,20 +112,20 @@ def search_grid(
     """
     grid = sorted(float(c) for c in cs)
     accuracies = {name: judge(grid) for name, judge in judges.items()}
-    left = {"first": decades, "last": decades}
+    remaining = {"first": decades, "last": decades}
     while True:
         means = [values.reshape(-1, len(grid)).mean(axis=0) for values in accuracies.values()]
-        ends = {end for end in map(best_at_end, means) if end is not None and left[end]}
+        ends = {end for end in map(best_at_end, means) if end is not None and remaining[end]}
         if not ends:
             return np.asarray(grid), accuracies
         before = [float(f"{grid[0] * factor:.12g}") for factor in (0.1, 0.2, 0.5)] if "first" in ends else []
         after = [float(f"{grid[-1] * factor:.12g}") for factor in (2, 5, 10)] if "last" in ends else []
         for end in ends:
-            left[end] -= 1
+            remaining[end] -= 1
         for name, judge in judges.items():
-            more = judge([*before, *after])
+            added = judge([*before, *after])
             split = len(before)
-            accuracies[name] = np.concatenate([more[..., :split], accuracies[name], more[..., split:]], axis=-1)
+            accuracies[name] = np.concatenate([added[..., :split], accuracies[name], added[..., split:]], axis=-1)
         grid = [*before, *grid, *after]
 
 
@@ -179,7 +164,7 @@ def probe(
         held_out: (N,) mask of the rows that choose C.
         test: Test features (N_test, D).
         cs: Grid of C; of equally good values the smallest is taken.
-        decades: How far the grid may be extended while its best value lies at an end; see :func:`search_grid`.
+        decades: How far the grid may be extended; see :func:`search_grid`.
         progress: Called with one line per step of the solver.
 
     Raises:
@@ -210,13 +195,13 @@ def held_out_draws(
     Arguments are those of :func:`few_label_probe`.
 
     Raises:
-        ValueError: If a draw holds a held-out row: its labels would choose the C they are judged by.
+        ValueError: If a draw contains a held-out row: its label would choose the C that it is fitted with.
     """
     _check_draws(draws, held_out)
-    judges = np.flatnonzero(held_out)
-    judging = gather(as_rows(train), [judges])[0]
-    fits = fit_draws(train, labels, draws, cs, judging, tol=_CHOOSING_TOLERANCE, progress=progress)
-    accuracies: NDArray[np.float64] = (fits.predictions == labels[judges]).mean(axis=2)
+    rows = np.flatnonzero(held_out)
+    features = gather(as_rows(train), [rows])[0]
+    fits = fit_draws(train, labels, draws, cs, features, tol=_CHOOSING_TOLERANCE, progress=progress)
+    accuracies: NDArray[np.float64] = (fits.predictions == labels[rows]).mean(axis=2)
     return accuracies
 
 
@@ -260,11 +245,11 @@ def few_label_probe(
         choosing: Row indices of each draw that helps to choose C.
         tested: Row indices of each draw that is tested.
         cs: Grid of C; of equally good values the smallest is taken.
-        decades: How far the grid may be extended while its best value lies at an end; see :func:`search_grid`.
+        decades: How far the grid may be extended; see :func:`search_grid`.
         progress: Called with one line per draw.
 
     Raises:
-        ValueError: If a draw holds a held-out row: its labels would choose the C they are judged by.
+        ValueError: If a draw contains a held-out row: its label would choose the C that it is fitted with.
         AnalysisError: On unfit labels, C or features.
     """
     _check_draws(tested, held_out)
@@ -282,5 +267,5 @@ def few_label_probe(
 def _check_draws(draws: Sequence[NDArray[np.int64]], held_out: NDArray[np.bool_]) -> None:
     for draw in draws:
         if held_out[draw].any():
-            msg = f"draws must not hold held-out rows, found row {draw[held_out[draw]][0]}"
+            msg = f"draws must not contain held-out rows, but row {draw[held_out[draw]][0]} is one"
             raise ValueError(msg)

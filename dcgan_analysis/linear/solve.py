@@ -1,4 +1,4 @@
-"""Start, solve, verify: the way from labels and weights to accurate coefficients."""
+"""Chooses the solver for a problem's shape, runs it and checks the result."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.linear.design import Design
 
-__all__ = ["prefers_gram", "solve", "solve_primal", "steps_before_newton", "warn_if_short"]
-
 # Sample (at most half of the rows) and rank of the preconditioner: larger ones save passes at high C but cost memory
 # (rank x D float32 numbers) and time before the first step.
 _SAMPLE, _RANK = 2048, 512
 # Beyond this size the Gram matrix (and its factor) costs more than the passes it saves.
 _GRAM_ROWS = 8192
-# Steps of conjugate gradients that are worth taking where Newton's method would end the work.
+# Steps of conjugate gradients that are worth taking where Newton's method can finish.
 _STEPS_BEFORE_NEWTON = 250
 
 
@@ -76,12 +74,12 @@ def solve(
 
 
 def steps_before_newton(used: int, columns: int, max_iter: int) -> int:
-    """Return how many steps of conjugate gradients are worth taking: where Newton's method would end the work, few.
+    """Return how many steps of conjugate gradients are worth taking: few where Newton's method can finish.
 
     Args:
         used: Rows with a weight above 0.
         columns: D + 1.
-        max_iter: The most that may be taken.
+        max_iter: Largest number of steps.
     """
     return min(max_iter, _STEPS_BEFORE_NEWTON) if fits_refinement(used, columns) else max_iter
 
@@ -104,18 +102,18 @@ def solve_primal(
         coef: (M, D + 1), the start; overwritten.
         tol: Relative error of the objective.
         max_iter: Largest number of steps per problem.
-        expected: (M,) objectives that the start has if it is the solution.
+        expected: (M,) objectives at ``coef`` if it is the solution.
         progress: Called with one line per step.
 
     Returns:
-        Where the problems stand at the end; some may be short of ``tol``.
+        The final iterates; some errors may exceed ``tol``.
     """
     state = _evaluate(design, problems, coef)
     if expected is not None:
         gap = 0.5 * state.gradient.double().square().sum(1)
         state.error = within_gap((state.objective - expected).abs(), gap) / state.objective.clamp_min(1e-300)
-    left = (state.error > tol).nonzero().squeeze(1)
-    if len(left):
+    unsolved = (state.error > tol).nonzero().squeeze(1)
+    if len(unsolved):
         preconditioner = Preconditioner(
             design,
             problems.weights,
@@ -123,17 +121,9 @@ def solve_primal(
             rank=_RANK,
             generator=torch.Generator().manual_seed(0),
         )
-        part = state.take(left)
-        descend(
-            design,
-            problems.take(left),
-            part,
-            preconditioner,
-            tol=tol,
-            max_iter=max_iter,
-            progress=progress,
-        )
-        state.put(left, part)
+        part = state.take(unsolved)
+        descend(design, problems.take(unsolved), part, preconditioner, tol=tol, max_iter=max_iter, progress=progress)
+        state.put(unsolved, part)
     return state
 
 
@@ -141,15 +131,15 @@ def _evaluate(design: Design, problems: Problems, coef: torch.Tensor) -> State:
     if coef.any():
         scores, adjoint = design.refresh(coef, problems.dual)
     else:
-        scores, adjoint = coef.new_zeros(len(coef), design.shape[0]), _first(design, problems)
+        scores, adjoint = coef.new_zeros(len(coef), design.shape[0]), _adjoint_at_zero(design, problems)
     objective = problems.objective(coef, scores)
     error = torch.full_like(objective, torch.inf)
     steps = torch.zeros(len(coef), dtype=torch.int64, device=coef.device)
     return State(coef, scores, coef - adjoint, objective, error, steps)
 
 
-def _first(design: Design, problems: Problems) -> torch.Tensor:
-    """Return ``dual @ X`` at zero coefficients: sums of features per class, whatever C is."""
+def _adjoint_at_zero(design: Design, problems: Problems) -> torch.Tensor:
+    """Return ``dual @ X`` at zero coefficients: sums of features per class, for every C."""
     classes = torch.tensor(sorted(set(problems.positive.tolist())), device=problems.labels.device)
     members = problems.labels[None] == classes[:, None]
     mask = problems.weights > 0
@@ -157,8 +147,8 @@ def _first(design: Design, problems: Problems) -> torch.Tensor:
         torch.cat([members * problems.weights, mask[None], problems.weights[None]]).to(design.dtype)
     )
     design.centre(mask.to(design.dtype), sums[-2])
-    own = sums[torch.searchsorted(classes, problems.positive)]
-    return 2 * problems.c[:, None] * (2 * own - sums[-1])
+    positive = sums[torch.searchsorted(classes, problems.positive)]
+    return 2 * problems.c[:, None] * (2 * positive - sums[-1])
 
 
 def _solve_dual(
@@ -171,23 +161,23 @@ def _solve_dual(
     progress: Callable[[str], None] | None,
 ) -> State:
     half = tol / 2
-    found = solve_gram(design, problems, tol=half, max_iter=max_iter, progress=progress)
-    lost = ~torch.isfinite(found.dual).all(1)
-    # Where rounding destroyed the factor of the Gram matrix, the primal iteration begins at none.
-    found.dual[lost] = 0
-    # In exact arithmetic the objective on all rows is the one found through the Gram matrix; if
-    # rounding says otherwise, the primal iteration finishes the job, unless Newton's method will.
+    fit = solve_gram(design, problems, tol=half, max_iter=max_iter, progress=progress)
+    failed = ~torch.isfinite(fit.dual).all(1)
+    # Where rounding destroyed the factor of the Gram matrix, the primal iteration starts at zero.
+    fit.dual[failed] = 0
+    # In exact arithmetic the objective on all rows equals that of the Gram matrix; where rounding makes them differ,
+    # the primal iteration finishes, unless Newton's method will.
     state = solve_primal(
         design,
         problems,
-        design.exact_adjoint(found.dual),
+        design.exact_adjoint(fit.dual),
         tol=half,
         max_iter=0 if refined else max_iter,
-        expected=found.objective,
+        expected=fit.objective,
         progress=progress,
     )
-    state.error = torch.where(lost, state.error, torch.maximum(state.error, found.error))
-    state.steps += found.steps
+    state.error = torch.where(failed, state.error, torch.maximum(state.error, fit.error))
+    state.steps += fit.steps
     return state
 
 

@@ -20,25 +20,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["L2SVM", "ParameterError"]
-
 SOLVERS = ("auto", "primal", "dual")
 
 
 class ParameterError(AnalysisError, ValueError):
-    """A parameter of an estimator lies outside its range; a ValueError, as of scikit-learn's own."""
+    """A parameter of an estimator lies outside its range (also a ``ValueError``, as scikit-learn expects)."""
 
 
 class L2SVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Linear support vector machine with squared hinge loss, one class against the rest.
 
-    For each class it minimises liblinear's objective, as scikit-learn's
-    ``LinearSVC(loss="squared_hinge")`` does,
+    For each class it minimises liblinear's objective, that of scikit-learn's ``LinearSVC(loss="squared_hinge")``,
 
-        0.5 |(w, b)|^2 + C sum_i s_i max(0, 1 - y_i f(x_i))^2,   f(x) = w.x + intercept_scaling b,
+        0.5 |(w, b)|^2 + C sum_i s_i max(0, 1 - y_i f(x_i))^2,   f(x) = w.x + intercept_scaling b.
 
-    with a regularised intercept; but features may be a `RowSource` far larger than memory, of
-    any floating type, and all classes are solved at once.
+    Features may be a `RowSource` larger than memory; all classes are solved at once.
 
     Args:
         C: Weight of the loss, > 0.
@@ -87,12 +83,7 @@ class L2SVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.device = device
         self.progress = progress
 
-    def fit(
-        self,
-        X: Any,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-    ) -> L2SVM:
+    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> L2SVM:
         """Fit the machine.
 
         Args:
@@ -104,9 +95,9 @@ class L2SVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             The estimator.
 
         Raises:
-            ValueError: As scikit-learn's estimators, on unfit arrays.
-            ParameterError: On unfit parameters; it is a ValueError too.
-            AnalysisError: On unfit tensors or row sources.
+            ValueError: On invalid arrays, as scikit-learn's estimators.
+            ParameterError: On invalid parameters; it is a ValueError too.
+            AnalysisError: On invalid tensors or row sources.
         """
         self._check_parameters()
         if isinstance(X, RowSource | torch.Tensor):
@@ -163,8 +154,8 @@ class L2SVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rows = as_rows(X)
         if rows.shape[1] != self.n_features_in_:
             msg = (
-                f"Features have {rows.shape[1]} columns, but this L2SVM was fitted on "
-                f"{self.n_features_in_}; extract them with the same taps."
+                f"Features have {rows.shape[1]} columns, but this L2SVM was fitted on {self.n_features_in_}; extract "
+                "them with the same taps."
             )
             raise AnalysisError(msg)
         design = Design(rows, 1.0, self.device)

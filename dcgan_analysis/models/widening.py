@@ -23,22 +23,11 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.models.architecture import Architecture, Layer, Role
 
-__all__ = ["can_widen", "widen", "widening_obstacle"]
-
-
-def can_widen(narrow: Architecture, wide: Architecture) -> bool:
-    """Whether one differs from the other only by having more maps or units in some hidden layers.
-
-    Example:
-        >>> from dcgan_analysis.models.tables import dcgan32
-        >>> can_widen(dcgan32(width=64), dcgan32(width=128)), can_widen(dcgan32(width=128), dcgan32(width=64))
-        (True, False)
-    """
-    return not widening_obstacle(narrow, wide)
+__all__ = ["widen", "widening_obstacle"]
 
 
 def widening_obstacle(narrow: Architecture, wide: Architecture) -> str:
-    """Say why one is no wider form of the other; empty: it is.
+    """Return in what, beside more maps or units in hidden layers, one differs from the other; empty: in nothing.
 
     Example:
         >>> from dcgan_analysis.models.tables import dcgan32
@@ -82,7 +71,7 @@ def widen(
     Args:
         weights: State dict of the narrow network.
         random: State dict of the wide network with random weights, from which the added maps get theirs.
-        wide: Its architecture; ``can_widen`` holds for the narrow one's.
+        wide: Its architecture; ``widening_obstacle`` of the two is empty.
         role: Which of the two networks.
 
     Example:

@@ -62,5 +62,5 @@ def test_tested_draws_choose_nothing(problem, draws):
 def test_a_draw_with_a_held_out_row_is_refused(place, problem, draws):
     parts = [draws[:1], draws[1:2]]
     parts[place] = [np.array([0, 1, 2, 4, 5])]
-    with pytest.raises(ValueError, match="draws must not hold held-out rows, found row 0"):
+    with pytest.raises(ValueError, match="draws must not contain held-out rows, but row 0 is one"):
         few_label_probe(*problem, *parts, GRID)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["equal_groups", "moved_groups", "near_groups", "near_matches", "near_pairs"]
+__all__ = ["moved_groups", "near_groups", "near_matches", "near_pairs"]
 
 # How many bands a sorting may take.
 _TAKEN = (1, 2, 3)
@@ -34,22 +34,6 @@ _SORTING = 3
 _PAIRS = 1 << 21
 
 
-def equal_groups(hashes: NDArray[np.uint8]) -> list[NDArray[np.int64]]:
-    """Return the groups of two or more images whose hashes are equal.
-
-    Args:
-        hashes: uint8 (N, B).
-
-    Returns:
-        Positions in ascending order, groups in the order of their first image.
-
-    Example:
-        >>> [group.tolist() for group in equal_groups(np.array([[1], [2], [1], [3]], np.uint8))]
-        [[0, 2]]
-    """
-    return _groups(_first_equal(hashes))
-
-
 def near_groups(hashes: NDArray[np.uint8], bits: int, progress: Progress = silent) -> list[NDArray[np.int64]]:
     """Return the groups of two or more images connected by hashes that differ in at most so many bits.
 
@@ -59,7 +43,7 @@ def near_groups(hashes: NDArray[np.uint8], bits: int, progress: Progress = silen
         progress: Called with the number of sortings done.
 
     Returns:
-        As :func:`equal_groups`.
+        Positions in ascending order, groups in the order of their first image.
 
     Example:
         >>> [group.tolist() for group in near_groups(np.array([[1], [3], [255]], np.uint8), 1)]
@@ -95,7 +79,7 @@ def moved_groups(
         progress: Called with the number of sortings done.
 
     Returns:
-        As :func:`equal_groups`.
+        Positions in ascending order, groups in the order of their first image.
 
     Example:
         >>> hashes = np.array([[0], [15], [255]], np.uint8)

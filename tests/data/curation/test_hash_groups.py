@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dcgan_analysis.data.curation import hash_groups
-from dcgan_analysis.data.curation.hash_groups import equal_groups, near_groups, near_matches, near_pairs
+from dcgan_analysis.data.curation.hash_groups import near_groups, near_matches, near_pairs
 
 
 def planted(n, most, *, seed=0, skewed=False):
@@ -74,11 +74,10 @@ def test_near_groups_are_joined_by_chains():
 
 def test_groups_of_no_bits_are_those_of_equal_hashes():
     hashes = np.random.default_rng(1).integers(0, 4, (60, 1), dtype=np.uint8)
-    first, second = equal_groups(hashes), near_groups(hashes, 0)
-    assert [group.tolist() for group in first] == [group.tolist() for group in second]
-    assert sum(map(len, first)) > 50
-    assert [group[0] for group in first] == sorted(group[0] for group in first)
-    assert equal_groups(hashes[:0]) == near_groups(hashes[:0], 3) == []
+    first = {value: int(np.flatnonzero(hashes[:, 0] == value)[0]) for value in range(4)}
+    expected = [np.flatnonzero(hashes[:, 0] == value).tolist() for value in sorted(first, key=first.__getitem__)]
+    assert [group.tolist() for group in near_groups(hashes, 0)] == expected
+    assert near_groups(hashes[:0], 3) == []
 
 
 def test_planted_groups_are_found_among_many_hashes_and_nothing_else():
@@ -86,7 +85,7 @@ def test_planted_groups_are_found_among_many_hashes_and_nothing_else():
     hashes[-1] = hashes[5]
     hashes[-2] = hashes[9]
     hashes[-2, [0, 7, 15]] ^= np.array([1, 128, 16], np.uint8)
-    assert [group.tolist() for group in equal_groups(hashes)] == [[5, 49_999]]
+    assert [group.tolist() for group in near_groups(hashes, 0)] == [[5, 49_999]]
     assert [group.tolist() for group in near_groups(hashes, 4)] == [[5, 49_999], [9, 49_998]]
 
 
