@@ -13,6 +13,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from dcgan_analysis.errors import DcganAnalysisError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import timedelta
@@ -48,6 +50,9 @@ def process_group(*, gpus: bool | None = None, timeout: timedelta | None = None)
 
     Yields:
         Whether this process is the leader.
+
+    Raises:
+        DcganAnalysisError: If another process ended, or fell silent, while this one needed it.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or _joined():
         yield is_leader()
@@ -62,6 +67,15 @@ def process_group(*, gpus: bool | None = None, timeout: timedelta | None = None)
     distributed.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=timeout)
     try:
         yield is_leader()
+    except RuntimeError as error:
+        # gloo raises plain RuntimeErrors that name its own files.
+        if not isinstance(error, distributed.DistError) and "gloo/" not in str(error):
+            raise
+        msg = (
+            f"Process {rank()} cannot go on: another of the {world_size()} processes ended or does not answer. Its own "
+            "message, where it left one, says why. What is finished is kept: start the same command again."
+        )
+        raise DcganAnalysisError(msg) from error
     finally:
         distributed.destroy_process_group()
 

@@ -116,6 +116,9 @@ class Extraction:
         ) as writer:
             if writer.note:
                 _log.info(writer.note)
+            if writer.missing:
+                # All processes estimate the statistics together, those without a chunk of their own as well.
+                _ = self._extractor
             self._fill(writer, name, split, share(writer.missing))
         if self.key(name, split) != key:
             path.unlink(missing_ok=True)
