@@ -15,7 +15,7 @@ from dcgan_analysis.errors import DatasetError, UnknownNameError
 
 def test_built_in_names_and_those_of_torchvision_agree():
     names = {entry.name for entry in builtin_datasets()}
-    assert names == {*TORCHVISION_SETS, "digits", "faces64", "bedrooms64"}
+    assert names == {*TORCHVISION_SETS, "digits", "cifar10-mini", "faces64", "bedrooms64"}
 
 
 def test_listing_datasets_imports_nothing_heavy():

@@ -18,11 +18,20 @@ if TYPE_CHECKING:
 
 __all__ = ["builtin_datasets", "builtin_registry", "files_of", "find_dataset", "find_images", "load_dataset"]
 
+# Made by scripts/make_cifar10_mini.py.
+_EMBEDDED = Path(__file__).parents[1] / "embedded"
+
 
 def _digits(root: Path, download: bool) -> Dataset:
     from dcgan_analysis.data.digits import load_digits
 
     return load_digits()
+
+
+def _cifar10_mini(root: Path, download: bool) -> Dataset:
+    from dcgan_analysis.data.files.image_sets import load_images
+
+    return load_images(_EMBEDDED / "cifar10-mini.zip")
 
 
 def builtin_datasets() -> list[DatasetEntry]:
@@ -38,9 +47,11 @@ def builtin_datasets() -> list[DatasetEntry]:
         "faces64": "aligned faces with 40 attributes, 64x64 colour; from the data root only",
         "bedrooms64": "photos of bedrooms, 64x64 colour; from the data root only",
     }
-    digits = "1,797 real handwritten digits, 32x32 colour; comes with the program, needs no files"
+    digits = "1,797 handwritten digits, 32x32 colour (Alpaydin and Kaynak 1998)"
+    photos = "3,000 photos of CIFAR-10, 2,000 to train on and 1,000 to test, 32x32 colour"
     return [
         DatasetEntry("digits", digits, _digits),
+        DatasetEntry("cifar10-mini", photos, _cifar10_mini),
         *(DatasetEntry(name, text, partial(_find, name)) for name, text in summaries.items()),
     ]
 
