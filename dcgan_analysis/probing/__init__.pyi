@@ -11,8 +11,8 @@ from .few_labels import save_draws_figures as save_draws_figures
 from .grids import AUTHORS_GRID as AUTHORS_GRID
 from .grids import GridSettings as GridSettings
 from .grids import grid_table as grid_table
+from .grids import note_grid as note_grid
 from .grids import save_grid_figure as save_grid_figure
-from .grids import tell_grid as tell_grid
 from .label_curves import LabelSettings as LabelSettings
 from .label_curves import label_curve_table as label_curve_table
 from .label_curves import label_metric as label_metric
@@ -25,8 +25,8 @@ from .study import LEARNED as LEARNED
 from .study import TWIN as TWIN
 from .study import FeatureSettings as FeatureSettings
 from .study import ProbeSettings as ProbeSettings
-from .study import Study as Study
+from .study import Studies as Studies
 from .study import extract_features as extract_features
+from .study import images_and_draws as images_and_draws
 from .study import learned_and_twin as learned_and_twin
 from .study import run_study as run_study
-from .study import save_studies as save_studies

@@ -1,4 +1,4 @@
-"""What analyses that classify images share: who is on which side, results class by class, figures, predictions."""
+"""Analyses that classify images: training and test images, results class by class, figures, predictions."""
 
 from __future__ import annotations
 
@@ -17,28 +17,18 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.data.dataset import DatasetSplit
 
-__all__ = [
-    "LabelledImages",
-    "classes_table",
-    "confusion",
-    "labelled_images",
-    "save_class_figures",
-    "save_predictions",
-    "tail_size",
-]
-
 _SHOWN_IMAGES = 40
 _WRONG = "#d55e00"
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """The images of a classification and who is on which side.
+    """The training and test images of a classification.
 
     Attributes:
         train: N training images.
         labels: (N,) their class numbers.
-        held_out: (N,) mask of the training images that choose settings and train nothing while they do.
+        held_out: (N,) mask of the training images on which settings are chosen, by fits to the others.
         test: N_test test images.
         test_labels: (N_test,) their class numbers.
     """
@@ -55,7 +45,7 @@ class LabelledImages:
         return self.train.classes
 
     def correct(self, predictions: np.ndarray) -> int:
-        """Return how many test images are predicted rightly."""
+        """Return how many test images are classified correctly."""
         return int((predictions == self.test_labels).sum())
 
 
@@ -66,20 +56,20 @@ def tail_size(test: str) -> int | None:
         >>> tail_size("last-10000"), tail_size("test")
         (10000, None)
     """
-    word, _, number = test.partition("-")
-    return int(number) if word == "last" and number.isdecimal() and int(number) > 0 else None
+    prefix, _, number = test.partition("-")
+    return int(number) if prefix == "last" and number.isdecimal() and int(number) > 0 else None
 
 
 def labelled_images(context: RunContext, *, test: str = "test", validation: float = 0.2) -> LabelledImages:
-    """Take training and test images and hold some training images out.
+    """Return training and test images, some training images held out.
 
     Held-out images are drawn class by class, and photo by photo where the dataset knows photos.
 
     Args:
-        context: The run; what is taken is recorded in its result.
+        context: The run; the splits are recorded in its result.
         test: Name of the test split, or ``'last-N'``: the last N training images are the test set.
-        validation: Share of the training images to hold out, in (0, 1); or, as an integer, their number, of which at
-            most half of the training images are taken.
+        validation: Share of the training images to hold out, in (0, 1); or, as an integer, their number, reduced to
+            half of the training images where it is larger.
 
     Raises:
         AnalysisError: If images have no labels.
@@ -114,7 +104,7 @@ def _labels(split: DatasetSplit, context: RunContext) -> np.ndarray:
 
 
 def confusion(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
-    """Count pairs: (K, K), rows are true classes, columns predicted ones.
+    """Return the confusion matrix (K, K): rows are true classes, columns predicted ones.
 
     Example:
         >>> import numpy as np
@@ -129,10 +119,10 @@ def confusion(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.n
 def _by_class(images: LabelledImages, predictions: np.ndarray) -> dict[str, Metric]:
     result = {}
     for number, name in enumerate(images.classes):
-        mine = images.test_labels == number
-        if mine.any():
-            right = int((predictions[mine] == number).sum())
-            result[name] = accuracy_metric(right, int(mine.sum()), name)
+        members = images.test_labels == number
+        if members.any():
+            correct = int((predictions[members] == number).sum())
+            result[name] = accuracy_metric(correct, int(members.sum()), name)
     return result
 
 
@@ -141,14 +131,14 @@ def classes_table(images: LabelledImages, predictions: Mapping[str, np.ndarray])
 
     Args:
         images: The images.
-        predictions: Who -> (N_test,) class numbers; the first gets intervals, the others a column each.
+        predictions: Name -> (N_test,) class numbers; the first gets intervals, the others a column each.
     """
-    first, *others = predictions
-    columns = ["class", "test images", first, "low", "high", *others]
-    more = [_by_class(images, predictions[who]) for who in others]
+    first, *others = (_by_class(images, predicted) for predicted in predictions.values())
+    names = list(predictions)
+    columns = ["class", "test images", names[0], "low", "high", *names[1:]]
     rows: list[list[Cell]] = [
-        [name, metric.n, metric.value, metric.low, metric.high, *(found[name].value for found in more)]
-        for name, metric in _by_class(images, predictions[first]).items()
+        [label, metric.n, metric.value, metric.low, metric.high, *(metrics[label].value for metrics in others)]
+        for label, metric in first.items()
     ]
     return Table(
         name="classes",
@@ -187,7 +177,7 @@ def save_class_figures(context: RunContext, images: LabelledImages, predictions:
             borders=[None if guess == label else _WRONG for guess, label in zip(guesses, labels, strict=True)],
         ),
         "test-images",
-        "Test images and what they are taken for",
+        "Test images and their predicted classes",
         "The first of the test set; framed: wrong.",
     )
 

@@ -1,4 +1,4 @@
-"""Few labels per class: random draws, fits on each, and what came out class by class."""
+"""Few labels per class: random draws, fits to each, and results class by class."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dcgan_analysis.api.metrics import draws_metric
 from dcgan_analysis.api.result import Cell, Table
 from dcgan_analysis.core.progress import steps
 from dcgan_analysis.probing.classification import confusion
-from dcgan_analysis.probing.grids import tell_grid
+from dcgan_analysis.probing.grids import note_grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,18 +22,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.probing.classification import LabelledImages
     from dcgan_analysis.probing.grids import GridSettings
 
-__all__ = [
-    "Draws",
-    "choose_labels_per_class",
-    "draws_classes_table",
-    "errors_by_class",
-    "few_label_study",
-    "make_draws",
-    "save_draws",
-    "save_draws_figures",
-]
-
-# Tried in this order where the number of labels is left open and the dataset cannot give the usual one.
+# Tried in this order where no number of labels is set and the dataset is too small for the usual one.
 _FEWER_LABELS = (100, 40, 10, 4)
 
 
@@ -52,49 +41,56 @@ class Draws:
     tested: list[np.ndarray]
 
 
-def choose_labels_per_class(asked: int | None, smallest_class: int, usual: int = 400) -> int:
+def choose_labels_per_class(setting: int | None, smallest_class: int, usual: int = 400) -> int:
     """Return how many labels per class are drawn; 0: the smallest class is too small for any.
 
-    Left open, it is the paper's number, or the largest of 100, 40, 10, 4 that half of the smallest class can give.
+    Without a setting it is the paper's number, or the largest of 100, 40, 10, 4 that is at most half of the smallest
+    class.
 
     Example:
         >>> choose_labels_per_class(None, 4000), choose_labels_per_class(None, 100), choose_labels_per_class(30, 20)
         (400, 40, 30)
     """
-    if asked is not None:
-        return asked
+    if setting is not None:
+        return setting
     sizes = (usual, *(size for size in _FEWER_LABELS if size < usual))
     return next((size for size in sizes if 2 * size <= smallest_class), 0)
 
 
 def make_draws(
-    images: LabelledImages, asked: int | None, context: RunContext, *, choosing: int, tested: int, usual: int = 400
+    images: LabelledImages,
+    labels_per_class: int | None,
+    context: RunContext,
+    *,
+    choosing: int,
+    tested: int,
+    usual: int = 400,
 ) -> Draws:
     """Draw few-label subsets from the training images that are not held out.
 
     Args:
         images: The images.
-        asked: Labels per class; 0: no draws; None: ``usual`` or fewer, see ``choose_labels_per_class``.
-        context: The run, whose seed decides.
+        labels_per_class: 0: no draws; None: ``usual`` or fewer, see ``choose_labels_per_class``.
+        context: The run, whose seed is used.
         choosing: Number of draws that choose C.
         tested: Number of draws that are tested.
         usual: The paper's number of labels per class.
 
     Raises:
-        DatasetError: If a class has fewer images than asked; it names the class.
+        DatasetError: If a class has fewer images than ``labels_per_class``.
     """
     import numpy as np
 
     from dcgan_analysis.data import few_label_draws
 
-    kept = np.flatnonzero(~images.held_out)
-    labels = images.labels[kept]
+    rows = np.flatnonzero(~images.held_out)
+    labels = images.labels[rows]
     smallest = int(np.bincount(labels, minlength=len(images.classes)).min())
-    per_class = choose_labels_per_class(asked, smallest, usual)
+    per_class = choose_labels_per_class(labels_per_class, smallest, usual)
     if not per_class:
         return Draws(0, [], [])
     first, second = (
-        [kept[draw] for draw in few_label_draws(labels, per_class, number, context.rng(use), classes=images.classes)]
+        [rows[draw] for draw in few_label_draws(labels, per_class, number, context.rng(use), classes=images.classes)]
         for use, number in (("draws that choose C", choosing), ("draws that are tested", tested))
     )
     return Draws(per_class, first, second)
@@ -107,7 +103,7 @@ def few_label_study(
     images: LabelledImages,
     draws: Draws,
 ) -> dict[str, FewLabelProbe]:
-    """Choose C by some draws, test others with it; arguments as for ``run_study``."""
+    """Choose C on some draws, test others with it; arguments as for ``run_study``."""
     from dcgan_analysis.linear import FewLabelProbe
     from dcgan_analysis.linear.selection import held_out_draws, predict_draws, search_grid
 
@@ -129,7 +125,7 @@ def few_label_study(
             predictions = predict_draws(train, images.labels, test, draws.tested, c, progress=step)
         tested = (predictions == images.test_labels).mean(axis=1).tolist()
         probes[name] = FewLabelProbe(c, grid, accuracy, predictions, tested)
-    tell_grid(context, settings, {f"{name}, {draws.per_class} labels per class": one for name, one in probes.items()})
+    note_grid(context, settings, {f"{name}, {draws.per_class} labels per class": p for name, p in probes.items()})
     return probes
 
 
@@ -161,20 +157,17 @@ def draws_classes_table(images: LabelledImages, probes: Mapping[str, FewLabelPro
 
     Args:
         images: The images.
-        probes: Who -> what was found; the first gets intervals, the others a column each.
+        probes: Name of the features -> probe; the first gets intervals, the others a column each.
     """
-    who, *others = probes
-    columns = ["class", "test images", who, "low", "high", *others]
-    errors = {
-        who: errors_by_class(probe.predictions, images.test_labels, len(images.classes))
-        for who, probe in probes.items()
-    }
+    names = list(probes)
+    columns = ["class", "test images", names[0], "low", "high", *names[1:]]
+    errors = [errors_by_class(probe.predictions, images.test_labels, len(images.classes)) for probe in probes.values()]
     rows: list[list[Cell]] = []
     for number, name in enumerate(images.classes):
         count = int((images.test_labels == number).sum())
         if count:
-            first, *more = (draws_metric(one[:, number].tolist(), name) for one in errors.values())
-            rows.append([name, count, first.value, first.low, first.high, *(metric.value for metric in more)])
+            first, *others = (draws_metric(by_draw[:, number].tolist(), name) for by_draw in errors)
+            rows.append([name, count, first.value, first.low, first.high, *(metric.value for metric in others)])
     return Table(
         name="classes",
         title="Test error class by class",
@@ -202,20 +195,20 @@ def save_draws_figures(context: RunContext, images: LabelledImages, classes: Tab
 def save_draws(
     context: RunContext, images: LabelledImages, probes: Mapping[str, FewLabelProbe], draws: Draws | None = None
 ) -> None:
-    """Save what every tested draw predicts, (draws, N_test), as draws.npz, for paired comparisons.
+    """Save the predictions of every tested draw, (draws, N_test), as draws.npz, for paired comparisons.
 
     Args:
         context: The run.
         images: The images.
-        probes: Who -> what was found; comparisons take the first.
-        draws: The draws, of which a hash of the ids is saved: comparisons then know which draws two runs share.
+        probes: Name of the features -> probe; comparisons use the first.
+        draws: The draws, of which a hash of the ids is saved, by which comparisons match the draws of two runs.
     """
     import numpy as np
 
     from dcgan_analysis.core.hashing import hash_json
 
     small = np.min_scalar_type(len(images.classes) - 1)
-    arrays = {who: probe.predictions.astype(small) for who, probe in probes.items()}
+    arrays = {name: probe.predictions.astype(small) for name, probe in probes.items()}
     if draws is not None:
         ids = images.train.ids
         arrays["drawn"] = np.array([hash_json(sorted(ids[row] for row in draw)) for draw in draws.tested])

@@ -1,4 +1,4 @@
-"""From which values C is chosen, and how the choice is shown."""
+"""The grid from which C is chosen: settings, table, figure, notes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,12 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.api.context import RunContext
 
-__all__ = ["AUTHORS_GRID", "GridSettings", "grid_table", "save_grid_figure", "tell_grid"]
-
 AUTHORS_GRID = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2)
 """The grid of C in the authors' code."""
 
 
 class GridSettings(AnalysisConfig):
-    """From which values C is chosen."""
+    """The values that C is chosen from."""
 
     C: tuple[PositiveFloat, ...] = Field(default=AUTHORS_GRID, min_length=1, description="grid of C (the authors' own)")
     protocol: Literal["extended", "paper"] = Field(
@@ -35,13 +33,13 @@ class GridSettings(AnalysisConfig):
 
     @property
     def decades(self) -> int:
-        """How far beyond each end the grid may be extended."""
+        """How many decades the grid may be extended at each end."""
         from dcgan_analysis.linear.selection import DECADES
 
         return DECADES if self.protocol == "extended" else 0
 
 
-class Choice(Protocol):
+class _Choice(Protocol):
     """A choice of C, as ``Probe`` and ``FewLabelProbe`` hold it."""
 
     @property
@@ -52,23 +50,23 @@ class Choice(Protocol):
     def validation(self) -> NDArray[np.float64]: ...
 
 
-def _shown(choice: Choice, measure: str) -> list[float]:
+def _curve(choice: _Choice, measure: str) -> list[float]:
     values = 1 - choice.validation if measure == "error" else choice.validation
     return [float(value) for value in values]
 
 
-def grid_table(choices: Mapping[str, Choice], measure: Literal["accuracy", "error"] = "accuracy") -> Table:
-    """Return the held-out accuracy, or error, for each C of a grid that all share; one column for each choice."""
+def grid_table(choices: Mapping[str, _Choice], measure: Literal["accuracy", "error"] = "accuracy") -> Table:
+    """Return the held-out accuracy, or error, for each C of the common grid; one column for each choice."""
     columns = ["C", *choices]
     grid = next(iter(choices.values())).cs.tolist()
-    shown = [_shown(choice, measure) for choice in choices.values()]
-    rows: list[list[Cell]] = [[c, *values] for c, *values in zip(grid, *shown, strict=True)]
+    curves = [_curve(choice, measure) for choice in choices.values()]
+    rows: list[list[Cell]] = [[c, *values] for c, *values in zip(grid, *curves, strict=True)]
     return Table(name="grid", title=f"Held-out {measure} against C", columns=columns, rows=rows, percent=columns[1:])
 
 
 def save_grid_figure(
     context: RunContext,
-    choices: Mapping[str, Choice],
+    choices: Mapping[str, _Choice],
     measure: Literal["accuracy", "error"] = "accuracy",
     *,
     caption: str = "The marked C is refitted on all training images.",
@@ -77,36 +75,36 @@ def save_grid_figure(
     from dcgan_analysis import figures
 
     series = {
-        who: figures.Series(choice.cs.tolist(), _shown(choice, measure), chosen=choice.c)
-        for who, choice in choices.items()
+        name: figures.Series(choice.cs.tolist(), _curve(choice, measure), chosen=choice.c)
+        for name, choice in choices.items()
     }
     figure = figures.curve(series, y_label=f"held-out {measure}")
     context.save_figure(figure, "grid", f"Held-out {measure} against C", caption)
 
 
-def tell_grid(context: RunContext, settings: GridSettings, choices: Mapping[str, Choice]) -> None:
-    """Say in the result how far the grid was extended, and warn of a best C that is still at an end.
+def note_grid(context: RunContext, settings: GridSettings, choices: Mapping[str, _Choice]) -> None:
+    """Note in the result how far the grid was extended, and warn of a best C that is still at an end.
 
     Args:
         context: The run.
-        settings: The grid that the choice began with.
-        choices: Whose features -> the choice; all have one grid.
+        settings: The initial grid.
+        choices: Name of the features -> the choice; all have one grid.
     """
     from dcgan_analysis.linear.selection import best_at_end
 
     grid = next(iter(choices.values())).cs
-    begun = sorted(settings.C)
-    if len(grid) > len(begun):
+    initial = sorted(settings.C)
+    if len(grid) > len(initial):
         context.note(
-            f"The best C of a set of features lay at an end of the grid, {begun[0]:g} to {begun[-1]:g}: for all of "
+            f"The best C of a set of features lay at an end of the grid, {initial[0]:g} to {initial[-1]:g}: for all of "
             f"them it was extended to {grid[0]:g} to {grid[-1]:g}."
         )
     for name, choice in choices.items():
         end = best_at_end(choice.validation)
         if end is not None:
-            other = "smaller" if end == "first" else "larger"
+            direction = "smaller" if end == "first" else "larger"
             context.warn(
-                f"{name}: the best C, {choice.c:g}, is the {end} of the grid. A {other} one may do better, and a "
+                f"{name}: the best C, {choice.c:g}, is the {end} of the grid. A {direction} one may do better, and a "
                 "comparison with other features may turn: extend the grid (setting C), or let it extend itself "
                 "(protocol 'extended')."
             )

@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from dcgan_analysis.probing.classification import LabelledImages
     from dcgan_analysis.probing.few_labels import Draws
 
-    # Who -> labels per class -> what was found.
-    Found = Mapping[str, Mapping[int, FewLabelProbe]]
-
-__all__ = ["LabelSettings", "label_curve_table", "label_metric", "probe_by_labels", "save_label_curve"]
+    # Name of the features -> labels per class -> probe.
+    Curves = Mapping[str, Mapping[int, FewLabelProbe]]
 
 Measure = Literal["accuracy", "error"]
 
@@ -43,21 +41,21 @@ def probe_by_labels(
     Args:
         context: The run.
         settings: What features are extracted, and the grid of C.
-        networks: Who -> checkpoint.
+        networks: Name -> checkpoint.
         images: Training and test images.
         draws: One for each number of labels.
 
     Returns:
-        Who -> labels per class -> what was found.
+        Name -> labels per class -> probe.
     """
     features = {}
     for name, network in networks.items():
         train, test = extract_features(context, settings, name, network, images)
         features[name] = (train.rows(), test.rows())
     probes: dict[str, dict[int, FewLabelProbe]] = {name: {} for name in networks}
-    for each in draws:
-        for name, one in few_label_study(context, settings, features, images, each).items():
-            probes[name][each.per_class] = one
+    for subsets in draws:
+        for name, probe in few_label_study(context, settings, features, images, subsets).items():
+            probes[name][subsets.per_class] = probe
     return probes
 
 
@@ -68,21 +66,21 @@ def label_metric(probe: FewLabelProbe, measure: Measure, description: str = "") 
     return draws_metric([1 - accuracy for accuracy in probe.accuracies], description, higher_is_better=False)
 
 
-def label_curve_table(found: Found, measure: Measure) -> Table:
+def label_curve_table(curves: Curves, measure: Measure) -> Table:
     """Return one row for each number of labels.
 
     Args:
-        found: Who -> labels per class -> what was found; all have the same numbers.
-        measure: What is shown of the test images.
+        curves: Name of the features -> labels per class -> probe; all have the same numbers of labels.
+        measure: Of the test images.
     """
-    names = ("C", f"test {measure}", "low", "high")
-    columns = ["labels per class", *(f"{who}: {name}" for who in found for name in names)]
+    quantities = ("C", f"test {measure}", "low", "high")
+    columns = ["labels per class", *(f"{name}: {quantity}" for name in curves for quantity in quantities)]
     rows: list[list[Cell]] = []
-    for labels in sorted(next(iter(found.values()))):
+    for labels in sorted(next(iter(curves.values()))):
         row: list[Cell] = [labels]
-        for sizes in found.values():
-            metric = label_metric(sizes[labels], measure)
-            row += [sizes[labels].c, metric.value, metric.low, metric.high]
+        for probes in curves.values():
+            metric = label_metric(probes[labels], measure)
+            row += [probes[labels].c, metric.value, metric.low, metric.high]
         rows.append(row)
     return Table(
         name="labels-curve",
@@ -94,15 +92,15 @@ def label_curve_table(found: Found, measure: Measure) -> Table:
     )
 
 
-def save_label_curve(context: RunContext, found: Found, measure: Measure) -> None:
+def save_label_curve(context: RunContext, curves: Curves, measure: Measure) -> None:
     """Draw what ``label_curve_table`` lists."""
     from dcgan_analysis import figures
 
     series = {}
-    for who, sizes in found.items():
-        metrics = [label_metric(sizes[labels], measure) for labels in sorted(sizes)]
+    for name, probes in curves.items():
+        metrics = [label_metric(probes[labels], measure) for labels in sorted(probes)]
         value, low, high = zip(*((metric.value, metric.low, metric.high) for metric in metrics), strict=True)
-        series[who] = figures.Series(sorted(sizes), value, low, high)
+        series[name] = figures.Series(sorted(probes), value, low, high)
     figure = figures.curve(series, x_label="labels per class", y_label=f"test {measure}")
     title = f"Test {measure} against labels per class"
     context.save_figure(figure, "labels-curve", title, "Bands: 1.96 std over draws.")

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from dcgan_analysis.api.result import Metric
 
-__all__ = ["TABLE_1", "TABLE_2", "TABLE_3", "PublishedRow"]
-
 
 @dataclass(frozen=True)
 class PublishedRow:

@@ -1,4 +1,4 @@
-"""What analyses that probe features share: their settings, features and fits."""
+"""Analyses that probe features: their settings, features, fits and results."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, PositiveInt, field_validator
 
 from dcgan_analysis.api.analysis import AnalysisConfig
+from dcgan_analysis.api.metrics import accuracy_metric, draws_metric
 from dcgan_analysis.core.progress import steps
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.probing.classification import save_predictions, tail_size
-from dcgan_analysis.probing.few_labels import few_label_study, save_draws
-from dcgan_analysis.probing.grids import GridSettings, tell_grid
+from dcgan_analysis.probing.classification import classes_table, labelled_images, save_predictions, tail_size
+from dcgan_analysis.probing.few_labels import few_label_study, make_draws, save_draws
+from dcgan_analysis.probing.grids import GridSettings, grid_table, note_grid, save_grid_figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dcgan_analysis.api.context import RunContext
+    from dcgan_analysis.api.result import Metric, Table
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.features.extractor import FeatureSpec
     from dcgan_analysis.features.store import FeatureStore
@@ -29,22 +31,10 @@ if TYPE_CHECKING:
     from dcgan_analysis.probing.classification import LabelledImages
     from dcgan_analysis.probing.few_labels import Draws
 
-__all__ = [
-    "LEARNED",
-    "TWIN",
-    "FeatureSettings",
-    "ProbeSettings",
-    "Study",
-    "extract_features",
-    "learned_and_twin",
-    "run_study",
-    "save_studies",
-]
-
 LEARNED, TWIN = "learned features", "random weights"
-"""What the checkpoint and its random twin are called in tables, figures and predictions."""
+"""Names of the checkpoint's features and its random twin's in tables, figures and predictions."""
 
-# Images whose features are compared, and the share of their size below which a change is rounding.
+# Images whose features are compared, and the relative standard deviation below which they count as constant.
 _COMPARED, _CONSTANT = 32, 1e-3
 
 
@@ -68,7 +58,7 @@ class ProbeSettings(GridSettings):
 
 
 class FeatureSettings(AnalysisConfig):
-    """Which features of a discriminator are taken, and how exactly."""
+    """Which features of a discriminator are extracted, and in which precision."""
 
     grid: PositiveInt = Field(default=4, description="cells per side of the max-pooling grid")
     batchnorm: Literal["reestimated", "running", "batch"] = Field(
@@ -90,26 +80,92 @@ class FeatureSettings(AnalysisConfig):
 
 
 @dataclass(frozen=True)
-class Study:
-    """What was found for one set of features.
+class Studies:
+    """Probes of sets of features on the same images and draws.
 
     Attributes:
-        full: The probe on all training images.
-        few: The few-label probe, or None.
+        images: The images.
+        draws: The few-label subsets.
+        probes: Name of the features -> the probe on all training images.
+        few_label_probes: Name -> the few-label probe; empty: there are no draws.
     """
 
-    full: Probe
-    few: FewLabelProbe | None
+    images: LabelledImages
+    draws: Draws
+    probes: Mapping[str, Probe]
+    few_label_probes: Mapping[str, FewLabelProbe]
+
+    @property
+    def predictions(self) -> dict[str, NDArray[np.int64]]:
+        """Name -> (N_test,) class numbers predicted with all labels."""
+        return {name: probe.predictions for name, probe in self.probes.items()}
+
+    def metrics(
+        self,
+        name: str,
+        *,
+        prefix: str = "",
+        layers: str = "",
+        published: tuple[float | None, float | None] = (None, None),
+        source: str | None = None,
+    ) -> dict[str, Metric]:
+        """Return ``accuracy`` and, where there are draws, ``few_label_accuracy`` of one set of features.
+
+        Args:
+            name: Name of the features.
+            prefix: Put before the names of the metrics.
+            layers: Which layers the features are of, for the description.
+            published: Published values of both, where the settings are the same.
+            source: Where they were published.
+        """
+        probe = self.probes[name]
+        metrics = {
+            f"{prefix}accuracy": accuracy_metric(
+                self.images.correct(probe.predictions),
+                len(self.images.test),
+                ", ".join(filter(None, (name, layers, f"C = {probe.c:g}"))),
+                published=published[0],
+                source=source if published[0] else None,
+            )
+        }
+        if self.few_label_probes:
+            few = self.few_label_probes[name]
+            metrics[f"{prefix}few_label_accuracy"] = draws_metric(
+                few.accuracies,
+                f"{name}, {self.draws.per_class} labels per class, C = {few.c:g}",
+                published=published[1],
+                source=source if published[1] else None,
+            )
+        return metrics
+
+    def tables(self) -> list[Table]:
+        """Return the accuracy class by class, and the held-out accuracy against C."""
+        return [classes_table(self.images, self.predictions), grid_table(self.probes)]
+
+    def save(self, context: RunContext) -> None:
+        """Save predictions.npz and, where there are draws, draws.npz, for paired comparisons, and the grid's figure."""
+        save_predictions(context, self.images, self.predictions)
+        if self.few_label_probes:
+            save_draws(context, self.images, self.few_label_probes, self.draws)
+        save_grid_figure(context, self.probes)
+
+
+def images_and_draws(context: RunContext, settings: ProbeSettings) -> tuple[LabelledImages, Draws]:
+    """Return the run's training and test images, and few-label subsets of the training images."""
+    with context.stage("images and draws"):
+        images = labelled_images(context, test=settings.test, validation=settings.validation)
+        number = settings.draws
+        return images, make_draws(images, settings.labels_per_class, context, choosing=number, tested=number)
 
 
 def learned_and_twin(context: RunContext, *, twin: bool = True) -> dict[str, Checkpoint]:
-    """Return the run's checkpoint and, if wanted, its random twin, by the names under which reports show them."""
+    """Return the run's checkpoint and, if ``twin``, its random twin, by their names in reports."""
     networks = {LEARNED: context.checkpoint}
     return networks | {TWIN: context.checkpoint.twin(context.seed)} if twin else networks
 
 
 def extract_features(
-    context: RunContext, settings: FeatureSettings, who: str, checkpoint: Checkpoint, images: LabelledImages
+    context: RunContext, settings: FeatureSettings, name: str, checkpoint: Checkpoint, images: LabelledImages
 ) -> tuple[FeatureStore, FeatureStore]:
     """Return the stores of one network's features of training and test images.
 
@@ -118,32 +174,32 @@ def extract_features(
     Raises:
         AnalysisError: If the features are the same for every image.
     """
-    with context.stage(f"{who}: features") as stage:
+    with context.stage(f"{name}: features") as stage:
         extraction = context.extraction(settings.spec(), images.train, checkpoint=checkpoint, fit=settings.fit)
         train, test = extraction.store("train", images.train), extraction.store("test", images.test)
         stage.note = extraction.summary()
-    _check_features_vary(train, images.train.images, who, settings)
+    _check_features_vary(train, images.train.images, name, settings)
     return train, test
 
 
-def _check_features_vary(store: FeatureStore, images: NDArray[np.uint8], who: str, settings: FeatureSettings) -> None:
-    """Refuse features that are the same for every image: whatever is fitted to them is noise."""
+def _check_features_vary(store: FeatureStore, images: NDArray[np.uint8], name: str, settings: FeatureSettings) -> None:
+    """Refuse features that are the same for every image: a fit to them is a fit to noise."""
     import numpy as np
     import torch
 
-    # Rows apart from one another: neighbours may be of one class.
-    chosen = np.arange(0, len(store), max(1, len(store) // _COMPARED))
-    pixels = images[chosen]
+    # Spread over the split: consecutive images may be of one class.
+    positions = np.arange(0, len(store), max(1, len(store) // _COMPARED))
+    pixels = images[positions]
     if (pixels == pixels[0]).all():
         return
-    rows = torch.cat([store.read(row, row + 1) for row in chosen.tolist()]).double()
-    size, change = float(rows.square().mean().sqrt()), float(rows.var(dim=0, correction=0).mean().sqrt())
-    if not change > _CONSTANT * size:
+    rows = torch.cat([store.read(row, row + 1) for row in positions.tolist()]).double()
+    rms, deviation = float(rows.square().mean().sqrt()), float(rows.var(dim=0, correction=0).mean().sqrt())
+    if not deviation > _CONSTANT * rms:
         running = settings.batchnorm == "running"
         remedy = "Use --set batchnorm=reestimated" if running else "Its weights may be damaged: import them again"
         msg = (
-            f"{who}: features do not depend on the image: over {len(rows)} images their standard deviation is "
-            f"{change:.2g}, their root mean square {size:.2g}. {remedy}, or choose another checkpoint."
+            f"{name}: features do not depend on the image: over {len(rows)} images their standard deviation is "
+            f"{deviation:.2g}, their root mean square {rms:.2g}. {remedy}, or choose another checkpoint."
         )
         raise AnalysisError(msg)
 
@@ -154,8 +210,8 @@ def run_study(
     features: Mapping[str, tuple[Any, Any]],
     images: LabelledImages,
     draws: Draws,
-) -> dict[str, Study]:
-    """Probe sets of features that are compared: C on held-out rows, refit on all, the test set once; then few labels.
+) -> Studies:
+    """Probe sets of features: C chosen on held-out images, refitted on all, the test set used once; then few labels.
 
     All have one grid of C, which is extended for all while the best C of any of them lies at its end, unless
     ``settings.protocol`` is ``paper``.
@@ -163,13 +219,10 @@ def run_study(
     Args:
         context: The run.
         settings: The grid of C.
-        features: Whose features they are -> those of the training (N, D) and of the test images (N_test, D): arrays,
+        features: Name of the features -> those of the training (N, D) and of the test images (N_test, D): arrays,
             tensors or ``RowSource``.
         images: The images.
         draws: The few-label subsets.
-
-    Returns:
-        Whose features they are -> what they are worth.
     """
     from dcgan_analysis.linear import L2SVM, Probe
     from dcgan_analysis.linear.selection import held_out_accuracies, search_grid
@@ -182,24 +235,13 @@ def run_study(
     grid, accuracies = search_grid(
         {name: partial(judge, name) for name in features}, settings.C, decades=settings.decades
     )
-    full = {}
+    probes = {}
     for name, (train, test) in features.items():
         c = float(grid[accuracies[name].argmax()])
         step = steps(context.progress, f"{name}: L2-SVM, refit (steps)")
         with context.stage(f"{name}: L2-SVM, refit, test"):
             predictions = L2SVM(C=c, progress=step).fit(train, images.labels).predict(test)
-        full[name] = Probe(c, grid, accuracies[name], predictions)
-    tell_grid(context, settings, full)
+        probes[name] = Probe(c, grid, accuracies[name], predictions)
+    note_grid(context, settings, probes)
     few = few_label_study(context, settings, features, images, draws) if draws.per_class else {}
-    return {name: Study(probe, few.get(name)) for name, probe in full.items()}
-
-
-def save_studies(context: RunContext, images: LabelledImages, studies: Mapping[str, Study], draws: Draws) -> None:
-    """Save what every test image is taken for, with all labels and with few, for paired comparisons.
-
-    Writes predictions.npz and, where there are few-label probes, draws.npz; comparisons take the first study.
-    """
-    save_predictions(context, images, {who: found.full.predictions for who, found in studies.items()})
-    few = {who: found.few for who, found in studies.items() if found.few is not None}
-    if few:
-        save_draws(context, images, few, draws)
+    return Studies(images, draws, probes, few)

@@ -1,4 +1,4 @@
-"""label-curve: how many labels are learned features worth, beside random ones?
+"""label-curve: how does accuracy grow with the number of labels, on learned and on random features?
 
 1. Features as in svm-cifar, extracted once for the checkpoint and once for its random-weight twin.
 2. For each number of labels per class the protocol of svm-svhn: 10,000 training images are held out, photo by photo
@@ -11,7 +11,7 @@ Produces ``accuracy_N`` and ``twin_accuracy_N`` for N labels per class, and draw
 tested draw at the largest N.
 
 Reference: the protocol of Radford, Metz, Chintala, ICLR 2016, arXiv 1511.06434, section 5.2, at more than one number of
-labels. Beyond the paper: the curve, the twin, a grid of C that goes on where the authors' ends.
+labels. Beyond the paper: the curve, the twin, a longer grid of C.
 """
 
 from __future__ import annotations
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.api import Analysis, Result, RunContext
     from dcgan_analysis.linear import FewLabelProbe
     from dcgan_analysis.probing import LabelledImages
-
-__all__ = ["LabelCurve", "LabelCurveConfig", "usual_labels"]
 
 _USUAL = (1, 4, 10, 40, 100, 400)
 _SHOWN_FROM = 10
@@ -107,17 +105,17 @@ class LabelCurve:
                 for labels in numbers
             ]
         networks = learned_and_twin(context, twin=config.twin)
-        found = probe_by_labels(context, config, networks, images, draws)
+        curves = probe_by_labels(context, config, networks, images, draws)
         with context.stage("figures"):
-            save_label_curve(context, found, "accuracy")
-            save_draws(context, images, {who: sizes[numbers[-1]] for who, sizes in found.items()})
-        held = int(images.held_out.sum())
-        context.note(f"C was chosen on {held:,} training images, held out from every draw.")
+            save_label_curve(context, curves, "accuracy")
+            save_draws(context, images, {name: by_labels[numbers[-1]] for name, by_labels in curves.items()})
+        count = int(images.held_out.sum())
+        context.note(f"C was chosen on {count:,} training images, held out from every draw.")
         return context.result(
             title=f"{context.checkpoint.name} features on {context.dataset.name}: labels per class",
             headline=f"accuracy_{numbers[-1]}",
-            metrics=_metrics(images, found),
-            tables=[label_curve_table(found, "accuracy")],
+            metrics=_metrics(images, curves),
+            tables=[label_curve_table(curves, "accuracy")],
         )
 
 
@@ -133,12 +131,12 @@ def _numbers(config: LabelCurveConfig, images: LabelledImages) -> list[int]:
     return numbers
 
 
-def _metrics(images: LabelledImages, found: Mapping[str, Mapping[int, FewLabelProbe]]) -> dict[str, Metric]:
+def _metrics(images: LabelledImages, curves: Mapping[str, Mapping[int, FewLabelProbe]]) -> dict[str, Metric]:
     metrics = {}
-    for who, sizes in found.items():
-        for labels, one in sorted(sizes.items(), reverse=True):
-            text = f"{who}, {labels} labels per class, C = {one.c:g}, {len(images.test):,} test images"
-            metrics[f"{'' if who == LEARNED else 'twin_'}accuracy_{labels}"] = label_metric(one, "accuracy", text)
+    for name, by_labels in curves.items():
+        for labels, probe in sorted(by_labels.items(), reverse=True):
+            text = f"{name}, {labels} labels per class, C = {probe.c:g}, {len(images.test):,} test images"
+            metrics[f"{'' if name == LEARNED else 'twin_'}accuracy_{labels}"] = label_metric(probe, "accuracy", text)
     return metrics
 
 

@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.api import Analysis, Cell, Result, RunContext
     from dcgan_analysis.latents import WalkSteps
 
-__all__ = ["LatentWalk", "LatentWalkConfig"]
-
 _PREFIX = {LINEAR: "", SPHERICAL: "spherical_", MEMORISING: "memorising_"}
 _PAIRS = 128
 _SHOWN_COLUMNS = 9

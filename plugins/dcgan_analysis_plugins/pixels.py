@@ -1,10 +1,10 @@
-"""pixels: what does a linear classifier see without any network?
+"""pixels: how well does a linear classifier do on pixels, without any network?
 
 1. Raw: every pixel of every channel, scaled to [-1, 1]: 3,072 numbers for a 32x32 colour image.
 2. Whitened: ZCA, ``(x - mean) V (L + epsilon)^-1/2 V.T`` with V and L from the covariance ``V L V.T`` of the training
    images; no test image and no label takes part in it.
-3. Both are probed as features are in svm-cifar: C on held-out training images, refit on all, the test set once; and
-   with few labels per class. C may lie far from the one of network features, so the grid is wide.
+3. Both are probed like the features in svm-cifar: C on held-out training images, refit on all, the test set once; and
+   with few labels per class. The best C may be far from that of network features, so the grid is wide.
 
 Consumes a labelled dataset with a training and a test split; no checkpoint.
 Produces ``accuracy`` (raw), ``whitened_accuracy``, ``few_label_accuracy``, ``whitened_few_label_accuracy``,
@@ -21,19 +21,8 @@ from typing import TYPE_CHECKING
 from pydantic import Field, PositiveFloat
 
 from dcgan_analysis import hookimpl
-from dcgan_analysis.api import Demo, Metric, Needs, accuracy_metric, draws_metric
-from dcgan_analysis.probing import (
-    ProbeSettings,
-    Study,
-    classes_table,
-    grid_table,
-    labelled_images,
-    make_draws,
-    run_study,
-    save_class_figures,
-    save_grid_figure,
-    save_studies,
-)
+from dcgan_analysis.api import Demo, Metric, Needs
+from dcgan_analysis.probing import ProbeSettings, images_and_draws, run_study, save_class_figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,9 +31,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dcgan_analysis.api import Analysis, Result, RunContext
-    from dcgan_analysis.probing import LabelledImages
-
-__all__ = ["Pixels", "PixelsConfig", "Whitening", "learn_whitening", "pixel_features"]
 
 RAW, WHITENED = "raw pixels", "whitened pixels"
 # Rows per product: bounds the memory beside the pixels themselves.
@@ -129,9 +115,8 @@ class Pixels:
 
     def run(self, context: RunContext, config: PixelsConfig) -> Result:
         """Probe raw pixels, then whitened ones."""
-        with context.stage("images and draws"):
-            images = labelled_images(context, test=config.test, validation=config.validation)
-            draws = make_draws(images, config.labels_per_class, context, choosing=config.draws, tested=config.draws)
+        images, draws = images_and_draws(context, config)
+        with context.stage("pixels"):
             train, test = pixel_features(images.train.images), pixel_features(images.test.images)
         features = {RAW: (train, test)}
         if config.whitening:
@@ -139,31 +124,18 @@ class Pixels:
                 whitening = learn_whitening(train, config.epsilon)
                 features[WHITENED] = (whitening(train), whitening(test))
         studies = run_study(context, config, features, images, draws)
-        choices = {who: found.full for who, found in studies.items()}
-        predictions = {who: choice.predictions for who, choice in choices.items()}
         with context.stage("figures"):
-            save_studies(context, images, studies, draws)
-            save_grid_figure(context, choices)
-            save_class_figures(context, images, predictions[RAW])
+            studies.save(context)
+            save_class_figures(context, images, studies.predictions[RAW])
         metrics: dict[str, Metric] = {}
-        for prefix, (who, found) in zip(("", "whitened_"), studies.items(), strict=False):
-            metrics |= _metrics(prefix, who, found, images, draws.per_class)
+        for prefix, name in zip(("", "whitened_"), features, strict=False):
+            metrics |= studies.metrics(name, prefix=prefix)
         return context.result(
             title=f"Pixels + L2-SVM on {context.dataset.name}",
             headline="accuracy",
             metrics=metrics,
-            tables=[classes_table(images, predictions), grid_table(choices)],
+            tables=studies.tables(),
         )
-
-
-def _metrics(prefix: str, who: str, found: Study, images: LabelledImages, per_class: int) -> dict[str, Metric]:
-    right = images.correct(found.full.predictions)
-    metrics = {f"{prefix}accuracy": accuracy_metric(right, len(images.test), f"{who}, C = {found.full.c:g}")}
-    if found.few is not None:
-        metrics[f"{prefix}few_label_accuracy"] = draws_metric(
-            found.few.accuracies, f"{who}, {per_class} labels per class, C = {found.few.c:g}"
-        )
-    return metrics
 
 
 @hookimpl

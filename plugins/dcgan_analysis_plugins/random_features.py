@@ -1,4 +1,4 @@
-"""random-features: what is an architecture worth whose weights were never trained?
+"""random-features: how good are the features of an architecture whose weights were never trained?
 
 1. Several random networks of the checkpoint's architecture, initialised as the paper does; nothing of the checkpoint's
    weights is used.
@@ -26,25 +26,17 @@ from dcgan_analysis.core import derive_seed
 from dcgan_analysis.probing import (
     FeatureSettings,
     ProbeSettings,
-    Study,
-    classes_table,
+    Studies,
     extract_features,
-    grid_table,
-    labelled_images,
-    make_draws,
+    images_and_draws,
     run_study,
     save_class_figures,
-    save_grid_figure,
-    save_studies,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from dcgan_analysis.api import Analysis, Cell, Result, RunContext
-    from dcgan_analysis.probing import LabelledImages
-
-__all__ = ["RandomFeatures", "RandomFeaturesConfig"]
 
 
 class RandomFeaturesConfig(FeatureSettings, ProbeSettings):
@@ -75,61 +67,60 @@ class RandomFeatures:
 
     def run(self, context: RunContext, config: RandomFeaturesConfig) -> Result:
         """Probe one random network after the other."""
-        with context.stage("images and draws"):
-            images = labelled_images(context, test=config.test, validation=config.validation)
-            draws = make_draws(images, config.labels_per_class, context, choosing=config.draws, tested=config.draws)
+        images, draws = images_and_draws(context, config)
         features = {}
         for seed in _seeds(context.seed, config.networks):
             name = f"seed {seed}"
             train, test = extract_features(context, config, name, context.checkpoint.twin(seed), images)
             features[name] = (train.rows(), test.rows())
         studies = run_study(context, config, features, images, draws)
-        choices = {who: found.full for who, found in studies.items()}
-        predictions = {who: choice.predictions for who, choice in choices.items()}
-        networks = _networks(images, studies)
+        networks = _networks(studies)
         with context.stage("figures"):
-            save_studies(context, images, studies, draws)
-            save_grid_figure(context, choices)
+            studies.save(context)
             _save_networks(context, networks)
-            save_class_figures(context, images, next(iter(predictions.values())))
+            save_class_figures(context, images, next(iter(studies.predictions.values())))
         if config.networks == 1:
             context.note("One random network has no spread; the intervals over networks have no width.")
         return context.result(
             title=f"Random {context.checkpoint.architecture.name} features + L2-SVM on {context.dataset.name}",
             headline="accuracy",
-            metrics=_metrics(images, studies, draws.per_class),
-            tables=[networks, classes_table(images, predictions), grid_table(choices)],
+            metrics=_metrics(studies),
+            tables=[networks, *studies.tables()],
         )
 
 
 def _seeds(seed: int, networks: int) -> list[int]:
-    """Return the seeds of the twins: first that of every other analysis of the run, then some that no other run has."""
+    """Return the seeds of the twins: first that of svm-cifar's twin, then seeds of this analysis alone."""
     return [seed, *(derive_seed("random features", seed, number) for number in range(1, networks))]
 
 
-def _metrics(images: LabelledImages, studies: Mapping[str, Study], per_class: int) -> dict[str, Metric]:
-    accuracies = [images.correct(found.full.predictions) / len(images.test) for found in studies.values()]
+def _metrics(studies: Studies) -> dict[str, Metric]:
+    images = studies.images
+    accuracies = [images.correct(predicted) / len(images.test) for predicted in studies.predictions.values()]
     metrics = {
         "accuracy": draws_metric(
             accuracies, f"random weights, all layers, {len(images.test):,} test images", over="random networks"
         )
     }
-    few = [sum(found.few.accuracies) / len(found.few.accuracies) for found in studies.values() if found.few]
+    few = [sum(probe.accuracies) / len(probe.accuracies) for probe in studies.few_label_probes.values()]
     if few:
         metrics["few_label_accuracy"] = draws_metric(
-            few, f"random weights, {per_class} labels per class, each network's mean over draws", over="random networks"
+            few,
+            f"random weights, {studies.draws.per_class} labels per class, each network's mean over draws",
+            over="random networks",
         )
     return metrics
 
 
-def _networks(images: LabelledImages, studies: Mapping[str, Study]) -> Table:
+def _networks(studies: Studies) -> Table:
     columns = ["network", "C", "held-out accuracy", "test accuracy", "low", "high", "few-label accuracy"]
     rows: list[list[Cell]] = []
-    for who, found in studies.items():
-        metric = accuracy_metric(images.correct(found.full.predictions), len(images.test), who)
-        few = draws_metric(found.few.accuracies, who).value if found.few else None
-        best = float(found.full.validation.max())
-        rows.append([who, found.full.c, best, metric.value, metric.low, metric.high, few])
+    for name, probe in studies.probes.items():
+        accuracy = accuracy_metric(studies.images.correct(probe.predictions), len(studies.images.test), name)
+        few = studies.few_label_probes.get(name)
+        few_accuracy = draws_metric(few.accuracies, name).value if few else None
+        held_out = float(probe.validation.max())
+        rows.append([name, probe.c, held_out, accuracy.value, accuracy.low, accuracy.high, few_accuracy])
     return Table(
         name="networks",
         title="Each random network",

@@ -1,4 +1,4 @@
-"""svm-svhn: how far do 1,000 labels go with features that were learned without any? (section 5.2).
+"""svm-svhn: how well do 1,000 labels suffice on features learned without labels? (section 5.2).
 
 1. Features as in svm-cifar, extracted once for each network: 7,168 for the authors' SVHN discriminator.
 2. 10,000 training images are held out, photo by photo where photos are known. For each C of the grid an L2-SVM is
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.linear import FewLabelProbe
     from dcgan_analysis.probing import Draws, LabelledImages
 
-__all__ = ["SvmSvhn", "SvmSvhnConfig"]
-
 _SVHN = "svhn"
 _PUBLISHED_ERROR, _PUBLISHED_LABELS = 0.2248, 100
 _PAPER = "Radford et al. 2016, Table 2; the authors' later run gave 22.18 +-1.13 %"
@@ -98,19 +96,19 @@ class SvmSvhn:
             images = labelled_images(context, validation=config.validation)
             first, *more = _all_draws(context, config, images)
         networks = learned_and_twin(context, twin=config.twin)
-        found = probe_by_labels(context, config, networks, images, (first, *more))
+        curves = probe_by_labels(context, config, networks, images, (first, *more))
         per_class = first.per_class
-        probes = {who: sizes[per_class] for who, sizes in found.items()}
+        probes = {name: by_labels[per_class] for name, by_labels in curves.items()}
         classes = draws_classes_table(images, probes)
         with context.stage("figures"):
             save_draws(context, images, probes, first)
             save_grid_figure(context, probes, "error", caption="Mean over the choosing draws; the marked C is tested.")
             save_draws_figures(context, images, classes, probes[LEARNED])
             if more:
-                save_label_curve(context, found, "error")
+                save_label_curve(context, curves, "error")
         _note_held_out(context, config, images)
         metrics = _metrics(context, images, per_class, probes)
-        tables = [*([label_curve_table(found, "error")] if more else []), classes, grid_table(probes, "error")]
+        tables = [*([label_curve_table(curves, "error")] if more else []), classes, grid_table(probes, "error")]
         if _is_published(context, per_class):
             tables.insert(0, _table_2(context, images, metrics))
         return context.result(
@@ -124,19 +122,19 @@ class SvmSvhn:
 def _all_draws(context: RunContext, config: SvmSvhnConfig, images: LabelledImages) -> list[Draws]:
     """Return the draws of the protocol, then those of the other points of the curve."""
 
-    def drawn(labels: int | None) -> Draws:
+    def draw(labels: int | None) -> Draws:
         return make_draws(
             images, labels, context, choosing=config.choosing_draws, tested=config.draws, usual=_PUBLISHED_LABELS
         )
 
-    first = drawn(config.labels_per_class)
+    first = draw(config.labels_per_class)
     if not first.per_class:  # too few images for any of the usual numbers
-        first = drawn(1)
-    return [first, *(drawn(labels) for labels in sorted(set(config.labels_curve) - {first.per_class}))]
+        first = draw(1)
+    return [first, *(draw(labels) for labels in sorted(set(config.labels_curve) - {first.per_class}))]
 
 
 def _is_published(context: RunContext, per_class: int) -> bool:
-    """Whether the paper's figures may stand beside this run's."""
+    """Return whether this run is comparable with the paper's."""
     return context.dataset.name == _SVHN and context.limit is None and per_class == _PUBLISHED_LABELS
 
 
@@ -144,10 +142,10 @@ def _metrics(
     context: RunContext, images: LabelledImages, per_class: int, probes: Mapping[str, FewLabelProbe]
 ) -> dict[str, Metric]:
     metrics = {
-        "test_error" if who == LEARNED else "twin_test_error": label_metric(
-            probe, "error", f"{who}, {per_class} labels per class, C = {probe.c:g}, {len(images.test):,} test images"
+        "test_error" if name == LEARNED else "twin_test_error": label_metric(
+            probe, "error", f"{name}, {per_class} labels per class, C = {probe.c:g}, {len(images.test):,} test images"
         )
-        for who, probe in probes.items()
+        for name, probe in probes.items()
     }
     if _is_published(context, per_class):
         published = {"published": _PUBLISHED_ERROR, "source": _PAPER}
@@ -162,10 +160,10 @@ def _metrics(
 
 
 def _note_held_out(context: RunContext, config: SvmSvhnConfig, images: LabelledImages) -> None:
-    held = int(images.held_out.sum())
-    whole = ", photo by photo," if images.train.groups is not None else ""
-    asked = "" if held == config.validation else f" ({config.validation:,} were asked for)"
-    context.note(f"C was chosen on {held:,} training images{asked}, held out{whole} from every draw.")
+    count = int(images.held_out.sum())
+    by_photo = ", photo by photo," if images.train.groups is not None else ""
+    setting = "" if count == config.validation else f" ({config.validation:,} were asked for)"
+    context.note(f"C was chosen on {count:,} training images{setting}, held out{by_photo} from every draw.")
 
 
 def _table_2(context: RunContext, images: LabelledImages, metrics: Mapping[str, Metric]) -> Table:
@@ -176,8 +174,8 @@ def _table_2(context: RunContext, images: LabelledImages, metrics: Mapping[str, 
         if metric is not None:
             remark = f", {row.remark}" if row.remark else ""
             rows.append([f"{row.method} (paper{remark})", metric.value, metric.low, metric.high])
-    ours = {"test_error": f"{context.checkpoint.name} + L2-SVM (this run)", "twin_test_error": "random twin (this run)"}
-    for key, name in ours.items():
+    runs = {"test_error": f"{context.checkpoint.name} + L2-SVM (this run)", "twin_test_error": "random twin (this run)"}
+    for key, name in runs.items():
         if key in metrics:
             rows.append([name, metrics[key].value, metrics[key].low, metrics[key].high])
     return Table(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dcgan_analysis.linear.selection import DECADES, probe, search_grid
-from dcgan_analysis.probing.grids import GridSettings, tell_grid
+from dcgan_analysis.probing.grids import GridSettings, note_grid
 
 
 @dataclass
@@ -84,7 +84,7 @@ def test_what_tells_classes_apart_beside_louder_noise_needs_a_c_beyond_the_grid(
 
 def test_an_extension_is_told(words, dcgan_context):
     choice = Choice(0.5, np.array([0.1, 0.5, 1.0]), np.array([0.1, 0.3, 0.2]))
-    tell_grid(dcgan_context, GridSettings(C=(0.1, 0.2)), {"toy": choice})
+    note_grid(dcgan_context, GridSettings(C=(0.1, 0.2)), {"toy": choice})
     notes, warnings = words
     assert notes == [
         "The best C of a set of features lay at an end of the grid, 0.1 to 0.2: "
@@ -96,7 +96,7 @@ def test_an_extension_is_told(words, dcgan_context):
 @pytest.mark.parametrize(("validation", "word"), [([3, 2, 1], "smaller"), ([1, 2, 3], "larger"), ([1, 2, 1], None)])
 def test_a_best_c_that_stays_at_an_end_is_a_warning(validation, word, words, dcgan_context):
     choice = Choice(1, np.array([0.1, 1, 10]), np.array(validation) / 10)
-    tell_grid(dcgan_context, GridSettings(C=(0.1, 1, 10), protocol="paper"), {"toy": choice})
+    note_grid(dcgan_context, GridSettings(C=(0.1, 1, 10), protocol="paper"), {"toy": choice})
     notes, warnings = words
     assert not notes
     assert [f"A {word} one may do better" in text for text in warnings] == ([True] if word else [])

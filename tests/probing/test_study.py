@@ -9,7 +9,7 @@ from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.probing.classification import labelled_images
 from dcgan_analysis.probing.few_labels import make_draws
 from dcgan_analysis.probing.grids import grid_table
-from dcgan_analysis.probing.study import FeatureSettings, ProbeSettings, extract_features, run_study, save_studies
+from dcgan_analysis.probing.study import FeatureSettings, ProbeSettings, extract_features, run_study
 
 
 @dataclass
@@ -33,10 +33,15 @@ def features(images):
 def test_features_that_say_the_class_are_always_right(dcgan_context, images):
     draws = make_draws(images, 4, dcgan_context, choosing=1, tested=2)
     settings = ProbeSettings(C=(1e-2, 1.0))
-    found = run_study(dcgan_context, settings, features(images), images, draws)["toy"]
-    assert images.correct(found.full.predictions) == 30
-    assert found.few.accuracies == [1, 1]
-    save_studies(dcgan_context, images, {"toy": found}, draws)
+    studies = run_study(dcgan_context, settings, features(images), images, draws)
+    assert images.correct(studies.predictions["toy"]) == 30
+    assert studies.few_label_probes["toy"].accuracies == [1, 1]
+    metrics = studies.metrics("toy", prefix="p_", layers="conv1", published=(0.5, None), source="a paper")
+    assert {name: metric.value for name, metric in metrics.items()} == {"p_accuracy": 1, "p_few_label_accuracy": 1}
+    assert (metrics["p_accuracy"].published, metrics["p_accuracy"].source) == (0.5, "a paper")
+    assert metrics["p_few_label_accuracy"].source is None
+    assert [table.name for table in studies.tables()] == ["classes", "grid"]
+    studies.save(dcgan_context)
     for name, shape in (("predictions", (30,)), ("draws", (2, 30))):
         with np.load(dcgan_context.output_dir / f"{name}.npz") as file:
             assert (file["toy"] == np.broadcast_to(images.test_labels, shape)).all()
@@ -45,9 +50,9 @@ def test_features_that_say_the_class_are_always_right(dcgan_context, images):
 def test_without_draws_there_is_no_few_label_probe(dcgan_context, images):
     draws = make_draws(images, 0, dcgan_context, choosing=1, tested=1)
     settings = ProbeSettings(C=(1.0,))
-    found = run_study(dcgan_context, settings, features(images), images, draws)["toy"]
-    assert found.few is None
-    save_studies(dcgan_context, images, {"t": found}, draws)
+    studies = run_study(dcgan_context, settings, features(images), images, draws)
+    assert list(studies.metrics("toy")) == ["accuracy"]
+    studies.save(dcgan_context)
     assert [path.name for path in dcgan_context.output_dir.glob("*.npz")] == ["predictions.npz"]
 
 

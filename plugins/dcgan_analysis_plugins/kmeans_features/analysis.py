@@ -1,4 +1,4 @@
-"""kmeans-features: what do K-means on image patches and a linear classifier reach, without any network?
+"""kmeans-features: how well do K-means on image patches and a linear classifier do, without any network?
 
 1. A dictionary is learned from random 6x6 patches of the training images, without labels: contrast normalisation (the
    patch's mean subtracted, divided by the root of its variance + 10), ZCA whitening (0.1 added to the eigenvalues),
@@ -8,7 +8,7 @@
 3. They are standardised by mean and deviation of the training images and probed as in svm-cifar: C on held-out training
    images, refit on all, the test set once; and with few labels per class. No test image and no label takes part in
    dictionary and standardisation.
-4. The control: the same with centroids of random directions, so that what K-means adds to the encoding shows.
+4. The control: the same with centroids of random directions, which shows what K-means adds to the encoding.
 
 Consumes a labelled dataset with a training and a test split; no checkpoint. Dictionary and features are kept in the
 cache by content. Features beyond 2 GiB are read block by block: memory does not grow with the number of images.
@@ -25,19 +25,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from dcgan_analysis.api import Demo, Metric, Needs, accuracy_metric, draws_metric
-from dcgan_analysis.probing import (
-    ProbeSettings,
-    Study,
-    classes_table,
-    grid_table,
-    labelled_images,
-    make_draws,
-    run_study,
-    save_class_figures,
-    save_grid_figure,
-    save_studies,
-)
+from dcgan_analysis.api import Demo, Metric, Needs
+from dcgan_analysis.probing import ProbeSettings, images_and_draws, run_study, save_class_figures
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,8 +35,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.linear import RowSource
     from dcgan_analysis.probing import Draws, LabelledImages
     from dcgan_analysis_plugins.kmeans_features.patches import PatchDictionary, PatchSpec
-
-__all__ = ["KmeansFeatures", "KmeansFeaturesConfig", "centroid_images"]
 
 KMEANS, RANDOM = "K-means centroids", "random centroids"
 _CIFAR = "cifar10"
@@ -110,41 +97,37 @@ class KmeansFeatures:
 
     def run(self, context: RunContext, config: KmeansFeaturesConfig) -> Result:
         """Learn a dictionary, probe its features, then those of random centroids."""
-        with context.stage("images and draws"):
-            images = labelled_images(context, test=config.test, validation=config.validation)
-            draws = make_draws(images, config.labels_per_class, context, choosing=config.draws, tested=config.draws)
+        images, draws = images_and_draws(context, config)
         dictionary = learn(context, config, images)
         dictionaries = {KMEANS: dictionary}
         if config.control:
             dictionaries[RANDOM] = dictionary.twin(context.rng("random centroids"))
-        features = {name: encode_images(context, name, one, images) for name, one in dictionaries.items()}
+        features = {name: encode_images(context, name, codes, images) for name, codes in dictionaries.items()}
         studies = run_study(context, config, features, images, draws)
-        choices = {name: found.full for name, found in studies.items()}
-        predictions = {name: choice.predictions for name, choice in choices.items()}
         with context.stage("figures"):
-            save_studies(context, images, studies, draws)
             _save_centroids(context, dictionary, images)
-            save_grid_figure(context, choices)
-            save_class_figures(context, images, predictions[KMEANS])
+            studies.save(context)
+            save_class_figures(context, images, studies.predictions[KMEANS])
         metrics: dict[str, Metric] = {}
-        for prefix, (name, found) in zip(("", "random_"), studies.items(), strict=False):
-            metrics |= _metrics(prefix, name, found, images, draws.per_class, _published(context, config, draws, name))
+        for prefix, name in zip(("", "random_"), features, strict=False):
+            published = _published(context, config, draws, name)
+            metrics |= studies.metrics(name, prefix=prefix, published=published, source=_SOURCE)
         return context.result(
             title=f"K-means features + L2-SVM on {context.dataset.name}",
             headline="accuracy",
             metrics=metrics,
-            tables=[classes_table(images, predictions), grid_table(choices)],
+            tables=studies.tables(),
         )
 
 
 def learn(context: RunContext, config: KmeansFeaturesConfig, images: LabelledImages) -> PatchDictionary:
     """Learn the dictionary on the training images, or take it from the cache."""
-    from dcgan_analysis_plugins.kmeans_features.patch_features import kept_dictionary
+    from dcgan_analysis_plugins.kmeans_features.patch_features import cached_dictionary
 
     with context.stage(f"dictionary of {config.centroids:,} centroids from {config.patches:,} patches") as stage:
         seed = int(context.rng("dictionary").integers(2**62))
-        dictionary, kept = kept_dictionary(images.train, config.spec(), seed, context.cache_dir, context.progress)
-        stage.note = "was in the cache already" if kept else "learned"
+        dictionary, cached = cached_dictionary(images.train, config.spec(), seed, context.cache_dir, context.progress)
+        stage.note = "was in the cache already" if cached else "learned"
     return dictionary
 
 
@@ -172,30 +155,6 @@ def _published(
         return None, None
     same = config.centroids == _PUBLISHED_FEW_CENTROIDS and draws.per_class == _PUBLISHED_LABELS
     return _PUBLISHED.get(config.centroids), _PUBLISHED_FEW if same else None
-
-
-def _metrics(
-    prefix: str,
-    name: str,
-    found: Study,
-    images: LabelledImages,
-    per_class: int,
-    published: tuple[float | None, float | None],
-) -> dict[str, Metric]:
-    source = [_SOURCE if value else None for value in published]
-    right = images.correct(found.full.predictions)
-    text = f"{name}, C = {found.full.c:g}"
-    metrics = {
-        f"{prefix}accuracy": accuracy_metric(right, len(images.test), text, published=published[0], source=source[0])
-    }
-    if found.few is not None:
-        metrics[f"{prefix}few_label_accuracy"] = draws_metric(
-            found.few.accuracies,
-            f"{name}, {per_class} labels per class, C = {found.few.c:g}",
-            published=published[1],
-            source=source[1],
-        )
-    return metrics
 
 
 def _save_centroids(context: RunContext, dictionary: PatchDictionary, images: LabelledImages) -> None:

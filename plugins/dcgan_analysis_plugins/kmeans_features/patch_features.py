@@ -1,4 +1,4 @@
-"""From a dictionary of patches and images to feature stores; dictionary and stores are reused by content."""
+"""Feature stores of images encoded by a dictionary of patches; dictionaries and stores are cached by content."""
 
 from __future__ import annotations
 
@@ -19,28 +19,26 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.data.dataset import DatasetSplit
 
-__all__ = ["PatchExtraction", "kept_dictionary"]
-
 _TAP = "kmeans"
 _DICTIONARIES = "dictionaries"
 # Images between two reports of progress.
 _IMAGES = 64
 
 
-def kept_dictionary(
+def cached_dictionary(
     train: DatasetSplit, spec: PatchSpec, seed: int, folder: Path | None = None, progress: Progress = silent
 ) -> tuple[PatchDictionary, bool]:
-    """Learn a dictionary, or take the one that was learned from the same images.
+    """Learn a dictionary, or load the one learned from the same images.
 
     Args:
         train: Images; their labels take no part.
         spec: What to learn.
         seed: Of patches and K-means.
         folder: The cache folder; None: the default cache.
-        progress: Told of K-means' steps.
+        progress: Called with the steps of K-means.
 
     Returns:
-        The dictionary, and whether it was there already.
+        The dictionary, and whether it was cached.
 
     Raises:
         AnalysisError: If images are too small, or patches too few.
@@ -53,9 +51,9 @@ def kept_dictionary(
         "seed": seed,
         "scikit-learn": sklearn.__version__,
     }
-    found = find_outcome(_DICTIONARIES, key, folder)
-    if found is not None:
-        return PatchDictionary.of(spec, found), True
+    arrays = find_outcome(_DICTIONARIES, key, folder)
+    if arrays is not None:
+        return PatchDictionary.of(spec, arrays), True
     dictionary = learn_dictionary(train.images, spec, np.random.default_rng(seed), progress)
     keep_outcome(_DICTIONARIES, key, dictionary.arrays(), folder)
     return dictionary, False
@@ -66,10 +64,10 @@ class PatchExtraction:
     """Features of one dictionary, for any number of splits.
 
     Attributes:
-        dictionary: What encodes.
+        dictionary: The dictionary.
         folder: The cache folder; None: the default cache.
-        progress: Told of images done.
-        encoded_images: How many images were encoded so far; 0 where all stores were warm.
+        progress: Called with the number of images encoded.
+        encoded_images: Images encoded so far; 0 where all stores were cached.
     """
 
     dictionary: PatchDictionary
@@ -81,7 +79,7 @@ class PatchExtraction:
         """Return the features of a split, from the cache if they are there.
 
         Args:
-            name: What the split is called: ``"train"``.
+            name: Name of the split: ``"train"``.
             split: Its images.
 
         Raises:
@@ -90,9 +88,9 @@ class PatchExtraction:
         """
         self.dictionary.spec.check(split.image_shape)
         key = self.key(name, split)
-        found = cache.find(key, self.folder)
-        if found is not None:
-            return found
+        cached = cache.find(key, self.folder)
+        if cached is not None:
+            return cached
         path = cache.path_for(key, self.folder)
         with cache.turn(path) as complete:
             if not complete:
@@ -114,15 +112,15 @@ class PatchExtraction:
             locked=True,
         ) as writer:
             missing = writer.missing
-            total, done = sum(map(len, missing)), 0
+            total, encoded = sum(map(len, missing)), 0
             for rows in missing:
                 parts = []
                 for start in range(rows.start, rows.stop, _IMAGES):
                     parts.append(self.dictionary.encode(split.images[start : min(start + _IMAGES, rows.stop)]))
-                    done += len(parts[-1])
-                    self.progress(f"patches: features of {name} (images)", done, total)
+                    encoded += len(parts[-1])
+                    self.progress(f"patches: features of {name} (images)", encoded, total)
                 writer.write(rows.start, torch.cat(parts))
-            self.encoded_images += done
+            self.encoded_images += encoded
 
     def key(self, name: str, split: DatasetSplit) -> FeatureKey:
         """Return the identity of the store of a split."""
@@ -146,7 +144,7 @@ class PatchExtraction:
         )
 
     def summary(self) -> str:
-        """Say in one line what was computed."""
+        """Return one line on what was computed."""
         if not self.encoded_images:
-            return "feature stores were there already: nothing was encoded"
+            return "feature stores were cached: nothing was encoded"
         return f"{self.encoded_images:,} images encoded"

@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["PATCHES_VERSION", "PatchDictionary", "PatchSpec", "learn_dictionary", "sample_patches"]
-
 PATCHES_VERSION = 1
-"""Grows when a change to this file changes the numbers."""
+"""Increased when a change to this file changes the numbers."""
 
 # Patches per step of K-means: scikit-learn chooses the first centroids among those of the first step.
 _BATCH = 8192
@@ -37,7 +35,7 @@ _ROWS = 384
 
 @dataclass(frozen=True)
 class PatchSpec:
-    """What a dictionary is made of; the defaults are those of Coates, Lee and Ng.
+    """How a dictionary is learned; the defaults are those of Coates, Lee and Ng.
 
     Attributes:
         size: Patches are ``size`` x ``size`` pixels, of all channels, and lie one pixel apart.
@@ -85,7 +83,7 @@ class PatchDictionary:
     """Contrast normalisation, whitening and centroids.
 
     Attributes:
-        spec: What it was made of.
+        spec: How it was learned.
         mean: (D,) float32, of normalised patches; D is C x size x size.
         whitening: (D, D) float32, symmetric.
         centroids: (K, D) float32, among whitened patches.
@@ -98,7 +96,7 @@ class PatchDictionary:
 
     @property
     def features(self) -> int:
-        """How many features an image has: K x cells."""
+        """Number of features of an image: K x cells."""
         return len(self.centroids) * self.spec.grid**2
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -107,12 +105,12 @@ class PatchDictionary:
 
     @classmethod
     def of(cls, spec: PatchSpec, arrays: Mapping[str, NDArray[Any]]) -> PatchDictionary:
-        """Return the dictionary of what ``arrays`` returned."""
+        """Return the dictionary from its ``arrays``."""
         return cls(spec, arrays["mean"], arrays["whitening"], arrays["centroids"])
 
     @property
     def sha256(self) -> str:
-        """Hash of its content: what decides an image's features."""
+        """Hash of everything that determines an image's features."""
         parts = {name: hash_array(array) for name, array in self.arrays().items()}
         return hash_parts({**parts, "spec": hash_json(self.spec.identity())})
 
@@ -184,14 +182,14 @@ def normalise_contrast(patches: Tensor, added: float) -> Tensor:
 def sample_patches(images: NDArray[np.uint8], size: int, count: int, rng: np.random.Generator) -> Tensor:
     """Cut patches out of images (N, C, H, W) at random places: float32 (count, C x size x size), values 0 to 255."""
     n, channels, height, width = images.shape
-    chosen, top = rng.integers(n, size=count), rng.integers(height - size + 1, size=count)
+    image, top = rng.integers(n, size=count), rng.integers(height - size + 1, size=count)
     left = rng.integers(width - size + 1, size=count)
     windows = np.lib.stride_tricks.sliding_window_view(images, (size, size), axis=(2, 3))
-    found = torch.empty(count, channels * size * size)
+    patches = torch.empty(count, channels * size * size)
     for start in range(0, count, _BATCH):
         part = slice(start, start + _BATCH)
-        found[part] = torch.from_numpy(windows[chosen[part], :, top[part], left[part]]).flatten(1)
-    return found
+        patches[part] = torch.from_numpy(windows[image[part], :, top[part], left[part]]).flatten(1)
+    return patches
 
 
 def learn_dictionary(
@@ -200,10 +198,10 @@ def learn_dictionary(
     """Learn a dictionary from images.
 
     Args:
-        images: uint8 (N, C, H, W), the only ones that take part.
+        images: uint8 (N, C, H, W).
         spec: What to learn.
-        rng: Source of chance, for the patches and for K-means.
-        progress: Told of K-means' steps.
+        rng: For the patches and for K-means.
+        progress: Called with the steps of K-means.
 
     Raises:
         AnalysisError: If images are too small, or patches too few.

@@ -1,4 +1,4 @@
-"""svm-best: what can be gained over the paper's protocol without touching the weights?
+"""svm-best: how much can be gained over the paper's protocol without changing the weights?
 
 1. The ``paper`` preset: the features of svm-cifar, all layers, max-pooled to 4x4, nothing done to them.
 2. The ``best`` preset starts from it and tries, one after the other: signed square roots, per-dimension
@@ -30,10 +30,10 @@ from dcgan_analysis.probing import (
     AUTHORS_GRID,
     classes_table,
     labelled_images,
+    note_grid,
     save_class_figures,
     save_grid_figure,
     save_predictions,
-    tell_grid,
 )
 from dcgan_analysis_plugins.svm_best.recipes import Recipe, RecipeProbes, RecipeSettings
 
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.api import Cell, Result, RunContext
     from dcgan_analysis.probing import LabelledImages
     from dcgan_analysis_plugins.svm_best.recipes import RecipeChoice
-
-__all__ = ["Step", "SvmBest", "SvmBestConfig", "ablate", "choose_steps"]
 
 PAPER, BEST = "paper", "best"
 
@@ -71,14 +69,14 @@ class SvmBestConfig(RecipeSettings):
 
 @dataclass(frozen=True)
 class Step:
-    """One change to a recipe, and what held-out images say of it.
+    """One change to a recipe, and its effect on held-out images.
 
     Attributes:
-        name: The change in words.
+        name: The change, for people.
         change: Fields of the recipe; ``without`` is added to.
         choice: C and held-out accuracies with it.
         gain: Held-out accuracy against the recipe before.
-        kept: Whether it is part of what follows.
+        kept: Whether later steps build on it.
     """
 
     name: str
@@ -99,8 +97,8 @@ def choose_steps(probes: RecipeProbes, config: SvmBestConfig) -> list[Step]:
         *((f"without {tap}", {"without": (tap,)}) for tap in taps),
     ]
     recipe = Recipe(config.grid)
-    found = [Step(PAPER, {}, probes.choose(recipe, config.C), 0.0, kept=True)]
-    best = found[0].choice.accuracy
+    steps = [Step(PAPER, {}, probes.choose(recipe, config.C), 0.0, kept=True)]
+    best = steps[0].choice.accuracy
     for number, (name, change) in enumerate(changes):
         probes.context.progress("steps of the best preset", number, len(changes))
         tried = recipe.changed(change)
@@ -108,15 +106,15 @@ def choose_steps(probes: RecipeProbes, config: SvmBestConfig) -> list[Step]:
             continue  # one layer must stay
         choice = probes.choose(tried, config.best_C)
         gain = choice.accuracy - best
-        found.append(Step(name, change, choice, gain, kept=gain > 0))
+        steps.append(Step(name, change, choice, gain, kept=gain > 0))
         if gain > 0:
             recipe, best = tried, choice.accuracy
-    return found
+    return steps
 
 
-def ablate(probes: RecipeProbes, config: SvmBestConfig, found: Sequence[Step]) -> dict[str, float]:
-    """Take each kept step back alone; return its name -> held-out accuracy without it."""
-    kept = [step for step in found[1:] if step.kept]
+def ablate(probes: RecipeProbes, config: SvmBestConfig, steps: Sequence[Step]) -> dict[str, float]:
+    """Return the held-out accuracy without each kept step, by its name."""
+    kept = [step for step in steps[1:] if step.kept]
     return {
         step.name: probes.choose(
             Recipe(config.grid).changed(*(other.change for other in kept if other is not step)),
@@ -148,10 +146,10 @@ class SvmBest:
             images = labelled_images(context, test=config.test, validation=config.validation)
         probes = RecipeProbes(context, config, images)
         with context.stage("steps on held-out images"):
-            found = choose_steps(probes, config)
+            steps = choose_steps(probes, config)
         with context.stage("ablation on held-out images"):
-            taken_back = ablate(probes, config, found) if config.ablation else {}
-        kept = [step for step in found if step.kept]
+            ablated = ablate(probes, config, steps) if config.ablation else {}
+        kept = [step for step in steps if step.kept]
         recipes = {BEST: Recipe(config.grid).changed(*(step.change for step in kept)), PAPER: Recipe(config.grid)}
         choices = {BEST: kept[-1].choice, PAPER: kept[0].choice}
         shown = choices if len(kept) > 1 else {PAPER: choices[PAPER]}
@@ -160,10 +158,10 @@ class SvmBest:
         with context.stage("figures"):
             save_predictions(context, images, predictions)
             save_grid_figure(context, shown)
-            _save_steps(context, found)
+            _save_steps(context, steps)
             save_class_figures(context, images, predictions[BEST])
         for name, choice in shown.items():
-            tell_grid(
+            note_grid(
                 context, config if name == PAPER else config.model_copy(update={"C": config.best_C}), {name: choice}
             )
         if len(kept) == 1:
@@ -176,7 +174,7 @@ class SvmBest:
             title=f"The best of {context.checkpoint.name} features on {context.dataset.name}",
             headline="accuracy",
             metrics=_metrics(images, predictions, choices),
-            tables=[_steps_table(found, taken_back), classes_table(images, predictions)],
+            tables=[_steps_table(steps, ablated), classes_table(images, predictions)],
         )
 
 
@@ -189,16 +187,15 @@ def _metrics(
         )
         for name, predicted in predictions.items()
     }
-    right = {name: predicted == images.test_labels for name, predicted in predictions.items()}
-    metrics["gain"] = paired_metric(right[BEST], right[PAPER], "accuracy, best minus paper, on the same images")
+    correct = {name: predicted == images.test_labels for name, predicted in predictions.items()}
+    metrics["gain"] = paired_metric(correct[BEST], correct[PAPER], "accuracy, best minus paper, on the same images")
     return metrics
 
 
-def _steps_table(found: Sequence[Step], taken_back: Mapping[str, float]) -> Table:
+def _steps_table(steps: Sequence[Step], ablated: Mapping[str, float]) -> Table:
     columns = ["step", "features", "C", "held-out accuracy", "gain", "kept", "best without it"]
     rows: list[list[Cell]] = [
-        [s.name, s.choice.features, s.choice.c, s.choice.accuracy, s.gain, s.kept, taken_back.get(s.name)]
-        for s in found
+        [s.name, s.choice.features, s.choice.c, s.choice.accuracy, s.gain, s.kept, ablated.get(s.name)] for s in steps
     ]
     return Table(
         name="steps",
@@ -211,14 +208,14 @@ def _steps_table(found: Sequence[Step], taken_back: Mapping[str, float]) -> Tabl
     )
 
 
-def _save_steps(context: RunContext, found: Sequence[Step]) -> None:
+def _save_steps(context: RunContext, steps: Sequence[Step]) -> None:
     from dcgan_analysis import figures
 
     context.save_figure(
         figures.bars(
-            [step.name for step in found],
-            [step.choice.accuracy for step in found],
-            highlight=[step.name for step in found if step.kept],
+            [step.name for step in steps],
+            [step.choice.accuracy for step in steps],
+            highlight=[step.name for step in steps if step.kept],
             x_label="held-out accuracy",
         ),
         "steps",

@@ -1,8 +1,8 @@
-"""What is done with a frozen discriminator's features before a linear classifier sees them, and what comes of it.
+"""Recipes for transforming a frozen discriminator's features before a linear classifier, and their probes.
 
-A ``Recipe`` says it in words; ``RecipeProbes`` opens the feature stores that a recipe needs, each once for all recipes,
-chooses C on held-out training images, and predicts the test images. Features are transformed as they are read, so that
-memory does not grow with them.
+``RecipeProbes`` opens the feature stores that a ``Recipe`` needs, each once for all recipes, chooses C on held-out
+training images and predicts the test images. Features are transformed as they are read, so memory does not grow with
+them.
 """
 
 from __future__ import annotations
@@ -25,18 +25,16 @@ if TYPE_CHECKING:
     from dcgan_analysis.linear import RowSource
     from dcgan_analysis.probing.classification import LabelledImages
 
-__all__ = ["Recipe", "RecipeChoice", "RecipeProbes", "RecipeSettings", "Side", "mirrored"]
-
 Side = Literal["train", "test"]
 
 
 class RecipeSettings(FeatureSettings, ProbeSettings):
-    """Which features are taken, and from which values C is chosen."""
+    """Which features are extracted, and the grid of C."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is done with the features of all layers; by default nothing after max-pooling to ``grid`` x ``grid``.
+    """Transformations of the features of all layers, after max-pooling to ``grid`` x ``grid``; by default none.
 
     Attributes:
         grid: Cells per side of the pooling grid.
@@ -70,7 +68,7 @@ class RecipeChoice:
     """C chosen for one recipe.
 
     Attributes:
-        c: The chosen C, the smallest of equals.
+        c: The chosen C, the smallest of the best.
         cs: (G,) the grid, ascending.
         validation: (G,) held-out accuracy for each C.
         features: Number of features.
@@ -89,7 +87,7 @@ class RecipeChoice:
 
 @dataclass
 class RecipeProbes:
-    """L2-SVMs on features of the run's checkpoint under any recipe; what was computed once is kept.
+    """L2-SVMs on features of the run's checkpoint under any recipe; results are cached.
 
     Attributes:
         context: The run.
@@ -120,35 +118,35 @@ class RecipeProbes:
         sources = []
         for mirror in (False, True) if recipe.mirror else (False,):
             store = self._store(side, recipe.grid, mirror=mirror)
-            kept = [columns for tap, columns in store.taps.items() if tap not in recipe.without]
-            sources.append(JoinedRows(*map(store.rows, kept)) if recipe.without else store.rows())
+            columns = [part for tap, part in store.taps.items() if tap not in recipe.without]
+            sources.append(JoinedRows(*map(store.rows, columns)) if recipe.without else store.rows())
         rows = MeanRows(*sources) if recipe.mirror else sources[0]
         return RootRows(rows) if recipe.root else rows
 
     def choose(self, recipe: Recipe, cs: Sequence[float]) -> RecipeChoice:
-        """Choose C from a grid on held-out images; a scaler is learned on the training images that are not held out."""
+        """Choose C on held-out images; standardisation is learned on the training images that are not held out."""
         from dcgan_analysis.linear import learn_standardisation
         from dcgan_analysis.linear.selection import held_out_accuracies, search_grid
 
         grid = tuple(sorted(cs))
         if (recipe, grid) not in self._choices:
-            held, labels = self.images.held_out, self.images.labels
+            held_out, labels = self.images.held_out, self.images.labels
             rows = self.rows(recipe, "train")
             if recipe.standardise:
-                rows = learn_standardisation(rows, used=~held)(rows)
+                rows = learn_standardisation(rows, used=~held_out)(rows)
             step = steps(self.context.progress, "held-out accuracy of one recipe (steps)")
 
             def judge(values: list[float]) -> NDArray[np.float64]:
-                return held_out_accuracies(rows, labels, held, values, progress=step)
+                return held_out_accuracies(rows, labels, held_out, values, progress=step)
 
-            searched, accuracies = search_grid({"": judge}, grid, decades=self.settings.decades)
+            extended, accuracies = search_grid({"": judge}, grid, decades=self.settings.decades)
             validation = accuracies[""]
-            choice = RecipeChoice(float(searched[validation.argmax()]), searched, validation, rows.shape[1])
+            choice = RecipeChoice(float(extended[validation.argmax()]), extended, validation, rows.shape[1])
             self._choices[recipe, grid] = choice
         return self._choices[recipe, grid]
 
     def predict(self, recipe: Recipe, c: float) -> NDArray[np.int64]:
-        """Fit on all training images, by which a scaler is learned anew, and predict the test images (N_test,)."""
+        """Fit SVM and standardisation to all training images, and predict the test images (N_test,)."""
         from dcgan_analysis.linear import L2SVM, learn_standardisation
 
         if (recipe, c) not in self._predictions:

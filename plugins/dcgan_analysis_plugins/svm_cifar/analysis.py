@@ -1,18 +1,18 @@
-"""svm-cifar: how much does a discriminator know about classes it was never told of? (section 5.1).
+"""svm-cifar: how well do features learned without labels tell classes apart? (section 5.1).
 
 1. Features: every conv layer after its LeakyReLU, max-pooled to 4x4, flattened, joined: 28,672 for the paper's
    network. BatchNorm statistics are re-estimated on the training split and frozen. No standardisation.
 2. C of a linear L2-SVM is chosen on held-out training images, the SVM refitted on all of them, the test set used once.
-3. The same for the random-weight twin, with its own statistics and its own C: what the architecture alone is worth.
-4. The same for each layer alone, and for few labels per class over several random draws.
+3. The same for the random-weight twin, with its own statistics and C: what the architecture alone achieves.
+4. The same for each layer separately, and for few labels per class over several random draws.
 
 Consumes a checkpoint with a discriminator and a labelled dataset with a training and a test split.
 Produces ``accuracy``, ``twin_accuracy``, ``few_label_accuracy``, ``twin_few_label_accuracy``, predictions.npz
 and draws.npz.
 
 Reference: Radford, Metz, Chintala, ICLR 2016, arXiv 1511.06434, section 5.1 and Table 1.
-Beyond the paper: intervals, the twin, the layers alone. The size of the held-out part, a fifth of the training images,
-is this project's: the paper does not give it.
+Beyond the paper: intervals, the twin, single layers. The held-out part, a fifth of the training images, is not given in
+the paper.
 """
 
 from __future__ import annotations
@@ -22,23 +22,18 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from dcgan_analysis.api import Demo, Metric, Needs, Table, accuracy_metric, draws_metric
+from dcgan_analysis.api import Demo, Metric, Needs, Table
 from dcgan_analysis.probing import (
     LEARNED,
     TABLE_1,
     FeatureSettings,
     ProbeSettings,
-    Study,
-    classes_table,
+    Studies,
     extract_features,
-    grid_table,
-    labelled_images,
+    images_and_draws,
     learned_and_twin,
-    make_draws,
     run_study,
     save_class_figures,
-    save_grid_figure,
-    save_studies,
 )
 from dcgan_analysis_plugins.svm_cifar.layers import layers_table, probe_layers, save_layers
 
@@ -46,9 +41,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dcgan_analysis.api import Cell, Result, RunContext
-    from dcgan_analysis.probing import Draws, LabelledImages
-
-__all__ = ["SvmCifar", "SvmCifarConfig"]
 
 _PAPER = "Radford et al. 2016, Table 1"
 _PUBLISHED_ACCURACY, _PUBLISHED_FEW_LABEL = TABLE_1[-1].values
@@ -61,7 +53,7 @@ class SvmCifarConfig(FeatureSettings, ProbeSettings):
     """Settings; the defaults are the paper's protocol."""
 
     twin: bool = Field(default=True, description="whether the random-weight twin is run beside it")
-    ablation: bool = Field(default=True, description="whether each layer is also tried alone")
+    ablation: bool = Field(default=True, description="whether each layer is also probed separately")
 
 
 class SvmCifar:
@@ -86,9 +78,7 @@ class SvmCifar:
 
     def run(self, context: RunContext, config: SvmCifarConfig) -> Result:
         """Probe the checkpoint, then its twin, and put them side by side."""
-        with context.stage("images and draws"):
-            images = labelled_images(context, test=config.test, validation=config.validation)
-            draws = make_draws(images, config.labels_per_class, context, choosing=config.draws, tested=config.draws)
+        images, draws = images_and_draws(context, config)
         stores = {
             name: extract_features(context, config, name, network, images)
             for name, network in learned_and_twin(context, twin=config.twin).items()
@@ -97,18 +87,15 @@ class SvmCifar:
         studies = run_study(context, config, features, images, draws)
         layers: list[Table] = []
         if config.ablation:
-            alone = probe_layers(context, config, LEARNED, *stores[LEARNED], images)
-            layers.append(layers_table(images, alone, studies[LEARNED].full))
-        choices = {who: one.full for who, one in studies.items()}
+            probes = probe_layers(context, config, LEARNED, *stores[LEARNED], images)
+            layers.append(layers_table(images, probes, studies.probes[LEARNED]))
         with context.stage("figures"):
-            predictions = {who: choice.predictions for who, choice in choices.items()}
-            save_studies(context, images, studies, draws)
-            save_grid_figure(context, choices)
+            studies.save(context)
             for table in layers:
                 save_layers(context, table)
-            save_class_figures(context, images, predictions[LEARNED])
+            save_class_figures(context, images, studies.predictions[LEARNED])
             _save_samples(context)
-        metrics = _metrics(context, images, draws, studies)
+        metrics = _metrics(context, studies)
         return context.result(
             title=f"{context.checkpoint.name} features + L2-SVM on {context.dataset.name}",
             headline="accuracy",
@@ -116,40 +103,26 @@ class SvmCifar:
             tables=[
                 *([_table_1(context, metrics)] if _on_cifar(context) else []),
                 *layers,
-                classes_table(images, predictions),
-                grid_table(choices),
+                *studies.tables(),
             ],
         )
 
 
 def _on_cifar(context: RunContext) -> bool:
-    """Whether the paper's figures may stand beside this run's."""
+    """Return whether this run is comparable with the paper's."""
     return context.dataset.name == _CIFAR and context.limit is None
 
 
-def _metrics(
-    context: RunContext, images: LabelledImages, draws: Draws, studies: Mapping[str, Study]
-) -> dict[str, Metric]:
-    on_cifar = _on_cifar(context)
-    metrics = {}
-    for who, found in studies.items():
-        published = _PUBLISHED_ACCURACY if on_cifar and who == LEARNED else None
-        metrics["accuracy" if who == LEARNED else "twin_accuracy"] = accuracy_metric(
-            images.correct(found.full.predictions),
-            len(images.test),
-            f"{who}, all layers, C = {found.full.c:g}",
-            published=published,
-            source=_PAPER if published else None,
+def _metrics(context: RunContext, studies: Studies) -> dict[str, Metric]:
+    metrics: dict[str, Metric] = {}
+    for name in studies.probes:
+        on_cifar = _on_cifar(context) and name == LEARNED
+        published = (
+            _PUBLISHED_ACCURACY if on_cifar else None,
+            _PUBLISHED_FEW_LABEL if on_cifar and studies.draws.per_class == _PUBLISHED_LABELS else None,
         )
-    for who, found in studies.items():
-        if found.few is None:
-            continue
-        same = on_cifar and who == LEARNED and draws.per_class == _PUBLISHED_LABELS
-        metrics["few_label_accuracy" if who == LEARNED else "twin_few_label_accuracy"] = draws_metric(
-            found.few.accuracies,
-            f"{who}, {draws.per_class} labels per class, C = {found.few.c:g}",
-            published=_PUBLISHED_FEW_LABEL if same else None,
-            source=_PAPER if same else None,
+        metrics |= studies.metrics(
+            name, prefix="" if name == LEARNED else "twin_", layers="all layers", published=published, source=_PAPER
         )
     return metrics
 

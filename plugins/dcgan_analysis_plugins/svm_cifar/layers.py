@@ -1,4 +1,4 @@
-"""Which layer of a network tells classes apart: a probe on each layer alone, its table and its figure."""
+"""A probe of each layer separately, with table and figure."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ if TYPE_CHECKING:
     from dcgan_analysis.probing.classification import LabelledImages
     from dcgan_analysis.probing.grids import GridSettings
 
-__all__ = ["LayerProbe", "layers_table", "probe_layers", "save_layers"]
-
 _TOGETHER = "all layers"
 
 
 @dataclass(frozen=True)
 class LayerProbe:
-    """What one layer's features are worth.
+    """The probe of one layer.
 
     Attributes:
         features: Number of features.
@@ -39,23 +37,23 @@ class LayerProbe:
 def probe_layers(
     context: RunContext,
     settings: GridSettings,
-    who: str,
+    name: str,
     train: FeatureStore,
     test: FeatureStore,
     images: LabelledImages,
 ) -> dict[str, LayerProbe]:
-    """Probe each layer of a network alone, with a C of its own.
+    """Probe each layer of a network separately, each with its own C.
 
     Args:
         context: The run.
         settings: The grid of C.
-        who: Whose features they are.
+        name: Name of the features.
         train: Features of the training images.
         test: Features of the test images, of the same layers.
         images: The images.
 
     Returns:
-        Tap -> what was found, in the order of the network.
+        Tap -> probe, in the order of the network.
 
     Example:
         >>> probe_layers(context, config, LEARNED, train, test, images)["conv1"].features  # doctest: +SKIP
@@ -63,27 +61,31 @@ def probe_layers(
     """
     from dcgan_analysis.linear import probe
 
-    found = {}
-    with context.stage(f"{who}: each layer alone"):
+    probes = {}
+    with context.stage(f"{name}: each layer alone"):
         for tap, columns in train.taps.items():
-            step = steps(context.progress, f"{who}: L2-SVM on {tap} (steps)")
-            rows, judged = train.rows(columns), test.rows(columns)
-            one = probe(
-                rows, images.labels, images.held_out, judged, settings.C, decades=settings.decades, progress=step
+            chosen = probe(
+                train.rows(columns),
+                images.labels,
+                images.held_out,
+                test.rows(columns),
+                settings.C,
+                decades=settings.decades,
+                progress=steps(context.progress, f"{name}: L2-SVM on {tap} (steps)"),
             )
-            found[tap] = LayerProbe(columns.stop - columns.start, one)
-    return found
+            probes[tap] = LayerProbe(columns.stop - columns.start, chosen)
+    return probes
 
 
-def layers_table(images: LabelledImages, alone: Mapping[str, LayerProbe], together: Probe) -> Table:
+def layers_table(images: LabelledImages, layers: Mapping[str, LayerProbe], together: Probe) -> Table:
     """Return one row for each layer, and a last one for all of them together."""
     columns = ["layer", "features", "C", "held-out accuracy", "test accuracy", "low", "high"]
-    total = sum(one.features for one in alone.values())
+    total = sum(layer.features for layer in layers.values())
     rows: list[list[Cell]] = []
-    for name, layer in {**alone, _TOGETHER: LayerProbe(total, together)}.items():
-        one = layer.probe
-        metric = accuracy_metric(images.correct(one.predictions), len(images.test), name)
-        rows.append([name, layer.features, one.c, float(one.validation.max()), metric.value, metric.low, metric.high])
+    for name, layer in {**layers, _TOGETHER: LayerProbe(total, together)}.items():
+        accuracy = accuracy_metric(images.correct(layer.probe.predictions), len(images.test), name)
+        held_out = float(layer.probe.validation.max())
+        rows.append([name, layer.features, layer.probe.c, held_out, accuracy.value, accuracy.low, accuracy.high])
     return Table(
         name="layers",
         title="Each layer alone",

@@ -29,7 +29,7 @@ def test_a_second_run_encodes_nothing_and_finds_the_same(run, make_images, saved
     first, second = (run(KmeansFeatures(), make_images(), checkpoint=None, **BARE) for _ in range(2))
     stages = {stage.name: stage.note for stage in second.stages}
     assert stages["dictionary of 6 centroids from 300 patches"] == "was in the cache already"
-    assert stages["K-means centroids: features"] == "feature stores were there already: nothing was encoded"
+    assert stages["K-means centroids: features"] == "feature stores were cached: nothing was encoded"
     arrays = [saved(result, "predictions")["K-means centroids"] for result in (first, second)]
     np.testing.assert_array_equal(*arrays)
 
