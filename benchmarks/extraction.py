@@ -46,8 +46,10 @@ def plain_loop(network, images, batch=128):
 def fast_loop(extractor, images, batch):
     """Extract as the framework does, into one matrix of the store's type."""
     result = torch.empty(len(images), extractor.size, dtype=torch.bfloat16)
-    for start in range(0, len(images), batch):
-        result[start : start + batch] = extractor(images[start : start + batch])
+    start = 0
+    for features in extractor.stream(images.split(batch), lambda part: part, torch.bfloat16):
+        result[start : start + len(features)] = features
+        start += len(features)
     return result
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -12,9 +12,10 @@ from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.models.batchnorm import reestimate
+from dcgan_analysis.models.replicas import run_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor, nn
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from dcgan_analysis.models.architecture import Architecture
 
 __all__ = ["BATCH", "STATISTICS", "Sampler", "as_bytes", "class_labels", "with_sample_statistics"]
+
+Drawn = TypeVar("Drawn")
 
 BATCH = 64
 """Samples in one pass of the generator."""
@@ -83,7 +86,7 @@ def with_sample_statistics(checkpoint: Checkpoint, *, batches: int = _STATISTICS
     generator = checkpoint.generator()
     latents = torch.split(checkpoint.latents(_STATISTICS_BATCH * batches, _STATISTICS_SEED), _STATISTICS_BATCH)
     labels = class_labels(checkpoint.architecture, range(_STATISTICS_BATCH))
-    reestimate(generator, latents, lambda z: generator(z) if labels is None else generator(z, labels))
+    reestimate(generator, latents, lambda own, z: own(z) if labels is None else own(z, labels))
     state = {name: tensor.detach().clone() for name, tensor in generator.state_dict().items()}
     return replace(checkpoint, weights={**checkpoint.weights, "generator": state})
 
@@ -151,16 +154,23 @@ class Sampler:
         Yields:
             Images (B, C, H, W) in float32 on the device, in ``metadata.image_range``; hooks have run by then.
         """
+        return self._drawn(z, labels, what, lambda images: images)
+
+    def _drawn(self, z: Tensor, labels: Tensor | None, what: str, finish: Callable[[Tensor], Drawn]) -> Iterator[Drawn]:
         labels = self.labels(range(len(z))) if labels is None else labels
-        for start in range(0, len(z), self._batch):
+
+        def draw(generator: nn.Module, start: int) -> Drawn:
             rows = slice(start, start + self._batch)
             inputs = [z[rows].to(self._device)]
             # The generator of a plugin need not take labels.
             if labels is not None:
                 inputs.append(labels[rows].to(self._device))
             with torch.inference_mode():
-                images = self.generator(*inputs).float()
-            yield images
+                return finish(generator(*inputs).float())
+
+        starts = range(0, len(z), self._batch)
+        for start, drawn in zip(starts, run_batches(draw, self.generator, starts), strict=True):
+            yield drawn
             if len(z) > self._batch:
                 self._progress(what, min(start + self._batch, len(z)), len(z))
 
@@ -171,5 +181,5 @@ class Sampler:
 
     def __call__(self, z: Tensor, labels: Tensor | None = None, *, what: str = "samples") -> np.ndarray:
         """Draw images as bytes, uint8 (N, C, H, W); arguments of ``batches``."""
-        drawn = [as_bytes(self.checkpoint, images) for images in self.batches(z, labels, what=what)]
+        drawn = list(self._drawn(z, labels, what, lambda images: as_bytes(self.checkpoint, images)))
         return np.concatenate(drawn) if drawn else np.empty((0, *self.checkpoint.architecture.image_shape), np.uint8)

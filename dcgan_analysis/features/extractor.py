@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 from pydantic import Field, PositiveInt
@@ -19,9 +19,10 @@ from dcgan_analysis.models.builder import Discriminator
 from dcgan_analysis.models.hooks import capture
 from dcgan_analysis.models.kernels.folding import fold_batchnorm
 from dcgan_analysis.models.kernels.winograd import with_winograd
+from dcgan_analysis.models.replicas import run_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from torch import Tensor
 
@@ -31,6 +32,8 @@ __all__ = ["EXTRACTION_VERSION", "BatchNormMode", "FeatureExtractor", "FeatureSp
 
 EXTRACTION_VERSION = 3
 """Grows whenever a change to this package changes the numbers; part of every feature store's key."""
+
+Item = TypeVar("Item")
 
 BatchNormMode = Literal["reestimated", "running", "batch"]
 
@@ -123,16 +126,27 @@ class FeatureExtractor:
         """D, number of features of an image."""
         return sum(c * h * w for c, h, w in self.shapes.values())
 
-    def reestimate(self, batches: Iterable[Tensor], gather: Callable[[Tensor], Tensor] | None = None) -> int:
-        """Re-estimate the BatchNorm statistics on batches of prepared images (N, C, H, W); returns their number.
+    def reestimate(
+        self,
+        batches: Iterable[Any],
+        read: Callable[[Any], Tensor] | None = None,
+        gather: Callable[[Tensor], Tensor] | None = None,
+    ) -> int:
+        """Re-estimate the BatchNorm statistics on batches of images; returns their number.
 
         Args:
-            batches: The batches, this process's share of them where ``gather`` is given.
+            batches: Prepared images (n, C, H, W), or what ``read`` makes them of; this process's share where ``gather``
+                is given.
+            read: Called in threads.
             gather: See ``reestimate``.
         """
         network = _in_precision(copy.deepcopy(self._network), self.dtype)
         with_winograd(network, frozen=True)
-        used = reestimate(network, (self._place(batch, self.dtype) for batch in batches), gather=gather)
+
+        def forward(own: nn.Module, batch: Any) -> object:
+            return own(self._place(batch if read is None else read(batch), self.dtype))
+
+        used = reestimate(network, batches, forward, gather=gather)
         for name, layer in batchnorm_layers(self._network).items():
             source = batchnorm_layers(network)[name]
             layer.running_mean, layer.running_var = source.running_mean, source.running_var
@@ -153,9 +167,24 @@ class FeatureExtractor:
         Returns:
             Features (N, D) in the arithmetic's dtype, on the device; columns tap by tap in the order of ``taps``.
         """
-        if self._fast is None:
-            self._fast = with_winograd(self._prepare(self.dtype), frozen=True)
-        return self._features(self._fast, images, self.dtype)
+        return self._features(self._ready(), images, self.dtype)
+
+    def stream(
+        self, items: Iterable[Item], read: Callable[[Item], Tensor], dtype: torch.dtype = torch.float32
+    ) -> Iterator[Tensor]:
+        """Yield the features (n, D) of one batch after the other, on the CPU; batches are worked on side by side.
+
+        Args:
+            items: What the batches are made of.
+            read: Makes prepared images (n, C, H, W) of an item; called in threads.
+            dtype: Of the features.
+        """
+
+        def features(network: nn.Module, item: Item) -> Tensor:
+            with torch.no_grad():
+                return self._features(network, read(item), self.dtype).to("cpu", dtype)
+
+        return run_batches(features, self._ready(), items)
 
     def columns(self) -> dict[str, slice]:
         """Return which columns belong to which tap."""
@@ -190,6 +219,11 @@ class FeatureExtractor:
         except RuntimeError:  # tensors of its own, in float32
             return torch.float32
         return dtype
+
+    def _ready(self) -> nn.Module:
+        if self._fast is None:
+            self._fast = with_winograd(self._prepare(self.dtype), frozen=True)
+        return self._fast
 
     def _prepare(self, dtype: torch.dtype) -> nn.Module:
         network = copy.deepcopy(self._network)

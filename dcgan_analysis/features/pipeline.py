@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
@@ -186,8 +187,9 @@ class Extraction:
             self._check_range(batch)
         prepared = batch.float() if batch.is_floating_point() else self._preprocessing(batch.cpu().numpy())
         result = torch.empty(len(prepared), self._blank.size)
-        for a, b in _spans(len(prepared), self._batch):
-            result[a:b] = self._extractor(prepared[a:b])
+        spans = list(_spans(len(prepared), self._batch))
+        for span, found in zip(spans, self._extractor.stream(spans, lambda s: prepared[slice(*s)]), strict=True):
+            result[slice(*span)] = found
         self.forward_images += len(prepared)
         return result
 
@@ -233,15 +235,19 @@ class Extraction:
         extractor = self._blank
         if self.spec.batchnorm == "reestimated":
             count = len(self._reference) // self._batchnorm_batch
-            extractor.reestimate(self._reference_batches(), lambda rows: gather_interleaved(rows, count))
+            extractor.reestimate(
+                self._reference_batches(),
+                lambda chosen: self._read(self._reference.images, chosen),
+                lambda rows: gather_interleaved(rows, count),
+            )
         return extractor
 
-    def _reference_batches(self) -> Iterator[Tensor]:
-        reference, size = self._reference, self._batchnorm_batch
-        batches = share(reference_batches(len(reference), size))
+    def _reference_batches(self) -> Iterator[NDArray[np.int64]]:
+        size = self._batchnorm_batch
+        batches = share(reference_batches(len(self._reference), size))
         what = f"{self.checkpoint.name}: BatchNorm statistics (images)"
         for done, chosen in enumerate(batches, start=1):
-            yield self._read(reference.images, chosen)
+            yield chosen
             self.forward_images += size
             self.progress(what, done * size, len(batches) * size)
 
@@ -250,10 +256,6 @@ class Extraction:
         few = max(1, _READ_BYTES // max(1, images[:1].nbytes))
         return torch.cat([self._preprocessing(images[chosen[a:b]]) for a, b in _spans(len(chosen), few)])
 
-    def _forward(self, images: np.ndarray) -> Tensor:
-        self.forward_images += len(images)
-        return self._extractor(self._preprocessing(images))
-
     def _fill(self, writer: FeatureStoreWriter, name: str, split: DatasetSplit, missing: Sequence[range]) -> None:
         what = f"{self.checkpoint.name}: features of {name} (images)"
         total = sum(map(len, missing))
@@ -261,14 +263,19 @@ class Extraction:
         if missing:
             sample = self._preprocessing(split.images[:_COMPARED_IMAGES])
             self.precision = self._extractor.precision_error(sample)
-        for rows in missing:
-            parts = []
-            for a, b in _spans(len(rows), self._batch):
-                batch = rows[a:b]
-                parts.append(self._forward(split.images[batch.start : batch.stop]))
-                done += b - a
-                self.progress(what, done, total)
-            writer.write(rows.start, torch.cat(parts))
+        # Cut within each chunk of the store: in mode "batch" the cuts are part of the definition.
+        batches = [rows[a:b] for rows in missing for a, b in _spans(len(rows), self._batch)]
+        read = lambda rows: self._preprocessing(split.images[rows.start : rows.stop])  # noqa: E731
+        chunk: list[Tensor] = []
+        ends = {rows.stop: rows.start for rows in missing}
+        for batch, features in zip(batches, self._extractor.stream(batches, read, writer.dtype), strict=True):
+            chunk.append(features)
+            done += len(batch)
+            self.forward_images += len(batch)
+            self.progress(what, done, total)
+            if batch.stop in ends:
+                writer.write(ends[batch.stop], torch.cat(chunk))
+                chunk = []
 
 
 def extract(

@@ -15,9 +15,10 @@ import torch
 from torch import nn
 
 from dcgan_analysis.errors import DcganAnalysisError
+from dcgan_analysis.models.replicas import run_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -79,7 +80,7 @@ def reference_batches(n: int, size: int) -> list[NDArray[np.int64]]:
 def reestimate(
     network: nn.Module,
     batches: Iterable[Batch],
-    forward: Callable[[Batch], object] | None = None,
+    forward: Callable[[nn.Module, Batch], object] | None = None,
     gather: Callable[[Tensor], Tensor] | None = None,
 ) -> int:
     """Replace the running statistics by the mean of per-batch statistics over ``batches``.
@@ -88,7 +89,8 @@ def reestimate(
         network: Changed in place: running mean and (biased) variance of each batch normalisation layer. Modes are
             restored.
         batches: Inputs of equal batch size, of at least two rows each.
-        forward: How a batch is run, where it is more than one tensor; ``network(batch)`` by default.
+        forward: How a batch is run by the network that it is given, where ``network(batch)`` does not do; batches run
+            side by side, see ``run_batches``.
         gather: Where several processes share the batches: given the statistics of this process's batches, one row a
             batch, returns those of all batches in order.
 
@@ -101,30 +103,30 @@ def reestimate(
     layers = batchnorm_layers(network)
     if not layers:
         return 0
-    counts: dict[str, int] = {}
-    rows: list[Tensor] = []
 
-    def remember(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            counts[name] = inputs[0].numel() // inputs[0].shape[1]
+    def row(own: nn.Module, batch: Batch) -> Tensor:
+        counts: dict[nn.Module, int] = {}
 
-        return hook
+        def count(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            counts[layer] = inputs[0].numel() // inputs[0].shape[1]
+
+        running = list(batchnorm_layers(own).values())
+        with torch.no_grad(), ExitStack() as stack:
+            for layer in running:
+                layer.reset_running_stats()
+                stack.callback(layer.register_forward_pre_hook(count).remove)
+            (forward or _call)(own, batch)
+        return _row(running, counts)
 
     with keep_modes(network), ExitStack() as stack:
         network.eval()
-        for name, layer in layers.items():
-            stack.callback(layer.register_forward_pre_hook(remember(name)).remove)
+        for layer in layers.values():
             # With momentum 1 the running statistics are those of the last batch.
             stack.callback(setattr, layer, "momentum", layer.momentum)
             layer.momentum = 1.0
             layer.train()
-        for batch in batches:
-            if not rows:
-                for layer in layers.values():
-                    layer.reset_running_stats()
-            (forward or network)(batch)
-            rows.append(_row(layers, counts))
-    own = torch.stack(rows) if rows else torch.empty(0, len(_row(layers, counts)))
+        rows = list(run_batches(row, network, batches))
+    own = torch.stack(rows) if rows else torch.empty(0, len(_row(list(layers.values()), {})))
     every = own if gather is None else gather(own)
     if not len(every):
         msg = "BatchNorm statistics cannot be re-estimated: there is no batch of images. Give at least two images."
@@ -134,17 +136,21 @@ def reestimate(
     return len(every)
 
 
+def _call(network: nn.Module, batch: object) -> object:
+    return network(batch)
+
+
 def _statistics(layer: _BatchNorm) -> list[Tensor]:
     return [each for each in (layer.running_mean, layer.running_var) if each is not None]
 
 
-def _row(layers: dict[str, _BatchNorm], counts: dict[str, int]) -> Tensor:
+def _row(layers: Sequence[_BatchNorm], counts: Mapping[nn.Module, int]) -> Tensor:
     """Return means and biased variances of the last batch, layer after layer, on the CPU."""
     parts = []
-    for name, layer in layers.items():
+    for layer in layers:
         *mean, variance = _statistics(layer)
         # torch keeps the unbiased variance; the authors' code, like batch normalisation itself, uses the biased.
-        n = counts.get(name, 0)
+        n = counts.get(layer, 0)
         parts += [part.cpu() for part in (*mean, variance * ((n - 1) / n) if n else variance)]
     return torch.cat(parts)
 

@@ -57,9 +57,12 @@ def make_checkpoint(
             images, z, labels = inputs.for_statistics(step)
             yield images.to(pair.device), z.to(pair.device), labels
 
-    with pair.precision():
-        reestimate(discriminator, batches(), lambda batch: apply(discriminator, batch[0], batch[2]))
-        reestimate(generator, batches(), lambda batch: apply(generator, batch[1], batch[2]))
+    def forward(network: nn.Module, inputs: Tensor, labels: Tensor | None) -> Tensor:
+        with pair.precision():
+            return apply(network, inputs, labels)
+
+    reestimate(discriminator, batches(), lambda network, batch: forward(network, batch[0], batch[2]))
+    reestimate(generator, batches(), lambda network, batch: forward(network, batch[1], batch[2]))
     weights: dict[Role, dict[str, Tensor]] = {
         "generator": _plain_state(generator),
         "discriminator": _plain_state(discriminator),

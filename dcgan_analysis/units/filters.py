@@ -192,7 +192,7 @@ def settled_network(
                 yield images.arguments(chosen)
                 context.progress(f"{who}: BatchNorm statistics (batches)", done, len(batches))
 
-        reestimate(network, arguments(), forward=lambda batch: network(*batch))
+        reestimate(network, arguments(), lambda own, batch: own(*batch))
     return fold_batchnorm(network, taps)
 
 

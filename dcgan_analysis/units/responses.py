@@ -10,6 +10,7 @@ import torch
 
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.models.hooks import capture
+from dcgan_analysis.models.replicas import run_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -48,11 +49,10 @@ def as_maps(output: Tensor) -> Tensor:
     return output if output.dim() == 4 else output.flatten(1)[:, :, None, None]
 
 
-@torch.no_grad()
 def stream_responses(
     network: nn.Module, taps: Sequence[str], batches: Iterable[tuple[Tensor, ...]]
 ) -> Iterator[dict[str, BatchResponses]]:
-    """Run batches through a network and yield the strongest responses at each tap.
+    """Run batches through a network, side by side, and yield the strongest responses at each tap.
 
     Args:
         network: In evaluation mode; its hooks are as before while a result is looked at, and after an error.
@@ -63,12 +63,13 @@ def stream_responses(
         AnalysisError: If a response is not finite.
         UnknownNameError: If a tap is no module of the network.
     """
-    for arguments in batches:
-        # Within the loop: a generator that is never finished must leave no hook behind.
-        with capture(network, taps) as outputs:
-            network(*arguments)
-            found = {tap: _strongest(tap, as_maps(outputs[tap])) for tap in taps}
-        yield found
+
+    def strongest(own: nn.Module, arguments: tuple[Tensor, ...]) -> dict[str, BatchResponses]:
+        with torch.no_grad(), capture(own, taps) as outputs:
+            own(*arguments)
+            return {tap: _strongest(tap, as_maps(outputs[tap])) for tap in taps}
+
+    return run_batches(strongest, network, batches)
 
 
 def _strongest(tap: str, maps: Tensor) -> BatchResponses:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+from dcgan_analysis.core import parallel
 from dcgan_analysis.core.files import writer_lock
 from dcgan_analysis.data.dataset import DatasetSplit
 from dcgan_analysis.errors import ArchitectureError, DatasetError, StoreError
@@ -18,7 +19,7 @@ from dcgan_analysis.features import cache, layout
 from dcgan_analysis.features.extractor import FeatureSpec
 from dcgan_analysis.features.pipeline import Extraction
 from dcgan_analysis.features.store import FeatureStore
-from dcgan_analysis.models import tables
+from dcgan_analysis.models import replicas, tables
 
 CPU = torch.device("cpu")
 D = (4 + 8 + 16) * 16
@@ -339,3 +340,16 @@ def test_three_extractions_of_the_same_at_a_time_share_one_store_and_say_whom_th
     assert sorted(run.forward_images for run in runs)[:2] == [0, 0]
     waiting = rf"Feature store .*\.h5 is being written by process {os.getpid()} on .* since .*: waiting for it\."
     assert all(re.fullmatch(waiting, message) for message in caplog.messages[:3])
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_store_has_the_same_bits_for_any_number_of_workers(extraction, tmp_path, monkeypatch):
+    found = []
+    for count in (1, 2, 3):
+        for module in (parallel, replicas):
+            monkeypatch.setattr(module, "worker_count", lambda device=None, count=count: count)
+        store = extraction(folder=tmp_path / str(count)).store("test", TEST)
+        found.append(store.rows().read(0, len(TEST)))
+
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])

@@ -98,7 +98,7 @@ def test_weights_do_not_change_and_take_no_gradient(network, images):
 def test_a_batch_may_be_more_than_a_tensor():
     layer = nn.BatchNorm1d(1)
 
-    reestimate(layer, [(torch.tensor([[0.0], [2.0]]), 3.0)], lambda batch: layer(batch[0] * batch[1]))
+    reestimate(layer, [(torch.tensor([[0.0], [2.0]]), 3.0)], lambda own, batch: own(batch[0] * batch[1]))
 
     assert statistics(layer) == ([3], [9])
 
@@ -106,7 +106,7 @@ def test_a_batch_may_be_more_than_a_tensor():
 def test_a_layer_that_no_batch_reaches_does_no_harm():
     network = nn.ModuleDict({"used": nn.BatchNorm1d(1), "spare": nn.BatchNorm1d(1)})
 
-    reestimate(network, [torch.tensor([[0.0], [2.0]])], network["used"])
+    reestimate(network, [torch.tensor([[0.0], [2.0]])], lambda own, batch: own["used"](batch))
 
     assert statistics(network["used"]) == ([1], [1])
 

@@ -142,7 +142,7 @@ def _on_images(discriminator: nn.Module, checkpoint: Checkpoint, reference: Data
         checkpoint.architecture.image_shape, checkpoint.architecture.image_range, fit="resize"
     )
     used = reference_batches(len(reference), _BATCH)[:_BATCHES]
-    reestimate(discriminator, (convert(reference.images[np.sort(rows)]) for rows in used))
+    reestimate(discriminator, used, lambda network, rows: network(convert(reference.images[np.sort(rows)])))
     return f"re-estimated on {sum(map(len, used)):,} images of {reference.source} in batches of {len(used[0])}"
 
 
