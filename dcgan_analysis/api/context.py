@@ -23,7 +23,7 @@ from dcgan_analysis.api.result import (
 )
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.hashing import checksum
-from dcgan_analysis.core.progress import Progress, silent
+from dcgan_analysis.core.progress import Progress, silent, stage_of
 from dcgan_analysis.core.randomness import torch_generator
 from dcgan_analysis.errors import AnalysisError
 
@@ -179,7 +179,8 @@ class RunContext:
         started = time.perf_counter()
         stage = Stage(name=name, seconds=0)
         try:
-            yield stage
+            with stage_of(self.progress, name):
+                yield stage
         finally:
             stage.seconds = time.perf_counter() - started
             self._stages.append(stage)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dcgan_analysis.cli import options
-from dcgan_analysis.cli.console import console
+from dcgan_analysis.cli.console import console, print_json
 
 __all__ = ["command"]
 
@@ -30,7 +30,7 @@ def command(runs: tuple[Path, ...], as_json: bool) -> None:
     table = comparison_table(results, run_names(runs))
     paired = paired_table(results, table.columns[1:])
     if as_json:
-        click.echo(json.dumps({**table.model_dump(mode="json"), "paired": paired.model_dump(mode="json")}, indent=2))
+        print_json(json.dumps({**table.model_dump(mode="json"), "paired": paired.model_dump(mode="json")}, indent=2))
         return
     print_table(table, console())
     if paired.rows:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from dcgan_analysis.cli.console import say
-from dcgan_analysis.cli.progress import progress_bars
+from dcgan_analysis.cli import options
+from dcgan_analysis.cli.console import say, warn
+from dcgan_analysis.cli.progress import shown_progress
 
 __all__ = ["command"]
 
@@ -22,6 +23,7 @@ __all__ = ["command"]
 @click.option(
     "--margin", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Share added on every edge."
 )
+@options.verbosity_options
 def command(source: Path, out: Path, size: int, smallest: int | None, margin: float) -> None:
     """Cut the faces out of the photos in SOURCE, as the paper's face data set was made (section 4.2).
 
@@ -31,14 +33,14 @@ def command(source: Path, out: Path, size: int, smallest: int | None, margin: fl
     """
     from dcgan_analysis.data.curation.face_crops import crop_faces
 
-    with progress_bars() as progress:
+    with shown_progress("cutting out faces") as progress:
         done = crop_faces(source, out, size=size, smallest=smallest, margin=margin, progress=progress)
     if done.skipped:
         say(f"{done.skipped:,} photos could not be read: listed in {out / 'faces.json'}")
     if not done.faces:
         lower = f"; a lower --smallest keeps {done.small:,} smaller ones" if done.small else ""
-        say(
-            f"Warning: no face of {smallest or size} pixels or more was found{lower}. The detector knows upright faces "
+        warn(
+            f"no face of {smallest or size} pixels or more was found{lower}. The detector knows upright faces "
             "seen from the front: turn photos that lie on their side, and give photos larger than the faces in them."
         )
     click.echo(f"{done.faces:,} faces of {done.photos:,} photos in {out}; {done.small:,} detections were too small")

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from dcgan_analysis.cli import options
-from dcgan_analysis.cli.console import say
-from dcgan_analysis.cli.progress import progress_bars
+from dcgan_analysis.cli.console import print_json, say
+from dcgan_analysis.cli.progress import shown_progress
 
 __all__ = ["command"]
 
@@ -45,6 +45,7 @@ __all__ = ["command"]
 @options.seed_option
 @options.data_root_option
 @options.json_option
+@options.verbosity_options
 def command(
     dataset: str,
     out: Path,
@@ -76,7 +77,7 @@ def command(
     if against == split:
         msg = f"'{against}' is the split that is searched; give another one."
         raise click.BadParameter(msg, param_hint="--against")
-    with progress_bars() as progress:
+    with shown_progress("looking for near-duplicates") as progress:
         data = load_dataset(dataset, data_root=data_root, registry=default_host().datasets, progress=progress)
         images = data.some(split, limit, first=True)
         other = None if against is None else data.some(against, limit, first=True)
@@ -87,7 +88,7 @@ def command(
     write_text(out, json.dumps(document, indent=2) + "\n")
     galleries = write_galleries(duplicates, out)
     if as_json:
-        click.echo(json.dumps(document, indent=2))
+        print_json(json.dumps(document, indent=2))
         return
     for name, share in duplicates.measured.items():
         say(f"{name}: {share['value']:.1%} [{share['low']:.1%}, {share['high']:.1%}], n = {share['n']:,}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dcgan_analysis.cli import options
-from dcgan_analysis.cli.console import say
+from dcgan_analysis.cli.console import say, warn
 from dcgan_analysis.cli.run import execute
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ _INTRODUCTIONS = {
 )
 @options.out_option
 @options.force_option
+@options.verbosity_options
 def command(everything: bool, dataset: str, out: Path | None, force: bool) -> None:
     """Run svm-cifar on embedded photos: what a DCGAN learned without labels, against its random twin.
 
@@ -61,7 +62,7 @@ def _all(out: Path | None, force: bool) -> None:
 
     host = default_host()
     for failed in host.failures:
-        say(f"Warning: {failed.error}")
+        warn(failed.error)
     requests = demo_requests(host)
     say(f"{len(requests)} analyses on embedded data, each with settings that keep it short")
     execute_several(requests, out=out, force=force, all_or_none=False, title="Demonstration of all analyses")

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from dcgan_analysis.cli import options
-from dcgan_analysis.cli.console import say
-from dcgan_analysis.cli.progress import progress_bars
+from dcgan_analysis.cli.console import print_json, say
+from dcgan_analysis.cli.progress import shown_progress
 
 __all__ = ["command"]
 
@@ -28,6 +28,7 @@ __all__ = ["command"]
 )
 @options.device_option
 @options.json_option
+@options.verbosity_options
 def command(
     checkpoint: str | None,
     dataset: str | None,
@@ -59,7 +60,7 @@ def command(
         msg = "Missing option '--checkpoint'. Known ones: dcgan-analyze list checkpoints"
         raise click.UsageError(msg)
     spec = FeatureSpec.build(options.collect_settings(config_file, assignments))
-    with process_group() as leader, progress_bars(shown=leader) as progress:
+    with process_group() as leader, shown_progress("extracting features", shown=leader) as progress:
         data = load_dataset(
             dataset or "digits", data_root=data_root, registry=default_host().datasets, progress=progress
         )
@@ -77,7 +78,7 @@ def command(
     if not leader:
         return
     if as_json:
-        click.echo(json.dumps({name: str(store.path) for name, store in stores.items()}, indent=2))
+        print_json(json.dumps({name: str(store.path) for name, store in stores.items()}, indent=2))
         return
     for name, store in stores.items():
         click.echo(f"{name}: {store.shape[0]:,} x {store.shape[1]:,} {store.key.store_dtype}  {store.path}")

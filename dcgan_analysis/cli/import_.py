@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dcgan_analysis.cli import options
-from dcgan_analysis.cli.console import console, say
+from dcgan_analysis.cli.console import console, print_json, warn
 from dcgan_analysis.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ _NUMBERS = {
 @click.option("--format", "format_", metavar="FORMAT", help="What PATH is; found out by default (see: list importers).")
 @options.json_option
 @options.settings_options
+@options.verbosity_options
 def command(
     paths: tuple[Path, ...],
     out: str,
@@ -72,11 +73,11 @@ def command(
     settings = options.nested(options.collect_settings(config_file, assignments))
     checkpoint = import_weights(*paths, out=out, format=format_, settings=settings)
     if as_json:
-        click.echo(json.dumps(_document(checkpoint), indent=2))
+        print_json(json.dumps(_document(checkpoint), indent=2))
     else:
         _print(checkpoint)
     for warning in checkpoint.metadata.provenance["warnings"]:
-        say(f"Warning: {warning}")
+        warn(warning)
     if not as_json:
         click.echo(checkpoint.path)
 

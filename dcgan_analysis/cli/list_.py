@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dcgan_analysis.cli import options
-from dcgan_analysis.cli.console import say
+from dcgan_analysis.cli.console import print_json, warn
 
 if TYPE_CHECKING:
     from dcgan_analysis.core.registry import Registry
@@ -30,13 +30,13 @@ def command(kind: str | None, as_json: bool) -> None:
     host = default_host()
     listing = {each: _rows(each, host) for each in ([kind] if kind else _KINDS)}
     if as_json:
-        click.echo(json.dumps(listing, indent=2))
+        print_json(json.dumps(listing, indent=2))
         return
     own = {"", *(info.owner for info in host.plugins if info.builtin)}
     for each, rows in listing.items():
         _print(each, rows, own)
     for failed in host.failures:
-        say(f"Warning: {failed.error}")
+        warn(failed.error)
 
 
 def _rows(kind: str, host: PluginHost) -> list[dict[str, str]]:

@@ -1,6 +1,7 @@
 """Entry point of ``dcgan-analyze``: finds the subcommand, and turns errors into one line and an exit code.
 
-Exit codes: 0 done; 1 an error that the user can act on, or an interruption; 2 wrong usage. A traceback means a bug.
+Exit codes: 0 done; 1 an error that the user can act on; 2 wrong usage; 130 after Ctrl-C, 143 after SIGTERM, as a shell
+reports the end by a signal. A traceback means a bug.
 """
 
 from __future__ import annotations
@@ -8,16 +9,22 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import signal
 import sys
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
+from dcgan_analysis.cli import options
+from dcgan_analysis.cli.console import complain, listen, release_output, reserve_output, warn
 from dcgan_analysis.core.distributed import launched_first
 from dcgan_analysis.errors import AnalysisError, DcganAnalysisError, TrainingStopped, unknown_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import FrameType
 
     from dcgan_analysis.api.command import CommandEntry
     from dcgan_analysis.host.host import PluginHost
@@ -72,7 +79,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             host = _plugins()
-            return _made(cmd_name, host) if cmd_name in host.commands else None
+            return _of_plugin(cmd_name, host) if cmd_name in host.commands else None
         module = importlib.import_module(f"dcgan_analysis.cli.{_COMMANDS[cmd_name]}")
         command: click.Command = module.command
         return command
@@ -110,9 +117,17 @@ def _plugin_commands() -> Mapping[str, CommandEntry]:
     try:
         host = _plugins("dcgan_register_commands")
     except DcganAnalysisError as error:
-        click.echo(f"Warning: {error}", err=True)
+        warn(str(error))
         return {}
     return {name: host.commands[name] for name in host.commands}
+
+
+def _of_plugin(name: str, host: PluginHost) -> click.Command:
+    command = _made(name, host)
+    if all(parameter.callback is not options.prints_json for parameter in command.params):
+        # Its own --json, if it has one, prints to standard output.
+        release_output()
+    return command
 
 
 def _made(name: str, host: PluginHost) -> click.Command:
@@ -167,11 +182,14 @@ def _use_plugin_files(ctx: click.Context, _: click.Parameter, files: tuple[str, 
     callback=_use_plugin_files,
     help="Load a Python file as a plugin for this command. Repeatable.  [env: DCGAN_ANALYSIS_PLUGIN_FILES]",
 )
-def cli() -> None:
+@options.verbosity_options
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Evaluate and understand pretrained DCGANs.
 
     Start with: dcgan-analyze demo
     """
+    listen(ctx)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -180,12 +198,45 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: Words after the program's name; those of the process by default.
     """
-    sys.exit(_run(argv))
-
-
-def _run(argv: Sequence[str] | None) -> int:
+    words = list(sys.argv[1:] if argv is None else argv)
+    if "--json" in words:
+        # Now, since plugins may print when they are imported.
+        reserve_output()
     try:
-        result = cli.main(args=None if argv is None else list(argv), prog_name="dcgan-analyze", standalone_mode=False)
+        with _ended_by_sigterm():
+            code = _run(words)
+    finally:
+        release_output()
+    sys.exit(code)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, so that everything is put away as after Ctrl-C."""
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let the first SIGTERM raise ``_Terminated``; another one ends the process at once."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise _Terminated
+
+    before = signal.getsignal(signal.SIGTERM)
+    if before != signal.SIG_DFL or threading.current_thread() is not threading.main_thread():
+        # Somebody else's to decide, or not possible.
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(words: list[str]) -> int:
+    try:
+        result = cli.main(args=words, prog_name="dcgan-analyze", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -196,23 +247,21 @@ def _run(argv: Sequence[str] | None) -> int:
             if launched_first():  # all processes stop together, and one of them says so
                 click.echo(str(stopped), err=True)
             return 128 + stopped.signal  # as a shell reports the end by a signal
-        _complain("Interrupted. Finished feature stores and checkpoints are kept; the same command goes on from there.")
-        return 1
+        number, what = (signal.SIGTERM, "Ended") if isinstance(stopped, _Terminated) else (signal.SIGINT, "Interrupted")
+        if launched_first():
+            complain(f"{what}. Finished feature stores and checkpoints are kept; the same command goes on from there.")
+        return 128 + number
     except DcganAnalysisError as error:
-        _complain(str(error))
+        complain(str(error))
         return 1
     except OSError as error:
         if error.errno not in _PLAIN_ERRNOS:
             raise
         where = f" '{error.filename}'" if error.filename else ""
-        _complain(f"{error.strerror}{where}. Nothing half-written was kept as finished; fix the cause and run again.")
+        complain(f"{error.strerror}{where}. Nothing half-written was kept as finished; fix the cause and run again.")
         return 1
     # With standalone_mode off, click returns the code of ctx.exit().
     return result if isinstance(result, int) else 0
-
-
-def _complain(text: str) -> None:
-    click.echo(f"Error: {text}", err=True)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,11 @@ __all__ = [
     "limit_option",
     "nested",
     "out_option",
+    "prints_json",
     "run_options",
     "seed_option",
     "settings_options",
+    "verbosity_options",
 ]
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -55,7 +57,35 @@ out_option = click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder.  [default: runs/NAME-TIME]"
 )
 force_option = click.option("--force", is_flag=True, help="Replace the run in --out.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON alone on standard output.")
+
+
+def prints_json(_: click.Context, __: click.Parameter, value: bool) -> bool:
+    """Mark the option of commands whose document goes through ``console.print_json``."""
+    return value
+
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, callback=prints_json, help="Print JSON alone on standard output."
+)
+
+
+def _choose_verbosity(ctx: click.Context, parameter: click.Parameter, given: bool) -> None:
+    if given:
+        from dcgan_analysis.cli.console import set_verbosity
+
+        set_verbosity(ctx, str(parameter.name))
+
+
+def verbosity_options(function: F) -> F:
+    """Add ``--quiet`` and ``--verbose``, which the command itself does not see."""
+    for name, text in (
+        ("verbose", "Write a line for each stage on a terminal as well, and details."),
+        ("quiet", "Write warnings and errors only, no progress."),
+    ):
+        function = click.option(
+            f"--{name}", is_flag=True, expose_value=False, is_eager=True, callback=_choose_verbosity, help=text
+        )(function)
+    return function
 
 
 def settings_options(function: F) -> F:
@@ -71,6 +101,7 @@ def settings_options(function: F) -> F:
 def run_options(command: click.Command) -> None:
     """Add all options of a run to a command."""
     for decorate in (
+        verbosity_options,
         json_option,
         force_option,
         out_option,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dcgan_analysis.cli import options
-from dcgan_analysis.cli.console import console, say
+from dcgan_analysis.cli.console import complain, console, print_json
 
 if TYPE_CHECKING:
     from dcgan_analysis.host.host import PluginInfo
@@ -27,7 +27,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
         return
     plugins = default_host().plugins
     if as_json:
-        click.echo(json.dumps([info.document() for info in plugins], indent=2))
+        print_json(json.dumps([info.document() for info in plugins], indent=2))
     else:
         _print(plugins)
 
@@ -52,24 +52,25 @@ def _print(plugins: list[PluginInfo]) -> None:
 @command.command()
 @click.argument("name")
 @options.json_option
+@options.verbosity_options
 def check(name: str, as_json: bool) -> None:
     """Check that everything the plugin NAME registers keeps the contract; nothing is downloaded.
 
     Analyses run on a tiny network and made-up images: settings, result, repeatability, cancelling, what is written
     where, and whether the model is left as it was. Architectures are built, datasets that are there are read.
     """
-    from dcgan_analysis.cli.progress import progress_bars
+    from dcgan_analysis.cli.progress import shown_progress
     from dcgan_analysis.conformance.plugin import check_plugin
     from dcgan_analysis.host.host import default_host
 
-    with progress_bars() as progress:
+    with shown_progress(f"checking {name}") as progress:
         checks = check_plugin(name, default_host(), progress=progress)
     if as_json:
-        click.echo(json.dumps([each.document() for each in checks], indent=2))
+        print_json(json.dumps([each.document() for each in checks], indent=2))
     else:
         for each in checks:
             click.echo(f"{each.state:8} {each.kind} {each.name}{': ' if each.message else ''}{each.message}")
     broken = sum(each.state == "failed" for each in checks)
     if broken:
-        say(f"Error: {broken} of {len(checks)} checks failed.")
+        complain(f"{broken} of {len(checks)} checks failed.")
         click.get_current_context().exit(1)

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from dcgan_analysis.cli import options
-from dcgan_analysis.cli.console import say
-from dcgan_analysis.cli.progress import progress_bars
+from dcgan_analysis.cli.console import print_json, say
+from dcgan_analysis.cli.progress import shown_progress
 
 __all__ = ["command"]
 
@@ -37,6 +37,7 @@ __all__ = ["command"]
     "of more than 8 bits per channel, such as 0 65535 or 0 1; without, those are left out.",
 )
 @options.json_option
+@options.verbosity_options
 def command(
     source: Path,
     out: Path,
@@ -62,7 +63,7 @@ def command(
     except ValueError:
         msg = f"'{background}' is not a colour; write white, black, or #rrggbb."
         raise click.BadParameter(msg, param_hint="--background") from None
-    with progress_bars() as progress:
+    with shown_progress(f"preparing {source}") as progress:
         done = prepare_images(
             source,
             out,
@@ -78,7 +79,7 @@ def command(
     if done.skipped:
         say(f"They are listed in {done.folder / 'skipped.tsv'}")
     if as_json:
-        click.echo(json.dumps({"folder": str(done.folder), "images": done.n, "skipped": done.skipped}, indent=2))
+        print_json(json.dumps({"folder": str(done.folder), "images": done.n, "skipped": done.skipped}, indent=2))
         return
     for split, n in done.n.items():
         click.echo(f"{split}: {n:,} images of {channels}x{size}x{size}")

@@ -1,10 +1,12 @@
-"""Progress bars on standard error, for work that takes more than a moment."""
+"""How far work is, on standard error: bars on a terminal, lines with the time elsewhere."""
 
 from __future__ import annotations
 
+import logging
 import sys
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -20,17 +22,19 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from dcgan_analysis.core.progress import silent
+from dcgan_analysis.cli.console import is_quiet
+from dcgan_analysis.core.progress import ProgressLog, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dcgan_analysis.core.progress import Progress as Report
-
-__all__ = ["progress_bars"]
+__all__ = ["reminded", "shown_progress"]
 
 # Work that is over sooner never shows a bar.
 _PATIENCE_SECONDS = 1.0
+# How often is asked whether a line is due.
+_ASKED_SECONDS = 5.0
+_logger = logging.getLogger("dcgan_analysis")
 
 
 class _Rate(ProgressColumn):
@@ -73,24 +77,43 @@ class _Bars:
 
 
 @contextmanager
-def progress_bars(*, shown: bool = True) -> Iterator[Report]:
-    """Yield a progress callable that draws bars on standard error, or does nothing where that is no terminal.
+def shown_progress(stage: str | None = None, *, shown: bool = True) -> Iterator[ProgressLog]:
+    """Yield what work reports to: bars on a terminal, otherwise lines; with ``--quiet`` neither.
 
     Args:
+        stage: What the command does, for the lines at its beginning and end; None: the work has stages of its own.
         shown: False: do nothing in any case, as in all processes but the first.
     """
     terminal = Console(file=sys.stderr)
-    if not shown or not terminal.is_terminal:
-        yield silent
+    with ExitStack() as stack:
+        if shown and terminal.is_terminal and not is_quiet():
+            columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), _Done(), _Rate())
+            bars = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=terminal)
+            report = ProgressLog(_Bars(stack.enter_context(bars)))
+        else:
+            report = ProgressLog(silent)
+        stack.enter_context(reminded(report))
+        if stage is not None:
+            stack.enter_context(report.stage(stage, at_work=True))
+        yield report
+
+
+@contextmanager
+def reminded(report: ProgressLog) -> Iterator[None]:
+    """Let lines appear in time also where long work does not report how far it is."""
+    if not _logger.isEnabledFor(logging.INFO):
+        yield
         return
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=28),
-        _Done(),
-        _Rate(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=terminal,
-    )
-    with bars:
-        yield _Bars(bars)
+    over = threading.Event()
+
+    def remind() -> None:
+        while not over.wait(_ASKED_SECONDS):
+            report.remind()
+
+    thread = threading.Thread(target=remind, name="progress lines", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

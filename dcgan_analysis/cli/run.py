@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dcgan_analysis.cli import options
-from dcgan_analysis.cli.console import console, say
-from dcgan_analysis.cli.progress import progress_bars
+from dcgan_analysis.cli.console import console, print_json, warn
+from dcgan_analysis.cli.progress import shown_progress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,22 +102,21 @@ def command() -> None:
     from dcgan_analysis.host.host import default_host
 
     for failed in default_host().failures:
-        say(f"Warning: {failed.error}")
+        warn(failed.error)
 
 
 def execute(request: RunRequest, *, as_json: bool = False) -> Result:
     """Run one analysis and print its result: a table, or the document alone. Under torchrun one process prints."""
     from dcgan_analysis.core.distributed import process_group
-    from dcgan_analysis.core.progress import silent
     from dcgan_analysis.report import print_result
     from dcgan_analysis.runs.run import run_request
 
-    with process_group() as leader, progress_bars() as bars:
-        result = run_request(request, progress=bars if leader else silent)
+    with process_group() as leader, shown_progress(shown=leader) as progress:
+        result = run_request(request, progress=progress)
     if not leader:
         return result
     if as_json:
-        click.echo(result.model_dump_json(indent=2))
+        print_json(result.model_dump_json(indent=2))
     elif result.folder is not None:
         print_result(result, result.folder, console())
     return result

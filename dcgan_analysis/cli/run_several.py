@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dcgan_analysis.cli import options
-from dcgan_analysis.cli.console import console, say
-from dcgan_analysis.cli.progress import progress_bars
+from dcgan_analysis.cli.console import complain, console, print_json, say
+from dcgan_analysis.cli.progress import shown_progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,17 +57,17 @@ def execute_several(analyses: Sequence[str | RunRequest], *, as_json: bool = Fal
         finished += 1
         say(f"{finished}/{total} {outcome.name}: {_headline(outcome)}")
 
-    with progress_bars() as progress:
+    with shown_progress() as progress:
         batch = run_several(analyses, progress=progress, done=report, **values)
     page = batch.folder / "index.html"
     if as_json:
-        click.echo(json.dumps(_document(batch), indent=2))
+        print_json(json.dumps(_document(batch), indent=2))
     else:
         _print(batch)
         # Never wrapped, so that the path can be copied and clicked.
         console().print(str(page), soft_wrap=True)
     if batch.failed:
-        say(f"Error: {len(batch.failed)} of {total} analyses failed; the results of the others are kept.")
+        complain(f"{len(batch.failed)} of {total} analyses failed; the results of the others are kept.")
         click.get_current_context().exit(1)
     return batch
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dcgan_analysis.cli import options
-from dcgan_analysis.cli.console import console
+from dcgan_analysis.cli.console import console, print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ def _checkpoint(path: Path, as_json: bool) -> None:
     architecture = checkpoint.architecture
     if as_json:
         document = {"sha256": checkpoint.sha256(), **checkpoint.metadata.model_dump(mode="json")}
-        click.echo(json.dumps(document, indent=2))
+        print_json(json.dumps(document, indent=2))
         return
     out = console()
     _facts(
@@ -91,7 +91,7 @@ def _store(path: Path, as_json: bool) -> None:
     store = FeatureStore(path)
     key = store.key.model_dump(mode="json")
     if as_json:
-        click.echo(json.dumps({"shape": store.shape, "key": key, "sha256": store.key.sha256}, indent=2))
+        print_json(json.dumps({"shape": store.shape, "key": key, "sha256": store.key.sha256}, indent=2))
         return
     n, d = store.shape
     _facts(
@@ -112,7 +112,7 @@ def _run(path: Path, as_json: bool) -> None:
 
     result = Result.load(path)
     if as_json:
-        click.echo(result.model_dump_json(indent=2))
+        print_json(result.model_dump_json(indent=2))
     else:
         print_result(result, path, console())
 

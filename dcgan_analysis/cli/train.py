@@ -24,6 +24,7 @@ __all__ = ["command"]
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use the first N images (--set images=N).")
 @options.device_option
 @click.option("--settings", "show_settings", is_flag=True, help="Show every setting with its value, and end.")
+@options.verbosity_options
 def command(
     preset: str | None,
     out: Path | None,

@@ -1,4 +1,4 @@
-"""What a person at the terminal sees of a training: a bar with losses, one line an interval, warnings."""
+"""What is seen of a training: a bar with losses on a terminal, lines elsewhere, warnings."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 
-from dcgan_analysis.cli.console import say
+from dcgan_analysis.cli.console import is_quiet, say, warn
+from dcgan_analysis.cli.progress import reminded
+from dcgan_analysis.core.progress import ProgressLog, silent
 from dcgan_analysis.core.text import percent
 from dcgan_analysis.training.watching import Watcher
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from dcgan_analysis.core.progress import Progress
     from dcgan_analysis.training.watching import Steps
 
 __all__ = ["TrainingLines", "interval_line", "training_watcher"]
@@ -41,13 +45,19 @@ def interval_line(row: Mapping[str, Any]) -> str:
 
 
 class TrainingLines(Watcher):
-    """One line an interval, and its warnings."""
+    """One line an interval, and its warnings; in long intervals a line a minute with the time left."""
 
-    def __init__(self, write: Callable[[str], None]) -> None:
+    def __init__(self, write: Callable[[str], None] = say, report: Progress = silent) -> None:
         self._write = write
+        self._report = report
 
     def loading(self, what: str, done: int, total: int) -> None:
         """Show how far reading the images is; a ``Progress`` callable."""
+        self._report(what, done, total)
+
+    def steps(self, at: Steps) -> None:
+        """Take note of how far the training is."""
+        self._report("training (steps)", at.step, at.steps)
 
     def begin(self, step: int, steps: int, epoch: float) -> None:
         """Say that a training begins, or where it goes on."""
@@ -60,13 +70,16 @@ class TrainingLines(Watcher):
         """Write the line of an interval and its warnings."""
         self._write(interval_line(row))
         for warning in row["warnings"]:
-            self._write(f"Warning: {warning}")
+            self._warn(warning)
+
+    def _warn(self, text: str) -> None:
+        warn(text)
 
 
 class _Bar(TrainingLines):
     """A bar with losses and speed, above it the lines."""
 
-    def __init__(self, bars: Progress) -> None:
+    def __init__(self, bars: Bars) -> None:
         super().__init__(lambda text: bars.console.print(text, markup=False, highlight=False))
         self._bars = bars
         self._task = bars.add_task("beginning", total=None)
@@ -83,13 +96,18 @@ class _Bar(TrainingLines):
         )
         self._bars.update(self._task, description=text, completed=at.step, total=at.steps)
 
+    def _warn(self, text: str) -> None:
+        self._write(f"Warning: {text}")
+
 
 @contextmanager
 def training_watcher() -> Iterator[TrainingLines]:
     """Yield a watcher that writes to standard error: with a bar where that is a terminal, lines alone elsewhere."""
     terminal = Console(file=sys.stderr)
-    if not terminal.is_terminal:
-        yield TrainingLines(say)
+    if is_quiet() or not terminal.is_terminal:
+        report = ProgressLog()
+        with reminded(report):
+            yield TrainingLines(say, report)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -98,5 +116,5 @@ def training_watcher() -> Iterator[TrainingLines]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=terminal) as bars:
+    with Bars(*columns, console=terminal) as bars:
         yield _Bar(bars)

@@ -97,6 +97,12 @@ class PreparedRun:
     device: torch.device
     command: str = field(default="", repr=False)
 
+    @property
+    def subject(self) -> str:
+        """What runs on what, in words."""
+        data = "" if self.dataset is None else f" on {self.dataset.name}"
+        return f"{self.analysis.name}{data}" + ("" if self.checkpoint is None else f" with {self.checkpoint.name}")
+
 
 def prepare_run(request: RunRequest, sources: Sources) -> PreparedRun:
     """Check folder, settings and needs, and load what the run works on; no long work is done.

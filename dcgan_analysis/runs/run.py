@@ -14,7 +14,7 @@ from dcgan_analysis.api.result import Result
 from dcgan_analysis.checkpoints.catalogue import load_checkpoint
 from dcgan_analysis.core.distributed import is_leader
 from dcgan_analysis.core.files import atomic_folder
-from dcgan_analysis.core.progress import Progress, silent
+from dcgan_analysis.core.progress import Progress, ProgressLog, silent
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.host.host import PluginHost, default_host
 from dcgan_analysis.runs.guard import guarded
@@ -101,7 +101,7 @@ def run_request(request: RunRequest, *, host: PluginHost | None = None, progress
         host: The plugins to choose from; all installed ones if None.
         progress: Called as work goes on.
     """
-    host = host or default_host()
+    host, progress = host or default_host(), ProgressLog.over(progress)
     return run_prepared(prepare_run(request, Sources(host, progress)), host, progress)
 
 
@@ -117,7 +117,8 @@ def run_prepared(prepared: PreparedRun, host: PluginHost, progress: Progress = s
 
     analysis, config, request, folder = prepared.analysis, prepared.config, prepared.request, prepared.folder
     plugin = host.plugin_of(analysis)
-    with _new_folder(folder, request.force) as temporary:
+    progress = ProgressLog.over(progress)
+    with progress.stage(prepared.subject), _new_folder(folder, request.force) as temporary:
         context = RunContext(
             output_dir=temporary,
             device=prepared.device,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 
@@ -28,13 +30,13 @@ def store_file(cli, checkpoint_file):
 
 @pytest.fixture
 def complains():
-    """Assert that a command ended with 1 and one line, and nothing on standard output."""
+    """Assert that a command ended with 1, or another code, and one line, and nothing on standard output."""
 
-    def check(outcome, *texts):
-        assert outcome.exit_code == 1, outcome
+    def check(outcome, *texts, code=1):
+        assert outcome.exit_code == code, outcome
         assert outcome.out == ""
-        # After ^C the message begins on a line of its own.
-        text = outcome.err.removeprefix("\n")
+        # After ^C the message begins on a line of its own; what had begun has lines with the time of day.
+        text = re.sub(r"^\d\d:\d\d:\d\d .*\n", "", outcome.err, flags=re.MULTILINE).removeprefix("\n")
         assert text.startswith("Error: ")
         assert text.count("\n") == 1, text
         assert text.endswith("\n")

@@ -127,9 +127,9 @@ def failing(host, make_toy, error):
     host.analyses.add("failing", make_toy(name="failing", run=run), owner="test")
 
 
-def test_an_interruption_says_what_is_kept(cli, host, make_toy, complains):
+def test_an_interruption_says_what_is_kept_and_ends_as_a_shell_reports_it(cli, host, make_toy, complains):
     failing(host, make_toy, KeyboardInterrupt())
-    complains(cli("run", "failing"), "Interrupted.", "the same command goes on from there")
+    complains(cli("run", "failing"), "Interrupted.", "the same command goes on from there", code=130)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from dcgan_analysis.cli import progress
-from dcgan_analysis.cli.progress import progress_bars
-from dcgan_analysis.core.progress import silent
+from dcgan_analysis.cli.progress import shown_progress
 
 
 class Terminal(io.StringIO):
@@ -31,13 +30,16 @@ def clock(monkeypatch):
     return now
 
 
-def test_where_there_is_no_terminal_nothing_is_drawn():
-    with redirect_stderr(io.StringIO()), progress_bars() as report:
-        assert report is silent
+def test_where_there_is_no_terminal_nothing_is_drawn(clock):
+    with redirect_stderr(io.StringIO()) as written, shown_progress() as report:
+        report("images", 10, 2000)
+        clock.seconds = 5.0
+        report("images", 1500, 2000)
+    assert written.getvalue() == ""
 
 
 def test_long_work_gets_a_bar_with_its_count(terminal, clock):
-    with redirect_stderr(terminal), progress_bars() as report:
+    with redirect_stderr(terminal), shown_progress() as report:
         report("images", 10, 2000)
         clock.seconds = 5.0
         report("images", 1500, 2000)
@@ -46,7 +48,7 @@ def test_long_work_gets_a_bar_with_its_count(terminal, clock):
 
 
 def test_work_that_is_over_at_once_gets_none_however_often_it_comes(terminal, clock):
-    with redirect_stderr(terminal), progress_bars() as report:
+    with redirect_stderr(terminal), shown_progress() as report:
         for _ in range(5):
             report("images", 1, 2)
             report("images", 2, 2)

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from dcgan_analysis.cli import options
-from dcgan_analysis.cli.console import console, say
-from dcgan_analysis.cli.progress import progress_bars
+from dcgan_analysis.cli.console import console, print_json, say
+from dcgan_analysis.cli.progress import shown_progress
 from dcgan_analysis.errors import ConfigError
 
 __all__ = ["command"]
@@ -29,6 +29,7 @@ __all__ = ["command"]
 @options.limit_option
 @options.device_option
 @options.json_option
+@options.verbosity_options
 def command(
     number: str,
     out: Path,
@@ -57,11 +58,11 @@ def command(
         msg = f"Setting '{loose[0]}' names no analysis. Write it as ANALYSIS.KEY=VALUE: svm-cifar.{loose[0]}=..."
         raise ConfigError(msg)
     request = RunRequest(settings=settings, **values)
-    with progress_bars() as progress:
+    with shown_progress() as progress:
         table = make_table(int(number), out, request, gather_only=gather_only, progress=progress)
     paths = write_table(table, out)
     if as_json:
-        click.echo(table_json(table))
+        print_json(table_json(table))
     else:
         print_table(as_table(table), console())
     say(f"Written: {', '.join(path.name for path in paths)} in {out}")
