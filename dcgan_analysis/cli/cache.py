@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _GIB = 1 << 30
+
+
+class _FiniteRange(click.FloatRange):
+    """A number between two others; nan, which is neither below nor above any, is refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number, or fail as click does."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return number
 
 
 @click.group()
@@ -89,15 +101,12 @@ def explain(store: Path) -> None:
 @command.command()
 @click.option(
     "--max-gb",
-    type=click.FloatRange(min=0),
-    help="Keep the most recently used stores and decoded images, up to this size together.",
+    type=_FiniteRange(0, 1e9),
+    help="Keep what was used most recently, up to this size in all.",
 )
-@click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Remove what was not used for long.")
+@click.option("--older-than", type=_FiniteRange(0, 1e5), metavar="DAYS", help="Remove what was not used for long.")
 def gc(max_gb: float | None, older_than: float | None) -> None:
-    """Remove old stores and abandoned half-written files; never one that a living process writes.
-
-    What else is kept (trials, dictionaries, searches) is small and goes by --older-than alone.
-    """
+    """Remove old stores, images and outcomes, and what ended processes left; never what a living process writes."""
     from datetime import timedelta
 
     from dcgan_analysis.features import cache

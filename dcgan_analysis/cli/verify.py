@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 __all__ = ["command"]
@@ -11,6 +13,11 @@ __all__ = ["command"]
 @click.argument("path")
 def command(path: str) -> None:
     """Check a checkpoint, a feature store or a run for damage."""
+    from dcgan_analysis.core.files import abandoned
     from dcgan_analysis.runs.inspection import verify
 
     click.echo(f"{path}: OK, no damage found ({verify(path)})")
+    left = [one for folder in {Path(path), Path(path).absolute().parent} for one in abandoned(folder)]
+    if left:
+        what = f"{len(left)} unfinished files or folders" if len(left) > 1 else "an unfinished file or folder"
+        click.echo(f"Beside it, processes that ended left {what}; the next command that writes there removes that.")

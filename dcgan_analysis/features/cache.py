@@ -15,10 +15,11 @@ import shutil
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcgan_analysis.core.distributed import agreed, is_leader
-from dcgan_analysis.core.files import writer_lock
+from dcgan_analysis.core.files import make_folder, sweep, writer_lock
 from dcgan_analysis.core.folders import cache_folder
 from dcgan_analysis.data.files.decoded import IMAGES
 from dcgan_analysis.errors import StoreError
@@ -26,7 +27,6 @@ from dcgan_analysis.features.format import Difference, FeatureKey, opened, read_
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from dcgan_analysis.features.store import FeatureStore
 
@@ -105,7 +105,7 @@ def turn(path: Path) -> Iterator[bool]:
     Args:
         path: Where the store stands, or is to stand.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with writer_lock(path, f"Feature store {path}", wait=True) if is_leader() else nullcontext():
         yield agreed(path.exists())
 
@@ -173,13 +173,12 @@ def collect_garbage(
     older_than: timedelta | None = None,
     folder: Path | None = None,
 ) -> list[Path]:
-    """Remove half-written leftovers, stores and decoded images by age and total size, everything else by age.
+    """Remove what ended processes left, and what is kept by age and total size.
 
     What a living process is writing is never touched.
 
     Args:
-        max_bytes: Remove the stores and decoded images not used for longest until the rest of them is no larger; None:
-            any size.
+        max_bytes: Remove what was not used for longest until the rest of all that is kept is no larger; None: any size.
         older_than: Remove stores and outcomes not used, and searches not gone on with, for that long; None: any age.
         folder: The cache folder; None: :func:`cache_folder`.
 
@@ -187,20 +186,26 @@ def collect_garbage(
         The files removed.
     """
     removed = [path for path in _leftovers(_stores(folder)) if _remove(path)]
+    top = cache_folder() if folder is None else folder
+    for kind in sorted(filter(Path.is_dir, top.iterdir()) if top.is_dir() else ()):
+        removed += sweep(kind)
     if older_than is not None:
         oldest = (datetime.now(UTC) - older_than).timestamp()
-        everything = [*_stores(folder).glob("*.h5"), *(path for paths in _kept(folder).values() for path in paths)]
-        removed += [path for path in everything if path.stat().st_mtime < oldest and _remove_any(path)]
+        removed += [path for path in _everything(folder) if path.stat().st_mtime < oldest and _remove_any(path)]
     if max_bytes is not None:
-        large = [*_stores(folder).glob("*.h5"), *_kept(folder).get(IMAGES, [])]
         total = 0
-        for path in sorted(large, key=lambda path: path.stat().st_mtime, reverse=True):
+        whole = (path for path in _everything(folder) if not path.name.startswith("."))  # others are being written
+        for path in sorted(whole, key=lambda path: path.stat().st_mtime, reverse=True):
             size = _size(path)
             if total + size > max_bytes and _remove_any(path):
                 removed.append(path)
             else:
                 total += size
     return removed
+
+
+def _everything(folder: Path | None) -> list[Path]:
+    return [*_stores(folder).glob("*.h5"), *(path for paths in _kept(folder).values() for path in paths)]
 
 
 def _stores(folder: Path | None) -> Path:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from dcgan_analysis.core.distributed import is_leader, wait_for_all
-from dcgan_analysis.core.files import writer_lock
+from dcgan_analysis.core.files import make_folder, put_in_place, writer_lock
 from dcgan_analysis.errors import StoreError
 from dcgan_analysis.features.format import CHUNK_TABLE, chunk_offsets, opened, part_path
 from dcgan_analysis.features.layout import StorePlan, disk_error, lay_out, make_plan
@@ -112,7 +112,7 @@ class FeatureStoreWriter:
             if values is not None:
                 tables[name] = np.asarray(values).astype("<i8", casting="safe")
         plan = make_plan(path, key, n, taps, dtype, chunk_rows, tables)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with writer_lock(path, f"Feature store {path}") if is_leader() and not locked else nullcontext():
             note = ""
             if is_leader():
@@ -212,8 +212,7 @@ class FeatureStoreWriter:
                 "on from there."
             )
             raise StoreError(msg)
-        os.fsync(self._stream)
-        part_path(self.path).replace(self.path)
+        put_in_place(part_path(self.path), self.path)
 
 
 def as_bytes(rows: torch.Tensor) -> memoryview:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dcgan_analysis.api.analysis import needs_of
 from dcgan_analysis.api.result import RESULT_FILE
 from dcgan_analysis.checkpoints.catalogue import load_checkpoint
+from dcgan_analysis.core.files import sweep
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.dataset import Dataset
 from dcgan_analysis.data.files.sources import load_dataset
@@ -156,6 +157,8 @@ def run_folder(name: str, out: str | Path | None, force: bool) -> Path:
     if out is None:
         return Path("runs") / f"{name}-{utc_stamp()}"
     folder = Path(out)
+    if not folder.exists() and folder.parent.is_dir():
+        sweep(folder.parent)  # a replacement that was killed half-way may have set it aside
     if folder.exists() and not force:
         msg = f"Output '{folder}' exists. Choose another --out, or replace it with --force."
         raise AnalysisError(msg)

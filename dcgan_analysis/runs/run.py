@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,12 +12,12 @@ from dcgan_analysis.api.environment import describe_environment
 from dcgan_analysis.api.result import Result
 from dcgan_analysis.checkpoints.catalogue import load_checkpoint
 from dcgan_analysis.core.distributed import is_leader
-from dcgan_analysis.core.files import atomic_folder
+from dcgan_analysis.core.files import atomic_folder, make_folder, scratch_folder, writer_lock
 from dcgan_analysis.core.progress import Progress, ProgressLog, silent
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.host.host import PluginHost, default_host
 from dcgan_analysis.runs.guard import guarded
-from dcgan_analysis.runs.prepare import PreparedRun, Sources, prepare_run
+from dcgan_analysis.runs.prepare import PreparedRun, Sources, prepare_run, run_folder
 from dcgan_analysis.runs.provenance import code_sha256
 from dcgan_analysis.runs.request import RunRequest
 
@@ -181,10 +180,17 @@ def completed(result: object, analysis: Analysis, config: AnalysisConfig) -> Res
 
 @contextmanager
 def _new_folder(folder: Path, force: bool) -> Iterator[Path]:
-    """Yield a temporary folder that becomes ``folder``; under torchrun only that of the first process does."""
-    if is_leader():
+    """Yield a temporary folder that becomes ``folder``; under torchrun only that of the first process does.
+
+    Raises:
+        AnalysisError: If another process is running into the same folder, or has just done so.
+    """
+    if not is_leader():
+        with scratch_folder(folder) as temporary:
+            yield temporary
+        return
+    make_folder(folder.parent)
+    with writer_lock(folder, f"Output '{folder}'", AnalysisError):
+        folder = run_folder(folder.name, folder, force)
         with atomic_folder(folder, replace=force) as temporary:
             yield temporary
-    else:
-        with tempfile.TemporaryDirectory(prefix="dcgan-analysis-") as scratch:
-            yield Path(scratch)

@@ -5,22 +5,21 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import shutil
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from dcgan_analysis.core.files import atomic_path, writer_lock
+from dcgan_analysis.core.files import atomic_path, make_folder, sweep, writer_lock
 from dcgan_analysis.errors import TrainingError
 from dcgan_analysis.training.config import free_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from torch import Tensor
 
@@ -204,13 +203,10 @@ class StateFile:
     def set_aside(self, step: int) -> None:
         """Keep the state of ``step``, which is about to be replaced, under a name of its own, and drop the oldest."""
         if self._keep > 1 and self.path.exists():
-            self._older.mkdir(exist_ok=True)
-            kept = self._older / f"step-{step:09d}.safetensors"
-            kept.unlink(missing_ok=True)
-            try:
-                os.link(self.path, kept)  # the same file under two names: nothing is copied
-            except OSError:  # a file system without such links
-                with atomic_path(kept) as temporary:
+            with atomic_path(self._older / f"step-{step:09d}.safetensors") as temporary:
+                try:
+                    os.link(self.path, temporary)  # the same file under two names: nothing is copied
+                except OSError:  # a file system without such links
                     shutil.copyfile(self.path, temporary)
         older = sorted(self._older.glob("step-*.safetensors"))
         for path in older[: max(0, len(older) - (self._keep - 1))]:
@@ -231,27 +227,16 @@ class StateFile:
         folder = self.path.parent
         with ExitStack() as held:
             with explained_write_errors(folder, saved_step):
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
                 held.enter_context(writer_lock(self.path, f"Training '{folder}'", TrainingError))
                 self._sweep()
             yield
 
     def _sweep(self) -> None:
         """Remove half-written files that processes left behind which were killed while they wrote."""
-        for path in self.path.parent.rglob(".*.part"):
-            found = re.search(r"\.(\d+)-[0-9a-f]{8}\.part$", path.name)
-            if found and not _alive(int(found.group(1))):
-                path.unlink(missing_ok=True)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        folder = self.path.parent
+        for one in (folder, *filter(Path.is_dir, folder.iterdir())):
+            sweep(one)
 
 
 @contextmanager

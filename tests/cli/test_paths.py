@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+from dcgan_analysis.core import files
 
 
 def test_a_checkpoint_is_shown_layer_by_layer(cli, checkpoint_file, tiny_checkpoint):
@@ -103,3 +106,12 @@ def test_runs_are_compared_with_what_differs(cli, run_folder, tmp_path):
     table = cli("compare", run_folder, "other", "--json").assert_success().json()
     assert len(table["columns"]) == 3
     assert any("label" in str(row[0]) for row in table["rows"])
+
+
+def test_verify_says_what_ended_processes_left_beside_a_run(cli, run_folder):
+    left = Path(run_folder).absolute().parent / f".one.99999999-{files._host()}-01234567.part"
+    left.mkdir()
+    out = cli("verify", run_folder).assert_success().out
+    assert "Beside it, processes that ended left an unfinished file or folder;" in out
+    left.rmdir()
+    assert "Beside it" not in cli("verify", run_folder).assert_success().out

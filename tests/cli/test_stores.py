@@ -108,6 +108,9 @@ def test_explain_of_a_store_that_is_not_there(cli, complains):
 def test_garbage_collection_removes_what_does_not_fit(cli, store_file):
     assert cli("cache", "gc").assert_success().out == "0 files removed\n"
     assert cli("cache", "gc", "--older-than", "1").assert_success().out == "0 files removed\n"
+    for wrong in ("nan", "inf", "-1", "1e300"):
+        refused = cli("cache", "gc", "--max-gb", wrong)
+        assert (refused.exit_code, "is not in the range" in refused.err) == (2, True)
     out = cli("cache", "gc", "--max-gb", "0").assert_success().out
     assert out == f"removed {Path(store_file).name}\n1 files removed\n"
     assert not Path(store_file).exists()

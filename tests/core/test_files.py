@@ -1,13 +1,24 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from dcgan_analysis.core.files import atomic_folder, atomic_path, lock_path, write_text, writer_lock
+from dcgan_analysis.core import files
+from dcgan_analysis.core.files import (
+    abandoned,
+    atomic_folder,
+    atomic_path,
+    lock_path,
+    scratch_folder,
+    sweep,
+    write_text,
+    writer_lock,
+)
 from dcgan_analysis.errors import TrainingError
 
 
@@ -63,17 +74,6 @@ def test_a_file_replaces_the_old_one_and_leaves_its_readers_alone(tmp_path):
         assert reader.read() == "old"
 
     assert path.read_text() == "new"
-
-
-def test_a_file_reaches_the_disk_before_its_name(tmp_path, monkeypatch):
-    events = []
-    fsync, replace = os.fsync, Path.replace
-    monkeypatch.setattr(os, "fsync", lambda stream: (events.append("fsync"), fsync(stream)))
-    monkeypatch.setattr(Path, "replace", lambda *arguments: (events.append("rename"), replace(*arguments)))
-
-    write_text(tmp_path / "a.txt", "whole")
-
-    assert events == ["fsync", "rename"]
 
 
 def test_a_block_that_writes_nothing_is_an_error_and_changes_nothing(tmp_path):
@@ -169,7 +169,96 @@ def test_a_folder_that_appeared_meanwhile_is_not_replaced(tmp_path):
     assert_untouched(path)
 
 
-def test_a_replacement_that_fails_half_way_puts_the_old_folder_back(finished, monkeypatch):
+@pytest.fixture
+def two_steps(monkeypatch):
+    """Stand for a file system that cannot exchange two names."""
+    monkeypatch.setattr(files, "_exchanged", lambda one, other: False)
+
+
+def replace_by_new(path):
+    with atomic_folder(path, replace=True) as temporary:
+        (temporary / "new.txt").write_text("new")
+
+
+def test_a_folder_is_never_absent_while_it_is_replaced(finished, monkeypatch):
+    def no_rename(*_):
+        pytest.fail("old and new must be exchanged in one step")
+
+    for module, name in ((Path, "rename"), (Path, "replace"), (os, "rename"), (os, "replace")):
+        monkeypatch.setattr(module, name, no_rename)
+    replace_by_new(finished)
+    assert [file.name for file in finished.iterdir()] == ["new.txt"]
+    assert list(finished.parent.iterdir()) == [finished]
+
+
+def test_a_folder_is_replaced_where_names_cannot_be_exchanged(finished, two_steps):
+    replace_by_new(finished)
+    assert [file.name for file in finished.iterdir()] == ["new.txt"]
+    assert list(finished.parent.iterdir()) == [finished]
+
+
+def test_a_kill_between_the_two_steps_is_mended_by_the_next_command(finished, two_steps):
+    child = os.fork()
+    if not child:
+        rename = Path.rename
+
+        def kill_second(source, target):
+            if (source / "new.txt").exists():
+                os.kill(os.getpid(), signal.SIGKILL)
+            return rename(source, target)
+
+        Path.rename = kill_second
+        replace_by_new(finished)
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert not finished.exists()
+    assert len(list(finished.parent.iterdir())) == 2  # the old folder, and the new one
+
+    sweep(finished.parent)
+
+    assert_untouched(finished)
+
+
+def killed_while_writing(path):
+    """Let a process take the lock of a path, begin a file and a folder there, and be killed."""
+    child = os.fork()
+    if not child:
+        with writer_lock(path, "It"), atomic_path(path) as file, atomic_folder(path.with_name("other")) as folder:
+            file.write_text("half")
+            (folder / "half").write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_there(tmp_path):
+    (tmp_path / "poetry.lock").write_text("of somebody else")
+    (tmp_path / ".mine.part").write_text("of somebody else")
+    strangers = set(tmp_path.iterdir())
+    with scratch_folder(tmp_path / "living"):
+        living = set(tmp_path.iterdir()) - strangers
+        killed_while_writing(tmp_path / "a.txt")
+        left = set(tmp_path.iterdir()) - strangers - living
+        assert len(left) == 3
+        assert set(abandoned(tmp_path)) == left
+        assert set(sweep(tmp_path)) == left
+        assert set(tmp_path.iterdir()) == strangers | living
+
+
+def test_the_first_file_that_a_process_writes_in_a_folder_sweeps_it(tmp_path, monkeypatch):
+    killed_while_writing(tmp_path / "a.txt")
+    assert len(abandoned(tmp_path)) == 3
+    monkeypatch.setattr(files, "_swept", set())
+    write_text(tmp_path / "b.txt", "")
+    assert list(tmp_path.iterdir()) == [tmp_path / "b.txt"]
+
+
+def test_what_another_machine_left_on_a_shared_disk_is_nobodys_business_here(tmp_path):
+    (tmp_path / ".run.99999999-00000000-0123abcd.part").mkdir()
+    (tmp_path / "run.lock").write_text("process 99999999 on elsewhere since 2026-01-01")
+    assert abandoned(tmp_path) == []
+
+
+def test_a_replacement_that_fails_half_way_puts_the_old_folder_back(finished, monkeypatch, two_steps):
     rename = Path.rename
 
     def fail_second(source, target):

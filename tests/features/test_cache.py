@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+import platform
 from datetime import timedelta
 
 import numpy as np
 import pytest
 
+from dcgan_analysis.core import files
 from dcgan_analysis.core.files import writer_lock
 from dcgan_analysis.core.folders import cache_folder
 from dcgan_analysis.errors import StoreError
@@ -159,10 +161,9 @@ def test_what_is_kept_beside_the_stores_is_listed_by_kind(kept, write_store, mak
     assert len(list_entries()) == 1
 
 
-def test_outcomes_and_searches_not_used_for_long_are_removed_by_age_alone(kept, cache):
+def test_outcomes_and_searches_not_used_for_long_are_removed_by_age(kept, cache):
     strangers = {path for path in cache.rglob("*") if path.is_file()} - set(kept)
     assert len(strangers) == 3
-    assert collect_garbage(max_bytes=0) == []
     assert set(collect_garbage(older_than=timedelta(days=1))) == {*kept[0:2], *kept[3:5], *kept[6:8]}
     assert {path for path in cache.rglob("*") if path.is_file()} == {kept[2], kept[5], kept[8], *strangers}
 
@@ -187,6 +188,24 @@ def test_decoded_images_are_listed_and_removed_by_age_but_not_while_they_are_wri
         assert collect_garbage(older_than=timedelta(days=1)) == [old]
     assert collect_garbage(older_than=timedelta(days=1)) == [written]
     assert {path.name for path in (cache / "images").iterdir()} == {"1" * 16, "mine"}
+
+
+def test_garbage_by_size_counts_every_kind_the_last_used_is_kept(kept, cache):
+    whole = [path for path in kept if not path.name.startswith(".")]
+    for second, path in enumerate(whole):
+        used(path, 1000 + second)
+    assert set(collect_garbage(max_bytes=30)) == set(whole[:3])
+    assert set(collect_garbage(max_bytes=0)) == set(whole[3:])
+
+
+def test_what_killed_processes_left_is_removed_in_every_folder_of_the_cache(cache):
+    host = files._host()
+    for kind in ("trials", "images", "features"):
+        (cache / kind).mkdir(parents=True)
+        (cache / kind / f".{'0' * 16}.safetensors.99999999-{host}-01234567.part").touch()
+        (cache / kind / f"{'0' * 16}.lock").write_text(f"process 99999999 on {platform.node()} since 2026-01-01")
+    assert len(collect_garbage()) == 6
+    assert [path for path in cache.rglob("*") if path.is_file()] == []
 
 
 def test_garbage_by_size_counts_stores_and_decoded_images_together(write_store, make_key, cache):

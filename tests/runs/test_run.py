@@ -157,6 +157,18 @@ def test_an_existing_run_is_never_overwritten_without_force(host, out, never):
     assert Result.load(out).seed == 7
 
 
+def test_two_runs_into_one_folder_are_refused_at_the_start_not_after_all_the_work(host, out, make_toy, never):
+    def meanwhile(context, config):
+        with pytest.raises(AnalysisError, match=rf"^Output '{out}' is being written by process \d+ on "):
+            run(never(), out=out, host=host)
+        return make_toy().run(context, config)
+
+    run(make_toy(run=meanwhile), out=out, host=host)
+    with pytest.raises(AnalysisError, match="exists"):
+        run(never(), out=out, host=host)
+    assert left_in(out.parent) == ["one"]
+
+
 def test_force_replaces_a_run_and_everything_in_it(host, out):
     run("toy", out=out, host=host, seed=7)
     (out / "notes.txt").write_text("old", encoding="utf-8")

@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from dcgan_analysis.core.files import write_text, writer_lock
+from dcgan_analysis.core.files import make_folder, sync, write_text, writer_lock
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.files.decode import decode_image
 from dcgan_analysis.data.files.index import open_images
@@ -131,17 +132,26 @@ def crop_faces(
     settings = {"source": source.name, "size": size, "smallest": smallest or size, "margin": margin}
     detect = detector or opencv_detector()
     container, index = open_images(source)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     with writer_lock(out, f"The folder of faces '{out}'", DatasetError):
         record = _record(out, settings)
+        known = len(record["faces"])
         for name in index.names[record["photos"] :]:
             _crop_one(container, name, out, record, detect)
             record["photos"] += 1
             if record["photos"] % _INTERVAL == 0:
-                write_text(out / _RECORD, json.dumps(record))
+                known = _save_record(out, record, known)
                 progress(f"crop faces of {source.name} (photos)", record["photos"], len(index.names))
-        write_text(out / _RECORD, json.dumps(record | {"complete": True}, indent=1))
+        _save_record(out, record | {"complete": True}, known)
     return FaceCrops(out, record["photos"], len(record["faces"]), record["small"], len(record["skipped"]))
+
+
+def _save_record(out: Path, record: dict[str, Any], known: int) -> int:
+    """Write the record, after the faces in it that the one before did not know; returns how many it knows."""
+    for name in islice(record["faces"], known, None):
+        sync(out / name)
+    write_text(out / _RECORD, json.dumps(record, indent=1))
+    return len(record["faces"])
 
 
 def _record(out: Path, settings: dict[str, object]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dcgan_analysis.core.distributed import launched_first
-from dcgan_analysis.core.files import writer_lock
+from dcgan_analysis.core.files import make_folder, writer_lock
 from dcgan_analysis.core.folders import cache_folder
 from dcgan_analysis.core.progress import silent
 from dcgan_analysis.data.files.decode import WHITE, decode_image
@@ -137,7 +137,7 @@ def _decode(
         source=key, n=len(names), size=None, channels=None, limit=None, background=list(WHITE), value_range=None
     )
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.parent)
         # Others wait, and then find it done, or go on where one was killed.
         with writer_lock(folder, f"The images of {where}", DatasetError, wait=True):
             if not folder.exists():

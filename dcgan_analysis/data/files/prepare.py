@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dcgan_analysis.core.files import writer_lock
+from dcgan_analysis.core.files import make_folder, writer_lock
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.files.decode import WHITE
 from dcgan_analysis.data.files.index import open_images
@@ -73,7 +73,7 @@ def prepare_images(
     )
     note = f"Prepared from {source.name}: shorter side to {size}, bilinear, centre crop."
     what = f"prepare {source.name} (images)"
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     with writer_lock(out, f"The folder of prepared images '{out}'", DatasetError):
         if out.exists():
             msg = f"'{out}' exists. Choose another --out, or remove it first."

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from dcgan_analysis.core.files import write_text
+from dcgan_analysis.core.files import put_in_place, write_text
 from dcgan_analysis.core.hashing import hash_array_file
 from dcgan_analysis.data.dataset import DatasetSplit
 from dcgan_analysis.data.files.decode import Decoding, Room, decode_image, worker_threads
@@ -319,7 +319,7 @@ def _finish(
     metadata.note = " ".join(filter(None, [*known, *remarks]))
     write_text(part / PREPARED, metadata.model_dump_json(indent=1))
     (part / _JOURNAL).unlink()
-    part.rename(out)
+    put_in_place(part, out)
     return Prepared(out, journal.rows, journal.skipped, remarks)
 
 
