@@ -38,7 +38,9 @@ class BoxesView:
         known = workspace.objects()
         self.object = known[0] if known else ""
         self.sample, self.chosen = 0, -1
-        self.undone: list[tuple[int, list[tuple[float, ...]]]] = []
+        self.shown: list[tuple[float, ...]] = []
+        # What this tab did: sample, boxes that it added, boxes that it removed.
+        self.changes: list[tuple[int, list[tuple[float, ...]], list[tuple[float, ...]]]] = []
         with ui.row(wrap=False).classes("w-full items-start gap-4"):
             with ui.column().classes("card gap-2").style("width:300px; flex:none"):
                 ui.label("What are the boxes around?").classes("font-bold")
@@ -87,7 +89,7 @@ class BoxesView:
             self.object = self.workspace.boxes(object).object
         except DcganAnalysisError as error:
             ui.notify(str(error), type="negative")
-        self.undone.clear()
+        self.changes.clear()
         self.refresh()
 
     def add(self) -> None:
@@ -111,12 +113,17 @@ class BoxesView:
         """Return the boxes of the sample shown."""
         return list(self.workspace.boxes(self.object).by_sample().get(self.sample, [])) if self.object else []
 
+    def _unreadable(self, error: DcganAnalysisError) -> None:
+        """Say what is wrong with a file that was changed from outside; it is left as it is, and nothing is saved."""
+        self.shown = []
+        ui.notify(f"Not saved: {error}", type="negative", timeout=0, close_button=True)
+
     def draw(self, box: list[float]) -> None:
         """Add a box."""
         if not self.object:
             ui.notify("First say what the boxes are around: type a name at the left and press Enter.", type="warning")
             return
-        self.undone.append((self.sample, self.mine()))
+        self.changes.append((self.sample, [tuple(box)], []))
         self.save([*self.mine(), tuple(box)])
 
     def choose(self, number: int) -> None:
@@ -125,20 +132,25 @@ class BoxesView:
         self.refresh()
 
     def remove(self) -> None:
-        """Remove the chosen box, or the last one."""
-        boxes = self.mine()
-        if boxes:
-            self.undone.append((self.sample, list(boxes)))
-            del boxes[self.chosen]
+        """Remove the chosen box, or the last one, of those shown."""
+        if self.shown:
+            box = self.shown[self.chosen]
             self.chosen = -1
-            self.save(boxes)
+            boxes = self.mine()
+            if box in boxes:  # another tab may have removed it
+                boxes.remove(box)
+                self.changes.append((self.sample, [], [box]))
+                self.save(boxes)
+            else:
+                self.refresh()
 
     def undo(self) -> None:
-        """Take the last change back, on whichever sample it was."""
-        if self.undone:
-            self.sample, boxes = self.undone.pop()
+        """Take back the last change of this tab, on whichever sample it was; what others did since stays."""
+        if self.changes:
+            self.sample, added, removed = self.changes.pop()
             self.chosen = -1
-            self.save(boxes)
+            boxes = [box for box in self.mine() if box not in added]
+            self.save([*boxes, *(box for box in removed if box not in boxes)])
 
     def save(self, boxes: list[tuple[float, ...]]) -> None:
         """Write the boxes of the sample shown."""
@@ -152,7 +164,12 @@ class BoxesView:
     def refresh(self) -> None:
         """Show the state."""
         workspace = self.workspace
-        self.canvas.show(workspace.urls([self.sample])[0], self.mine(), self.chosen)
+        try:
+            self.shown = self.mine()
+        except DcganAnalysisError as error:
+            self._unreadable(error)
+            return
+        self.canvas.show(workspace.urls([self.sample])[0], self.shown, self.chosen)
         self.title.set_text(f"sample {self.sample} of {workspace.n - 1}")
         if not self.object:
             self.progress.set_text("no object yet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -38,6 +39,8 @@ def command(
     check_extra()
     listener = listen(port)
     from dcgan_analysis.checkpoints.sampling import class_labels
+    from dcgan_analysis.core.files import make_folder, writer_lock
+    from dcgan_analysis.errors import AnnotationError
     from dcgan_analysis.runs.library import load_checkpoint
     from dcgan_analysis_annotate.workspace import Workspace
 
@@ -52,5 +55,9 @@ def command(
         if not no_browser:
             click.launch(address)
 
-    serve(workspace, listener, opened=opened)
+    make_folder(place)
+    with writer_lock(place / "annotations", f"The folder of annotations '{place}'", AnnotationError):
+        serve(workspace, listener, opened=opened)
+    with suppress(OSError):
+        place.rmdir()  # nothing was annotated
     say(f"Stopped. Everything is saved in {place}")

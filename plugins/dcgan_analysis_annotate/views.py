@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nicegui import ui
+from nicegui import Client, ui
 
 from dcgan_analysis_annotate.boxes_view import BoxesView
 from dcgan_analysis_annotate.exemplars_view import ExemplarsView
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["make_app"]
 
+_MOST_WAITING = 8
 _STYLE = Path(__file__).with_name("page.css")
 _TABS = {"Boxes": BoxesView, "Exemplars": ExemplarsView, "Explore": ExploreView}
 
@@ -37,8 +38,16 @@ def make_app(workspace: Workspace) -> FastAPI:
     return app
 
 
+def _forget_unopened() -> None:
+    """Drop pages that were asked for and never opened: each holds all samples, and a minute is long."""
+    waiting = [client for client in Client.instances.values() if not client.has_socket_connection]
+    for client in sorted(waiting, key=lambda client: client.created)[:-_MOST_WAITING]:
+        client.delete()
+
+
 def build(workspace: Workspace) -> None:
     """Build the page for one browser tab."""
+    _forget_unopened()
     ui.add_css(_STYLE.read_text(encoding="utf-8"))
     views: dict[str, Any] = {}
     with ui.header().classes("items-center q-py-none").style("background:#1f2933"):

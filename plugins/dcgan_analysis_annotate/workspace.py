@@ -56,6 +56,7 @@ class Workspace:
     _urls: dict[int, str] = field(default_factory=dict)
     _boxes: dict[str, Boxes] = field(default_factory=dict)
     _exemplars: Exemplars | None = None
+    _states: dict[Path, tuple[int, ...] | None] = field(default_factory=dict)
 
     @cached_property
     def sampler(self) -> Sampler:
@@ -101,14 +102,14 @@ class Workspace:
         return sorted(found)
 
     def boxes(self, object: str) -> Boxes:
-        """Return the boxes of an object: those of the folder, or none yet.
+        """Return the boxes of an object: those of the folder, as they are now, or none yet.
 
         Raises:
             AnnotationError: If the name is unfit, or the file is damaged or speaks of other samples.
         """
         name = _fit(object)
-        if name not in self._boxes:
-            path = self.path_of(name)
+        path = self.path_of(name)
+        if self._changed(path) or name not in self._boxes:
             if path.exists():
                 boxes = read_boxes(path, object=name)
                 boxes.check_checkpoint(self.checkpoint.sha256(), self.checkpoint.name, path)
@@ -119,6 +120,7 @@ class Workspace:
                 sha256 = self.checkpoint.sha256()
                 boxes = Boxes(object=name, n=self.n, seed=self.seed, label=self.label, checkpoint_sha256=sha256)
             self._boxes[name] = boxes
+            self._note(path)
         return self._boxes[name]
 
     def set_boxes(self, object: str, sample: int, found: Sequence[Sequence[float]], *, done: bool = True) -> Boxes:
@@ -145,16 +147,17 @@ class Workspace:
             raise AnnotationError(msg)
         changed.save(path)
         self._boxes[boxes.object] = changed
+        self._note(path)
         return changed
 
     def exemplars(self) -> Exemplars:
-        """Return the exemplars: those of the folder, or none yet.
+        """Return the exemplars: those of the folder, as they are now, or none yet.
 
         Raises:
             AnnotationError: If the file is damaged or speaks of other samples.
         """
-        if self._exemplars is None:
-            path = self._inside(EXEMPLARS_FILE)
+        path = self._inside(EXEMPLARS_FILE)
+        if self._changed(path) or self._exemplars is None:
             if path.exists():
                 found = read_exemplars(path)
                 found.check(self.checkpoint, path)
@@ -168,6 +171,7 @@ class Workspace:
                     z_prior=self.checkpoint.metadata.z_prior,
                     label=self.label,
                 )
+            self._note(path)
         return self._exemplars
 
     def set_exemplars(
@@ -182,9 +186,18 @@ class Workspace:
         whole = expression is not None and all(named.get(name) for name in expression)
         update = {"concepts": named, "expression": tuple(expression) if expression is not None and whole else None}
         changed = self.exemplars().model_copy(update=update)
-        changed.save(self._inside(EXEMPLARS_FILE))
+        path = self._inside(EXEMPLARS_FILE)
+        changed.save(path)
         self._exemplars = changed
+        self._note(path)
         return changed
+
+    def _changed(self, path: Path) -> bool:
+        """Say whether somebody else has written a file since it was read or written here."""
+        return path in self._states and self._states[path] != _state(path)
+
+    def _note(self, path: Path) -> None:
+        self._states[path] = _state(path)
 
     def _same_samples(self, path: Path, seed: int, label: int | None) -> None:
         if (seed, label) != (self.seed, self.label):
@@ -199,6 +212,15 @@ class Workspace:
             msg = f"'{name}' leads out of the folder '{self.folder}'. Remove it or choose another --folder."
             raise AnnotationError(msg)
         return path
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    """Return what differs as soon as a file is written anew; None: it is not there."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _fit(name: str) -> str:

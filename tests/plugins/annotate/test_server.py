@@ -7,29 +7,62 @@ import sys
 import pytest
 from dcgan_analysis_annotate import server
 
+from dcgan_analysis.core.files import writer_lock
 from dcgan_analysis.errors import AnnotationError
 
+COOKIE = {"cookie": "other=1; dcgan-analysis-8064=secret"}
+HERE = {"host": "127.0.0.1:8064"}
 
-def ask(kind="http", **headers):
+
+def ask(kind="http", query="", **headers):
     """Return what the server sends to a request with these headers."""
     sent = []
 
     async def app(scope, receive, send):
-        await send({"type": "let through"})
+        await send({"type": "http.response.start" if kind == "http" else "let through", "status": 200, "headers": []})
 
     async def send(message):
         sent.append(message)
 
-    scope = {"type": kind, "headers": [(name.encode(), value.encode()) for name, value in headers.items()]}
-    asyncio.run(server.OnlyThisPage(app, 8064)(scope, None, send))
+    scope = {
+        "type": kind,
+        "path": "/",
+        "query_string": query.encode(),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    asyncio.run(server.OnlyThisPage(app, 8064, "secret")(scope, None, send))
     return sent[0]
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
 def test_the_page_itself_is_answered(kind, name):
-    assert ask(kind, host=f"{name}:8064")["type"] == "let through"
-    assert ask(kind, host=f"{name}:8064", origin=f"http://{name}:8064")["type"] == "let through"
+    answer = ask(kind, host=f"{name}:8064", origin=f"http://{name}:8064", **COOKIE)
+    assert answer["status"] == 200
+
+
+def test_a_page_is_asked_for_without_an_origin_a_websocket_never():
+    assert ask("http", **HERE, **COOKIE)["status"] == 200
+    assert ask("websocket", **HERE, **COOKIE) == {"type": "websocket.close", "code": 1008}
+
+
+def test_the_token_of_the_address_becomes_a_cookie_and_nothing_is_answered_without_it():
+    origin = {"origin": "http://127.0.0.1:8064"}
+    welcome = ask("http", query="token=secret", **HERE)
+    headers = dict(welcome["headers"])
+    assert (welcome["status"], headers[b"location"]) == (303, b"/")
+    assert headers[b"set-cookie"] == b"dcgan-analysis-8064=secret; HttpOnly; SameSite=Strict; Path=/"
+    for query, cookie in (("", {}), ("token=guess", {}), ("", {"cookie": "dcgan-analysis-8064=guess"})):
+        assert ask("http", query=query, **HERE, **cookie)["status"] == 403
+        assert ask("websocket", query=query, **HERE, **origin, **cookie)["code"] == 1008
+    assert ask("websocket", query="token=secret", **HERE, **origin)["code"] == 1008
+
+
+@pytest.mark.parametrize("headers", [HERE | COOKIE, HERE, {}])
+def test_no_answer_may_be_shown_in_a_frame_of_another_page(headers):
+    said = dict(ask("http", **headers)["headers"])
+    assert said[b"content-security-policy"] == b"frame-ancestors 'none'"
+    assert said[b"x-frame-options"] == b"DENY"
 
 
 @pytest.mark.parametrize(
@@ -43,6 +76,7 @@ def test_the_page_itself_is_answered(kind, name):
     ],
 )
 def test_other_sites_are_refused(headers):
+    headers = headers | COOKIE
     assert ask("http", **headers)["status"] == 403
     assert ask("websocket", **headers) == {"type": "websocket.close", "code": 1008}
 
@@ -72,3 +106,15 @@ def test_help_names_what_is_served_and_loads_no_library_of_the_page(run_cli):
     outcome = run_cli("annotate", "--help").assert_success()
     assert "127.0.0.1 alone" in outcome.out
     assert not {"nicegui", "uvicorn"} & (set(sys.modules) - before)
+
+
+def test_a_second_page_on_the_same_folder_is_refused(run_cli, tiny_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "serve", lambda *arguments, opened: pytest.fail("it was served"))
+    tiny_checkpoint.save(tmp_path / "tiny.safetensors")
+    folder = tmp_path / "a"
+    folder.mkdir()
+    with writer_lock(folder / "annotations", "Here"):
+        words = ["--checkpoint", str(tmp_path / "tiny.safetensors"), "--folder", str(folder), "--port", "0"]
+        outcome = run_cli("annotate", *words, "--no-browser")
+    assert outcome.exit_code == 1
+    assert outcome.err.startswith(f"Error: The folder of annotations '{folder}' is being written by process ")

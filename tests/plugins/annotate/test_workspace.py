@@ -103,3 +103,28 @@ def test_samples_of_a_conditional_generator_have_the_class_asked_for(make_worksp
     assert in_turn.urls([1]) == second.urls([1])
     assert in_turn.urls([0]) != second.urls([0])
     assert second.boxes("thing").label == 1
+
+
+def test_boxes_that_somebody_else_writes_meanwhile_are_kept(make_workspace):
+    here, elsewhere = make_workspace(), make_workspace()
+    here.set_boxes("window", 0, [(1, 1, 2, 2)])
+    elsewhere.set_boxes("window", 1, [(3, 3, 2, 2)])
+    here.set_boxes("window", 2, [(5, 5, 2, 2)])
+    assert sorted(read_boxes(here.path_of("window")).by_sample()) == [0, 1, 2]
+    assert sorted(elsewhere.boxes("window").by_sample()) == [0, 1, 2]
+
+
+def test_exemplars_that_somebody_else_writes_meanwhile_are_seen(make_workspace):
+    here, elsewhere = make_workspace(), make_workspace()
+    here.set_exemplars({"a": [1]}, None)
+    elsewhere.set_exemplars({**elsewhere.exemplars().concepts, "b": [2]}, None)
+    assert here.exemplars().concepts == {"a": [1], "b": [2]}
+
+
+def test_a_file_that_is_damaged_from_outside_is_neither_used_nor_written_over(workspace):
+    workspace.set_boxes("window", 0, [(1, 1, 2, 2)])
+    path = workspace.path_of("window")
+    path.write_text("{")
+    with pytest.raises(AnnotationError, match=r"boxes-window\.json"):
+        workspace.set_boxes("window", 1, [(3, 3, 2, 2)])
+    assert path.read_text() == "{"
