@@ -6,6 +6,7 @@ meaning or goes away; a reader must ignore fields it does not know.
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "REPORT_FILE",
     "RESULT_FILE",
     "SCHEMA_VERSION",
     "CheckpointRecord",
@@ -37,6 +39,7 @@ __all__ = [
 
 SCHEMA_VERSION: Final = 1
 RESULT_FILE = "result.json"
+REPORT_FILE = "report.html"
 
 _SHOWN = 6  # metrics named at a prompt
 
@@ -260,6 +263,18 @@ class Result(Described, _Document):
             "warnings": str(len(self.warnings) or ""),
             "folder": "" if self.folder is None else str(self.folder),
         }
+
+    def _repr_html_(self) -> str:
+        table = super()._repr_html_()
+        try:
+            report = "" if self.folder is None else (self.folder / REPORT_FILE).read_text(encoding="utf-8")
+        except OSError:
+            return table
+        # In a frame of its own, so that neither page's style touches the other.
+        frame = (
+            '<iframe title="Report" style="width: 100%; height: 40em; border: 1px solid #ccc" sandbox="allow-popups"'
+        )
+        return f'{table}{frame} srcdoc="{html.escape(report)}"></iframe>' if report else table
 
     @model_validator(mode="after")
     def _headline_is_a_metric(self) -> Result:

@@ -8,6 +8,3 @@ from __future__ import annotations
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
-
-REPORT_NAME = "report.html"
-"""Name of the report in a run folder."""

@@ -5,5 +5,3 @@ from .html import check_section as check_section
 from .html import render_report as render_report
 from .html import write_report as write_report
 from .paired import paired_table as paired_table
-
-REPORT_NAME: str

@@ -8,8 +8,8 @@ from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from dcgan_analysis.api.result import REPORT_FILE
 from dcgan_analysis.core.text import count, duration
-from dcgan_analysis.report import REPORT_NAME
 from dcgan_analysis.report.format import is_number_column, metric_interval, metric_published, metric_value, table_cells
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def print_result(result: Result, folder: Path, console: Console) -> None:
     console.print(_metrics(result))
     console.print(Text(f"Finished in {duration(result.elapsed_seconds)}. Report:", style="dim"))
     # Never wrapped, so that the path can be copied and clicked.
-    console.print(Text(str(folder / REPORT_NAME)), soft_wrap=True)
+    console.print(Text(str(folder / REPORT_FILE)), soft_wrap=True)
 
 
 def _metrics(result: Result) -> RichTable:
@@ -57,14 +57,16 @@ def _metrics(result: Result) -> RichTable:
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("interval", no_wrap=True)
     table.add_column("n", justify="right", no_wrap=True)
-    table.add_column("published", justify="right", no_wrap=True)
+    published = any(metric.published is not None for metric in result.metrics.values())
+    if published:
+        table.add_column("published", justify="right", no_wrap=True)
     for name, metric in result.metrics.items():
         table.add_row(
             Text(name),
             metric_value(metric),
             Text(metric_interval(metric)),
             "" if metric.n is None else count(metric.n),
-            metric_published(metric),
+            *([metric_published(metric)] if published else []),
             style="bold" if name == result.headline else "",
         )
     return table

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from dcgan_analysis.api.result import Section
+from dcgan_analysis.api.result import REPORT_FILE, Section
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.text import count, duration, short_hash
 from dcgan_analysis.data.files.pictures import open_picture
 from dcgan_analysis.errors import AnalysisError, DatasetError
-from dcgan_analysis.report import REPORT_NAME
 from dcgan_analysis.report import format as text
 
 if TYPE_CHECKING:
@@ -139,7 +138,7 @@ def write_report(result: Result, folder: Path) -> Path:
     Raises:
         AnalysisError: As :func:`render_report`.
     """
-    path = folder / REPORT_NAME
+    path = folder / REPORT_FILE
     write_text(path, render_report(result, folder))
     return path
 

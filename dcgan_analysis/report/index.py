@@ -7,8 +7,8 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from dcgan_analysis.api.result import REPORT_FILE
 from dcgan_analysis.data.files.pictures import open_picture
-from dcgan_analysis.report import REPORT_NAME
 from dcgan_analysis.report.html import make_environment
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _entry(outcome: RunOutcome, folder: Path) -> Entry:
         return Entry(outcome, None, "", "", "")
     parts = [part.name for part in (result.checkpoint, result.dataset) if part is not None]
     picture = _thumbnail(folder / outcome.name / result.figures[0].file) if result.figures else ""
-    return Entry(outcome, result, " on ".join(parts), f"{outcome.name}/{REPORT_NAME}", picture)
+    return Entry(outcome, result, " on ".join(parts), f"{outcome.name}/{REPORT_FILE}", picture)
 
 
 def _thumbnail(path: Path) -> str:

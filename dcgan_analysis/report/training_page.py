@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from dcgan_analysis.api.result import REPORT_FILE
 from dcgan_analysis.checkpoints.metadata import read_metadata
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.statistics import wilson_interval
 from dcgan_analysis.core.text import count, duration, number, percent
 from dcgan_analysis.data.files.pictures import open_picture
-from dcgan_analysis.report import REPORT_NAME
 from dcgan_analysis.report import format as text
 from dcgan_analysis.report.html import make_environment
 from dcgan_analysis.training.watching import Watcher
@@ -80,7 +80,7 @@ def write_training_page(folder: Path) -> Path:
     Args:
         folder: With ``history.json``, ``model.safetensors`` and ``samples/``.
     """
-    path = folder / REPORT_NAME
+    path = folder / REPORT_FILE
     write_text(path, render_training_page(folder))
     return path
 

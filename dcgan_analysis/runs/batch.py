@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.core.files import write_text
-from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.errors import AnalysisError, DcganAnalysisError, describe_error
 from dcgan_analysis.host.host import PluginHost, default_host
 from dcgan_analysis.host.loading import FAILURES
+from dcgan_analysis.runs.notebook import notebook_progress
 from dcgan_analysis.runs.prepare import PreparedRun, Sources, prepare_run, run_folder, utc_stamp
 from dcgan_analysis.runs.request import RunRequest, settings_by_analysis
 from dcgan_analysis.runs.run import run_prepared
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.analysis import Analysis
     from dcgan_analysis.api.result import Result
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.core.progress import Progress
     from dcgan_analysis.data.dataset import Dataset
 
 __all__ = ["Batch", "Outcome", "run_several"]
@@ -97,7 +98,7 @@ def run_several(
     force: bool = False,
     cache_dir: str | Path | None = None,
     host: PluginHost | None = None,
-    progress: Progress = silent,
+    progress: Progress | None = None,
     done: Callable[[Outcome], None] = lambda outcome: None,
     all_or_none: bool = True,
     title: str = "Runs",
@@ -119,7 +120,7 @@ def run_several(
         force: Whether the runs of an earlier call in ``out`` may be replaced.
         cache_dir: Folder of the feature stores; the default cache if None.
         host: The plugins to choose from; all installed ones if None.
-        progress: Called as work goes on.
+        progress: Called as work goes on; None: a bar in a notebook, nothing elsewhere.
         done: Called with each outcome as soon as it is known.
         all_or_none: Whether nothing starts if one of them cannot run; otherwise that one counts as failed.
         title: Heading of the page.
@@ -153,17 +154,18 @@ def run_several(
     requests = [(one if isinstance(one, RunRequest) else RunRequest(one)).over(template) for one in analyses]
     folder = _batch_folder(requests, None if out is None else Path(out))
     choose_device(device)  # an unavailable device is reported once, not for each analysis
-    prepared = _prepare_all(requests, settings or {}, folder, Sources(host, progress), all_or_none)
-    outcomes = [one if isinstance(one, Outcome) else Outcome(one.analysis.name) for one in prepared]
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        for position, one in enumerate(prepared):
-            if isinstance(one, PreparedRun):
-                outcomes[position] = _run_one(one, host, progress)
-            done(outcomes[position])
-    finally:
-        # After Ctrl-C, too, the page says which analyses were not run.
-        _write_index(Batch(folder, tuple(outcomes)), title)
+    with notebook_progress(progress) as shown:
+        prepared = _prepare_all(requests, settings or {}, folder, Sources(host, shown), all_or_none)
+        outcomes = [one if isinstance(one, Outcome) else Outcome(one.analysis.name) for one in prepared]
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            for position, one in enumerate(prepared):
+                if isinstance(one, PreparedRun):
+                    outcomes[position] = _run_one(one, host, shown)
+                done(outcomes[position])
+        finally:
+            # After Ctrl-C, too, the page says which analyses were not run.
+            _write_index(Batch(folder, tuple(outcomes)), title)
     return Batch(folder, tuple(outcomes))
 
 

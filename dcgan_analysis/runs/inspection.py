@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from dcgan_analysis.api.result import RESULT_FILE, Result
+from dcgan_analysis.api.result import REPORT_FILE, RESULT_FILE, Result
 from dcgan_analysis.checkpoints.catalogue import WEIGHTS, list_checkpoints
 from dcgan_analysis.errors import AnalysisError, CheckpointError, unknown_name
-from dcgan_analysis.report import REPORT_NAME
 from dcgan_analysis.runs.library import load_checkpoint
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def verify(what: str, host: PluginHost | None = None) -> str:
         return f"feature store, {len(store)} x {store.shape[1]}, key {store.key.sha256}"
     result = Result.load(path)
     listed = [*result.files.values(), *(figure.file for figure in result.figures)]
-    for name in [*listed, REPORT_NAME]:
+    for name in [*listed, REPORT_FILE]:
         if not (path / name).is_file():
             msg = f"Run '{path}': file '{name}' is missing. Run again: {result.command}"
             raise AnalysisError(msg)

@@ -17,6 +17,7 @@ from dcgan_analysis.core.progress import Progress, ProgressLog, silent
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.host.host import PluginHost, default_host
 from dcgan_analysis.runs.guard import guarded
+from dcgan_analysis.runs.notebook import notebook_progress
 from dcgan_analysis.runs.prepare import PreparedRun, Sources, prepare_run, run_folder
 from dcgan_analysis.runs.provenance import code_sha256
 from dcgan_analysis.runs.request import RunRequest
@@ -45,7 +46,7 @@ def run(
     force: bool = False,
     cache_dir: str | Path | None = None,
     host: PluginHost | None = None,
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> Result:
     """Run one analysis and write its run folder: result.json, report.html, figures.
 
@@ -62,7 +63,8 @@ def run(
         force: Whether an existing run folder may be replaced.
         cache_dir: Folder of the feature stores; the default cache if None.
         host: The plugins to choose from; all installed ones if None.
-        progress: Called as work goes on.
+        progress: Called as work goes on; None: a bar in a notebook, nothing elsewhere. Lines about stages go to the
+            logger ``dcgan_analysis`` in any case.
 
     Returns:
         The result; ``result.folder`` is the run folder.
@@ -89,7 +91,8 @@ def run(
         force=force,
         cache_dir=cache_dir,
     )
-    return run_request(request, host=host, progress=progress)
+    with notebook_progress(progress) as shown:
+        return run_request(request, host=host, progress=shown)
 
 
 def run_request(request: RunRequest, *, host: PluginHost | None = None, progress: Progress = silent) -> Result:

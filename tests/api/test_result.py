@@ -154,6 +154,15 @@ def test_a_result_shows_itself_in_a_few_lines(make_result, tmp_path):
     ]
 
 
+def test_a_result_in_a_notebook_shows_its_report_where_that_is_there(make_result, tmp_path):
+    result = make_result(folder=tmp_path)
+    assert "<iframe" not in result._repr_html_()
+    (tmp_path / "report.html").write_text('<p class="a">80 % "right"</p>', encoding="utf-8")
+    page = result._repr_html_()
+    assert page.startswith("<table>")
+    assert 'srcdoc="&lt;p class=&quot;a&quot;&gt;80 % &quot;right&quot;&lt;/p&gt;"></iframe>' in page
+
+
 def test_the_table_of_a_result_in_a_notebook_escapes_names(make_result):
     page = make_result(title="<script>alert(1)</script>")._repr_html_()
     assert "<script>" not in page

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_analysis.api.result import Environment, Figure, Metric, Result, Stage
+from dcgan_analysis.api.result import REPORT_FILE, Environment, Figure, Metric, Result, Stage
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.data.dataset import DatasetSplit
 from dcgan_analysis.errors import AnalysisError, CheckpointError, StoreError, UnknownNameError
@@ -15,7 +15,6 @@ from dcgan_analysis.features.extractor import FeatureSpec
 from dcgan_analysis.features.pipeline import Extraction
 from dcgan_analysis.host.host import load_plugins
 from dcgan_analysis.models import tables
-from dcgan_analysis.report import REPORT_NAME
 from dcgan_analysis.runs.inspection import kind_of, verify
 
 CHECKPOINT = Checkpoint.random(tables.dcgan32_svhn(width=4, image_channels=1), seed=0)
@@ -67,7 +66,7 @@ def run(tmp_path):
         command="dcgan-analyze run svm-cifar",
     )
     (folder / "figures").mkdir(parents=True)
-    for name in ("figures/matrix.png", "weights.npz", REPORT_NAME):
+    for name in ("figures/matrix.png", "weights.npz", REPORT_FILE):
         (folder / name).touch()
     result.save(folder)
     return folder
@@ -146,7 +145,7 @@ def test_a_store_with_a_changed_byte_is_not_whole(host, store):
         verify(str(store.path), host)
 
 
-@pytest.mark.parametrize("name", ["figures/matrix.png", "weights.npz", REPORT_NAME])
+@pytest.mark.parametrize("name", ["figures/matrix.png", "weights.npz", REPORT_FILE])
 def test_a_run_without_one_of_its_files_is_not_whole(host, run, name):
     (run / name).unlink()
 

@@ -78,6 +78,7 @@ class SvmCifar:
 
     def run(self, context: RunContext, config: SvmCifarConfig) -> Result:
         """Probe the checkpoint, then its twin, and put them side by side."""
+        _note_what_was_seen(context)
         images, draws = images_and_draws(context, config)
         stores = {
             name: extract_features(context, config, name, network, images)
@@ -105,6 +106,15 @@ class SvmCifar:
                 *layers,
                 *studies.tables(),
             ],
+        )
+
+
+def _note_what_was_seen(context: RunContext) -> None:
+    data = context.checkpoint.metadata.data
+    if {"name", "split", "n"} <= data.keys():
+        context.note(
+            f"{context.checkpoint.name} was trained on {data['n']:,} images without their labels: {data['name']}, "
+            f"split {data['split']}."
         )
 
 
