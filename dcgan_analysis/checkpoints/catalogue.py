@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ __all__ = ["CheckpointEntry", "checkpoint_folders", "list_checkpoints", "load_ch
 
 WEIGHTS = "model.safetensors"
 _SHORTEST_HASH = 6
+_MEASURED = re.compile(r"^\| measured \| (.+) \|$", re.MULTILINE)
 _FOREIGN = {".pth", ".pt", ".ckpt", ".h5", ".hdf5", ".keras", ".npz", ".npy", ".pkl", ".onnx"}
 
 
@@ -40,6 +42,16 @@ class CheckpointEntry:
     path: Path
     metadata: CheckpointMetadata | None
     error: str | None = None
+
+    @property
+    def measured(self) -> str:
+        """What the model card beside it says was measured: the row ``measured`` of its table; empty without one."""
+        try:
+            card = self.path.with_name("README.md").read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return ""
+        row = _MEASURED.search(card)
+        return "" if row is None else row[1].replace("`", "")
 
 
 def checkpoint_folders() -> list[Path]:

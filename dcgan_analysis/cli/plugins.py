@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING
 import click
 
 from dcgan_analysis.cli import options
-from dcgan_analysis.cli.console import complain, console, print_json
+from dcgan_analysis.cli.console import complain, print_json
 
 if TYPE_CHECKING:
     from dcgan_analysis.host.host import PluginInfo
 
 __all__ = ["command"]
+
+_WIDEST = 120
+# Names of one kind that are written out.
+_NAMED = 3
+_SINGULAR = {
+    "analyses": "analysis",
+    "architectures": "architecture",
+    "commands": "command",
+    "datasets": "dataset",
+    "importers": "importer",
+}
 
 
 @click.group(invoke_without_command=True)
@@ -33,20 +44,31 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
 
 def _print(plugins: list[PluginInfo]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    for column in ("plugin", "distribution", "version", "state", "hooks", "registers"):
-        table.add_column(column, overflow="fold")
+    """Print the plugins of each distribution under its name, one line for each."""
+    groups: dict[str, list[PluginInfo]] = {}
     for info in plugins:
-        registered = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in info.registered.items())
-        colour = {"loaded": "green", "failed": "red"}.get(info.state, "dim")
-        state = Text(info.state, style=colour)
-        # Every hook begins alike.
-        hooks = ", ".join(hook.removeprefix("dcgan_") for hook in info.hooks)
-        table.add_row(info.name, info.distribution, info.version, state, hooks, info.error or registered)
-    console().print(table)
+        groups.setdefault(info.package or "registered by this program", []).append(info)
+    widest = max(len(info.name) for info in plugins)
+    for package, members in groups.items():
+        out = click.HelpFormatter(max_width=_WIDEST)
+        out.write(click.style(package, bold=True) + "\n")
+        with out.indentation():
+            out.write_dl([(info.name.ljust(widest), _state(info)) for info in members])
+        click.echo(out.getvalue())
+
+
+def _state(info: PluginInfo) -> str:
+    """Say what a plugin registered, or why it did not; many names of one kind are counted."""
+    if info.state != "loaded":
+        return info.error or info.state
+    parts = []
+    for kind, names in info.registered.items():
+        if names == (info.name,):
+            parts.append(_SINGULAR[kind])
+        else:
+            parts.append(f"{kind}: {', '.join(names)}" if len(names) <= _NAMED else f"{len(names)} {kind}")
+    observes = [hook.removeprefix("dcgan_") for hook in info.hooks if not hook.startswith("dcgan_register_")]
+    return "; ".join([*parts, *observes]) or "registers nothing"
 
 
 @command.command()

@@ -1,27 +1,27 @@
-"""The datasets that torchvision reads and downloads, in torchvision's own layouts."""
+"""The datasets that torchvision reads and downloads, in torchvision's own layouts.
+
+Listings look here for which of them are there: nothing heavy is imported before one is read.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import socket
 import sys
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from dcgan_analysis.data.dataset import Dataset, DatasetSplit
 from dcgan_analysis.errors import DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
-    from dcgan_analysis.data.dataset import Progress
+    from dcgan_analysis.data.dataset import Dataset, DatasetSplit, Progress
 
 __all__ = ["TORCHVISION_SETS", "TorchvisionSet"]
 
@@ -77,6 +77,8 @@ class TorchvisionSet:
         """
         from torchvision import datasets
 
+        from dcgan_analysis.data.dataset import Dataset
+
         reader = getattr(datasets, self.reader)
 
         def read(split: str, progress: Progress | None = None) -> DatasetSplit:
@@ -122,6 +124,8 @@ class TorchvisionSet:
 @contextlib.contextmanager
 def _download_manners() -> Iterator[None]:
     """Keep stdout clean, show the bar on terminals only, and give up on silent servers."""
+    import socket
+
     shown = sys.stderr if sys.stderr.isatty() else io.StringIO()
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_TIMEOUT_SECONDS)
@@ -139,6 +143,10 @@ def _one_line(error: BaseException) -> str:
 
 def _as_split(source: Any, split: str, classes: tuple[str, ...], where: str) -> DatasetSplit:
     """Bring what torchvision's classes hold, each in its own way, into one form."""
+    import numpy as np
+
+    from dcgan_analysis.data.dataset import DatasetSplit
+
     images: NDArray[np.uint8] = np.asarray(source.data)
     if images.ndim == 3:  # MNIST and its kin: (N, H, W)
         images = images[:, None]

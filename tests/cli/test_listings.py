@@ -26,6 +26,55 @@ def test_a_kind_without_members_says_none(cli, host):
     assert cli("list", "analyses").assert_success().out.split() == ["Analyses", "none"]
 
 
+def test_of_datasets_it_is_said_whether_they_can_be_used_now(cli, tmp_path):
+    for name in ("svhn.zip", "pets.zip"):
+        (tmp_path / name).touch()
+    rows = cli("list", "datasets", "--data-root", tmp_path, "--json").assert_success().json()["datasets"]
+    states = {row["name"]: row["state"] for row in rows}
+    expected = {
+        "digits": "embedded",
+        "cifar10-mini": "embedded",
+        "svhn": "here",
+        "pets": "here",
+        "cifar100": "must be downloaded",
+        "faces64": "not here, needs files",
+        "toy-images": "",
+    }
+    assert {name: states[name] for name in expected} == expected
+    out = cli("list", "datasets", "--data-root", tmp_path).assert_success().out
+    assert "must be downloaded: 60,000 photos of 100 classes" in out
+
+
+def test_torchvisions_own_files_are_here_as_well(cli, tmp_path):
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    (tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte").touch()
+    rows = cli("list", "datasets", "mnist", "--data-root", tmp_path, "--json").assert_success().json()["datasets"]
+    assert {row["name"]: row["state"] for row in rows} == {
+        "mnist": "here",
+        "fashion-mnist": "must be downloaded",
+        "kmnist": "must be downloaded",
+    }
+
+
+def test_a_name_filters_one_kind_or_all(cli):
+    listing = cli("list", "svhn", "--json").assert_success().json()
+    assert {kind: [row["name"] for row in rows] for kind, rows in listing.items() if rows} == {
+        "datasets": ["svhn"],
+        "architectures": ["dcgan32-svhn"],
+        "checkpoints": ["svhn-dcgan32"],
+        "presets": ["svhn"],
+    }
+    out = cli("list", "presets", "svhn").assert_success().out
+    assert [line for line in out.splitlines() if not line.startswith(" ")] == ["Presets", ""]
+
+
+def test_of_shipped_checkpoints_it_is_said_what_was_measured(cli):
+    rows = cli("list", "checkpoints", "--json").assert_success().json()["checkpoints"]
+    measured = {row["name"]: row["measured"] for row in rows}
+    assert measured["cifar10-dcgan32"] == "CIFAR-10 77.9 % [75.2, 80.4], random twin 66.9 % (svm-cifar)"
+    assert measured["mnist-conditional"].startswith("MNIST, error of the nearest of 50,000 samples 4.41 %")
+
+
 def test_a_checkpoint_that_was_started_from_another_is_listed_with_the_epochs_of_both(cli):
     rows = cli("list", "checkpoints", "--json").assert_success().json()["checkpoints"]
     summary = next(row["summary"] for row in rows if row["name"] == "cifar10-dcgan32")
@@ -73,7 +122,19 @@ def test_plugins_are_shown_with_what_they_registered_and_why_they_failed(cli, ho
     assert "ImportError: bad [mark" in documents["acme"]["error"]
     assert documents["zeta"]["state"] == "disabled"
 
-    out = cli("plugins").assert_success().out
-    assert "analyses: toy" in out
-    assert "bad [mark" in out
-    assert "acme-gan" in out
+    lines = cli("plugins").assert_success().out.splitlines()
+    assert lines[0].startswith("dcgan-analysis ")
+    assert "  toy-plugin  datasets: toy-images; analyses: toy" in lines
+    assert "acme-gan 2.0" in lines
+    assert "ImportError: bad [mark" in next(line for line in lines if line.startswith("  acme "))
+    assert "  zeta        disabled" in lines
+
+
+def test_each_built_in_plugin_has_one_line_of_a_narrow_terminal(run_cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    plugins = run_cli("plugins", "--json").assert_success().json()
+    lines = run_cli("plugins").assert_success().out.splitlines()
+    names = [plugin["name"] for plugin in plugins if plugin["distribution"] == "dcgan-analysis"]
+    assert [line.split()[0] for line in lines[1 : len(names) + 1]] == names
+    assert max(map(len, lines[: len(names) + 1])) <= 80
+    assert next(line for line in lines if "svm-cifar" in line).split() == ["svm-cifar", "analysis"]

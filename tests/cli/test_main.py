@@ -75,7 +75,6 @@ def test_the_version_is_that_of_the_distribution(cli):
     ("words", "message"),
     [
         (["rum"], "Error: Unknown command 'rum'. Did you mean 'run'? Available: cache, "),
-        (["list", "datasetz"], "'datasetz'"),
         (["run", "toy", "--sead", "1"], "No such option"),
         (["run", "toy", "--seed", "-1"], "Invalid value for '--seed'"),
         (["run", "toy", "--limit", "0"], "Invalid value for '--limit'"),
@@ -112,6 +111,7 @@ def test_wrong_usage_exits_with_2(words, message, cli):
         (["compare", "nowhere"], "'nowhere' is not a run folder: it holds no result.json."),
         (["train", "--out", "t", "--set", "epoch=1"], "Unknown setting 'epoch'. Did you mean 'epochs'?"),
         (["train", "--out", "t", "--set", "architecture=dcgan23"], "Did you mean 'dcgan32'?"),
+        (["list", "datasetz"], "has 'datasetz' in it. Did you mean 'datasets'?"),
         (["train", "--out", "t", "--set", "parameters.widht=4"], "has no parameter 'widht'. Did you mean 'width'?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

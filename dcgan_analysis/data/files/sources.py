@@ -44,15 +44,15 @@ def builtin_datasets() -> list[DatasetEntry]:
         "mnist": "70,000 handwritten digits, 28x28 gray (LeCun et al. 1998)",
         "fashion-mnist": "70,000 pieces of clothing, 28x28 gray (Xiao et al. 2017)",
         "kmnist": "70,000 cursive Japanese characters, 28x28 gray (Clanuwat et al. 2018)",
-        "faces64": "aligned faces with 40 attributes, 64x64 colour; from the data root only",
-        "bedrooms64": "photos of bedrooms, 64x64 colour; from the data root only",
+        "faces64": "aligned faces with 40 attributes, 64x64 colour",
+        "bedrooms64": "photos of bedrooms, 64x64 colour",
     }
     digits = "1,797 handwritten digits, 32x32 colour (Alpaydin and Kaynak 1998)"
     photos = "3,000 photos of CIFAR-10, 2,000 to train on and 1,000 to test, 32x32 colour"
     return [
-        DatasetEntry("digits", digits, _digits),
-        DatasetEntry("cifar10-mini", photos, _cifar10_mini),
-        *(DatasetEntry(name, text, partial(_find, name)) for name, text in summaries.items()),
+        DatasetEntry("digits", digits, _digits, _embedded),
+        DatasetEntry("cifar10-mini", photos, _cifar10_mini, _embedded),
+        *(DatasetEntry(name, text, partial(_find, name), partial(_state, name)) for name, text in summaries.items()),
     ]
 
 
@@ -164,6 +164,19 @@ def find_images(name: str, root: Path) -> Dataset | None:
         if exists(path):
             return load_images(path, name=name)
     return None
+
+
+def _embedded(root: Path) -> str:
+    return "embedded"
+
+
+def _state(name: str, root: Path) -> str:
+    from dcgan_analysis.data.torchvision_sets import TORCHVISION_SETS
+
+    known = TORCHVISION_SETS.get(name)
+    if (known is not None and known.is_in(root)) or exists(root / f"{name}.zip") or exists(root / name):
+        return "here"
+    return "not here, needs files" if known is None else "must be downloaded"
 
 
 def _find(name: str, root: Path, download: bool) -> Dataset:
