@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from dcgan_analysis.api.result import Metric
-from dcgan_analysis.core.statistics import mcnemar, mean_interval, spread_interval, wilson_interval
+from dcgan_analysis.core.statistics import (
+    judged_interval,
+    judged_share,
+    mcnemar,
+    mean_interval,
+    spread_interval,
+    wilson_interval,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -126,7 +133,8 @@ def share_metric(hits: Collection[bool] | np.ndarray, description: str, *, highe
     """Return the fraction of cases in which something holds, with its 95 % Wilson interval.
 
     Args:
-        hits: Whether it holds, for each case; at least one.
+        hits: Whether it holds, for each case; at least one. Where several judges say so (J, N), and the interval is
+            over judges and cases: ``core.statistics.judged_share``.
         description: One line for the report.
         higher_is_better: Which direction is better; None: neither, as for a control.
 
@@ -134,12 +142,17 @@ def share_metric(hits: Collection[bool] | np.ndarray, description: str, *, highe
         >>> share_metric([True, False, False, False], "toy", higher_is_better=None).value
         0.25
     """
+    if getattr(hits, "ndim", 1) == 2:
+        value, low, high = judged_share(cast("np.ndarray", hits))
+        ends = {"low": low, "high": high, "interval": "95 % over judges and cases"}
+        n = cast("np.ndarray", hits).shape[1]
+        return Metric(value=value, n=n, higher_is_better=higher_is_better, description=description, **ends)  # type: ignore[arg-type]
     metric = accuracy_metric(sum(map(bool, hits)), len(hits), description)
     return metric.model_copy(update={"higher_is_better": higher_is_better})
 
 
 def mean_metric(
-    values: Sequence[float],
+    values: Sequence[float] | np.ndarray,
     description: str,
     *,
     over: str,
@@ -152,7 +165,8 @@ def mean_metric(
     Where ``draws_metric`` says how far single draws lie apart, this says how well their mean is known.
 
     Args:
-        values: One value for each measurement, at least one; with a single one the interval has no width.
+        values: One value for each measurement, at least one; with a single one the interval has no width. Where several
+            judges measured, (J, N), and the interval is over judges too: ``core.statistics.judged_interval``.
         description: One line for the report.
         over: What was measured, in the plural.
         higher_is_better: Which direction is better; None: neither.
@@ -163,15 +177,16 @@ def mean_metric(
         >>> mean_metric([1.0, 3.0], "toy", over="walks", higher_is_better=None).value
         2.0
     """
-    mean, low, high = mean_interval(values)
+    judged = getattr(values, "ndim", 1) == 2
+    mean, low, high = judged_interval(cast("np.ndarray", values)) if judged else mean_interval(values)
     if bounds is not None:
         low, high = max(bounds[0], low), min(bounds[1], high)
     return Metric(
         value=mean,
         low=low,
         high=high,
-        interval=f"1.96 standard errors over {over}",
-        n=len(values),
+        interval=f"95 % over judges and {over}" if judged else f"1.96 standard errors over {over}",
+        n=cast("np.ndarray", values).shape[1] if judged else len(values),
         higher_is_better=higher_is_better,
         unit=unit,
         description=description,

@@ -22,6 +22,8 @@ __all__ = [
     "auc_interval",
     "bootstrap_difference",
     "bootstrap_mean",
+    "judged_interval",
+    "judged_share",
     "mcnemar",
     "mean_interval",
     "paired_draws",
@@ -174,6 +176,72 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
     mean, low, high = spread_interval(values)
     half = (high - low) / 2 / math.sqrt(len(values))
     return mean, mean - half, mean + half
+
+
+def judged_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Return the mean of what several judges say of the same cases, and its 95 % interval over judges and cases.
+
+    Both are samples: other judges, or other cases, would give another mean. Its variance is taken as that of the
+    judges' means over their number plus that of the cases' means over theirs, which is never too small (Owen 2007,
+    Annals of Applied Statistics 1:386); the quantile is Student's with the degrees of freedom of Satterthwaite 1946,
+    few where most of the variance is that of a few judges.
+
+    Args:
+        values: (J, N). A single judge, or case, adds no variance.
+
+    Returns:
+        Mean, lower and upper end.
+
+    Example:
+        >>> import numpy as np
+        >>> [round(end, 2) for end in judged_interval(np.array([[0.0, 1.0], [0.0, 1.0]]))]
+        [0.5, -5.85, 6.85]
+    """
+    mean, variance, quantile = _judged(values)
+    half = quantile * math.sqrt(variance)
+    return mean, mean - half, mean + half
+
+
+def judged_share(hits: np.ndarray) -> tuple[float, float, float]:
+    """Return which share of cases holds in the eyes of several judges, and its 95 % interval over judges and cases.
+
+    Wilson's interval for as many independent cases as would have the variance that ``judged_interval`` takes, at most
+    N. Within [0, 1], and open to one side where all judges agree on none or on all.
+
+    Args:
+        hits: (J, N), whether it holds.
+
+    Returns:
+        Share, lower and upper end.
+
+    Example:
+        >>> import numpy as np
+        >>> [round(end, 3) for end in judged_share(np.zeros((5, 100), bool))]
+        [0.0, 0.0, 0.037]
+    """
+    mean, variance, quantile = _judged(hits)
+    n = hits.shape[1] if variance == 0 else min(hits.shape[1], mean * (1 - mean) / variance)
+    square = quantile**2
+    centre = (mean + square / (2 * n)) / (1 + square / n)
+    half = quantile / (1 + square / n) * math.sqrt(mean * (1 - mean) / n + square / (4 * n**2))
+    return mean, min(mean, max(0.0, centre - half)), max(mean, min(1.0, centre + half))
+
+
+def _judged(values: np.ndarray) -> tuple[float, float, float]:
+    """Return the mean of values (J, N), its variance, and the quantile of its 95 % interval."""
+    import numpy as np
+    from scipy.stats import t
+
+    values = np.asarray(values, np.float64)
+    parts = [
+        (float(means.var(ddof=1)) / len(means), len(means) - 1)
+        for means in (values.mean(axis=1), values.mean(axis=0))
+        if len(means) > 1
+    ]
+    variance = math.fsum(part for part, _ in parts)
+    freedom = math.fsum(part**2 / degrees for part, degrees in parts)
+    quantile = float(t.ppf(0.975, variance**2 / freedom)) if freedom else Z_95
+    return float(values.mean()), variance, quantile
 
 
 def auc_interval(lower: Sequence[float], higher: Sequence[float]) -> tuple[float, float, float]:

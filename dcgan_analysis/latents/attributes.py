@@ -1,7 +1,12 @@
-"""A judge of attributes: trained on a labelled dataset, tested on held-out images, then used on samples."""
+"""Judges of attributes: trained on a labelled dataset, tested on held-out images, then used on samples.
+
+They are several networks of different seeds. One alone may be ten points off another, on the same images: intervals of
+what they say hold their disagreement (``core.statistics.judged_interval``).
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,8 +17,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from dcgan_analysis.api.result import Cell, Metric, Table
+from dcgan_analysis.core.hashing import hash_array
 from dcgan_analysis.core.randomness import seeded, torch_generator
-from dcgan_analysis.core.statistics import wilson_interval
+from dcgan_analysis.core.statistics import judged_share
 from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.data.splits import holdout
 from dcgan_analysis.errors import AnalysisError, unknown_name
@@ -21,7 +27,7 @@ from dcgan_analysis.latents.properties import PROPERTIES
 from dcgan_analysis.training.classifier import outputs, strided_network, train_network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -37,7 +43,12 @@ __all__ = [
 ]
 
 _EPOCHS, _FEWEST_STEPS, _MOST_STEPS, _BATCH = 8, 400, 2000, 64
-_HELD_OUT = 0.2
+_HELD_OUT, _HELD_OUT_SEED = 0.2, 0
+
+JUDGES_FILE = "judges.npz"
+"""Weights of judges, in a run folder or beside a checkpoint's weights."""
+
+_ORIGIN = "origin"
 
 _SIDE = 32
 """Height and width of the classifier's input."""
@@ -66,20 +77,21 @@ class AttributeTable:
 
 @dataclass(frozen=True)
 class Judge:
-    """Predicts the attributes of images.
+    """Predicts the attributes of images, by several networks that were trained from different seeds.
 
     Attributes:
         names: A names: the dataset's attributes, or its classes, then numbers it knows, then measured properties.
         binary: (A,) which are yes or no.
         classes: Names that are classes.
-        quality: Name -> how well it predicts them on held-out images; measured properties are exact and not listed.
+        quality: Name -> how well the networks predict them on held-out images; measured properties are exact and not
+            listed.
     """
 
     names: list[str]
     binary: np.ndarray
     classes: tuple[str, ...]
     quality: dict[str, Metric]
-    _network: nn.Module
+    _networks: tuple[nn.Module, ...]
     _shape: tuple[int, int, int]
     _scales: np.ndarray
     _usual: tuple[np.ndarray, np.ndarray] | None = None
@@ -95,36 +107,44 @@ class Judge:
             raise error
         return self.names.index(name)
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Judge images, uint8 (N, C, H, W).
+    def each(self, images: np.ndarray) -> np.ndarray:
+        """Judge images, uint8 (N, C, H, W), by each of J networks.
 
         Returns:
-            (N, A): for binary attributes 2 p - 1 with the probability p of yes; for numbers the value in standard
+            (J, N, A): for binary attributes 2 p - 1 with the probability p of yes; for numbers the value in standard
             deviations from the mean of the training images, or of those that it was centred on. Positive is yes, or
             more than usual.
         """
         if not len(images):
-            return np.empty((0, len(self.names)))
-        predicted = outputs(self._network, images, _prepare(self._shape), batch=256).double().numpy()
-        binary = self.binary[: predicted.shape[1]]
-        predicted[:, binary] = np.tanh(predicted[:, binary] / 2)  # 2 sigmoid(x) - 1
+            return np.empty((len(self._networks), 0, len(self.names)))
+        prepare = _prepare(self._shape)
+        pages = [outputs(network, images, prepare, batch=256) for network in self._networks]
+        predicted = torch.stack(pages).double().numpy()
+        binary = self.binary[: predicted.shape[2]]
+        predicted[..., binary] = np.tanh(predicted[..., binary] / 2)  # 2 sigmoid(x) - 1
         measured = np.stack([measure(images) for measure in PROPERTIES.values()], axis=1)
         mean, std = self._scales
-        margins = np.concatenate([predicted, (measured - mean) / std], axis=1)
+        known = np.broadcast_to((measured - mean) / std, (len(predicted), *measured.shape))
+        margins = np.concatenate([predicted, known], axis=2)
         if self._usual is not None:
             margins = (margins - self._usual[0]) / self._usual[1]
         return margins
 
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Judge images, uint8 (N, C, H, W), by the mean of the networks: (N, A), see :meth:`each`."""
+        margins: np.ndarray = self.each(images).mean(axis=0)
+        return margins
+
     def centred_on(self, margins: np.ndarray) -> Judge:
-        """Return the same judge, whose numbers are relative to those of given images.
+        """Return the same judge, whose numbers are relative to those of given images, for each network by itself.
 
         A generator's samples may all be darker than real images; "darker than usual" should then mean among samples.
 
         Args:
-            margins: (N, A) its judgement of these images.
+            margins: (J, N, A) each network's judgement of these images.
         """
-        middle = np.where(self.binary, 0.0, margins.mean(axis=0))
-        spread = np.where(self.binary, 1.0, np.maximum(margins.std(axis=0), 1e-9))
+        middle = np.where(self.binary, 0.0, margins.mean(axis=1, keepdims=True))
+        spread = np.where(self.binary, 1.0, np.maximum(margins.std(axis=1, keepdims=True), 1e-9))
         return replace(self, _usual=(middle, spread))
 
 
@@ -155,14 +175,18 @@ def attribute_table(split: DatasetSplit) -> AttributeTable:
     return AttributeTable(list(columns), table, np.array(binary), classes)
 
 
-def train_judge(context: RunContext, *, steps: int | None = None) -> Judge:
-    """Train a judge on the dataset's training split; a fifth is held out to measure how good it is.
+def train_judge(context: RunContext, *, steps: int | None = None, networks: int = 5) -> Judge:
+    """Train judges on the dataset's training split; a fifth is held out to measure how good they are.
 
-    Images of one group (crops of one photo) stay on one side.
+    Images of one group (crops of one photo) stay on one side; which are held out does not depend on the seed. The
+    weights are rounded to half precision and kept in the run folder as ``judges.npz``. Where that file of a run
+    lies beside the checkpoint, was made on the same images and fits the arguments, it is used instead: what judges then
+    does not depend on the processor that trained it.
 
     Args:
         context: The run.
-        steps: Minibatches of 64; None: eight passes, 400 at least and 2,000 at most.
+        steps: Minibatches of 64 for each network; None: eight passes, 400 at least and 2,000 at most.
+        networks: J.
 
     Raises:
         AnalysisError: If the dataset has no labels, attributes or numbers.
@@ -172,7 +196,7 @@ def train_judge(context: RunContext, *, steps: int | None = None) -> Judge:
     kept, held = holdout(
         len(split),
         max(1, round(_HELD_OUT * len(split))),
-        context.rng("judge"),
+        np.random.default_rng(_HELD_OUT_SEED),
         labels=split.labels,
         groups=split.groups,
     )
@@ -181,23 +205,76 @@ def train_judge(context: RunContext, *, steps: int | None = None) -> Judge:
         known = table.values[kept, column]
         means[column], stds[column] = np.nanmean(known), np.nanstd(known) or 1.0
     targets = torch.from_numpy((table.values - means) / stds).float()
+    prepare = _prepare(split.image_shape)
+    origin = {"images": split.sha256, "attributes": hash_array(table.values), "names": table.names}
+    judges = None if steps else _shipped(context, prepare, origin, networks)
     steps = steps or int(np.clip(_EPOCHS * len(kept) // _BATCH, _FEWEST_STEPS, _MOST_STEPS))
-    network = _train_classifier(
-        split.images[kept],
-        targets[kept],
-        torch.from_numpy(table.binary),
-        _prepare(split.image_shape),
-        steps,
-        int(context.rng("judge", "network").integers(2**31)),
-        lambda done, total: context.progress("attribute classifier (steps)", done, total),
-    )
+    if judges is None:
+        judges = []
+        for number in range(networks):
+            seed = int(context.rng("judge", "network", str(number)).integers(2**31))
+            told = f"attribute classifier {number + 1} of {networks} (steps)"
+            network = _train_classifier(
+                split.images[kept],
+                targets[kept],
+                torch.from_numpy(table.binary),
+                prepare,
+                steps,
+                seed,
+                lambda done, total, told=told: context.progress(told, done, total),  # type: ignore[misc]
+            )
+            judges.append(_rounded(network))
+        weights = {f"{number}.{name}": array for number, one in enumerate(judges) for name, array in _arrays(one)}
+        context.save_arrays("judges", **{_ORIGIN: np.array(json.dumps(origin | {"steps": steps}))}, **weights)
     measured = np.stack([measure(split.images) for measure in PROPERTIES.values()])
     scales = np.stack([measured.mean(axis=1), np.maximum(measured.std(axis=1), 1e-9)])
     names = [*table.names, *PROPERTIES]
     flags = np.concatenate([table.binary, np.zeros(len(PROPERTIES), bool)])
-    judge = Judge(names, flags, table.classes, {}, network, split.image_shape, scales)
-    judge.quality.update(_quality(judge, judge(split.images[held]), table, targets.numpy()[held]))
+    judge = Judge(names, flags, table.classes, {}, tuple(judges), split.image_shape, scales)
+    judge.quality.update(_quality(judge, judge.each(split.images[held]), table, targets.numpy()[held]))
     return judge
+
+
+def _rounded(network: nn.Module) -> nn.Module:
+    """Round its parameters to half precision; they stay in float32, and so do BatchNorm statistics."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(parameter.half())
+    return network
+
+
+def _arrays(network: nn.Module) -> Iterator[tuple[str, np.ndarray]]:
+    for name, tensor in network.state_dict(keep_vars=True).items():
+        yield name, (tensor.half() if isinstance(tensor, nn.Parameter) else tensor).detach().numpy()
+
+
+def _shipped(
+    context: RunContext, prepare: Preprocessing, origin: Mapping[str, object], networks: int
+) -> list[nn.Module] | None:
+    """Return the judges beside the checkpoint, or None where there are none of these images."""
+    path = context.checkpoint.path
+    file = None if path is None else path.parent / JUDGES_FILE
+    if file is None or not file.is_file():
+        return None
+    with np.load(file) as stored:
+        made = json.loads(str(stored[_ORIGIN]))
+        if any(made.get(key) != value for key, value in origin.items()):
+            return None
+        tensors = {name: torch.from_numpy(stored[name]) for name in stored.files if name != _ORIGIN}
+    judges = []
+    for number in range(networks):
+        own = {name.partition(".")[2]: value for name, value in tensors.items() if name.split(".")[0] == str(number)}
+        if not own:
+            return None
+        network = _network(prepare.image_shape, len(origin["names"]))  # type: ignore[arg-type]
+        network.load_state_dict(own)
+        judges.append(network.eval())
+    context.note(f"Attributes are judged by the {networks} networks of '{file.name}' beside the checkpoint's weights.")
+    return judges
+
+
+def _network(shape: tuple[int, int, int], attributes: int) -> nn.Module:
+    return strided_network(shape, _CHANNELS, attributes, kernel=3, batchnorm=True)
 
 
 def _train_classifier(
@@ -225,8 +302,7 @@ def _train_classifier(
     """
     source = torch_generator(seed)
     with seeded(seed):
-        shape = (prepare(images[:1]).shape[1], _SIDE, _SIDE)
-        network = strided_network(shape, _CHANNELS, targets.shape[1], kernel=3, batchnorm=True)
+        network = _network((prepare(images[:1]).shape[1], _SIDE, _SIDE), targets.shape[1])
     optimizer = torch.optim.AdamW(network.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps)
 
@@ -259,25 +335,24 @@ def _quality(judge: Judge, margins: np.ndarray, table: AttributeTable, targets: 
     quality = {}
     for column, name in enumerate(table.names):
         known = ~np.isnan(targets[:, column])
-        predicted, true = margins[known, column], targets[known, column]
+        predicted, true = margins[:, known, column], targets[known, column]
         if len(true) < 2:
             continue
         if table.binary[column]:
-            right = int(((predicted > 0) == (true > 0.5)).sum())
-            low, high = wilson_interval(right, len(true))
+            value, low, high = judged_share((predicted > 0) == (true > 0.5))
             share = max(true.mean(), 1 - true.mean())
             quality[name] = Metric(
-                value=right / len(true),
+                value=value,
                 low=low,
                 high=high,
-                interval="95 % Wilson",
+                interval="95 % over networks and images",
                 n=len(true),
                 description=f"accuracy of the attribute classifier for '{name}', held-out images; always the same "
                 f"answer: {share:.1%}",
             )
-        elif predicted.std() > 0 and true.std() > 0:
+        elif (predicted.std(axis=1) > 0).all() and true.std() > 0:
             quality[name] = Metric(
-                value=float(np.corrcoef(predicted, true)[0, 1]),
+                value=float(np.mean([np.corrcoef(one, true)[0, 1] for one in predicted])),
                 n=len(true),
                 unit="number",
                 description=f"correlation of predicted and true '{name}', held-out images",
@@ -301,8 +376,9 @@ def judge_table(judge: Judge, names: Sequence[str] | None = None) -> Table:
     ]
     return Table(
         name="judge",
-        title="The attribute classifier on held-out images",
+        title="The attribute classifiers on held-out images",
         columns=["attribute", "measure", "value", "low", "high", "n"],
         rows=rows,
-        note="A small convolutional network trained on real images for this run; it shares nothing with the GAN.",
+        note="Small convolutional networks trained on real images from different seeds, the mean of them; they share "
+        "nothing with the GAN.",
     )

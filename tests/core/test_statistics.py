@@ -9,6 +9,8 @@ from dcgan_analysis.core.statistics import (
     Z_95,
     bootstrap_difference,
     bootstrap_mean,
+    judged_interval,
+    judged_share,
     mcnemar,
     paired_draws,
     rank_correlations,
@@ -193,3 +195,39 @@ def test_a_difference_is_first_less_second_and_its_sign_is_known_when_they_lie_a
 def test_no_value_at_all_is_refused():
     with pytest.raises(ValueError, match="no value to resample"):
         bootstrap_mean(np.full((2, 2), np.nan), rng())
+
+
+def test_judges_add_their_variance_to_that_of_cases():
+    rng = np.random.default_rng(0)
+    cases = rng.normal(size=200)
+    alike, apart = np.tile(cases, (5, 1)), cases + np.array([-1.0, -0.5, 0.0, 0.5, 1.0])[:, None]
+    mean, low, high = judged_interval(alike)
+    assert (mean, high - mean) == (pytest.approx(cases.mean()), pytest.approx(1.97 * cases.std() / 200**0.5, rel=0.02))
+    # Five judges of standard deviation 0.79: their mean is known to 0.35, with some four degrees of freedom.
+    mean, low, high = judged_interval(apart)
+    assert high - mean == pytest.approx(2.7 * (0.79**2 / 5 + cases.var() / 200) ** 0.5, rel=0.05)
+    assert high - mean == pytest.approx(mean - low)
+
+
+def test_intervals_over_judges_and_cases_cover_what_they_should():
+    """Judges that differ by 0.1, 100 cases: intervals of cases alone would cover two in three."""
+    rng, held = np.random.default_rng(1), 0
+    for _ in range(400):
+        truth = 0.4
+        judges = rng.normal(scale=0.1, size=5)
+        cases = rng.uniform(size=100)
+        low, high = judged_share(cases[None] < truth + judges[:, None])[1:]
+        held += low <= truth <= high
+    assert held / 400 > 0.93
+
+
+def test_a_share_of_none_or_all_has_a_bound_on_one_side():
+    for hits, ends in ((np.zeros((5, 50), bool), (0, 0.0713)), (np.ones((5, 50), bool), (0.9287, 1))):
+        value, low, high = judged_share(hits)
+        assert (low, high) == (pytest.approx(ends[0], abs=1e-3), pytest.approx(ends[1], abs=1e-3))
+        assert value == hits.mean()
+
+
+def test_one_judge_leaves_the_interval_that_wilson_gives():
+    hits = np.arange(100) < 30
+    assert judged_share(hits[None])[1:] == pytest.approx(wilson_interval(30, 100), abs=5e-3)

@@ -4,17 +4,20 @@
 2. Logistic regression on the activations of the generator's second-highest convolutional layer, the highest being the
    one that makes the image: positions inside boxes against random positions of the same samples outside of them.
 3. Every feature map whose weight is positive is dropped at all positions; the same latent vectors are drawn again.
-4. Success is measured on new samples by a detector that knows neither these maps nor these weights: a probe of the
-   discriminator's features over each place of the image (or of its pixels), fitted on the same boxes.
-5. Controls: as many random maps, several draws; as many maps of the most negative weights. A dose curve drops maps one
-   after another, largest weight first.
+4. Success is measured on new samples by a detector that knows neither these maps nor these weights: probes of the
+   discriminator's features over each place of the image (or of its pixels), fitted on the same boxes. Several judges,
+   each fitted on other draws of the boxed samples, say it, and intervals hold their disagreement. Neither brightness
+   nor contrast counts: samples without maps are brought back to the mean and spread that they had with them where the
+   object was not, the detector sees every image at one mean and spread, and is fitted under changing light.
+5. Controls are maps that were not chosen, as many as change the picture as much: random ones, several draws; those of
+   the most negative weights; those that brighten most. A dose curve drops maps one after another, largest weight first.
 
 The paper drops about 200 maps. Its second-highest layer has 128 maps by our count, the one before 256: choose that by
 ``layer=deconv2`` of a ``dcgan64``.
 
 Consumes a checkpoint with a generator, and boxes; no dataset.
-Produces ``object_removed``, its controls, ``maps_to_halve``, ``probe_auc``, ``maps_dropped``, the change in- and
-outside of the boxes, and forgetting.npz.
+Produces ``object_removed``, its controls, ``maps_to_halve``, ``probe_auc``, ``detector_auc``, ``maps_dropped``, the
+change in- and outside of the boxes, and forgetting.npz, which holds what each judge saw of each new sample.
 
 Reference: Radford, Metz, Chintala 2016, section 6.3.1 and figure 6.
 """
@@ -26,16 +29,12 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat
 
 from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs
-from dcgan_analysis.core import spread_interval
-from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
-
     from dcgan_analysis.api import Result, RunContext
-    from dcgan_analysis_plugins.filter_dropout.forgetting import Orders, Shares
+    from dcgan_analysis_plugins.filter_dropout.forgetting import Shares
 
 __all__ = ["FilterDropout", "FilterDropoutConfig"]
 
@@ -57,25 +56,10 @@ class FilterDropoutConfig(AnalysisConfig):
     detector: Literal["auto", "discriminator", "pixels"] = Field(
         default="auto", description="what judges success; auto: the discriminator where there is one"
     )
+    judges: int = Field(default=5, ge=2, description="detectors, each fitted on other draws of the boxed samples")
     samples: int = Field(default=128, ge=2, description="new samples on which success is measured")
     draws: int = Field(default=6, ge=2, description="draws of random maps")
     doses: int = Field(default=6, ge=2, description="numbers of maps on the dose curve")
-
-
-def draw_orders(weights: np.ndarray, draws: int, context: RunContext) -> dict[str, list[np.ndarray]]:
-    """Return in which order maps are dropped, by kind; of random maps ``draws`` orders."""
-    from dcgan_analysis_plugins.filter_dropout.forgetting import CHOSEN, NEGATIVE, RANDOM, weakest_and_strongest
-
-    rng = context.rng("random maps")
-    strongest, weakest = weakest_and_strongest(weights)
-    if not len(strongest):
-        msg = "No map has a positive weight: the probe found nothing that speaks for the object. Draw more boxes."
-        raise AnalysisError(msg)
-    return {
-        CHOSEN: [strongest],
-        RANDOM: [rng.permutation(len(weights))[: len(strongest)] for _ in range(draws)],
-        NEGATIVE: [weakest[: len(strongest)]],
-    }
 
 
 class FilterDropout:
@@ -91,6 +75,8 @@ class FilterDropout:
 
     def run(self, context: RunContext, config: FilterDropoutConfig) -> Result:
         """Find the maps of the object, drop them and others, and look at what is left."""
+        import numpy as np
+
         from dcgan_analysis.checkpoints import Sampler
         from dcgan_analysis.latents import check_samples_vary
         from dcgan_analysis_plugins.filter_dropout.forgetting import (
@@ -98,7 +84,9 @@ class FilterDropout:
             AblatedGenerator,
             boxed_scene,
             chosen_layer,
+            control_orders,
             dose_figure,
+            dose_table,
             measure_changes,
             measure_shares,
             new_scene,
@@ -122,7 +110,7 @@ class FilterDropout:
         with context.stage(f"probe of {layer}"):
             positions, activations = generator.positions(boxed, config.negatives)
             probe = fit_positions(activations, positions.inside, positions.rows, c=config.C)
-            orders = draw_orders(probe.weights, config.draws, context)
+            orders = control_orders(generator, new, probe.weights, config.draws)
         with context.stage("detector"):
             images = generator.draw(boxed)
             detector = make_detector(
@@ -131,34 +119,40 @@ class FilterDropout:
                 boxed.labels,
                 boxed.boxes,
                 kind=config.detector,
+                judges=config.judges,
                 device=context.device,
                 rng=context.rng("detector"),
             )
         with context.stage("new samples with and without maps"):
             shares = measure_shares(generator, new, detector, orders, config.doses)
-            changes = measure_changes(generator, boxed, images, orders)
+            changes = measure_changes(generator, boxed, images, orders, shares)
         with context.stage("figures"):
-            dose_figure(context, shares, len(orders[CHOSEN][0]))
+            dose_figure(context, shares)
             sample_figures(context, generator, boxed, new, shares, orders)
-            context.save_arrays("forgetting", weights=probe.weights, dropped=orders[CHOSEN][0], before=shares.before)
+            seen = {f"without_{dose}": outcome.share for dose, (outcome,) in shares.by_dose[CHOSEN].items()}
+            context.save_arrays(
+                "forgetting", weights=probe.weights, dropped=orders[CHOSEN][0], before=shares.before, **seen
+            )
+        metrics = outcome_metrics(context, shares, changes)
+        judged = ~np.isnan(detector.held_out)
         aucs = {
-            "probe_auc": (probe, positions, f"probe of {layer}, samples held out whole"),
+            "probe_auc": (probe.held_out, positions.inside, positions.rows, f"probe of {layer}"),
             "detector_auc": (
-                detector.probe,
-                detector.positions,
-                f"detector on {detector.kind}, samples held out whole",
+                detector.held_out[judged],
+                detector.positions.inside[judged],
+                detector.positions.rows[judged],
+                f"detector on {detector.kind}, mean of {config.judges} judges",
             ),
         }
-        metrics = outcome_metrics(context, shares, orders, changes)
-        for name, (judge, where, text) in aucs.items():
-            ends = grouped_auc(where.inside, judge.held_out, where.rows, context.rng(name))
+        for name, (scores, inside, rows, text) in aucs.items():
+            ends = grouped_auc(inside, scores, rows, context.rng(name))
             metrics[name] = Metric(
                 value=ends[0],
                 low=ends[1],
                 high=ends[2],
                 interval="95 % bootstrap over samples",
                 n=len(boxed.z),
-                description=text,
+                description=f"{text}, samples held out whole",
             )
         context.note(
             f"Boxes of '{boxes.object}': {len(boxes.boxes)} on {len(boxed.z)} of {boxes.n} samples of seed "
@@ -166,44 +160,36 @@ class FilterDropout:
         )
         context.note(
             f"The object counts as seen where the detector ({detector.kind}) scores above a threshold that 1 % of "
-            "held-out positions outside of boxes exceed; it sees images alone, never the generator's maps."
+            "held-out positions outside of boxes exceed; it sees images alone, never the generator's maps, and each at "
+            f"the same mean and spread of pixels. {config.judges} judges, fitted on other draws of the boxed samples."
         )
         return context.result(
             title=f"Forgetting to draw: {boxes.object}, {checkpoint.name}",
             headline="object_removed",
             metrics=metrics,
-            tables=[outcome_table(shares, orders, changes), weights_table(probe.weights)],
+            tables=[outcome_table(shares, changes), dose_table(shares), weights_table(probe.weights)],
         )
 
 
 def outcome_metrics(
-    context: RunContext, shares: Shares, orders: Orders, changes: Mapping[str, tuple[float, float]]
+    context: RunContext, shares: Shares, changes: Mapping[str, tuple[float, float]]
 ) -> dict[str, Metric]:
     """Return the numbers to quote."""
-    from dcgan_analysis_plugins.filter_dropout.forgetting import CHOSEN, NEGATIVE, RANDOM, removed
+    from dcgan_analysis_plugins.filter_dropout.forgetting import BRIGHT, CHOSEN, NEGATIVE, RANDOM, removed
 
-    most, n = len(orders[CHOSEN][0]), len(shares.before)
-    after = shares.by_dose[CHOSEN][most][0]
-    value, low, high = removed(shares.before, after, context.rng("bootstrap"))
-    mean, least, largest = spread_interval(shares.removed(RANDOM, most))
-    few = len(orders[NEGATIVE][0])
+    most, n = shares.most, shares.before.shape[1]
+    (outcome,) = shares.by_dose[CHOSEN][most]
+    after = outcome.share
+    interval = "95 % over judges and samples" if after.any() else "one-sided 95 % Clopper-Pearson over samples"
+    value, low, high = removed(shares.before, after)
     metrics = {
         "object_removed": Metric(
             value=value,
             low=low,
             high=high,
-            interval="95 % bootstrap over samples",
+            interval=interval,
             n=n,
             description="share of the object that is gone from new samples, maps of weight > 0 dropped",
-        ),
-        "object_removed_random": Metric(
-            value=mean,
-            low=least,
-            high=max(mean, min(largest, 1.0)),
-            interval="1.96 std over draws of maps",
-            n=len(orders[RANDOM]),
-            higher_is_better=None,
-            description="the same, as many random maps dropped",
         ),
         "maps_dropped": Metric(
             value=most, unit="number", higher_is_better=None, description="maps whose weight is positive"
@@ -221,24 +207,54 @@ def outcome_metrics(
             value=changes[CHOSEN][1], higher_is_better=False, description="mean change of pixels outside of boxes"
         ),
     }
-    if largest >= low:
-        context.warn(
-            f"Some draws of {most} random maps take about as much of the object away as the {most} of positive weight: "
-            "that it is gone says little about these maps. The dose curve compares smaller numbers."
-        )
-    for kind, name in ((CHOSEN, "maps_to_halve"), (RANDOM, "maps_to_halve_random")):
-        if (halving := shares.maps_to_halve(kind)) is not None:
-            metrics[name] = Metric(
-                value=halving,
-                unit="number",
-                higher_is_better=None,
-                description=f"{kind}: fewest maps of the dose curve that take half of the object away",
-            )
-    if few:
-        metrics["object_removed_negative"] = Metric(
-            value=shares.removed(NEGATIVE, few)[0],
-            n=n,
+    if RANDOM in shares.by_dose:
+        draws, gone = shares.by_dose[RANDOM][most], shares.removed(RANDOM, most)
+        metrics["object_removed_random"] = Metric(
+            value=sum(gone) / len(gone),
+            low=min(gone),
+            high=max(gone),
+            interval="least and most of the draws",
+            n=len(draws),
             higher_is_better=None,
-            description=f"the same, the {few} maps of the most negative weights dropped",
+            description="the same, random other maps dropped that change the picture as much",
         )
+        if max(gone) >= low:
+            context.warn(
+                f"Some draws of other maps that change the picture as much take about as much of the object away as "
+                f"the {most} of positive weight: that it is gone says little about these maps."
+            )
+        short = sum(one.distance < 0.9 * outcome.distance for one in draws)
+        if short:
+            context.warn(
+                f"{short} of {len(draws)} draws of all other maps change the picture less than nine tenths of what the "
+                f"{most} chosen ones do: as controls they are too mild."
+            )
+    if (halving := shares.maps_to_halve()) is not None:
+        metrics["maps_to_halve"] = Metric(
+            value=halving[1],
+            low=min(halving[0] + 1, halving[1]),
+            high=halving[1],
+            interval="resolution of the doses",
+            unit="number",
+            higher_is_better=None,
+            description=f"fewest chosen maps measured to take half of the object away; {halving[0]} do not",
+        )
+    if falls := shares.falls():
+        context.warn(
+            "The dose curve is not monotone: the object comes back in part when the maps up to number "
+            f"{', '.join(map(str, falls))} are dropped too."
+        )
+    for kind, name in ((NEGATIVE, "object_removed_negative"), (BRIGHT, "object_removed_bright")):
+        if kind in shares.by_dose:
+            (control,) = shares.by_dose[kind][most]
+            value, low, high = removed(shares.before, control.share)
+            metrics[name] = Metric(
+                value=value,
+                low=low,
+                high=high,
+                interval="95 % over judges and samples",
+                n=n,
+                higher_is_better=None,
+                description=f"the same, {kind}: {control.maps} maps",
+            )
     return metrics

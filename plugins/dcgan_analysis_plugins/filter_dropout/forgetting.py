@@ -5,21 +5,25 @@ Measures first, then the figures and tables that show them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from torch.nn import functional
 
 from dcgan_analysis import figures
 from dcgan_analysis.annotations.cells import cells_inside
 from dcgan_analysis.api.result import Cell, Table
 from dcgan_analysis.checkpoints.sampling import BATCH, as_bytes, class_labels
-from dcgan_analysis.core.statistics import percentile_interval, spread_interval
+from dcgan_analysis.core.statistics import judged_interval
 from dcgan_analysis.errors import AnalysisError, unknown_name
 from dcgan_analysis.models.hooks import capture, drop_maps
 from dcgan_analysis.models.tracing import trace_role
+from dcgan_analysis_plugins.filter_dropout.hypercolumns import with_moments_of
 from dcgan_analysis_plugins.filter_dropout.marks import cut_out, framed
 from dcgan_analysis_plugins.filter_dropout.objects import draw_positions
 
@@ -33,16 +37,20 @@ if TYPE_CHECKING:
     from dcgan_analysis_plugins.filter_dropout.objects import Detector, Positions
 
 __all__ = [
+    "BRIGHT",
     "CHOSEN",
     "NEGATIVE",
     "RANDOM",
     "AblatedGenerator",
+    "Dropped",
     "Orders",
     "Scene",
     "Shares",
     "boxed_scene",
     "chosen_layer",
+    "control_orders",
     "dose_figure",
+    "dose_table",
     "measure_changes",
     "measure_shares",
     "new_scene",
@@ -53,11 +61,14 @@ __all__ = [
     "weights_table",
 ]
 
-CHOSEN, RANDOM, NEGATIVE = "weight > 0", "random maps", "weight < 0"
+CHOSEN, RANDOM = "weight > 0", "random others"
+NEGATIVE, BRIGHT = "weight < 0", "others that brighten most"
 Orders = Mapping[str, Sequence["NDArray[np.int64]"]]
 """Kind of dropping -> in which order maps are dropped, one array for each draw."""
-_RESAMPLES = 1000
 _SHOWN = 12  # columns of the figures
+_MATCHED = 16  # samples on which controls are matched
+_CLEAR = 0.1  # share of an image that must be clear of the object for its mean and spread
+_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,31 @@ class Scene:
     z: Tensor
     labels: Tensor | None
     boxes: Sequence[Sequence[tuple[float, float, float, float]]] = ()
+
+    def first(self, n: int) -> Scene:
+        """Return the first ``n`` samples."""
+        return Scene(self.z[:n], None if self.labels is None else self.labels[:n], self.boxes[:n])
+
+
+@dataclass(frozen=True)
+class Unmodified:
+    """Samples with all maps, and where the object is on them.
+
+    Attributes:
+        scene: What is drawn.
+        images: (N, C, H, W).
+        elsewhere: (N, 1, H, W), 1 at pixels that are clear of the object in the eyes of all judges, 0 at the others.
+        share: (J, N) share of each sample that shows the object to each judge.
+    """
+
+    scene: Scene
+    images: Tensor
+    elsewhere: Tensor
+    share: NDArray[np.float64]
+
+    def first(self, n: int) -> Unmodified:
+        """Return the first ``n`` samples."""
+        return Unmodified(self.scene.first(n), self.images[:n], self.elsewhere[:n], self.share[:, :n])
 
 
 @dataclass(frozen=True)
@@ -94,13 +130,39 @@ class AblatedGenerator:
         with drop_maps(self.sampler.generator, {self.layer: maps}):
             return self.sampler.images(scene.z, scene.labels)
 
-    def share(self, scene: Scene, detector: Detector, maps: Sequence[int] = ()) -> NDArray[np.float64]:
-        """Return the share (N,) of each sample that shows the object."""
-        images, parts = self.draw(scene, maps), []
-        for start in range(0, len(images), BATCH):
-            labels = None if scene.labels is None else scene.labels[start : start + BATCH]
-            parts.append(detector.share(images[start : start + BATCH], labels))
-        return np.concatenate(parts)
+    def unmodified(self, scene: Scene, detector: Detector) -> Unmodified:
+        """Draw a scene with all maps and see where the object is."""
+        images = self.draw(scene)
+        seen = torch.cat([seen for seen in _seen(scene, detector, images)])
+        clear = ~functional.max_pool2d(seen.any(dim=1, keepdim=True).float(), 3, 1, 1).bool()
+        clear |= clear.float().mean(dim=(2, 3), keepdim=True) < _CLEAR
+        elsewhere = functional.interpolate(clear.float(), tuple(images.shape[2:]))
+        return Unmodified(scene, images, elsewhere, _shares(seen))
+
+    def restored(self, plain: Unmodified, maps: Sequence[int]) -> Tensor:
+        """Return samples without some maps, brought back to their brightness and contrast, (N, C, H, W).
+
+        Each channel gets the mean and the spread that it has with all maps at the places that did not show the object:
+        were they taken everywhere, the rest would be stretched in the place of what is gone.
+        """
+        return with_moments_of(self.draw(plain.scene, maps), plain.images, plain.elsewhere)
+
+    def distance(self, images: Tensor, plain: Tensor) -> float:
+        """Return the root mean square difference of pixels, as a fraction of the image range."""
+        low, high = self.context.checkpoint.metadata.image_range
+        return float((images - plain).square().mean().sqrt()) / (high - low)
+
+    def matched(self, plain: Unmodified, order: NDArray[np.int64], least: int, distance: float) -> int:
+        """Return how many maps of an order, from ``least`` on, change samples by a distance; all if none do."""
+        counts = range(least, len(order))
+        return least + bisect_left(
+            counts, distance, key=lambda n: self.distance(self.restored(plain, order[:n].tolist()), plain.images)
+        )
+
+    def brightening(self, scene: Scene, maps: Sequence[int]) -> NDArray[np.float64]:
+        """Return how much darker samples become on the mean when each of some maps is dropped by itself."""
+        plain = self.draw(scene)
+        return np.array([float((plain - self.draw(scene, [one])).mean()) for one in maps])
 
     def change(
         self, scene: Scene, images: Tensor, maps: Sequence[int]
@@ -195,152 +257,276 @@ def weakest_and_strongest(weights: NDArray[Any]) -> tuple[NDArray[np.int64], NDA
     return order[weights[order] > 0], order[::-1][weights[order[::-1]] < 0]
 
 
-def removed(
-    before: NDArray[np.float64], after: NDArray[np.float64], rng: np.random.Generator
-) -> tuple[float, float, float]:
-    """Return which share of the object is gone: 1 - sum(after) / sum(before), with its 95 % bootstrap interval.
+def removed(before: NDArray[np.float64], after: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return which share of the object is gone: 1 - sum(after) / sum(before), with its 95 % interval.
+
+    The interval is over judges and samples (``judged_interval``), of the ratio linearised around its value. Where
+    nothing is left in anybody's eyes, its lower end is the one-sided bound of Clopper and Pearson 1934 (Biometrika
+    26:404) for none of the samples that showed the object.
 
     Args:
-        before: (N,) share of each sample that shows the object.
-        after: (N,) the same for the same latent vectors with maps dropped. More than before gives a negative value.
-        rng: Draws samples with replacement.
+        before: (J, N) share of each sample that shows the object, to each judge.
+        after: (J, N) the same for the same latent vectors with maps dropped. More than before gives a negative value.
 
     Example:
-        >>> removed(np.array([0.4, 0.4]), np.array([0.1, 0.1]), np.random.default_rng(0))
+        >>> removed(np.full((2, 2), 0.4), np.full((2, 2), 0.1))
         (0.75, 0.75, 0.75)
     """
-    drawn = rng.integers(len(before), size=(_RESAMPLES, len(before)))
-    sums = before[drawn].sum(axis=1)
-    values = 1 - after[drawn].sum(axis=1)[sums > 0] / sums[sums > 0]
-    value = float(1 - after.sum() / before.sum())
-    return value, *percentile_interval(value, values)
+    left = float(after.sum() / before.sum())
+    if left == 0:
+        seen = max(1, round(float((before > 0).sum(axis=1).mean())))
+        return 1.0, float((1 - _CONFIDENCE) ** (1 / seen)), 1.0
+    value, low, high = judged_interval(1 - left - (after - left * before) / before.mean())
+    return value, low, min(1.0, high)
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What was seen without some maps.
+
+    Attributes:
+        maps: How many.
+        distance: How much the picture changed, brightness and contrast aside.
+        share: (J, N) share of each new sample that shows the object.
+    """
+
+    maps: int
+    distance: float
+    share: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Shares:
-    """Share of each new sample (N,) that shows the object, by what was dropped.
+    """Share of each new sample that shows the object, by what was dropped.
 
     Attributes:
-        before: With all maps.
-        by_dose: Kind -> number of maps -> one array for each draw; a single one where nothing is drawn.
+        before: (J, N) with all maps.
+        by_dose: Kind -> number of chosen maps -> one outcome for each draw; a single one where nothing is drawn. Of
+            controls as many maps as change the picture as much as the chosen ones do.
     """
 
     before: NDArray[np.float64]
-    by_dose: Mapping[str, Mapping[int, list[NDArray[np.float64]]]]
+    by_dose: Mapping[str, Mapping[int, list[Dropped]]]
 
-    def removed(self, kind: str, count: int) -> list[float]:
+    @property
+    def most(self) -> int:
+        """All chosen maps."""
+        return max(self.by_dose[CHOSEN])
+
+    def removed(self, kind: str, dose: int) -> list[float]:
         """Return which share of the object is gone, for each draw."""
-        return [1 - float(after.sum() / self.before.sum()) for after in self.by_dose[kind][count]]
+        return [1 - float(one.share.sum() / self.before.sum()) for one in self.by_dose[kind][dose]]
 
-    def maps_to_halve(self, kind: str) -> int | None:
-        """Return the smallest dose that takes half of the object away, mean over draws; None: no dose does."""
-        doses = (dose for dose in sorted(self.by_dose[kind]) if np.mean(self.removed(kind, dose)) >= 0.5)
-        return next(doses, None)
+    def falls(self) -> list[int]:
+        """Return the doses that take less of the object away than the dose before; none where the curve is monotone."""
+        gone = {dose: self.removed(CHOSEN, dose)[0] for dose in sorted(self.by_dose[CHOSEN])}
+        doses = list(gone)
+        return [dose for before, dose in pairwise(doses) if gone[dose] < gone[before]]
+
+    def maps_to_halve(self) -> tuple[int, int] | None:
+        """Return between which numbers of chosen maps half of the object goes for the first time; None: it never does.
+
+        The second was measured to take half away, the first, 0 or the dose before it, was not.
+        """
+        before = 0
+        for dose in sorted(self.by_dose[CHOSEN]):
+            if self.removed(CHOSEN, dose)[0] >= 0.5:
+                return before, dose
+            before = dose
+        return None
+
+
+def control_orders(
+    generator: AblatedGenerator, scene: Scene, weights: NDArray[np.float64], draws: int
+) -> dict[str, list[NDArray[np.int64]]]:
+    """Return in which order maps are dropped, by kind; of random ones ``draws`` orders.
+
+    Controls are maps that are not chosen; kinds of which there is none are left out.
+
+    Raises:
+        AnalysisError: If no map is chosen.
+    """
+    context, (strongest, weakest) = generator.context, weakest_and_strongest(weights)
+    if not len(strongest):
+        msg = "No map has a positive weight: the probe found nothing that speaks for the object. Draw more boxes."
+        raise AnalysisError(msg)
+    orders: dict[str, list[NDArray[np.int64]]] = {CHOSEN: [strongest]}
+    others = np.setdiff1d(np.arange(len(weights)), strongest)
+    if len(others):
+        few, rng = scene.first(_MATCHED), context.rng("random maps")
+        light = generator.brightening(few, others.tolist())
+        orders[RANDOM] = [rng.permutation(others) for _ in range(draws)]
+        orders[BRIGHT] = [others[np.argsort(-light, kind="stable")]]
+    else:
+        context.warn("Every map has a positive weight, so that there are no others to drop as a control.")
+    if len(weakest):
+        orders[NEGATIVE] = [weakest]
+    return orders
 
 
 def measure_shares(generator: AblatedGenerator, scene: Scene, detector: Detector, orders: Orders, doses: int) -> Shares:
-    """Draw the new samples at every dose of every order and let the detector look at them."""
-    most = len(orders[CHOSEN][0])
-    counts = np.unique(np.linspace(0, most, doses + 1).round().astype(int))[1:].tolist()
-    before = generator.share(scene, detector)
-    if not before.any():
-        msg = f"The detector finds the object in none of {len(before)} new samples. Draw more: --set samples=N"
+    """Draw the new samples at every dose and let the detector look at them.
+
+    Samples without maps are brought back to their brightness and contrast; of each control as many maps
+    are dropped as then change them as much as the chosen ones do, or all that there are.
+    """
+    plain = generator.unmodified(scene, detector)
+    if not plain.share.any():
+        msg = f"The detector finds the object in none of {len(scene.z)} new samples. Draw more: --set samples=N"
         raise AnalysisError(msg)
-    found: dict[str, dict[int, list[NDArray[np.float64]]]] = {kind: {} for kind in orders}
-    # Fewer maps may have negative weights than positive ones; their last dose is then all of them.
-    work = [(kind, min(count, len(order)), order) for kind in orders for order in orders[kind] for count in counts]
-    for done, (kind, count, order) in enumerate(work, 1):
-        if kind == RANDOM or count not in found[kind]:
-            share = generator.share(scene, detector, order[:count].tolist()) if count else before
-            found[kind].setdefault(count, []).append(share)
-        generator.context.progress("maps dropped", done, len(work))
-    return Shares(before, found)
+    strongest = orders[CHOSEN][0]
+    counts = np.unique(np.linspace(0, len(strongest), doses + 1).round().astype(int))[1:].tolist()
+    few = plain.first(_MATCHED)
+    work = [(kind, order) for kind in orders for order in orders[kind]]
+    by_dose: dict[str, dict[int, list[Dropped]]] = {kind: {count: [] for count in counts} for kind in orders}
+    targets: dict[int, float] = {}
+    for done, (kind, order) in enumerate(work, 1):
+        least = 1
+        for count in counts:
+            maps = least = count if kind == CHOSEN else generator.matched(few, order, least, targets[count])
+            images = generator.restored(plain, order[:maps].tolist())
+            if kind == CHOSEN:
+                targets[count] = generator.distance(images[:_MATCHED], few.images)
+            seen = torch.cat([seen for seen in _seen(scene, detector, images, plain.images)])
+            outcome = Dropped(maps, generator.distance(images, plain.images), _shares(seen))
+            by_dose[kind][count].append(outcome)
+        generator.context.progress("orders of maps", done, len(work))
+    return Shares(plain.share, by_dose)
+
+
+def _seen(scene: Scene, detector: Detector, images: Tensor, like: Tensor | None = None) -> Iterator[Tensor]:
+    """Yield what a detector sees, batch by batch."""
+    for start in range(0, len(images), BATCH):
+        rows = slice(start, start + BATCH)
+        labels = None if scene.labels is None else scene.labels[rows]
+        yield detector.seen(images[rows], labels, None if like is None else like[rows])
+
+
+def _shares(seen: Tensor) -> NDArray[np.float64]:
+    """Return which share of each image shows the object to each judge: (N, J, H, W) to (J, N)."""
+    shares: NDArray[np.float64] = seen.double().mean(dim=(2, 3)).T.cpu().numpy()
+    return shares
 
 
 def measure_changes(
-    generator: AblatedGenerator, scene: Scene, images: Tensor, orders: Orders
+    generator: AblatedGenerator, scene: Scene, images: Tensor, orders: Orders, shares: Shares
 ) -> dict[str, tuple[float, float]]:
-    """Return the mean change of pixels in and outside of boxes for each kind, all maps of its order dropped."""
+    """Return the mean change of pixels in and outside of boxes, by kind, as many maps dropped as on new samples."""
     found = {}
     for kind, drawn in orders.items():
-        changes = [generator.change(scene, images, order.tolist()) for order in drawn]
+        outcomes = shares.by_dose[kind][shares.most]
+        changes = [
+            generator.change(scene, images, order[: outcome.maps].tolist())
+            for order, outcome in zip(drawn, outcomes, strict=True)
+        ]
         inside, outside = (float(np.mean([change[part] for change in changes])) for part in (0, 1))
         found[kind] = (inside, outside)
     return found
 
 
-def dose_figure(context: RunContext, shares: Shares, most: int) -> None:
+def dose_figure(context: RunContext, shares: Shares) -> None:
     """Draw the share of the object that is left against the number of maps dropped."""
     series, whole = {}, float(shares.before.mean())
-    for kind in (CHOSEN, RANDOM, NEGATIVE):
-        doses = shares.by_dose[kind]
-        spread = [spread_interval([float(np.mean(share)) for share in doses[dose]]) for dose in doses]
-        mean, low, high = ([whole, *part] for part in zip(*spread, strict=True))
+    for kind, doses in shares.by_dose.items():
+        left = [[float(one.share.mean()) for one in outcomes] for outcomes in doses.values()]
+        mean, low, high = ([whole, *(float(end(each)) for each in left)] for end in (np.mean, min, max))
         drawn = kind == RANDOM
-        series[kind] = figures.Series(
-            [0, *doses], mean, [max(0.0, end) for end in low] if drawn else None, high if drawn else None
-        )
+        series[kind] = figures.Series([0, *doses], mean, low if drawn else None, high if drawn else None)
     figure = figures.curve(
-        series, x_label="maps dropped", y_label="positions that show the object, new samples", log_x=False
+        series, x_label="chosen maps dropped", y_label="positions that show the object, new samples", log_x=False
     )
+    falls = shares.falls()
     context.save_figure(
         figure,
         "dose",
         "What each further map takes away",
-        f"Maps of positive weight, largest first, {most} in all; band: 1.96 standard deviations over random draws.",
+        f"Maps of positive weight, largest first, {shares.most} in all; of controls as many others as change the "
+        "picture as much. Band: least and most of the random draws."
+        + (f" Not monotone: the object comes back in part at {_listed(falls)}." if falls else ""),
     )
+
+
+def _listed(doses: Sequence[int]) -> str:
+    return ", ".join(map(str, doses)) + " maps"
 
 
 def sample_figures(
     context: RunContext, generator: AblatedGenerator, boxed: Scene, new: Scene, shares: Shares, orders: Orders
 ) -> None:
     """Draw new samples with and without the maps, what stood in the boxes and what stands there now, and the boxes."""
-    drops = ((), orders[CHOSEN][0].tolist(), orders[RANDOM][0].tolist())
-    shown = np.argsort(-shares.before, kind="stable")[: 2 * _SHOWN]
+    kinds = [kind for kind in (CHOSEN, RANDOM) if kind in orders]
+    drops = ([], *(orders[kind][0][: shares.by_dose[kind][shares.most][0].maps].tolist() for kind in kinds))
+    shown = np.argsort(-shares.before.mean(axis=0), kind="stable")[: 2 * _SHOWN]
     rows = [as_bytes(context.checkpoint, generator.draw(new, maps)[shown]) for maps in drops]
     blocks = [row[start : start + _SHOWN] for start in range(0, len(shown), _SHOWN) for row in rows]
     context.save_figure(
         figures.image_grid(np.concatenate(blocks), len(blocks[0])),
         "new-samples",
-        "New samples: with all maps, without those of the object, without as many random ones",
-        "Rows of three; the same latent vectors in each column. Those in which the detector saw most of the object.",
+        "New samples: with all maps, without those of the object, without random others that change as much",
+        "Rows by turns; the same latent vectors in each column. Those in which the detector saw most of the object.",
     )
-    before, after, control = (as_bytes(context.checkpoint, generator.draw(boxed, maps)) for maps in drops)
+    pages = [as_bytes(context.checkpoint, generator.draw(boxed, maps)) for maps in drops]
     places = [(row, box) for row, boxes in enumerate(boxed.boxes) for box in boxes][: 2 * _SHOWN]
-    cuts = [[cut_out(images[row], box) for row, box in places] for images in (before, after, control)]
+    cuts = [[cut_out(images[row], box) for row, box in places] for images in pages]
     blocks = [np.stack(cut[start : start + _SHOWN]) for start in range(0, len(places), _SHOWN) for cut in cuts]
     context.save_figure(
         figures.image_grid(np.concatenate(blocks), len(blocks[0]), scale=2),
         "replaced",
-        "What replaced the object: the boxes before, after, and without as many random maps",
-        "Rows of three; each column is one box with half its size around it.",
+        "What replaced the object: the boxes before, after, and without random others that change as much",
+        "Rows by turns; each column is one box with half its size around it.",
     )
-    framed_samples = [framed(image, boxes) for image, boxes in zip(before, boxed.boxes, strict=True)]
+    framed_samples = [framed(image, boxes) for image, boxes in zip(pages[0], boxed.boxes, strict=True)]
     context.save_figure(
         figures.image_grid(np.stack(framed_samples[: 2 * _SHOWN]), _SHOWN, scale=1),
         "boxes",
         "The boxes",
-        f"The first of {len(before)} samples that have boxes.",
+        f"The first of {len(boxed.boxes)} samples that have boxes.",
     )
 
 
-def outcome_table(shares: Shares, orders: Orders, changes: Mapping[str, tuple[float, float]]) -> Table:
+def outcome_table(shares: Shares, changes: Mapping[str, tuple[float, float]]) -> Table:
     """Return what each kind of dropping did."""
     rows: list[list[Cell]] = []
-    for kind, drawn in orders.items():
-        count = len(drawn[0])
-        left = float(np.mean(shares.by_dose[kind][count])) if count else float(shares.before.mean())
-        gone = float(np.mean(shares.removed(kind, count)))
-        rows.append([kind, count, float(shares.before.mean()), left, gone, *changes[kind]])
-    columns = ["dropped", "maps", "before", "after", "removed", "changed inside", "outside"]
+    for kind, doses in shares.by_dose.items():
+        outcomes, gone = doses[shares.most], shares.removed(kind, shares.most)
+        ends = (min(gone), max(gone)) if kind == RANDOM else removed(shares.before, outcomes[0].share)[1:]
+        maps, distance, left = (
+            float(np.mean([value(one) for one in outcomes]))
+            for value in (lambda one: one.maps, lambda one: one.distance, lambda one: one.share.mean())
+        )
+        rows.append([kind, maps, distance, left, float(np.mean(gone)), *ends, *changes[kind]])
+    rows.insert(0, ["nothing", 0.0, 0.0, float(shares.before.mean()), 0.0, *[None] * 4])
+    columns = ["dropped", "maps", "change", "shown", "removed", "low", "high", "changed inside", "outside"]
     return Table(
         name="dropping",
         title="Maps dropped and the object",
         columns=columns,
         rows=rows,
         percent=columns[2:],
-        note="Before, after: positions of new samples that show the object. Changed: pixels of the boxed samples, in "
-        "and outside of the boxes, as a share of their range. Random maps: mean over draws.",
+        note="Change: root mean square of pixels of new samples, brought back to their own mean and spread, as a share "
+        "of their range; of controls as many maps as change as much as the chosen ones, or all there are. Shown: "
+        "positions of new samples. Low, high: 95 % over judges and samples; of random others the least and most of "
+        "the draws. Changed: pixels of the boxed samples as drawn, in and outside of the boxes.",
+    )
+
+
+def dose_table(shares: Shares) -> Table:
+    """Return what each further dose takes away."""
+    falls = shares.falls()
+    rows: list[list[Cell]] = []
+    for dose, (outcome,) in shares.by_dose[CHOSEN].items():
+        control = shares.removed(RANDOM, dose) if RANDOM in shares.by_dose else []
+        ends = [float(np.mean(control)), min(control), max(control)] if control else [None] * 3
+        mark = "comes back in part" if dose in falls else ""
+        rows.append([dose, outcome.distance, *removed(shares.before, outcome.share), *ends, mark])
+    columns = ["chosen maps", "change", "removed", "low", "high", "random others", "least", "most", ""]
+    return Table(
+        name="doses",
+        title="What each further map takes away",
+        columns=columns,
+        rows=rows,
+        percent=columns[1:8],
+        note="Nothing was measured between these numbers of maps.",
     )
 
 

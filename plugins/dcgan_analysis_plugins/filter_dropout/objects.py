@@ -12,6 +12,7 @@ from dcgan_analysis.annotations.boxes import Box, Boxes, boxes_file, read_boxes
 from dcgan_analysis.annotations.cells import cells_inside, cells_touched, draw_cells
 from dcgan_analysis.annotations.rules import RULES, find_box
 from dcgan_analysis.errors import AnalysisError, AnnotationError
+from dcgan_analysis_plugins.filter_dropout.positions import fit_linear
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
-    from dcgan_analysis_plugins.filter_dropout.positions import PositionProbe
 
 __all__ = ["Detector", "Positions", "boxes_by_rule", "draw_positions", "find_boxes", "make_detector"]
 
@@ -145,39 +145,54 @@ def draw_positions(
 
 @dataclass(frozen=True)
 class Detector:
-    """Finds the object in images, without looking into the generator.
+    """Finds the object in images, without looking into the generator; its judges were fitted on different samples.
+
+    Every image is first brought to one mean and one spread, so that neither its brightness nor its contrast counts.
 
     Attributes:
-        probe: Fitted on what the discriminator's taps, or the pixels, show in and outside of boxes.
-        positions: Where it was fitted.
-        threshold: Score above which a position counts as the object: of held-out positions outside of boxes
-            ``FALSE_ALARMS`` lie above it.
+        weights: (J, D) of the judges' linear probes, on what the discriminator's taps, or the pixels, show.
+        biases: (J,).
+        thresholds: (J,) score above which a position counts as the object: of positions outside of boxes on samples
+            that the judge was not fitted on, ``FALSE_ALARMS`` lie above it.
+        positions: Where they were fitted.
+        held_out: (P,) mean score by the judges that were not fitted on the sample, in units of each judge's spread;
+            NaN where all were.
+        usual: Mean and standard deviation that images are brought to.
         kind: What it looks at.
         network: The discriminator, or None.
         taps: Its convolutional layers.
     """
 
-    probe: PositionProbe
+    weights: NDArray[np.float64]
+    biases: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
     positions: Positions
-    threshold: float
+    held_out: NDArray[np.float64]
+    usual: tuple[float, float]
     kind: str
     network: nn.Module | None
     taps: tuple[str, ...]
 
-    def share(self, images: Tensor, labels: Tensor | None) -> NDArray[np.float64]:
-        """Return the share of positions of each image (N, C, H, W) that show the object, (N,)."""
+    def seen(self, images: Tensor, labels: Tensor | None, like: Tensor | None = None) -> Tensor:
+        """Return which positions of images (N, C, H, W) show the object to each judge, (N, J, *grid).
+
+        Args:
+            images: Images as drawn.
+            labels: (N,) for a conditional discriminator.
+            like: Images whose mean and spread decide what is done to these; None: the images themselves.
+        """
         import torch
 
-        from dcgan_analysis_plugins.filter_dropout.hypercolumns import column_scores, pixel_columns
+        from dcgan_analysis_plugins.filter_dropout.hypercolumns import column_scores, pixel_columns, with_moments
 
-        weights = torch.from_numpy(self.probe.weights).to(images)
+        weights = torch.from_numpy(self.weights).to(images)
+        images = with_moments(images, *self.usual, like)
         if self.network is None:
-            scores = torch.einsum("nchw,c->nhw", pixel_columns(images, self.positions.grid), weights)
+            scores = torch.einsum("nchw,jc->njhw", pixel_columns(images, self.positions.grid), weights)
         else:
             scores = column_scores(self.network, self.taps, images, self.positions.grid, weights, labels)
-        seen = scores + self.probe.bias > self.threshold
-        share: NDArray[np.float64] = seen.double().mean(dim=(1, 2)).cpu().numpy()
-        return share
+        least = torch.from_numpy(self.thresholds - self.biases).to(scores)
+        return scores > least[:, None, None]
 
 
 def make_detector(
@@ -187,13 +202,15 @@ def make_detector(
     boxes: Sequence[Sequence[_BOX]],
     *,
     kind: Literal["auto", "discriminator", "pixels"],
+    judges: int,
     device: torch.device,
     rng: np.random.Generator,
 ) -> Detector:
     """Fit a detector on boxed samples.
 
     It works on a grid of half the image's height and width. It knows the boxes and the rendered images alone: neither
-    the generator's maps nor the probe that chooses which of them are dropped.
+    the generator's maps nor the probe that chooses which of them are dropped. Each judge is fitted on as many samples
+    drawn with replacement, each under a light of its own: brighter here, darker there, as smooth as a shade.
 
     Args:
         checkpoint: Gives the discriminator.
@@ -201,15 +218,14 @@ def make_detector(
         labels: (N,) for a conditional checkpoint.
         boxes: The boxes of each.
         kind: What it looks at; ``auto``: the discriminator where there is one with convolutions, else pixels.
+        judges: J.
         device: Where to compute.
-        rng: Draws positions outside of boxes.
+        rng: Draws positions outside of boxes, samples and lights.
 
     Raises:
         AnalysisError: If the discriminator is asked for and there is none, or it has no convolutions.
     """
-    from dcgan_analysis.checkpoints.sampling import BATCH
-    from dcgan_analysis_plugins.filter_dropout.hypercolumns import hypercolumns, pixel_columns
-    from dcgan_analysis_plugins.filter_dropout.positions import fit_positions
+    from dcgan_analysis_plugins.filter_dropout.hypercolumns import shaded
 
     network: nn.Module | None = None
     taps: tuple[str, ...] = ()
@@ -223,9 +239,55 @@ def make_detector(
         raise AnalysisError(msg)
     height, width = checkpoint.architecture.image_shape[1:]
     positions = draw_positions(boxes, (height // 2, width // 2), (height, width), 2.0, rng)
+    usual = float(images.mean()), float(images.flatten(1).std(dim=1).mean())
+    plain = _columns(images, labels, positions, usual, network, taps)
+    of_sample = [np.flatnonzero(positions.rows == row) for row in range(len(images))]
+    fits, scores = [], np.full((judges, len(positions.rows)), np.nan)
+    for judge in range(judges):
+        lit = shaded(images, checkpoint.metadata.image_range, rng)
+        features = _columns(lit, labels, positions, usual, network, taps)
+        drawn = _draw_samples(len(images), rng)
+        rows = np.concatenate([of_sample[sample] for sample in drawn])
+        fit = fit_linear(features[rows], positions.inside[rows], c=0.01)
+        unseen = ~np.isin(positions.rows, drawn)
+        values = plain[unseen] @ fit[0] + fit[1]
+        outside = values[~positions.inside[unseen]]
+        if not len(outside):
+            msg = "The boxes leave no place outside of them on some samples. Draw smaller ones, or on more samples."
+            raise AnalysisError(msg)
+        fits.append((*fit, float(np.quantile(outside, 1 - FALSE_ALARMS))))
+        scores[judge, unseen] = (values - outside.mean()) / max(float(outside.std()), 1e-9)
+    weights, biases, thresholds = (np.array(part) for part in zip(*fits, strict=True))
+    known = ~np.isnan(scores).all(axis=0)
+    held_out = np.full(len(known), np.nan)
+    held_out[known] = np.nanmean(scores[:, known], axis=0)
+    word = "pixels" if network is None else f"discriminator ({', '.join(taps)})"
+    return Detector(weights, biases, thresholds, positions, held_out, usual, word, network, taps)
+
+
+def _draw_samples(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw as many samples as there are, with replacement, so that one at least is left out."""
+    drawn = rng.integers(n, size=n)
+    if len(np.unique(drawn)) == n:
+        drawn[0] = drawn[1]
+    return drawn
+
+
+def _columns(
+    images: Tensor,
+    labels: Tensor | None,
+    positions: Positions,
+    usual: tuple[float, float],
+    network: nn.Module | None,
+    taps: Sequence[str],
+) -> NDArray[np.float32]:
+    """Return what images (N, C, H, W) show at the positions, (P, D)."""
+    from dcgan_analysis.checkpoints.sampling import BATCH
+    from dcgan_analysis_plugins.filter_dropout.hypercolumns import hypercolumns, pixel_columns, with_moments
+
     parts = []
     for start in range(0, len(images), BATCH):
-        batch = images[start : start + BATCH].to(device)
+        batch = with_moments(images[start : start + BATCH], *usual)
         classes = None if labels is None else labels[start : start + BATCH]
         columns = (
             pixel_columns(batch, positions.grid)
@@ -233,10 +295,7 @@ def make_detector(
             else hypercolumns(network, taps, batch, positions.grid, classes)
         )
         parts.append(positions.gather(columns, start))
-    probe = fit_positions(np.concatenate(parts), positions.inside, positions.rows, c=0.01)
-    threshold = float(np.quantile(probe.held_out[~positions.inside], 1 - FALSE_ALARMS))
-    word = "pixels" if network is None else f"discriminator ({', '.join(taps)})"
-    return Detector(probe, positions, threshold, word, network, taps)
+    return np.concatenate(parts)
 
 
 def _map_taps(network: nn.Module, taps: Sequence[str], image: Tensor, labels: Tensor | None) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from dcgan_analysis.errors import AnalysisError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["PositionProbe", "fit_positions", "grouped_auc"]
+__all__ = ["PositionProbe", "fit_linear", "fit_positions", "grouped_auc"]
 
 _RESAMPLES = 400
 
@@ -78,15 +78,25 @@ def fit_positions(
     held_out = np.zeros(len(labels))
     for train, test in GroupKFold(min(folds, images)).split(features, labels, groups):
         if labels[train].any() and not labels[train].all():
-            weights, bias = _fit(features[train], labels[train], c)
+            weights, bias = fit_linear(features[train], labels[train], c)
             held_out[test] = features[test] @ weights + bias
-    weights, bias = _fit(features, labels, c)
+    weights, bias = fit_linear(features, labels, c)
     return PositionProbe(weights, bias, held_out)
 
 
-def _fit(features: NDArray[np.floating], labels: NDArray[np.bool_], c: float) -> tuple[NDArray[np.float64], float]:
+def fit_linear(
+    features: NDArray[np.floating], labels: NDArray[np.bool_], c: float
+) -> tuple[NDArray[np.float64], float]:
+    """Return weights (D,) and bias of a logistic regression; arguments as for ``fit_positions``.
+
+    Raises:
+        AnalysisError: If one kind of positions is absent.
+    """
     from sklearn.linear_model import LogisticRegression
 
+    if labels.all() or not labels.any():
+        msg = "Some boxed samples have no position inside boxes, or none outside. Draw more boxes, or other ones."
+        raise AnalysisError(msg)
     mean, scale = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
     # A map that never fires says nothing: its weight stays 0.
     scale[scale < 1e-9] = np.inf

@@ -3,17 +3,20 @@
 1. The figure: the latent vectors of three exemplars of each concept are averaged; the image of a - b + c in the middle,
    around it 8 neighbours with uniform noise of +-0.25; beside it the same sum on pixels. Exemplars come from a JSON
    file (docs/exemplars.md), by default ``exemplars.json`` beside the checkpoint's weights, or else from step 2.
-2. The measure: an attribute classifier is trained on real images and tested on held-out ones; it says what each of many
-   samples shows. For many triples of exemplars that clearly show a, b and c: does the result show what the
+2. The measure: attribute classifiers are trained on real images, from several seeds, and tested on held-out ones.
+   Together they choose samples that clearly show a, b and c; each by itself says what results show, and intervals hold
+   their disagreement. For many triples of exemplars that clearly show a, b and c: does the result show what the
    expression asks for? With three exemplars and with one, in latent space and on pixels.
-3. Controls: plain samples, and the average of c alone, which is the result without the vector a - b. A blend of pixels
+3. Controls: plain samples, and the average of c alone, which is the result without the vector a - b; one exemplar's
+   vector brought back to the length of a sample, since part of what averaging gains is length. A blend of pixels
    may satisfy the classifier and look like nothing: the discriminator says how real the results are.
 
 Consumes a checkpoint with a generator and a dataset with attributes, or with classes; then the measured properties
 brightness and slant are what is moved from one class to another. In a conditional generator all is of one class.
-Produces ``success`` (latent, averaged), ``one_exemplar_success``, ``pixel_success``, ``pixel_one_exemplar_success``,
-``c_alone``, ``chance``, ``averaging_gain``, ``realism``, ``pixel_realism``, and exemplars.json, which repeats the
-figure.
+Produces ``success`` (latent, averaged), ``one_exemplar_success``, ``one_exemplar_rescaled_success``,
+``pixel_success``, ``pixel_one_exemplar_success``, ``c_alone``, ``chance``, ``averaging_gain``,
+``averaging_gain_rescaled``, ``realism``, ``pixel_realism``; exemplars.json, which repeats the figure; judges.npz, which
+repeats the judgement; outcomes.npz: which triples, and what each judge says of each.
 
 Reference: Radford, Metz, Chintala, ICLR 2016, arXiv 1511.06434, section 6.3.2 and Figure 7.
 Beyond the paper: everything in 2 and 3. In the paper exemplars were picked by eye and results looked at.
@@ -26,12 +29,12 @@ from typing import TYPE_CHECKING
 from pydantic import Field, PositiveInt
 
 from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table, mean_metric, share_metric
-from dcgan_analysis.core import wilson_interval
 from dcgan_analysis_plugins.latent_arithmetic.arithmetic import (
     C_ALONE,
     LATENT,
     ONE_LATENT,
     ONE_PIXELS,
+    ONE_RESCALED,
     PIXELS,
     compute_triples,
     draw_triples,
@@ -41,9 +44,10 @@ from dcgan_analysis_plugins.latent_arithmetic.exemplars import make_exemplars, r
 from dcgan_analysis_plugins.latent_arithmetic.expressions import find_candidates, matches
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
+    from torch import Tensor
 
     from dcgan_analysis.api import Cell, Result, RunContext
     from dcgan_analysis_plugins.latent_arithmetic.exemplars import Exemplars
@@ -57,6 +61,7 @@ PLAIN = "plain samples"
 _WAYS = {
     LATENT: "success",
     ONE_LATENT: "one_exemplar_success",
+    ONE_RESCALED: "one_exemplar_rescaled_success",
     PIXELS: "pixel_success",
     ONE_PIXELS: "pixel_one_exemplar_success",
     C_ALONE: "c_alone",
@@ -82,8 +87,9 @@ class LatentArithmeticConfig(AnalysisConfig):
     triples: PositiveInt = Field(default=200, description="triples of exemplars that are tried")
     label: int = Field(default=0, ge=0, description="class, for a conditional generator")
     classifier_steps: PositiveInt | None = Field(
-        default=None, description="minibatches that train the attribute classifier; none given: by the dataset's size"
+        default=None, description="minibatches that train an attribute classifier; none given: by the dataset's size"
     )
+    judges: int = Field(default=5, ge=2, description="attribute classifiers, trained from as many seeds")
 
 
 class LatentArithmetic:
@@ -108,7 +114,7 @@ class LatentArithmetic:
         sampler = Sampler(checkpoint, context.device, context.progress, label=config.label)
         check_samples_vary(context, sampler, context.split("train").images)
         with context.stage("attribute classifier"):
-            judge = train_judge(context, steps=config.classifier_steps)
+            judge = train_judge(context, steps=config.classifier_steps, networks=config.judges)
         with context.stage("exemplars"):
             z = checkpoint.latents(config.samples, context.seed)
             candidates = find_candidates(
@@ -124,8 +130,10 @@ class LatentArithmetic:
             triples = draw_triples(candidates.pools, config.averaged, config.triples, context.rng("triples"))
             images = compute_triples(sampler, z, triples)
             wanted = candidates.expression.result
-            right = {way: matches(candidates.judge, candidates.judge(page), wanted) for way, page in images.items()}
-            right[PLAIN] = matches(candidates.judge, candidates.margins, wanted)
+            judge = candidates.judge
+            right = {way: matches(judge, judge.each(page), wanted) for way, page in images.items()}
+            right[PLAIN] = matches(judge, candidates.margins, wanted)
+            _save_outcomes(context, right, triples)
             real = realism(checkpoint, context.device, images, sampler(z[:_PLAIN_SHOWN]), sampler.label)
         with context.stage("figures"):
             shown = picked or _drawn(context, config, candidates, sampler.label)
@@ -174,36 +182,44 @@ def _metrics(
         )
         for way, name in _WAYS.items()
     }
-    metrics["averaging_gain"] = mean_metric(
-        (right[LATENT].astype(float) - right[ONE_LATENT]).tolist(),
-        f"success of {config.averaged} exemplars less that of one, the same triples",
-        over="triples",
-        higher_is_better=True,
-        unit="fraction",
-    )
+    for way, name in ((ONE_LATENT, "averaging_gain"), (ONE_RESCALED, "averaging_gain_rescaled")):
+        metrics[name] = mean_metric(
+            right[LATENT].astype(float) - right[way],
+            f"success of {config.averaged} exemplars less that of '{way}', the same triples",
+            over="triples",
+            higher_is_better=True,
+            unit="fraction",
+            bounds=(-1.0, 1.0),
+        )
     for way, name in ((LATENT, "realism"), (PIXELS, "pixel_realism")):
         if way in real:
             text = f"{way}: share of plain samples that the discriminator takes for less real; 50 % is as real as these"
-            metrics[name] = Metric(value=real[way], n=len(right[way]), higher_is_better=True, description=text)
+            metrics[name] = Metric(value=real[way], n=right[way].shape[1], higher_is_better=True, description=text)
     return metrics
+
+
+def _share(hits: np.ndarray) -> tuple[float, float, float]:
+    metric = share_metric(hits, "", higher_is_better=None)
+    return metric.value, metric.low or 0.0, metric.high or 0.0
 
 
 def _ways(right: Mapping[str, np.ndarray], real: Mapping[str, float]) -> Table:
     rows: list[list[Cell]] = []
     for way in _WAYS:
-        hits, n = int(right[way].sum()), len(right[way])
-        rows.append([way, hits / n, *wilson_interval(hits, n), n, real.get(way)])
-    columns = ["computed by", "as asked", "low", "high", "n", "realism"]
+        each = right[way].mean(axis=1)
+        ends = (float(each.min()), float(each.max()))
+        rows.append([way, *_share(right[way]), *ends, right[way].shape[1], real.get(way)])
+    columns = ["computed by", "as asked", "low", "high", "lowest judge", "highest judge", "n", "realism"]
     note = (
-        "Low and high: 95 % Wilson interval. Triples share exemplars where pools are small. Realism: share of plain "
-        "samples that the discriminator takes for less real."
+        "Low and high: 95 % over judges and triples. Triples share exemplars where pools are small. Realism: share of "
+        "plain samples that the discriminator takes for less real."
     )
     return Table(
         name="ways",
         title="Results that show what was asked for",
         columns=columns,
         rows=rows,
-        percent=[*columns[1:4], columns[5]],
+        percent=[*columns[1:6], columns[7]],
         note=note,
     )
 
@@ -227,11 +243,17 @@ def _notes(context: RunContext, config: LatentArithmeticConfig, label: int | Non
     )
 
 
+def _save_outcomes(context: RunContext, right: Mapping[str, np.ndarray], triples: Sequence[Tensor]) -> None:
+    """Save which triples there were, (3, T, E) indices of samples, and by way what each judge says, (J, T)."""
+    import numpy as np
+
+    outcomes = {_WAYS[way]: hits for way, hits in right.items()}
+    context.save_arrays("outcomes", triples=np.stack([one.numpy() for one in triples]), **outcomes)
+
+
 def _save_success(context: RunContext, right: Mapping[str, np.ndarray]) -> None:
     from dcgan_analysis import figures
 
-    values = [float(right[way].mean()) for way in _WAYS]
-    ends = [wilson_interval(int(right[way].sum()), len(right[way])) for way in _WAYS]
-    low, high = zip(*ends, strict=True)
+    values, low, high = zip(*(_share(right[way]) for way in _WAYS), strict=True)
     figure = figures.bars(list(_WAYS), values, low=low, high=high, highlight=[LATENT], x_label="results as asked")
     context.save_figure(figure, "success", "How often the result shows what was asked for", "With 95 % intervals.")

@@ -19,13 +19,14 @@ __all__ = [
     "LATENT",
     "ONE_LATENT",
     "ONE_PIXELS",
+    "ONE_RESCALED",
     "PIXELS",
     "compute_triples",
     "draw_triples",
     "save_arithmetic",
 ]
 
-LATENT, ONE_LATENT = "latent", "latent, one exemplar"
+LATENT, ONE_LATENT, ONE_RESCALED = "latent", "latent, one exemplar", "latent, one exemplar, as long as a sample"
 PIXELS, ONE_PIXELS = "pixels", "pixels, one exemplar"
 C_ALONE = "c alone, averaged"
 """Ways of computing: on latent vectors, on pixels, and without the vector a - b."""
@@ -63,7 +64,8 @@ def compute_triples(sampler: Sampler, z: Tensor, triples: Sequence[Tensor]) -> d
         triples: Positions of the exemplars of a, b and c, (T, E) each.
 
     Returns:
-        Way -> images, uint8 (T, C, H, W). The ways of one exemplar take the first of each.
+        Way -> images, uint8 (T, C, H, W). The ways of one exemplar take the first of each. A sum of three single
+        vectors is longer than any sample; ``ONE_RESCALED`` brings it back to the root mean square length of ``z``.
     """
     import numpy as np
     import torch
@@ -71,9 +73,12 @@ def compute_triples(sampler: Sampler, z: Tensor, triples: Sequence[Tensor]) -> d
     from dcgan_analysis.latents.arithmetic import combine, combine_pixels
 
     many = [z[positions] for positions in triples]  # (T, E, Z) each
+    single = combine(*(vectors[:, :1] for vectors in many))
+    usual = z.square().sum(1).mean().sqrt()
     images = {
         LATENT: sampler(combine(*many)),
-        ONE_LATENT: sampler(combine(*(vectors[:, :1] for vectors in many))),
+        ONE_LATENT: sampler(single),
+        ONE_RESCALED: sampler(single * (usual / single.norm(dim=1, keepdim=True).clamp_min(1e-12))),
         C_ALONE: sampler(many[2].mean(1)),
     }
     drawn = np.unique(torch.cat(list(triples)).numpy())

@@ -90,18 +90,18 @@ def matches(judge: Judge, margins: np.ndarray, wanted: Mapping[str, bool], margi
 
     Args:
         judge: Knows the columns.
-        margins: (N, A) the judge's values.
+        margins: (..., A) the judge's values.
         wanted: Attribute -> whether it must be there.
         margin: How clear it must be: of 2 p - 1, or in standard deviations.
 
     Returns:
-        (N,) booleans.
+        (...,) booleans.
     """
     import numpy as np
 
     signs = np.array([1.0 if there else -1.0 for there in wanted.values()])
     columns = [judge.column(name) for name in wanted]
-    shown: np.ndarray = (margins[:, columns] * signs > margin).all(axis=1)
+    shown: np.ndarray = (margins[..., columns] * signs > margin).all(axis=-1)
     return shown
 
 
@@ -149,7 +149,7 @@ class Candidates:
         judge: Who chose them, centred on the samples.
         expression: What is asked for.
         pools: Positions of the samples that clearly show a, b, c.
-        margins: (N, A) the judge's values for all N samples.
+        margins: (J, N, A) each network's values for all N samples.
     """
 
     judge: Judge
@@ -197,13 +197,14 @@ def find_candidates(
         AnalysisError: If there are too few of one.
         UnknownNameError: If the judge does not know an attribute.
     """
-    judge = judge.centred_on(judge(images))
-    margins = judge(images)
+    judge = judge.centred_on(judge.each(images))
+    each = judge.each(images)
+    margins = each.mean(axis=0)
     if moved is None:
         expression = best_supported(judge, margins, margin, classes=classes)
     else:
         expression = Expression.of(moved, contrast)
-    candidates = Candidates(judge, expression, pools(judge, margins, expression, margin), margins)
+    candidates = Candidates(judge, expression, pools(judge, margins, expression, margin), each)
     for name, pool in candidates.named():
         if len(pool) < needed:
             msg = (

@@ -1,7 +1,8 @@
 """turn-vector: does one direction in latent space turn a face, and leave the rest alone? (section 6.3.2, Figure 8).
 
-1. An attribute classifier is trained on real images and tested on held-out ones: yaw where the dataset knows it, or any
-   other attribute, class, number or measured property (``--set attribute=...``). It judges many samples.
+1. Attribute classifiers are trained on real images, from several seeds, and tested on held-out ones: yaw where the
+   dataset knows it, or any other attribute, class, number or measured property (``--set attribute=...``). Together they
+   judge many samples; each by itself judges what vectors do, and intervals hold their disagreement.
 2. The vector: the mean latent vector of four samples at the high end of the attribute less that of four at the low end.
 3. Multiples of it are added to new samples. Measured on each: the rank correlation of the multiple with the predicted
    attribute; how far the attribute moves from end to end, in standard deviations among samples; how far all other
@@ -10,7 +11,7 @@
 
 Consumes a checkpoint with generator and discriminator and a dataset with attributes, numbers or classes.
 Produces ``monotonicity``, ``effect``, ``others_moved``, ``selectivity``, ``image_change``, each with its ``random_``
-control, and turn.npz.
+control; turn.npz, what each judge says of each image; judges.npz, which repeats the judgement.
 
 Reference: Radford, Metz, Chintala, ICLR 2016, arXiv 1511.06434, section 6.3.2 and Figure 8.
 Beyond the paper: everything measured. There the four samples were picked by eye.
@@ -34,6 +35,9 @@ from dcgan_analysis_plugins.turn_vector.directions import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
     from torch import Tensor
 
     from dcgan_analysis.api import Cell, Result, RunContext
@@ -62,8 +66,9 @@ class TurnVectorConfig(JudgeSettings):
     vectors: int = Field(default=5, ge=1, description="vectors, each of samples of its own, and as many controls")
     label: int = Field(default=0, ge=0, description="class, for a conditional generator")
     classifier_steps: PositiveInt | None = Field(
-        default=None, description="minibatches that train the attribute classifier; none given: by the dataset's size"
+        default=None, description="minibatches that train an attribute classifier; none given: by the dataset's size"
     )
+    judges: int = Field(default=5, ge=2, description="attribute classifiers, trained from as many seeds")
 
 
 def multiples(config: TurnVectorConfig) -> Tensor:
@@ -96,13 +101,14 @@ class TurnVector:
         check_samples_vary(context, sampler, context.split("train").images)
         embed = choose_judge(context, config)
         with context.stage("attribute classifier"):
-            judge = train_judge(context, steps=config.classifier_steps)
+            judge = train_judge(context, steps=config.classifier_steps, networks=config.judges)
             attribute = _chosen(judge, config.attribute)
         with context.stage("ends of the attribute"):
             drawn = checkpoint.latents(config.samples + config.new, context.seed)
             z, new = drawn[: config.samples], drawn[config.samples :]
-            margins = judge(sampler(z, what="samples to choose from"))
-            spread, column = np.maximum(margins.std(axis=0), 1e-9), judge.column(attribute)
+            each = judge.each(sampler(z, what="samples to choose from"))
+            margins, spread = each.mean(axis=0), np.maximum(each.std(axis=1), 1e-9)
+            column = judge.column(attribute)
             vectors = draw_directions(
                 context, z, margins[:, column], directions=config.vectors, averaged=config.ends, tail=config.tail
             )
@@ -144,13 +150,20 @@ def _metrics(moves: dict[str, list[Moves]], column: int, attribute: str) -> dict
     for kind, directions in moves.items():
         prefix, better = ("", True) if kind == TURN else ("random_", None)
         # The sign of a random direction means nothing: its size is what any direction does.
-        sign = abs if kind == RANDOM else float
-        effects = [sign(float(one.ends[:, column].mean())) for one in directions]
-        others = [float(np.abs(np.delete(one.ends, column, axis=1)).mean()) for one in directions]
-        sizes = [float(np.abs(one.ends[:, column]).mean()) for one in directions]
-        ratios = [size / max(other, 1e-9) for size, other in zip(sizes, others, strict=True)]
-        correlations = [sign(float(rank_correlations(one.margins[:, :, column]).mean())) for one in directions]
-        changes = [float(one.change.mean()) for one in directions]
+        sign = np.abs if kind == RANDOM else np.asarray
+
+        def by_judge(of_one: Callable[[Moves], np.ndarray], directions: list[Moves] = directions) -> np.ndarray:
+            """What each judge says of each direction, (J, V)."""
+            return np.stack([of_one(one) for one in directions], axis=1)
+
+        effects = sign(by_judge(lambda one: one.ends[..., column].mean(axis=1)))
+        others = by_judge(lambda one: np.abs(np.delete(one.ends, column, axis=2)).mean(axis=(1, 2)))
+        sizes = by_judge(lambda one: np.abs(one.ends[..., column]).mean(axis=1))
+        ratios = sizes / np.maximum(others, 1e-9)
+        correlations = sign(
+            by_judge(lambda one: np.array([rank_correlations(said[..., column]).mean() for said in one.margins]))
+        )
+        changes = np.array([one.change.mean() for one in directions])
         for name, values, direction, text in (
             ("monotonicity", correlations, better, f"mean rank correlation of multiple and predicted {attribute}"),
             ("effect", effects, better, f"{attribute} moves from end to end, in standard deviations"),
@@ -172,7 +185,9 @@ def _side_effects(judge: Judge, moves: dict[str, list[Moves]], column: int) -> T
     import numpy as np
 
     signed, random = (
-        np.stack([(one.ends if kind == TURN else np.abs(one.ends)).mean(axis=0) for one in directions]).mean(axis=0)
+        np.stack([(one.ends if kind == TURN else np.abs(one.ends)).mean(axis=(0, 1)) for one in directions]).mean(
+            axis=0
+        )
         for kind, directions in moves.items()
     )
     order = [column, *(i for i in np.argsort(-np.abs(signed), kind="stable").tolist() if i != column)]
@@ -223,7 +238,7 @@ def _save_curve(
 
     series = {}
     for kind, directions in moves.items():
-        values = np.concatenate([one.margins[:, :, column] for one in directions])
+        values = np.concatenate([one.margins[..., column].mean(axis=0) for one in directions])
         # From where the sample itself stands.
         values = values - values[:, config.multiples // 2, None]
         intervals = [mean_interval(at.tolist()) for at in values.T]

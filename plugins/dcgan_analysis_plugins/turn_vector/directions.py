@@ -29,7 +29,7 @@ class Moves:
     """What one direction does to S new samples at T multiples.
 
     Attributes:
-        margins: (S, T, A) the judge's values of A attributes, in their units.
+        margins: (J, S, T, A) each judge's values of A attributes, in their units.
         change: (S,) perceptual distance of the two ends.
     """
 
@@ -38,8 +38,8 @@ class Moves:
 
     @property
     def ends(self) -> np.ndarray:
-        """How far each attribute moves from the first multiple to the last, (S, A)."""
-        moved: np.ndarray = self.margins[:, -1] - self.margins[:, 0]
+        """How far each attribute moves from the first multiple to the last, (J, S, A)."""
+        moved: np.ndarray = self.margins[:, :, -1] - self.margins[:, :, 0]
         return moved
 
 
@@ -128,7 +128,7 @@ def measure_directions(
         new: (S, Z).
         vectors: Directions (Z,).
         multiples: (T,), rising.
-        units: (A,) the unit of each attribute, such as its standard deviation among plain samples.
+        units: (J, A) each judge's unit of each attribute, such as its standard deviation among plain samples.
         done: Called with the number of directions done.
     """
     moves = []
@@ -137,7 +137,8 @@ def measure_directions(
         labels = sampler.labels(range(len(images)))
         ends = [slice(at, None, len(multiples)) for at in (0, len(multiples) - 1)]
         low, high = (embed(images[end], None if labels is None else labels[end]) for end in ends)
-        margins = judge(images).reshape(len(new), len(multiples), -1) / units
+        each = judge.each(images)
+        margins = each.reshape(len(each), len(new), len(multiples), -1) / units[:, None, None]
         moves.append(Moves(margins, (high - low).norm(dim=1).numpy()))
         if done is not None:
             done(number)

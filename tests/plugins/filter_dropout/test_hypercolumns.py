@@ -12,9 +12,9 @@ def test_hypercolumns_average_large_maps_and_interpolate_small_ones(tiny_checkpo
     first = network.conv1(images, None)
     torch.testing.assert_close(columns[:, :8], first.view(2, 8, 16, 2, 16, 2).mean(dim=(3, 5)))
     torch.testing.assert_close(columns[:, 8:16], network.conv2(first, None))
-    weights = torch.from_numpy(np.random.default_rng(0).normal(size=columns.shape[1])).float()
+    weights = torch.from_numpy(np.random.default_rng(0).normal(size=(2, columns.shape[1]))).float()
     scores = column_scores(network, ["conv1", "conv2", "conv6"], images, (16, 16), weights)
-    torch.testing.assert_close(scores, torch.einsum("nchw,c->nhw", columns, weights), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(scores, torch.einsum("nchw,jc->njhw", columns, weights), atol=1e-5, rtol=1e-4)
 
 
 def test_pixel_columns_hold_the_pixels_around_each_place():

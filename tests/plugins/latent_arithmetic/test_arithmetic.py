@@ -7,6 +7,7 @@ from dcgan_analysis_plugins.latent_arithmetic.arithmetic import (
     LATENT,
     ONE_LATENT,
     ONE_PIXELS,
+    ONE_RESCALED,
     PIXELS,
     compute_triples,
     draw_triples,
@@ -32,6 +33,8 @@ def test_triples_are_computed_in_latent_space_and_on_pixels_averaged_and_not():
     images = {way: page.ravel().tolist() for way, page in compute_triples(square, z, triples).items()}
     assert images[LATENT] == [(4 - 2 + 6) ** 2]
     assert images[ONE_LATENT] == [(6 - 1 + 5) ** 2]
+    # As long as the samples are: the root of (36 + 4 + 1 + 9 + 25 + 49) / 6 = 4.55 squared is 20.67.
+    assert images[ONE_RESCALED] == [20]
     assert images[C_ALONE] == [6**2]
     assert images[PIXELS] == [(36 + 4) / 2 - (1 + 9) / 2 + (25 + 49) / 2]
     assert images[ONE_PIXELS] == [36 - 1 + 25]

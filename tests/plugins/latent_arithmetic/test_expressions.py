@@ -18,11 +18,11 @@ class Judge:
     def __init__(self, usual=0.0):
         self.usual = usual
 
-    def __call__(self, images):
-        return images.reshape(len(images), 2).astype(float) - self.usual
+    def each(self, images):
+        return images.reshape(1, len(images), 2).astype(float) - self.usual
 
-    def centred_on(self, said):
-        return Judge(said.mean(axis=0))
+    def centred_on(self, margins):
+        return Judge(margins.mean(axis=(0, 1)))
 
     def column(self, name):
         return self.names.index(name)
@@ -41,7 +41,7 @@ def test_exemplars_are_samples_that_clearly_show_each_part():
     }
     assert found.asked == "more tall, more wide"
     assert found.expression == Expression.of("tall", ["wide"])
-    assert found.margins[0].tolist() == [-6, -4]
+    assert found.margins[0, 0].tolist() == [-6, -4]
 
 
 def test_the_expression_with_most_exemplars_is_taken_where_none_is_asked_for():
@@ -59,6 +59,6 @@ def test_an_expression_between_two_classes_moves_the_property(dcgan_context):
     asked = Expression.of("slant", ["disc", "rows"])
     assert asked.a == {"slant": True, "disc": True}
     assert asked.result == {"slant": True, "rows": True}
-    judge = train_judge(dcgan_context, steps=1)
+    judge = train_judge(dcgan_context, steps=1, networks=1)
     margins = np.array([[-1, 1, -1, 0, 2], [-1, 1, -1, 0, -2], [1, -1, -1, 0, 2]])
     assert matches(judge, margins, asked.result).tolist() == [True, False, False]
