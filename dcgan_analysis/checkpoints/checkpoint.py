@@ -190,7 +190,7 @@ class Checkpoint(Described):
         return torch.randn(shape, generator=source)[:n]
 
     def sample(self, n: int, seed: int, labels: Tensor | None = None) -> Tensor:
-        """Draw ``n`` samples on the CPU; ``checkpoints.sampling.Sampler`` has more ways.
+        """Draw ``n`` samples on the CPU; ``save_samples`` writes them to files, ``Sampler`` has more ways.
 
         Args:
             n: How many.
@@ -202,6 +202,18 @@ class Checkpoint(Described):
             Images (n, C, H, W) in float32, in ``metadata.image_range``.
         """
         return Sampler(self).images(self.latents(n, seed), labels)
+
+    def save_samples(
+        self, path: str | Path, n: int, seed: int = 0, *, start: int = 0, label: int | None = None
+    ) -> Path:
+        """Write samples as a sheet (.png), pictures (.zip or a folder) or arrays (.npz); see ``sample_files``.
+
+        Example:
+            >>> checkpoint.save_samples("sheet.png", 64)  # doctest: +SKIP
+        """
+        from dcgan_analysis.checkpoints.sample_files import save_samples
+
+        return save_samples(self, path, n, seed, start=start, label=label)
 
     def features(
         self,
