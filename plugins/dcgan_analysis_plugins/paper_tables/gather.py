@@ -39,12 +39,14 @@ class Row:
         metrics: One for each column, or None.
         remark: What must be known: where the numbers are from, or why there are none.
         own: Whether it is this program's.
+        data: What the numbers were measured on.
     """
 
     method: str
     metrics: tuple[Metric | None, ...]
     remark: str
     own: bool
+    data: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class PaperTable:
         columns: Names of the columns of numbers.
         rows: Published rows, then own ones.
         note: What sets them apart.
+        apart: Why the own rows are no repetition of the paper's experiment: other images, or part of them; empty where
+            they are one.
     """
 
     number: int
@@ -64,6 +68,7 @@ class PaperTable:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     note: str
+    apart: str = ""
 
 
 def make_table(
@@ -112,12 +117,29 @@ def make_table(
             tuple(row.metric(column) for column in range(len(table.columns))),
             "; ".join(["published", *([row.remark] if row.remark else [])]),
             own=False,
+            data=table.dataset,
         )
         for row in table.published
     ]
     bench = _Bench(table, Path(folder), request, gather_only, host or default_host(), progress)
-    own = [bench.row(row) for row in table.own]
-    return PaperTable(number, table.title, table.columns, (*published, *own), table.note)
+    data = _name(request.dataset) or table.dataset
+    own = [replace(bench.row(row), data=data) for row in table.own]
+    return PaperTable(
+        number, table.title, table.columns, (*published, *own), table.note, _apart(table, data, request.limit)
+    )
+
+
+def _name(given: str | Path | Checkpoint | Dataset | None) -> str | None:
+    """Return what a table calls a checkpoint or dataset that was given by name, path or as an object."""
+    if given is None:
+        return None
+    return Path(given).stem if isinstance(given, str | Path) else given.name
+
+
+def _apart(table: PublishedTable, data: str, limit: int | None) -> str:
+    if data != table.dataset:
+        return f"Not the paper's experiment: measured on {data}, not on {table.dataset}"
+    return "" if limit is None else f"Not the paper's experiment: {limit:,} images a split"
 
 
 class _Bench:
@@ -140,7 +162,7 @@ class _Bench:
     def row(self, own: OwnRow) -> Row:
         """Fill one row; errors that the user can act on become its remark, and the others go on."""
         given = self.request.checkpoint if own.main else None
-        name = own.checkpoint if given is None else Path(given).stem if isinstance(given, str | Path) else given.name
+        name = own.checkpoint if given is None else _name(given)
         method = own.method.format(checkpoint=name)
         nothing = (None,) * len(self.table.columns)
         try:

@@ -38,14 +38,24 @@ th, td { padding: .4rem .7rem; text-align: left; border-bottom: 1px solid var(--
 th { font-weight: 600; }
 td.number { white-space: nowrap; }
 tr.own { background: var(--soft); }
+tr.apart th { padding-top: 2rem; }
 tr.first td { border-top: 2px solid var(--dim); }
 td.remark, p { color: var(--dim); font-size: .9rem; }
 """
 
 
 def cells(table: PaperTable) -> list[list[str]]:
-    """Return the rows as words: method, numbers, remark."""
-    return [[row.method, *(_cell(metric) for metric in row.metrics), row.remark] for row in table.rows]
+    """Return the rows as words: method, data, numbers, remark."""
+    return [[row.method, row.data, *(_cell(metric) for metric in row.metrics), row.remark] for row in table.rows]
+
+
+def _head(table: PaperTable) -> list[str]:
+    return ["method", "data", *table.columns, "remark"]
+
+
+def _first_own(table: PaperTable) -> int:
+    """Return how many rows stand above this program's."""
+    return next((position for position, row in enumerate(table.rows) if row.own), len(table.rows))
 
 
 def _cell(metric: Metric | None) -> str:
@@ -63,18 +73,22 @@ def _title(table: PaperTable) -> str:
 
 def as_table(table: PaperTable) -> Table:
     """Return it as a table of the result document, for the terminal."""
+    rows, head, first = cells(table), _head(table), _first_own(table)
+    if table.apart:
+        blank = [""] * len(head)
+        rows[first:first] = [blank, [table.apart, *blank[1:]]]
     return Table(
         name=f"table-{table.number}",
         title=_title(table),
-        columns=["method", *table.columns, "remark"],
-        rows=[list(row) for row in cells(table)],
+        columns=head,
+        rows=[list(row) for row in rows],
         note=table.note,
     )
 
 
 def as_text(table: PaperTable) -> str:
     """Return plain text with aligned columns."""
-    grid = [["method", *table.columns, "remark"], *cells(table)]
+    grid = [_head(table), *cells(table)]
     *widths, _ = (max(map(len, column)) for column in zip(*grid, strict=True))
 
     def block(row: list[str]) -> str:
@@ -86,9 +100,11 @@ def as_text(table: PaperTable) -> str:
 
     head, *blocks = map(block, grid)
     rule = "-" * max(len(line) for one in (head, *blocks) for line in one.split("\n"))
-    own = [row.own for row in table.rows]
-    first = own.index(True) if any(own) else len(own)
-    return "\n".join([_title(table), "", head, rule, *blocks[:first], rule, *blocks[first:], "", table.note, ""])
+    first = _first_own(table)
+    apart = [table.apart, rule] if table.apart else []
+    return "\n".join(
+        [_title(table), "", head, rule, *blocks[:first], rule, *apart, *blocks[first:], "", table.note, ""]
+    )
 
 
 def as_markdown(table: PaperTable) -> str:
@@ -101,7 +117,9 @@ def as_markdown(table: PaperTable) -> str:
         line([f"**{words[0]}**" if row.own else words[0], *words[1:]])
         for row, words in zip(table.rows, cells(table), strict=True)
     ]
-    head = ["method", *table.columns, "remark"]
+    head = _head(table)
+    if table.apart:
+        rows.insert(_first_own(table), line([f"*{table.apart}*", *[""] * (len(head) - 1)]))
     return "\n".join([f"**{_title(table)}**", "", line(head), line(["---"] * len(head)), *rows, "", table.note, ""])
 
 
@@ -114,14 +132,11 @@ def as_latex(table: PaperTable) -> str:
     def line(words: list[str]) -> str:
         return " & ".join(map(escaped, words)) + r" \\"
 
-    lines = []
-    was_own = False
-    for row, words in zip(table.rows, cells(table), strict=True):
-        if row.own and not was_own:
-            lines.append(r"\hline")
-        was_own = row.own
-        lines.append(line(words))
-    columns = "l" * len(table.columns)
+    lines, first = [line(words) for words in cells(table)], _first_own(table)
+    if first < len(lines):
+        apart = [rf"\multicolumn{{{len(_head(table))}}}{{l}}{{{escaped(table.apart)}}} \\"] if table.apart else []
+        lines[first:first] = [r"\hline", *apart]
+    columns = "l" * (len(table.columns) + 1)
     return "\n".join(
         [
             r"\begin{table}",
@@ -129,7 +144,7 @@ def as_latex(table: PaperTable) -> str:
             rf"\caption{{{escaped(f'{table.title} (Table {table.number} of arXiv 1511.06434). {table.note}')}}}",
             r"\footnotesize",
             rf"\begin{{tabular}}{{p{{0.22\textwidth}}{columns}p{{0.24\textwidth}}}}",
-            line(["method", *table.columns, "remark"]),
+            line(_head(table)),
             r"\hline",
             *lines,
             r"\end{tabular}",
@@ -141,14 +156,15 @@ def as_latex(table: PaperTable) -> str:
 
 def as_html(table: PaperTable) -> str:
     """Return a page of its own: no script, nothing fetched."""
-    rows, was_own = [], False
-    for row, words in zip(table.rows, cells(table), strict=True):
-        kind = f"own{'' if was_own else ' first'}" if row.own else "published"
-        was_own = row.own
-        method, *numbers, remark = map(html.escape, words)
+    rows, first = [], _first_own(table)
+    for position, (row, words) in enumerate(zip(table.rows, cells(table), strict=True)):
+        if position == first and table.apart:
+            rows.append(f'<tr class="apart"><th colspan="{len(words)}">{html.escape(table.apart)}</th></tr>')
+        kind = f"own{' first' if position == first else ''}" if row.own else "published"
+        method, data, *numbers, remark = map(html.escape, words)
         inner = "".join(f'<td class="number">{number}</td>' for number in numbers)
-        rows.append(f'<tr class="{kind}"><td>{method}</td>{inner}<td class="remark">{remark}</td></tr>')
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in ["method", *table.columns, "remark"])
+        rows.append(f'<tr class="{kind}"><td>{method}</td><td>{data}</td>{inner}<td class="remark">{remark}</td></tr>')
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in _head(table))
     title = html.escape(_title(table))
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'

@@ -10,7 +10,14 @@ import pytest
 from dcgan_analysis_plugins.paper_tables import gather
 from dcgan_analysis_plugins.paper_tables.gather import PaperTable, Row, make_table
 from dcgan_analysis_plugins.paper_tables.published import TABLES, OwnRow, PublishedTable
-from dcgan_analysis_plugins.paper_tables.render import as_html, as_latex, as_markdown, as_text, write_table
+from dcgan_analysis_plugins.paper_tables.render import (
+    as_html,
+    as_latex,
+    as_markdown,
+    as_table,
+    as_text,
+    write_table,
+)
 
 from dcgan_analysis.api.result import Metric, Result
 from dcgan_analysis.data.registry import DatasetEntry
@@ -167,9 +174,9 @@ SHOWN = PaperTable(
     "Cats & dogs",
     ("error",),
     (
-        Row("a_b", (Metric(value=0.738, low=0.734, high=0.742, interval="as published"),), "published", own=False),
-        Row("<ours> | 50%", (Metric(value=0.5, low=0.4, high=0.6),), "", own=True),
-        Row("none", (None,), "not run: why", own=True),
+        Row("a_b", (Metric(value=0.738, low=0.734, high=0.742, interval="as published"),), "published", False, "pets"),
+        Row("<ours> | 50%", (Metric(value=0.5, low=0.4, high=0.6),), "", own=True, data="pets"),
+        Row("none", (None,), "not run: why", own=True, data="pets"),
     ),
     "A note.",
 )
@@ -178,15 +185,45 @@ SHOWN = PaperTable(
 def test_every_form_shows_the_same_and_escapes_it():
     assert "73.8 % ±0.4" in as_text(SHOWN)
     assert "50.0 % [40.0, 60.0]" in as_text(SHOWN)
-    assert "| **<ours> \\| 50%** | 50.0 % [40.0, 60.0] |" in as_markdown(SHOWN)
+    assert "| **<ours> \\| 50%** | pets | 50.0 % [40.0, 60.0] |" in as_markdown(SHOWN)
     latex = as_latex(SHOWN)
-    assert r"a\_b & 73.8 \% $\pm$0.4 & published \\" in latex
+    assert r"a\_b & pets & 73.8 \% $\pm$0.4 & published \\" in latex
     # LaTeX numbers tables itself.
     assert r"\caption{Cats \& dogs (Table 1 of arXiv 1511.06434). A note.}" in latex
-    assert r"none & -- & not run: why \\" in latex
+    assert r"none & pets & -- & not run: why \\" in latex
     page = as_html(SHOWN)
     assert "&lt;ours&gt; | 50%" in page
     HTMLParser().feed(page)
+
+
+def test_rows_on_other_images_name_them_and_stand_apart_in_every_form():
+    rows = tuple(replace(row, data="sha_pes" if row.own else "pets") for row in SHOWN.rows)
+    apart = replace(SHOWN, rows=rows, apart="Not the paper's experiment: measured on sha_pes, not on pets")
+    lines = as_text(apart).splitlines()
+    at = lines.index(apart.apart)
+    assert lines[at - 2].startswith("a_b")
+    assert lines[at + 2].startswith("<ours>")
+    assert "sha_pes" in lines[at + 2]
+    assert f"| *{apart.apart}* |" in as_markdown(apart)
+    assert r"\multicolumn{4}{l}{Not the paper's experiment: measured on sha\_pes, not on pets} \\" in as_latex(apart)
+    assert '<th colspan="4">Not the paper&#x27;s experiment: measured on sha_pes' in as_html(apart)
+    shown = as_table(apart)
+    assert shown.columns == ["method", "data", "error", "remark"]
+    assert [row[0] for row in shown.rows][1:3] == ["", apart.apart]
+
+
+def test_numbers_of_a_users_own_images_are_no_row_of_the_papers_experiment(table, host):
+    shapes = DatasetEntry("shapes", "", lambda *_: make_dataset(seed=5))
+    host.datasets.add("shapes", shapes, owner="test")
+    made = table(dataset="shapes")
+    assert made.apart == "Not the paper's experiment: measured on shapes, not on toy-images"
+    assert {(row.own, row.data) for row in made.rows} == {(False, "toy-images"), (True, "shapes")}
+    assert own(made)["ours"].metrics[0] is not None
+
+
+def test_part_of_the_images_is_not_the_papers_experiment_and_all_of_them_are(table):
+    assert table(limit=9).apart == "Not the paper's experiment: 9 images a split"
+    assert table().apart == ""
 
 
 def test_a_long_remark_goes_on_in_its_column_of_the_plain_text():
