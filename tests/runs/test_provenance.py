@@ -35,17 +35,19 @@ SCIENCE = '"""Levels."""\n\n\ndef level():\n    """Return it."""\n    return 0.5
 def write(tmp_path, monkeypatch):
     """Return a function that writes modules where they can be imported; they are forgotten after the test."""
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    before = set(sys.modules)
+    written = set()
 
     def write(**modules):
         for name, text in modules.items():
             path = tmp_path / "site" / f"{name.replace('__', '/')}.py"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
+            written.add(name.split("__")[0])
         importlib.invalidate_caches()
 
     yield write
-    for name in set(sys.modules) - before:
+    # These alone: a module of the framework imported a second time would have classes that are not those of the first.
+    for name in [name for name in sys.modules if name.split(".")[0] in written]:
         del sys.modules[name]
 
 
