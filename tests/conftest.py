@@ -14,6 +14,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
+from matplotlib.figure import Figure as MatplotlibFigure
+from PIL import Image
 from pydantic import Field
 from torch import nn
 
@@ -80,12 +82,29 @@ class ToyPlugin:
         register(DatasetEntry("toy-images", "Discs and stripes", lambda root, download: make_dataset()))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Modules with slow tests come first, so that no process begins the longest test when the others are done."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
     """What tests decode and extract does not end up in the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DCGAN_ANALYSIS_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def unrendered(monkeypatch):
+    """Figures are made but not rendered, which takes longer than everything else in a run this small."""
+
+    def savefig(figure, target, **_):
+        Image.new("RGB", (1, 1)).save(target, format="PNG")
+
+    monkeypatch.setattr(MatplotlibFigure, "savefig", savefig)
 
 
 @pytest.fixture

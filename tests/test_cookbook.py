@@ -37,7 +37,7 @@ def network(request, tiny_checkpoint, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def desk(tmp_path, monkeypatch):
+def desk(tmp_path, monkeypatch, unrendered):
     """Work in an empty folder with a few photos and a cache of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DCGAN_ANALYSIS_CACHE", str(tmp_path / "cache"))

@@ -19,6 +19,8 @@ from dcgan_analysis.models.architecture import Layer, LayerKind
 
 # Analyses that the pages make up, or that come with the example package.
 EXAMPLES = {"brightness", "hello", "my-probe"}
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 ROOT = Path(__file__).parent.parent
 PAGES = [
     ROOT / "README.md",
@@ -68,7 +70,8 @@ def test_the_library_example_runs(page, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DCGAN_ANALYSIS_CACHE", str(tmp_path / "cache"))
     # Smaller, but the same call.
-    monkeypatch.setattr(da, "run", partial(da.run, limit=120, settings={"draws": 1, "ablation": False}), raising=False)
+    settings = {"draws": 1, "ablation": False, "C": (1e-3,), "protocol": "paper"}
+    monkeypatch.setattr(da, "run", partial(da.run, limit=60, settings=settings), raising=False)
     example = next(block for block in blocks(page, "python") if "import dcgan_analysis as da" in block)
     names = {}
     exec(compile(example, page.name, "exec"), names)

@@ -30,7 +30,7 @@ def failures(module):
 
 
 @pytest.mark.parametrize("name", list(modules_with_examples()))
-def test_examples_in_docstrings_run(name, tmp_path, monkeypatch):
+def test_examples_in_docstrings_run(name, tmp_path, monkeypatch, unrendered):
     monkeypatch.chdir(tmp_path)  # some write a run folder, or images
     reports = failures(importlib.import_module(name))
     assert not reports, "\n".join(reports)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,21 +40,26 @@ def make_dataset(
         ((6, 3, 32, 32), [0, 1, 2, 0, 1, 2])
     """
     splits = {
-        name: _split(name, n, np.random.default_rng([seed, stream]), shape)
+        name: _split(name, n, (seed, stream), shape)
         for stream, (name, n) in enumerate({"train": train, "test": test}.items())
     }
     return Dataset.from_splits("synthetic", splits, note="made by dcgan_analysis.testing")
 
 
-def _split(name: str, n: int, rng: np.random.Generator, shape: tuple[int, int, int]) -> DatasetSplit:
-    labels = np.arange(n, dtype=np.int64) % len(CLASSES)
+def _split(name: str, n: int, seed: tuple[int, int], shape: tuple[int, int, int]) -> DatasetSplit:
     return DatasetSplit(
-        images=np.stack([_fitted(_image(label, rng), shape) for label in labels.tolist()]),
-        labels=labels,
+        images=_images(n, seed, shape).copy(),
+        labels=np.arange(n, dtype=np.int64) % len(CLASSES),
         ids=[f"{name}-{i:04d}" for i in range(n)],
         classes=list(CLASSES),
         source=f"synthetic, {name}",
     )
+
+
+@cache  # many tests ask for the same ones
+def _images(n: int, seed: tuple[int, int], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    rng = np.random.default_rng(seed)
+    return np.stack([_fitted(_image(i % len(CLASSES), rng), shape) for i in range(n)])
 
 
 def _fitted(image: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +34,14 @@ def make_checkpoint(*, conditional: bool = False, seed: int = _SEED) -> Checkpoi
         >>> make_checkpoint().sample(2, seed=0).shape
         torch.Size([2, 3, 32, 32])
     """
+    made = _made(conditional, seed)
+    return replace(
+        made, weights={role: {name: w.clone() for name, w in state.items()} for role, state in made.weights.items()}
+    )
+
+
+@cache  # many tests ask for the same one; each gets a copy
+def _made(conditional: bool, seed: int) -> Checkpoint:
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.checkpoints.sampling import with_sample_statistics
     from dcgan_analysis.models.tables import dcgan28_conditional, dcgan32

@@ -11,6 +11,7 @@ import hashlib
 import json
 import sys
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.core.files import write_text
@@ -119,6 +120,7 @@ def hash_code(files: Mapping[str, Path]) -> str:
     return hash_parts(parts)
 
 
+@cache  # also where every call has a cache folder of its own, as in tests
 def _hash_syntax(content: bytes) -> str:
     """Hash the syntax tree of a Python file; one that does not parse is hashed as it stands."""
     try:

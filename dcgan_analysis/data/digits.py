@@ -6,6 +6,7 @@ Machine Learning Repository, https://doi.org/10.24432/C50P49): 8x8 counts of dar
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,17 +34,21 @@ def _resize(counts: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.repeat(np.asarray(large)[None], 3, axis=0)
 
 
+@cache
+def _read() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    from sklearn.datasets import load_digits as read_digits
+
+    raw = read_digits()
+    return np.stack([_resize(counts) for counts in raw.images]), raw.target.astype(np.int64)
+
+
 def load_digits() -> Dataset:
     """Make the dataset: 1,297 training and 500 test images, always the same ones.
 
     Returns:
         Images (N, 3, 32, 32) of classes "0" to "9"; ``ids`` are positions in scikit-learn's array.
     """
-    from sklearn.datasets import load_digits as read_digits
-
-    raw = read_digits()
-    images = np.stack([_resize(counts) for counts in raw.images])
-    labels = raw.target.astype(np.int64)
+    images, labels = _read()
     # RandomState, because its numbers never change; those of Generator may (NEP 19).
     order = np.random.RandomState(_SEED).permutation(len(labels))
     test = pick(order, _TEST_IMAGES, labels)

@@ -8,6 +8,8 @@ import pytest
 from dcgan_analysis.core.files import lock_path, writer_lock
 from dcgan_analysis.training import Trainer
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 
 @pytest.fixture
 def train(cli, tmp_path):

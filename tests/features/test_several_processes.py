@@ -1,4 +1,6 @@
-"""Several processes on this machine (gloo) write one store: all come to every meeting, however few chunks there are."""
+"""Several processes on this machine (gloo) write the store that one writes; all come to every meeting, however few
+chunks there are.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,17 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import torch
 
+from dcgan_analysis.core.distributed import agreed, gather_interleaved, rank, share, world_size
 from dcgan_analysis.features.store import FeatureStore
 
 # Name -> how many processes, which of them is killed while it computes features, what they do in turn.
 TASKS = {
+    "alone": (1, None, [("train", 52), ("again", 52)]),
+    "together": (2, None, [("train", 52), ("again", 52)]),
     "one chunk, 2 processes": (2, None, [("one", 5)]),
     "one chunk, 3 processes": (3, None, [("one", 5)]),
     "one chunk, 4 processes": (4, None, [("one", 5)]),
@@ -58,6 +65,8 @@ def work(folder, killed, steps):
         if name == "again":  # statistics are not there yet, and the first split needs none
             name, extraction = "train", pipeline.Extraction(checkpoint, spec, split(40), cpu, folder=folder)
         extraction.store(name, split(n))
+        with folder.joinpath(f"forward-{rank()}").open("a") as file:
+            file.write(f"{extraction.forward_images}\\n")
 
 
 def start(number, errors, *arguments):
@@ -116,10 +125,36 @@ def outcomes(tmp_path_factory):
     return folder, json.loads(done.stdout)
 
 
+def stores(folder):
+    return [FeatureStore(path) for path in sorted((folder / "features").glob("*.h5"))]
+
+
 def rows(folder):
     """Return how many rows each complete store has, every number of it read."""
-    found = map(FeatureStore, sorted((folder / "features").glob("*.h5")))
-    return {store.split: len(store.numpy()) for store in found}
+    return {store.split: len(store.numpy()) for store in stores(folder)}
+
+
+def forward_images(folder, number):
+    """Return how many images a process had sent through the network after each of its steps."""
+    return [int(line) for line in (folder / f"forward-{number}").read_text().split()]
+
+
+def test_two_processes_share_the_work_and_write_the_store_that_one_writes(outcomes):
+    folder, ended = outcomes
+    assert (ended["alone"], ended["together"]) == ([[0], {}], [[0, 0], {}])
+    # 40 images for the statistics in batches of 8, and 52 rows in chunks of 8; the second time the store is there.
+    assert forward_images(folder / "alone", 0) == [40 + 52, 0]
+    assert [forward_images(folder / "together", number) for number in range(2)] == [[24 + 28, 0], [16 + 24, 0]]
+    (alone,), (together,) = stores(folder / "alone"), stores(folder / "together")
+    assert alone.key == together.key
+    np.testing.assert_array_equal(together.numpy(), alone.numpy())
+    together.verify()
+
+
+def test_gathering_in_one_process_changes_nothing():
+    rows = torch.arange(6.0).reshape(3, 2)
+    assert torch.equal(gather_interleaved(rows, 3), rows)
+    assert (rank(), world_size(), agreed("mine"), share([1, 2, 3])) == (0, 1, "mine", [1, 2, 3])
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ def data_root() -> Path:
     return root
 
 
+@cache
 def _network():
     # With statistics of its own: samples of fresh ones are nearly one image.
     return with_sample_statistics(Checkpoint.random(dcgan32(width=4), seed=7, name="tiny"), batches=1)
@@ -56,12 +58,6 @@ def rendered_once(monkeypatch):
         return save(figure, path, **options)
 
     monkeypatch.setattr(figures, "save_png", save_png)
-
-
-@pytest.fixture
-def unrendered(monkeypatch):
-    """Figures are made but not rendered."""
-    monkeypatch.setattr(figures, "save_png", _save_blank)
 
 
 def _runs(folder, network):

@@ -95,11 +95,18 @@ def blocks():
 
 
 SETTINGS = {
-    "svm-cifar": {"C": (1e-3, 1e-2), "draws": 1, "ablation": False},
-    "svm-svhn": {"C": (1e-3, 1e-2), "labels_per_class": 10, "choosing_draws": 1, "draws": 2, "validation": 20},
+    "svm-cifar": {"C": (1e-3, 1e-2), "protocol": "paper", "draws": 1, "ablation": False},
+    "svm-svhn": {
+        "C": (1e-3, 1e-2),
+        "protocol": "paper",
+        "labels_per_class": 10,
+        "choosing_draws": 1,
+        "draws": 2,
+        "validation": 20,
+    },
     "svm-best": {"layers": False, "grids": (2,), "ablation": False},
-    "random-features": {"C": (1e-3, 1e-2), "draws": 1, "networks": 2},
-    "label-curve": {"choosing_draws": 1, "draws": 2, "labels": (2, 4)},
+    "random-features": {"C": (1e-3, 1e-2), "protocol": "paper", "draws": 1, "networks": 2},
+    "label-curve": {"protocol": "paper", "choosing_draws": 1, "draws": 2, "labels": (2, 4)},
     "guided-backprop": {"measured": 4, "top": 2, "noise_draws": 1, "features": [0, 1]},
     "max-activations": {"features": [0, 1]},
     "activation-maximization": {"features": [0, 1], "steps": 4},

@@ -6,7 +6,7 @@ from dcgan_analysis_plugins.label_curve import LabelCurve
 from dcgan_analysis.errors import AnalysisError, DatasetError
 from dcgan_analysis.testing import check_analysis
 
-BARE = {"C": (1e-3, 1e-2), "twin": False, "choosing_draws": 2, "draws": 3}
+BARE = {"C": (1e-3, 1e-2), "protocol": "paper", "twin": False, "choosing_draws": 2, "draws": 3}
 
 
 def test_label_curve_keeps_the_contract(dcgan_context):

@@ -7,11 +7,11 @@ from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.models.tables import dcgan32
 from dcgan_analysis.testing import check_analysis
 
-BARE = {"C": (1e-3, 1e-2), "labels_per_class": 0}
+BARE = {"C": (1e-3, 1e-2), "protocol": "paper", "labels_per_class": 0}
 
 
 def test_random_features_keeps_the_contract(dcgan_context):
-    settings = {"C": (1e-3,), "networks": 2, "draws": 2, "labels_per_class": 4}
+    settings = {"C": (1e-3,), "protocol": "paper", "networks": 2, "draws": 2, "labels_per_class": 4}
     result = check_analysis(RandomFeatures(), dcgan_context, settings)
     assert set(result.metrics) == {"accuracy", "few_label_accuracy"}
     assert {metric.interval for metric in result.metrics.values()} == {"1.96 std over random networks"}

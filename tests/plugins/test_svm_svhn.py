@@ -9,11 +9,11 @@ from dcgan_analysis.runs.library import import_weights
 from dcgan_analysis.runs.run import run
 from dcgan_analysis.testing import check_analysis
 
-BARE = {"C": (1e-3,), "twin": False, "choosing_draws": 1, "draws": 2}
+BARE = {"C": (1e-3,), "protocol": "paper", "twin": False, "choosing_draws": 1, "draws": 2}
 
 
 def test_svm_svhn_keeps_the_contract(dcgan_context):
-    settings = {"C": (1e-3, 1e-2), "choosing_draws": 2, "draws": 3, "labels_curve": (2, 4)}
+    settings = {"C": (1e-3, 1e-2), "protocol": "paper", "choosing_draws": 2, "draws": 3, "labels_curve": (2, 4)}
     result = check_analysis(SvmSvhn(), dcgan_context, settings)
     assert set(result.metrics) == {"test_error", "twin_test_error", "validation_error"}
     assert result.headline == "test_error"

@@ -14,6 +14,8 @@ from dcgan_analysis.host.host import load_plugins
 from dcgan_analysis.models import ArchitectureEntry, tables
 from dcgan_analysis.runs.library import load_checkpoint, train
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 SETTINGS = {
     "dataset": "digits",
     "architecture": "dcgan32-svhn",
