@@ -77,7 +77,7 @@ class Design:
 
     def exact_adjoint(self, dual: torch.Tensor) -> torch.Tensor:
         """Return ``dual @ X``, (M, D + 1), accurate to float32 (float64 for float64 storage)."""
-        return self._adjoint(dual, self.dtype, self._exact)
+        return self._adjoint(dual, self.dtype, self.dtype)
 
     def centre(self, mask: torch.Tensor, total: torch.Tensor) -> None:
         """Let `adjoint` keep the mean of the features out of its rounded products.

@@ -1,8 +1,9 @@
 """Fewer rows than columns: the squared hinge solved through the Gram matrix.
 
-With ``w = a @ X`` and ``G = X X.T`` (n, n), scores are ``a @ G`` and the gradient is ``a - dual(scores)``. The Hessian
-with every row inside the margin, ``I + 2 C X.T X``, acts as ``I + 2 C G``: its Cholesky factor preconditions the
-conjugate gradients of `descent` for all classes, which then need some twenty steps.
+With ``w = a @ X`` and ``G = X X.T`` (n, n), scores are ``a @ G`` and the gradient is ``a - dual(scores)``. Where few
+rows end inside the margin, Newton's method factors the part of G that belongs to them, class by class, and reaches the
+optimum in some five steps. Where many do, the Hessian with every row inside, ``I + 2 C X.T X``, acts as ``I + 2 C G``:
+its Cholesky factor preconditions the conjugate gradients of `descent` for all classes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from dcgan_analysis.core.device import has_bfloat16_units
+from dcgan_analysis.core.parallel import parallel_map
 from dcgan_analysis.linear.descent import Problems, line_search, within_gap
+from dcgan_analysis.linear.newton import combine_rows, newton_on_gram
 from dcgan_analysis.linear.products import gram_product, residuals_are_exact
 
 if TYPE_CHECKING:
@@ -35,6 +38,11 @@ _HELD_ELEMENTS = 1 << 27
 _WINDOW = 4
 # How often the iteration is restarted from recomputed scores where rounding exceeds the tolerance.
 _RENEWALS = 3
+# Newton's method pays up to this share of the rows inside the margin; parts of fewer rows than these are quick anyway.
+_MOST_INSIDE, _LEAST_ROWS = 0.5, 512
+# The last decrease, relative to the error asked for, after which a step of Newton's method has reached the optimum; and
+# relative to the objective, after which a part of the rows is solved well enough.
+_NEWTON_SHARE, _PART_TOLERANCE = 0.1, 1e-2
 
 
 @dataclass(frozen=True)
@@ -85,12 +93,7 @@ def solve_gram(
         same_c = inner.take(index)
         classes = same_c.positive.tolist()
         solution = torch.stack([start.get(k, product.new_zeros(len(product))) for k in classes])
-        for _ in range(_RENEWALS):
-            solution, objective[index], error[index], count = _solve_one_c(product, same_c, solution, tol, max_iter)
-            steps[index] += count
-            # Rounding adds up over many steps; a restart recomputes the scores.
-            if (error[index] <= tol).all() or int(steps[index].max()) >= max_iter:
-                break
+        solution, objective[index], error[index], steps[index] = _solve_one_c(product, same_c, solution, tol, max_iter)
         start = dict(zip(classes, solution, strict=True))
         dual[index[:, None], used[None]] = solution
         if progress is not None:
@@ -102,14 +105,83 @@ def solve_gram(
 def _solve_one_c(
     product: torch.Tensor, problems: Problems, dual: torch.Tensor, tol: float, max_iter: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return dual (M, n), objective, error and steps (M,) of problems with the same C, started at ``dual``."""
-    scale = float(2 * problems.c[0] * problems.weights.max())
-    factor = ShiftedFactor(product, scale)
+    """Return dual (M, n), objective, error and steps (M,) of problems with the same C, started at ``dual``.
+
+    Newton's method where few rows are inside the margin, conjugate gradients where many are.
+    """
+    exact = Problems(problems.labels, problems.weights.double(), problems.positive, problems.c.double())
+
+    def newton(number: int) -> tuple[torch.Tensor, float, int] | None:
+        one = torch.tensor([number], device=product.device)
+        return _by_margin(product, exact.take(one), dual[one].double(), tol, max_iter)
+
+    dual, steps = dual.clone(), torch.zeros(len(problems), dtype=torch.int64, device=product.device)
+    least = torch.full((len(problems),), -torch.inf, dtype=torch.float64, device=product.device)
+    for number, solution in enumerate(parallel_map(newton, range(len(problems)), device=product.device)):
+        if solution is not None:
+            dual[number], least[number], steps[number] = solution[0][0], solution[1], solution[2]
+    objective = _objective(problems, dual, _scores(dual, product))
+    error = (objective - least).clamp_min(0) / objective.clamp_min(1e-300)
+    left = (~(error <= tol)).nonzero().squeeze(1)
+    if len(left):
+        factor = ShiftedFactor(product, float(2 * problems.c[0] * problems.weights.max()))
+        short, own = problems.take(left), dual[left]
+        for _ in range(_RENEWALS):
+            own, objective[left], error[left], count = _conjugate(product, factor, short, own, tol, max_iter)
+            steps[left] += count
+            # Rounding adds up over many steps; a restart recomputes the scores.
+            if (error[left] <= tol).all() or int(steps[left].max()) >= max_iter:
+                break
+        dual[left] = own
+    return dual, objective, error, steps
+
+
+def _by_margin(
+    product: torch.Tensor, problem: Problems, dual: torch.Tensor, tol: float, max_iter: int
+) -> tuple[torch.Tensor, float, int] | None:
+    """Solve one problem by Newton's method; None where too many rows are inside the margin for that to pay.
+
+    Returns dual (1, n) float64, a lower bound of the objective (the value of the dual problem) and the number of steps.
+
+    Without a start every row is inside. Then a part of the rows is solved first, of twice as many next, and so on: on
+    which side of the margin most of the rows are that join is known by then.
+    """
+    strides = [1]
+    while not dual.any() and len(product) // (2 * strides[0]) >= _LEAST_ROWS:
+        strides.insert(0, 2 * strides[0])
+    part, steps = dual[:, :: strides[0]], 0
+    for stride in strides:
+        if part.shape[1] < len(range(0, len(product), stride)):
+            wider = dual[:, ::stride].clone()
+            wider[:, ::2] = part
+            part = wider
+        own = Problems(problem.labels[::stride], problem.weights[::stride], problem.positive, problem.c)
+        size = part.shape[1]
+        most = size if size < 2 * _LEAST_ROWS else int(size * _MOST_INSIDE)
+        near = tol * _NEWTON_SHARE if stride == 1 else _PART_TOLERANCE
+        solution = newton_on_gram(product[::stride, ::stride], own, part, max_iter=max_iter, most=most, tol=near)
+        if solution is None:
+            return None
+        part, scores, steps = solution
+    residual = part - problem.dual(scores)
+    gap = 0.5 * (residual * combine_rows(residual, product)).sum()
+    return part, float(_objective(problem, part, scores) - gap), steps
+
+
+def _conjugate(
+    product: torch.Tensor,
+    factor: ShiftedFactor,
+    problems: Problems,
+    dual: torch.Tensor,
+    tol: float,
+    max_iter: int,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """As `_solve_one_c`, by conjugate gradients."""
     scores = _scores(dual, product)
     gradient = dual - problems.dual(scores)
     preconditioned = factor.solve(gradient)
     # G @ preconditioned without multiplying, for (shift + scale G) preconditioned = gradient.
-    image = (gradient - factor.shift * preconditioned) / scale
+    image = (gradient - factor.shift * preconditioned) / factor.scale
     direction, slope = -preconditioned, (gradient * image).sum(1, keepdim=True)
     history = [_objective(problems, dual, scores)]
     steps = torch.zeros(len(problems), dtype=torch.int64, device=dual.device)
@@ -124,7 +196,7 @@ def _solve_one_c(
         dual, scores, old = dual + length * direction, scores + length * change, gradient
         gradient = dual - problems.dual(scores)
         preconditioned = factor.solve(gradient)
-        image = (gradient - factor.shift * preconditioned) / scale
+        image = (gradient - factor.shift * preconditioned) / factor.scale
         before, slope = slope, (gradient * image).sum(1, keepdim=True)
         beta = (slope - (old * image).sum(1, keepdim=True)) / before.clamp_min(torch.finfo(slope.dtype).tiny)
         direction = direction * beta.clamp_min(0) - preconditioned
@@ -189,12 +261,16 @@ def gram(design: Design, used: torch.Tensor) -> torch.Tensor:
             return halves[start // block]
         return _rows(design, used[start : start + block]) if held is None else held[start : start + block]
 
-    for start in range(0, len(used), block):
+    def multiply(start: int, column: int) -> None:
         left = rows(start)
-        for column in range(0, start + 1, block):
-            tile = gram_product(left, left if column == start else rows(column))
-            out[start : start + block, column : column + block] = tile
-            out[column : column + block, start : start + block] = tile.T
+        tile = gram_product(left, left if column == start else rows(column))
+        out[start : start + block, column : column + block] = tile
+        out[column : column + block, start : start + block] = tile.T
+
+    starts = range(0, len(used), block)
+    tiles = [(start, column) for start in starts for column in starts if column <= start]
+    for _ in parallel_map(lambda tile: multiply(*tile), tiles, device=design.device):
+        pass
     out += design.intercept**2
     return design.checked(out)
 
@@ -247,6 +323,7 @@ class ShiftedFactor:
         scale: Its factor, > 0.
 
     Attributes:
+        scale: Its factor.
         shift: 1, or larger where rounding makes the matrix indefinite.
 
     Example:
@@ -257,6 +334,7 @@ class ShiftedFactor:
     """
 
     def __init__(self, product: torch.Tensor, scale: float) -> None:
+        self.scale = scale
         self.shift = 1.0
         while True:
             shifted = product * scale

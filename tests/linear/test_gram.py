@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dcgan_analysis.linear.gram import ShiftedFactor
+from dcgan_analysis.core import parallel
+from dcgan_analysis.linear import gram as gram_module
+from dcgan_analysis.linear.descent import Problems
+from dcgan_analysis.linear.design import Design
+from dcgan_analysis.linear.gram import ShiftedFactor, gram, solve_gram
+from dcgan_analysis.linear.newton import newton_on_gram
+from dcgan_analysis.linear.rows import ArrayRows
 
 
 def gram_of(size, columns, dtype=torch.float64):
@@ -46,3 +52,48 @@ def test_the_right_hand_sides_are_left_as_they_are():
     right = torch.ones(2, 5)
     ShiftedFactor(gram_of(5, 3, torch.float32), 1.0).solve(right)
     assert torch.equal(right, torch.ones(2, 5))
+
+
+def three_classes(rows, columns):
+    """Features of three classes around centres of their own, and the problems of all classes at two C."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(rows) % 3
+    centres = torch.randn(3, columns, generator=generator)
+    features = 0.3 * centres[labels] + torch.randn(rows, columns, generator=generator) + 0.5
+    problems = Problems(
+        labels, torch.ones(rows), torch.arange(3).repeat(2), torch.tensor([1e-4, 1e-3]).repeat_interleave(3)
+    )
+    return Design(ArrayRows(features), 1.0, "cpu"), problems
+
+
+def test_newton_on_the_rows_inside_the_margin_ends_at_the_optimum():
+    # One feature, two rows at 1 and -1: both inside, w = 2 C (1 - w) 2, so w = 4 C / (1 + 4 C) = 0.8 at C = 1.
+    product = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    problem = Problems(torch.tensor([1, 0]), torch.ones(2).double(), torch.tensor([1]), torch.ones(1).double())
+    solution = newton_on_gram(product, problem, torch.zeros(1, 2).double(), max_iter=9, most=2)
+    assert solution is not None
+    dual, scores, _ = solution
+    torch.testing.assert_close(dual, torch.tensor([[0.4, -0.4]]).double())
+    torch.testing.assert_close(scores, torch.tensor([[0.8, -0.8]]).double())
+    assert newton_on_gram(product, problem, torch.zeros(1, 2).double(), max_iter=9, most=1) is None
+
+
+def test_newton_in_parts_and_conjugate_gradients_find_the_same_optimum(monkeypatch):
+    design, problems = three_classes(1030, 1100)
+    newton = solve_gram(design, problems, tol=1e-6, max_iter=1000)
+    monkeypatch.setattr(gram_module, "_by_margin", lambda *_: None)
+    conjugate = solve_gram(design, problems, tol=1e-6, max_iter=1000)
+    assert (newton.error <= 1e-6).all()
+    assert (newton.steps < conjugate.steps).all()
+    assert (newton.objective <= conjugate.objective * (1 + 1e-9)).all()
+    torch.testing.assert_close(newton.objective, conjugate.objective, rtol=2e-6, atol=0)
+
+
+def test_a_gram_matrix_has_the_same_bits_for_any_number_of_workers(monkeypatch):
+    design, _ = three_classes(1300, 40)
+    found = []
+    for count in (1, 2, 3):
+        monkeypatch.setattr(parallel, "worker_count", lambda device=None, count=count: count)
+        found.append(gram(design, torch.arange(1300)))
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
