@@ -79,6 +79,10 @@ class AnalysisError(DcganAnalysisError):
     """An analysis cannot run on what it was given."""
 
 
+class AbsentError(AnalysisError):
+    """An analysis asks its context for a checkpoint or a dataset that the run does not have."""
+
+
 class AnnotationError(DcganAnalysisError):
     """Boxes or exemplars are absent, damaged, or of another network's samples."""
 

@@ -16,7 +16,7 @@ from dcgan_analysis.errors import AnnotationError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["RULES", "find_box"]
+__all__ = ["RULES", "check_rule", "find_box"]
 
 SMALLEST, LARGEST, FILLED = 0.02, 0.35, 0.5
 _SATURATION, _VALUE = 0.5, 0.35
@@ -56,10 +56,19 @@ def find_box(image: NDArray[np.uint8], rule: str) -> tuple[float, float, float, 
     return float(columns.start), float(rows.start), float(width), float(height)
 
 
-def _mask(image: NDArray[np.uint8], rule: str) -> NDArray[np.bool_]:
+def check_rule(rule: str) -> None:
+    """Refuse what is none of ``RULES``.
+
+    Raises:
+        AnnotationError: Names those that there are.
+    """
     if rule not in RULES:
         msg = f"Unknown rule '{rule}'. Available: {', '.join(RULES)}."
         raise AnnotationError(msg)
+
+
+def _mask(image: NDArray[np.uint8], rule: str) -> NDArray[np.bool_]:
+    check_rule(rule)
     pixels = image.astype(np.float64) / 255
     value, low = pixels.max(axis=0), pixels.min(axis=0)
     if rule == "bright":

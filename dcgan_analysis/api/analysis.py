@@ -1,19 +1,19 @@
-"""The contract of an analysis: its settings, what it needs, six attributes and one method; two more are optional."""
+"""The contract of an analysis: its settings, what it needs, six attributes and one method; three more are optional."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from dcgan_analysis.core.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.api.result import Result
 
-__all__ = ["Analysis", "AnalysisConfig", "Demo", "Needs", "needs_of"]
+__all__ = ["Analysis", "AnalysisConfig", "Demo", "Needs", "checks_of", "needs_of"]
 
 
 class AnalysisConfig(Settings):
@@ -47,6 +47,10 @@ class Needs:
         taps: Names of the layers whose activations it reads; each must be a layer of the checkpoint's networks.
         grid: Cells per side of the grid to which discriminator features are pooled, of all conv layers unless ``taps``
             names some; implies ``discriminator``. None: no pooled features are used.
+        fit: How images of ``splits`` enter the networks: ``"exact"``, they must have the networks' shape; ``"resize"``,
+            they are brought to it. Where the discriminator takes labels, they must have labels of its classes. None:
+            they enter none.
+        packages: Names of packages to import, beyond what dcgan-analysis itself depends on.
 
     Example:
         >>> Needs(dataset="digits", splits=("train", "test"), labels=True, grid=4).discriminator
@@ -64,6 +68,8 @@ class Needs:
     samples: int = 0
     taps: tuple[str, ...] = ()
     grid: int | None = None
+    fit: Literal["exact", "resize"] | None = None
+    packages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # The dataclass is frozen, so implied fields are set through object.
@@ -100,7 +106,11 @@ class Analysis(Protocol):
     may also have
 
     - an attribute ``demo``, see :class:`Demo`;
-    - a method ``requires(config) -> Needs``: what it needs under these settings, where that differs from ``needs``.
+    - a method ``requires(config) -> Needs``: what it needs under these settings, where that differs from ``needs``;
+    - a method ``checks(context, config)``: quick calls, each of which raises a ``DcganAnalysisError`` where the run
+      could not go on: boxes that are absent, a class with too few images. Their errors and all that is missing of its
+      needs are said in one message before the run starts. The context lacks a checkpoint or a dataset that does not
+      have what is needed, and calls that ask for it are passed over.
     """
 
     @property
@@ -153,3 +163,12 @@ def needs_of(analysis: Analysis, config: AnalysisConfig) -> Needs:
         return analysis.needs
     needs: Needs = requires(config)
     return needs
+
+
+def checks_of(analysis: Analysis, context: RunContext, config: AnalysisConfig) -> Iterable[Callable[[], object]]:
+    """Return what an analysis's ``checks`` returns if it has one, else nothing."""
+    checks = getattr(analysis, "checks", None)
+    if checks is None:
+        return ()
+    calls: Iterable[Callable[[], object]] = checks(context, config)
+    return calls

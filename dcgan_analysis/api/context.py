@@ -25,7 +25,7 @@ from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.hashing import checksum
 from dcgan_analysis.core.progress import Progress, silent, stage_of
 from dcgan_analysis.core.randomness import torch_generator
-from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.errors import AbsentError, AnalysisError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -90,8 +90,8 @@ class RunContext:
             AnalysisError: If the analysis runs without one; declare it in ``needs``.
         """
         if self._checkpoint is None:
-            msg = "This run has no checkpoint. Give one with --checkpoint, and declare it in the analysis's needs."
-            raise AnalysisError(msg)
+            msg = "This run has no checkpoint. Give one, and declare it in the analysis's needs."
+            raise AbsentError(msg)
         return self._checkpoint
 
     @property
@@ -102,8 +102,8 @@ class RunContext:
             AnalysisError: If the analysis runs without one; declare it in ``needs``.
         """
         if self._dataset is None:
-            msg = "This run has no dataset. Give one with --dataset, and declare it in the analysis's needs."
-            raise AnalysisError(msg)
+            msg = "This run has no dataset. Give one, and declare it in the analysis's needs."
+            raise AbsentError(msg)
         return self._dataset
 
     def load_checkpoint(self, name: str) -> Checkpoint:

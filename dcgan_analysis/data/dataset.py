@@ -259,6 +259,8 @@ class Dataset(Described):
         self.progress: Progress | None = None
         self._loaders = dict(loaders)
         self._splits: dict[str, DatasetSplit] = {}
+        # Of each split the part that was last read: a run asks for it more than once.
+        self._parts: dict[str, tuple[int, bool, DatasetSplit]] = {}
 
     @classmethod
     def from_splits(cls, name: str, splits: Mapping[str, DatasetSplit], *, note: str = "") -> Dataset:
@@ -357,12 +359,17 @@ class Dataset(Described):
         total = len(own) if own is not None else len(self.split(name)) if n is not None else 0
         if n is None or n >= total:
             return self.split(name)
+        if name in self._parts and self._parts[name][:2] == (n, first):
+            return self._parts[name][2]
         positions = np.arange(n) if first else np.linspace(0, total - 1, n).round().astype(np.int64)
         source = f"first {n} of {total}" if first else f"{n} of {total}"
         if own is not None:
-            return own.some(positions, source, self.progress)
-        whole = self.split(name)
-        return whole.take(positions, source=f"{whole.source}, {source}")
+            part = own.some(positions, source, self.progress)
+        else:
+            whole = self.split(name)
+            part = whole.take(positions, source=f"{whole.source}, {source}")
+        self._parts[name] = n, first, part
+        return part
 
     def _loader(self, name: str) -> SplitLoader:
         if name not in self._loaders:

@@ -100,27 +100,32 @@ class Preprocessing:
             "image_shape": list(self.image_shape),
         }
 
-    def check(self, shape: Shape, *, dataset: str | None = None, checkpoint: str | None = None) -> None:
+    def check(
+        self, shape: Shape, *, dataset: str | None = None, checkpoint: str | None = None, choice: bool = True
+    ) -> None:
         """Refuse images that do not fit before anything long begins.
 
         Args:
             shape: Channels, height and width of the images.
             dataset: Whose images they are, for the message.
             checkpoint: Whose model takes them, for the message.
+            choice: Whether ``fit`` is a setting that the user can change, for the message.
 
         Raises:
-            DatasetError: If ``fit`` is ``"exact"`` and ``shape`` is not ``image_shape``, or one side of images to be
-                resized is more than a hundred times the other.
+            DatasetError: If ``fit`` is ``"exact"`` and ``shape`` is not ``image_shape``; if one side of images to be
+                resized is more than a hundred times the other, or nothing says how their channels become the model's.
         """
         if self.fit == "exact" and tuple(shape) != tuple(self.image_shape):
             giver = f"Dataset '{dataset}'" if dataset else "The batch"
             taker = f"checkpoint '{checkpoint}'" if checkpoint else "the model"
+            way = "Use the setting fit=resize to convert them, or another" if choice else "Use another"
             msg = (
-                f"{giver} has images of {_text(shape)}, {taker} takes "
-                f"{_text(self.image_shape)}. Use the setting fit=resize to convert them, or "
-                "another dataset or checkpoint."
+                f"{giver} has images of {_text(shape)}, {taker} takes {_text(self.image_shape)}. "
+                f"{way} dataset or checkpoint."
             )
             raise DatasetError(msg)
+        if shape[0] not in (1, self.image_shape[0]) and (shape[0], self.image_shape[0]) != (len(_LUMA), 1):
+            raise DatasetError(_channels_refused(shape[0], self.image_shape[0]))
         if self.fit == "resize" and max(shape[1:]) > _MOST_ASPECT * min(shape[1:]):
             msg = (
                 f"Images of {_text(shape)} are not resized: one side is more than {_MOST_ASPECT} times the other. "
@@ -175,8 +180,11 @@ def _to_channels(batch: torch.Tensor, channels: int) -> torch.Tensor:
     if channels == 1 and present == len(_LUMA):
         weights = torch.tensor(_LUMA).view(1, -1, 1, 1)
         return (batch * weights).sum(1, keepdim=True).round().byte()
-    msg = f"Images of {present} channels cannot be turned into {channels}; 1 and 3 are known."
-    raise DatasetError(msg)
+    raise DatasetError(_channels_refused(present, channels))
+
+
+def _channels_refused(present: int, wanted: int) -> str:
+    return f"Images of {present} channels cannot be turned into {wanted}; 1 and 3 are known. Use another dataset."
 
 
 def _resize(batch: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

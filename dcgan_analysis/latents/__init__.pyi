@@ -1,5 +1,6 @@
 from .attributes import Judge as Judge
 from .attributes import judge_table as judge_table
+from .attributes import judged_names as judged_names
 from .attributes import train_judge as train_judge
 from .interpolation import walk as walk
 from .judges import JudgeSettings as JudgeSettings

@@ -27,7 +27,7 @@ from dcgan_analysis.latents.properties import PROPERTIES
 from dcgan_analysis.training.classifier import outputs, strided_network, train_network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -39,6 +39,7 @@ __all__ = [
     "Judge",
     "attribute_table",
     "judge_table",
+    "judged_names",
     "train_judge",
 ]
 
@@ -175,6 +176,25 @@ def attribute_table(split: DatasetSplit) -> AttributeTable:
     return AttributeTable(list(columns), table, np.array(binary), classes)
 
 
+def judged_names(split: DatasetSplit, asked: Iterable[str] = ()) -> list[str]:
+    """Return the attributes that a judge trained on a split will know: its own, then the measured properties.
+
+    Args:
+        split: The images.
+        asked: Attributes that must be among them.
+
+    Raises:
+        AnalysisError: If the split has no labels, attributes or numbers.
+        UnknownNameError: If one that is asked for is not among them.
+    """
+    names = [*attribute_table(split).names, *PROPERTIES]
+    for name in asked:
+        if name not in names:
+            error = unknown_name("attribute", name, names)
+            raise error
+    return names
+
+
 def train_judge(context: RunContext, *, steps: int | None = None, networks: int = 5) -> Judge:
     """Train judges on the dataset's training split; a fifth is held out to measure how good they are.
 
@@ -228,7 +248,7 @@ def train_judge(context: RunContext, *, steps: int | None = None, networks: int 
         context.save_arrays("judges", **{_ORIGIN: np.array(json.dumps(origin | {"steps": steps}))}, **weights)
     measured = np.stack([measure(split.images) for measure in PROPERTIES.values()])
     scales = np.stack([measured.mean(axis=1), np.maximum(measured.std(axis=1), 1e-9)])
-    names = [*table.names, *PROPERTIES]
+    names = judged_names(split)
     flags = np.concatenate([table.binary, np.zeros(len(PROPERTIES), bool)])
     judge = Judge(names, flags, table.classes, {}, tuple(judges), split.image_shape, scales)
     judge.quality.update(_quality(judge, judge.each(split.images[held]), table, targets.numpy()[held]))

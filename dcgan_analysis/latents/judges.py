@@ -6,7 +6,7 @@ in every analysis that measures distances, and the report says which it was: dis
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+    from dcgan_analysis.api.analysis import Needs
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
@@ -40,6 +41,10 @@ class JudgeSettings(AnalysisConfig):
         "discriminator of another checkpoint; random, a network of random weights; pixels; vgg19, from torch's hub "
         "cache; auto: the discriminator where there is one, else random",
     )
+
+    def needs(self, needs: Needs) -> Needs:
+        """Return what an analysis needs, with a discriminator where that is to judge."""
+        return replace(needs, discriminator=True) if self.judge == "discriminator" else needs
 
     @field_validator("judge")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from dcgan_analysis.api.analysis import Needs
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.api.result import Metric, Table
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
@@ -47,6 +48,10 @@ class ProbeSettings(GridSettings):
         default=None, ge=0, description="labels per class of the few-label column; 0: none; none given: 400 or fewer"
     )
     draws: PositiveInt = Field(default=10, description="random few-label subsets, for C and again for the test")
+
+    def needs(self, needs: Needs) -> Needs:
+        """Return what an analysis needs, with the splits that are trained on and tested under these settings."""
+        return replace(needs, splits=("train", "test") if self.test == "test" else ("train",))
 
     @field_validator("test")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from dcgan_analysis.models.architecture import ROLES
@@ -12,8 +13,25 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.analysis import Needs
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.data.dataset import Dataset
+    from dcgan_analysis.errors import DcganAnalysisError
 
-__all__ = ["missing_in_checkpoint", "missing_in_dataset"]
+__all__ = ["missing_in_checkpoint", "missing_in_dataset", "missing_packages", "unfit_images"]
+
+
+def missing_packages(analysis: str, needs: Needs) -> list[str]:
+    """List the packages that an analysis imports and that are not installed, one sentence for each."""
+    return [
+        f"Analysis '{analysis}' needs the Python package '{name}', which is not installed."
+        for name in needs.packages
+        if not _is_installed(name)
+    ]
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # of a module within a package that is absent
+        return False
 
 
 def missing_in_checkpoint(analysis: str, needs: Needs, checkpoint: Checkpoint | None) -> list[str]:
@@ -30,9 +48,7 @@ def missing_in_checkpoint(analysis: str, needs: Needs, checkpoint: Checkpoint | 
     subject = f"Analysis '{analysis}'"
     if checkpoint is None:
         if needs.generator or needs.discriminator or needs.taps:
-            return [
-                f"{subject} needs a checkpoint. Give one with --checkpoint; known ones: dcgan-analyze list checkpoints"
-            ]
+            return [f"{subject} needs a checkpoint. Give one; known ones: dcgan-analyze list checkpoints"]
         return []
     absent = [role for role in ROLES if getattr(needs, role) and not checkpoint.has(role)]
     missing = [f"{subject} needs a {role}; checkpoint '{checkpoint.name}' holds none." for role in absent]
@@ -69,15 +85,20 @@ def _missing_taps(subject: str, needs: Needs, checkpoint: Checkpoint) -> list[st
 
 
 def _layers(checkpoint: Checkpoint) -> Iterator[str]:
-    """Yield the names of all layers of both networks, including networks that a plugin builds without a table."""
+    """Yield the taps of all layers of both networks; of networks without a table those that are found by watching."""
     architecture = checkpoint.architecture
     for role in ROLES:
-        if checkpoint.has(role):
-            table = architecture.layers(role)
-            if table:
-                yield from (layer.name for layer in table)
-            else:
-                yield from (name for name, _ in architecture.network(role).named_modules() if name)
+        if not checkpoint.has(role):
+            continue
+        if table := architecture.layers(role):
+            yield from (layer.name for layer in table)
+        else:
+            from dcgan_analysis.models.tracing import trace_role
+
+            network = architecture.network(role)
+            modules = [name for name, _ in network.named_modules() if name]
+            traced = [layer.tap for layer in trace_role(network, architecture, role).layers if layer.tap is not None]
+            yield from dict.fromkeys([*traced, *modules])
 
 
 def missing_in_dataset(analysis: str, needs: Needs, dataset: Dataset | None, limit: int | None = None) -> list[str]:
@@ -97,7 +118,7 @@ def missing_in_dataset(analysis: str, needs: Needs, dataset: Dataset | None, lim
     subject = f"Analysis '{analysis}'"
     if dataset is None:
         if needs.splits or needs.labels or needs.images:
-            return [f"{subject} needs a dataset. Give one with --dataset; known ones: dcgan-analyze list datasets"]
+            return [f"{subject} needs a dataset. Give one; known ones: dcgan-analyze list datasets"]
         return []
     missing = []
     present = [split for split in needs.splits if split in dataset.split_names]
@@ -130,3 +151,28 @@ def missing_in_dataset(analysis: str, needs: Needs, dataset: Dataset | None, lim
         if limit is not None and limit < needs.images:
             missing.append(f"{subject} needs at least {needs.images:,} images of a split; the limit is {limit:,}.")
     return missing
+
+
+def unfit_images(
+    needs: Needs, checkpoint: Checkpoint, dataset: Dataset, limit: int | None = None, *, choice: bool
+) -> list[DcganAnalysisError]:
+    """List why images of the splits that an analysis needs cannot be put into the networks of a checkpoint.
+
+    Args:
+        needs: What it consumes; splits that the dataset does not have are passed over.
+        checkpoint: What it would run on.
+        dataset: The same; of image files one is decoded, or as many as the run will use.
+        limit: How many images of each split the run will use; None: all.
+        choice: Whether the analysis has a setting ``fit``.
+    """
+    if needs.fit is None:
+        return []
+    from dcgan_analysis.checkpoints.fitting import image_problems
+
+    problems: dict[str, DcganAnalysisError] = {}
+    for name in needs.splits:
+        if name in dataset.split_names:
+            split = dataset.some(name, 1 if limit is None else limit)
+            for error in image_problems(checkpoint, split, dataset.name, needs.fit, choice=choice):
+                problems.setdefault(str(error), error)
+    return list(problems.values())

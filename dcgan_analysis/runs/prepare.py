@@ -9,18 +9,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcgan_analysis.api.analysis import needs_of
+from dcgan_analysis.api.analysis import checks_of, needs_of
+from dcgan_analysis.api.context import RunContext
+from dcgan_analysis.api.environment import describe_environment
 from dcgan_analysis.api.result import RESULT_FILE
 from dcgan_analysis.checkpoints.catalogue import load_checkpoint
 from dcgan_analysis.core.files import sweep
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.dataset import Dataset
 from dcgan_analysis.data.files.sources import load_dataset
-from dcgan_analysis.errors import AnalysisError, DcganAnalysisError
-from dcgan_analysis.runs.needs import missing_in_checkpoint, missing_in_dataset
+from dcgan_analysis.errors import AbsentError, AnalysisError, DcganAnalysisError
+from dcgan_analysis.runs.needs import missing_in_checkpoint, missing_in_dataset, missing_packages, unfit_images
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import torch
 
@@ -42,7 +44,7 @@ class Sources:
 
     def __init__(self, host: PluginHost, progress: Progress = silent) -> None:
         self.host = host
-        self._progress = progress
+        self.progress = progress
         self._checkpoints: dict[str | Path, Checkpoint] = {}
         self._datasets: dict[tuple[str | Path, str | Path | None], Dataset] = {}
 
@@ -69,7 +71,7 @@ class Sources:
         key = (given, data_root)
         if key not in self._datasets:
             self._datasets[key] = load_dataset(
-                given, data_root=data_root, registry=self.host.datasets, progress=self._progress
+                given, data_root=data_root, registry=self.host.datasets, progress=self.progress
             )
         return self._datasets[key]
 
@@ -122,20 +124,38 @@ def prepare_run(request: RunRequest, sources: Sources) -> PreparedRun:
     device = choose_device(request.device)
     config = analysis.config_type.build(request.settings)
     needs = needs_of(analysis, config)
-    problems: list[DcganAnalysisError] = []
+    problems: list[DcganAnalysisError] = [*map(AnalysisError, missing_packages(analysis.name, needs))]
     wanted_checkpoint = needs.checkpoint if request.checkpoint is None else request.checkpoint
     wanted_dataset = needs.dataset if request.dataset is None else request.dataset
     checkpoint = dataset = None
+    refused: list[DcganAnalysisError] = []
     try:
         checkpoint = None if wanted_checkpoint is None else sources.checkpoint(wanted_checkpoint)
-        problems += map(AnalysisError, missing_in_checkpoint(analysis.name, needs, checkpoint))
+        refused += map(AnalysisError, missing_in_checkpoint(analysis.name, needs, checkpoint))
     except DcganAnalysisError as error:
-        problems.append(error)
+        refused.append(error)
+    unfit: list[DcganAnalysisError] = []
     try:
         dataset = None if wanted_dataset is None else sources.dataset(wanted_dataset, request.data_root)
-        problems += map(AnalysisError, missing_in_dataset(analysis.name, needs, dataset, request.limit))
+        unfit += map(AnalysisError, missing_in_dataset(analysis.name, needs, dataset, request.limit))
+        if checkpoint is not None and dataset is not None:
+            choice = "fit" in type(config).model_fields
+            unfit += unfit_images(needs, checkpoint, dataset, request.limit, choice=choice)
     except DcganAnalysisError as error:
-        problems.append(error)
+        unfit.append(error)
+    context = RunContext(
+        output_dir=folder,
+        device=device,
+        seed=request.seed,
+        environment=describe_environment(device, ""),
+        limit=request.limit,
+        progress=sources.progress,
+        cache_dir=None if request.cache_dir is None else Path(request.cache_dir),
+        _checkpoint=None if refused else checkpoint,
+        _dataset=None if unfit else dataset,
+        _load=sources.checkpoint,
+    )
+    problems += [*refused, *unfit, *_failed_checks(analysis, context, config)]
     if problems:
         raise _all_of(problems)
     options = {
@@ -146,6 +166,20 @@ def prepare_run(request: RunRequest, sources: Sources) -> PreparedRun:
     }
     command = _command(analysis.name, config, options)
     return PreparedRun(request, analysis, config, checkpoint, dataset, folder, device, command)
+
+
+def _failed_checks(analysis: Analysis, context: RunContext, config: AnalysisConfig) -> Iterator[DcganAnalysisError]:
+    """Yield what an analysis's own checks raise, but for what they cannot look at: that has been said."""
+    try:
+        for check in checks_of(analysis, context, config):
+            try:
+                check()
+            except AbsentError:
+                continue
+            except DcganAnalysisError as error:
+                yield error
+    except AbsentError:
+        return
 
 
 def run_folder(name: str, out: str | Path | None, force: bool) -> Path:
@@ -175,10 +209,11 @@ def utc_stamp() -> str:
 
 
 def _all_of(problems: list[DcganAnalysisError]) -> DcganAnalysisError:
-    """Return one error for all problems; a single problem stays the error it is."""
-    if len(problems) == 1:
+    """Return one error for all problems, each said once; a single problem stays the error it is."""
+    by_text = {str(problem): problem for problem in problems}
+    if len(by_text) == 1:
         return problems[0]
-    return AnalysisError(" ".join(f"{str(problem).rstrip('.')}." for problem in problems))
+    return AnalysisError(" ".join(f"{text.rstrip('.')}." for text in by_text))
 
 
 def _word(used: str | Path | Checkpoint | Dataset | None) -> str | None:

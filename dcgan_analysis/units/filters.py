@@ -6,7 +6,7 @@ random-weight twin, on the same images, each network with BatchNorm statistics r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from dcgan_analysis.api.analysis import Needs
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.data import DatasetSplit, Preprocessing
@@ -62,6 +63,11 @@ class FilterSettings(AnalysisConfig):
         default=10_000, ge=2, description="training images at most, drawn by seed, for the re-estimation"
     )
     fit: Literal["exact", "resize"] = Field(default="exact", description="images of another shape: exact refuses")
+
+    def needs(self, needs: Needs) -> Needs:
+        """Return what an analysis needs, with the splits and the images of these settings."""
+        settling = ("train",) if self.batchnorm == "reestimated" else ()
+        return replace(needs, splits=tuple(dict.fromkeys((*settling, self.split))), fit=self.fit)
 
     @field_validator("features")
     @classmethod
@@ -127,21 +133,16 @@ def open_images(context: RunContext, settings: FilterSettings, name: str, limit:
     """
     import numpy as np
 
+    from dcgan_analysis.checkpoints.fitting import image_problems
     from dcgan_analysis.data import Preprocessing
 
     checkpoint = context.checkpoint
     architecture = checkpoint.architecture
     split = context.split(name)
+    for problem in image_problems(checkpoint, split, context.dataset.name, settings.fit):
+        raise problem
     prepare = Preprocessing.for_range(architecture.image_shape, checkpoint.metadata.image_range, settings.fit)
-    prepare.check(split.image_shape, dataset=context.dataset.name, checkpoint=checkpoint.name)
     by_label = architecture.takes_labels("discriminator")
-    if by_label and (split.labels is None or len(split.classes) > architecture.classes):
-        have = "have no labels" if split.labels is None else f"are of {len(split.classes)} classes"
-        msg = (
-            f"The discriminator of '{checkpoint.name}' is conditioned on {architecture.classes} classes; "
-            f"the images of '{context.dataset.name}' {have}. Use the labelled dataset it was trained on."
-        )
-        raise AnalysisError(msg)
     if 0 < limit < len(split):
         chosen = np.sort(context.rng("images", name).permutation(len(split))[:limit])
         split = split.take(chosen, source=f"{split.source}, {limit:,} of {len(split):,} drawn by seed")
@@ -225,8 +226,8 @@ def last_conv(checkpoint: Checkpoint) -> str:
     return taps[-1]
 
 
-def check_filters(context: RunContext, taps: Sequence[str], features: Sequence[int], images: ImageStream) -> None:
-    """Refuse taps and filters that the discriminator does not have before anything long starts.
+def check_filters(context: RunContext, taps: Sequence[str], features: Sequence[int]) -> None:
+    """Refuse taps and filters that the discriminator does not have.
 
     Raises:
         AnalysisError: If a layer has fewer filters.
@@ -236,15 +237,16 @@ def check_filters(context: RunContext, taps: Sequence[str], features: Sequence[i
 
     from dcgan_analysis.models.hooks import capture
 
-    network = context.checkpoint.discriminator().to(context.device)
+    network, architecture = context.checkpoint.discriminator(), context.checkpoint.architecture
+    labels = [torch.zeros(2, dtype=torch.long)] if architecture.classes else []
     with torch.no_grad(), capture(network, taps) as outputs:
-        network(*images.arguments(slice(0, 1)))
+        network(torch.zeros(2, *architecture.image_shape), *labels)
     for tap in taps:
         available = outputs[tap].shape[1]
         if max(features) >= available:
             msg = (
                 f"Tap '{tap}' has features 0 to {available - 1}, got {max(features)}. "
-                "Choose others with --set features=[0,1,2], or other layers."
+                "Choose others by the setting features=[0,1,2], or other layers."
             )
             raise AnalysisError(msg)
 

@@ -16,6 +16,8 @@ labels. Beyond the paper: the curve, the twin, a longer grid of C.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.api import Analysis, Result, RunContext
     from dcgan_analysis.linear import FewLabelProbe
-    from dcgan_analysis.probing import LabelledImages
+    from dcgan_analysis.probing import Draws, LabelledImages
 
 _USUAL = (1, 4, 10, 40, 100, 400)
 _SHOWN_FROM = 10
@@ -85,9 +87,7 @@ class LabelCurve:
     question = "How many labels does it take to classify images on learned features, and how many on random ones?"
     reference = "Radford, Metz, Chintala 2016, section 5.2: https://arxiv.org/abs/1511.06434"
     config_type = LabelCurveConfig
-    needs = Needs(
-        checkpoint="cifar10-dcgan32", dataset="cifar10", splits=("train", "test"), labels=True, discriminator=True
-    )
+    needs = Needs(checkpoint="cifar10-dcgan32", dataset="cifar10", splits=("train", "test"), labels=True, grid=4)
     demo = Demo(
         checkpoint="cifar10-dcgan32-w64",
         dataset="digits",
@@ -95,15 +95,19 @@ class LabelCurve:
         limit=240,
     )
 
+    def requires(self, config: LabelCurveConfig) -> Needs:
+        """Return what it consumes on this grid."""
+        return replace(self.needs, grid=config.grid, fit=config.fit)
+
+    def checks(self, context: RunContext, config: LabelCurveConfig) -> list[Callable[[], object]]:
+        """Draw the subsets that may not be there."""
+        return [partial(_images_and_draws, context, config)]
+
     def run(self, context: RunContext, config: LabelCurveConfig) -> Result:
         """Probe the checkpoint, then its twin, with each number of labels."""
         with context.stage("images and draws"):
-            images = labelled_images(context, validation=config.validation)
-            numbers = _numbers(config, images)
-            draws = [
-                make_draws(images, labels, context, choosing=config.choosing_draws, tested=config.draws)
-                for labels in numbers
-            ]
+            images, draws = _images_and_draws(context, config)
+            numbers = [draw.per_class for draw in draws]
         networks = learned_and_twin(context, twin=config.twin)
         curves = probe_by_labels(context, config, networks, images, draws)
         with context.stage("figures"):
@@ -117,6 +121,14 @@ class LabelCurve:
             metrics=_metrics(images, curves),
             tables=[label_curve_table(curves, "accuracy")],
         )
+
+
+def _images_and_draws(context: RunContext, config: LabelCurveConfig) -> tuple[LabelledImages, list[Draws]]:
+    images = labelled_images(context, validation=config.validation)
+    return images, [
+        make_draws(images, labels, context, choosing=config.choosing_draws, tested=config.draws)
+        for labels in _numbers(config, images)
+    ]
 
 
 def _numbers(config: LabelCurveConfig, images: LabelledImages) -> list[int]:

@@ -19,6 +19,7 @@ Beyond the paper: great circles, the measure, the threshold and the control.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveInt
@@ -73,6 +74,20 @@ class LatentWalk:
     config_type = LatentWalkConfig
     needs = Needs(checkpoint="cifar10-dcgan32", generator=True)
     demo = Demo(checkpoint="digits-dcgan32", settings={"walks": 1})
+
+    def requires(self, config: LatentWalkConfig) -> Needs:
+        """Return what it consumes with this judge."""
+        return config.needs(self.needs)
+
+    def checks(self, context: RunContext, config: LatentWalkConfig) -> list[Callable[[], object]]:
+        """Look for the judge and for the class."""
+        from dcgan_analysis.checkpoints import Sampler
+        from dcgan_analysis.latents import check_samples_vary
+
+        return [
+            lambda: check_samples_vary(context, Sampler(context.checkpoint, context.device, label=config.label)),
+            partial(choose_judge, context, config),
+        ]
 
     def run(self, context: RunContext, config: LatentWalkConfig) -> Result:
         """Walk, measure, compare with a generator that had memorised."""

@@ -16,6 +16,7 @@ Reference: ZCA of whole images: Krizhevsky, "Learning Multiple Layers of Feature
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveFloat
@@ -110,8 +111,16 @@ class Pixels:
     question = "How well are the classes of images told apart by a linear classifier on their pixels?"
     reference = "The protocol of Radford, Metz, Chintala 2016, section 5.1, on pixels: https://arxiv.org/abs/1511.06434"
     config_type = PixelsConfig
-    needs = Needs(dataset="cifar10", splits=("train",), labels=True)
+    needs = Needs(dataset="cifar10", splits=("train", "test"), labels=True)
     demo = Demo(dataset="digits", settings={"C": (1e-5, 1e-4, 1e-3, 1e-2), "draws": 2, "whitening": False}, limit=400)
+
+    def requires(self, config: PixelsConfig) -> Needs:
+        """Return what it consumes under these settings."""
+        return config.needs(self.needs)
+
+    def checks(self, context: RunContext, config: PixelsConfig) -> list[Callable[[], object]]:
+        """Draw the subsets that may not be there."""
+        return [partial(images_and_draws, context, config)]
 
     def run(self, context: RunContext, config: PixelsConfig) -> Result:
         """Probe raw pixels, then whitened ones."""

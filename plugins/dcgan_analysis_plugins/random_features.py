@@ -16,6 +16,7 @@ Reference: arXiv 1511.06434 has no such control. That random features can score 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveInt
@@ -53,7 +54,7 @@ class RandomFeatures:
     question = "How well do the features of a network that was never trained tell the classes of images apart?"
     reference = "The random-weight control of Radford, Metz, Chintala 2016, section 5: https://arxiv.org/abs/1511.06434"
     config_type = RandomFeaturesConfig
-    needs = Needs(checkpoint="cifar10-dcgan32", dataset="cifar10", splits=("train",), labels=True, grid=4)
+    needs = Needs(checkpoint="cifar10-dcgan32", dataset="cifar10", splits=("train", "test"), labels=True, grid=4)
     demo = Demo(
         checkpoint="cifar10-dcgan32-w64",
         dataset="digits",
@@ -63,7 +64,11 @@ class RandomFeatures:
 
     def requires(self, config: RandomFeaturesConfig) -> Needs:
         """Return what it consumes on this grid."""
-        return replace(self.needs, grid=config.grid)
+        return replace(config.needs(self.needs), grid=config.grid, fit=config.fit)
+
+    def checks(self, context: RunContext, config: RandomFeaturesConfig) -> list[Callable[[], object]]:
+        """Draw the subsets that may not be there."""
+        return [partial(images_and_draws, context, config)]
 
     def run(self, context: RunContext, config: RandomFeaturesConfig) -> Result:
         """Probe one random network after the other."""

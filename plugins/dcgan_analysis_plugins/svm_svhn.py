@@ -17,6 +17,7 @@ grid from the authors' code. Beyond the paper: the twin, the curve, photos kept 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveInt
@@ -88,13 +89,16 @@ class SvmSvhn:
 
     def requires(self, config: SvmSvhnConfig) -> Needs:
         """Return what it consumes on this grid."""
-        return replace(self.needs, grid=config.grid)
+        return replace(self.needs, grid=config.grid, fit=config.fit)
+
+    def checks(self, context: RunContext, config: SvmSvhnConfig) -> list[Callable[[], object]]:
+        """Draw the subsets that may not be there."""
+        return [partial(_images_and_draws, context, config)]
 
     def run(self, context: RunContext, config: SvmSvhnConfig) -> Result:
         """Probe the checkpoint, then its twin, on the same draws."""
         with context.stage("images and draws"):
-            images = labelled_images(context, validation=config.validation)
-            first, *more = _all_draws(context, config, images)
+            images, (first, *more) = _images_and_draws(context, config)
         networks = learned_and_twin(context, twin=config.twin)
         curves = probe_by_labels(context, config, networks, images, (first, *more))
         per_class = first.per_class
@@ -119,8 +123,9 @@ class SvmSvhn:
         )
 
 
-def _all_draws(context: RunContext, config: SvmSvhnConfig, images: LabelledImages) -> list[Draws]:
-    """Return the draws of the protocol, then those of the other points of the curve."""
+def _images_and_draws(context: RunContext, config: SvmSvhnConfig) -> tuple[LabelledImages, list[Draws]]:
+    """Return the images, and the draws of the protocol, then those of the other points of the curve."""
+    images = labelled_images(context, validation=config.validation)
 
     def draw(labels: int | None) -> Draws:
         return make_draws(
@@ -130,7 +135,7 @@ def _all_draws(context: RunContext, config: SvmSvhnConfig, images: LabelledImage
     first = draw(config.labels_per_class)
     if not first.per_class:  # too few images for any of the usual numbers
         first = draw(1)
-    return [first, *(draw(labels) for labels in sorted(set(config.labels_curve) - {first.per_class}))]
+    return images, [first, *(draw(labels) for labels in sorted(set(config.labels_curve) - {first.per_class}))]
 
 
 def _is_published(context: RunContext, per_class: int) -> bool:

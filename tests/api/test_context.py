@@ -23,8 +23,8 @@ def finish(context):
 
 
 @pytest.mark.parametrize("what", ["checkpoint", "dataset"])
-def test_what_the_run_does_not_have_is_said_with_the_option(what, bare):
-    with pytest.raises(AnalysisError, match=rf"This run has no {what}\. Give one with --{what}, and declare"):
+def test_what_the_run_does_not_have_is_said(what, bare):
+    with pytest.raises(AnalysisError, match=rf"This run has no {what}\. Give one, and declare"):
         getattr(bare, what)
 
 

@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 import dcgan_analysis as da
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
-from dcgan_analysis.errors import ArchitectureError
 from dcgan_analysis.models.initialisation import initialise
 from dcgan_analysis.models.tables import dcgan32
 from dcgan_analysis.testing import make_dataset
@@ -70,6 +69,17 @@ def conditional():
     return da.wrap(generator=drawn(Generator(3)), latent=(8, 1, 1), classes=3, name="foreign")
 
 
+def without_table(table):
+    """Return the same networks as an architecture, declared without their layer tables."""
+    return replace(
+        table,
+        generator_layers=(),
+        discriminator_layers=(),
+        make_generator=lambda _: table.generator(),
+        make_discriminator=lambda _: table.discriminator(),
+    )
+
+
 class Blocks(nn.Module):
     """Draws blocks of pixels, black but for one that is white."""
 
@@ -113,6 +123,15 @@ SETTINGS = {
     "latent-walk": {"walks": 1},
     "turn-vector": {"samples": 120, "new": 4, "vectors": 1, "classifier_steps": 10},
     "memorisation": {"samples": 20, "copies": 10, "hash_steps": 20, "vgg19": False},
+    "supervised-cnn": {"trials": 1, "epochs": 1, "validation": 20, "stopping": 20, "labels_per_class": 10},
+    "latent-arithmetic": {
+        "samples": 60,
+        "triples": 4,
+        "classifier_steps": 2,
+        "margin": 0.0,
+        "moved": "slant",
+        "contrast": ["brightness"],
+    },
 }
 
 
@@ -131,26 +150,34 @@ def test_a_generator_of_modules_forgets_what_its_maps_draw(run, blocks):
     assert result.metrics["maps_dropped"].value == 3
 
 
-def test_a_classifier_is_made_of_layer_tables_alone_and_the_refusal_says_what_to_do(run, foreign):
-    with pytest.raises(ArchitectureError, match=r"has no discriminator table.*Name one by the setting architecture="):
-        run("supervised-cnn", make_dataset(train=60, test=20), foreign, trials=1, epochs=1)
-
-
 def test_classes_of_modules_are_drawn_by_the_labels(run, conditional):
     assert conditional.sample(3, seed=0).shape == (3, 3, 32, 32)
     result = run("latent-walk", make_dataset(train=60, test=20), conditional, walks=1)
     assert np.isfinite(result.metrics[result.headline].value)
 
 
+def test_real_images_are_classified_by_samples_of_conditional_modules(run, conditional):
+    settings = {"samples": 60, "cas_samples": 0, "coverage_images": 0, "validation": 0}
+    result = run("mnist-nn", make_dataset(train=60, test=20), conditional, **settings)
+    assert 0 < result.metrics["test_error"].value <= 1
+    assert result.metrics["test_error"].n == 20
+
+
+def test_a_classifier_of_modules_is_that_of_their_layer_table(run):
+    table = dcgan32(width=4)
+    checkpoint, dataset = Checkpoint.random(table, seed=3), make_dataset(train=60, test=20)
+    settings = {"trials": 1, "epochs": 2, "validation": 20, "stopping": 20, "labels_per_class": 10}
+    with_table = run("supervised-cnn", dataset, checkpoint, **settings).metrics
+    own = replace(checkpoint, architecture=replace(without_table(table), name="own"))
+    without = run("supervised-cnn", dataset, own, **settings).metrics
+    assert {name: metric.value for name, metric in without.items()} == {
+        name: metric.value for name, metric in with_table.items()
+    }
+
+
 def test_the_headline_of_guided_backprop_does_not_depend_on_a_layer_table(run):
     table = dcgan32(width=4)
-    own = replace(
-        table,
-        generator_layers=(),
-        discriminator_layers=(),
-        make_generator=lambda _: table.generator(),
-        make_discriminator=lambda _: table.discriminator(),
-    )
+    own = without_table(table)
     checkpoint = Checkpoint.random(table, seed=3)
     settings = {"tap": "conv3", "measured": 3, "top": 2, "noise_draws": 1, "features": [0, 1]}
     dataset = make_dataset(train=40, test=10)

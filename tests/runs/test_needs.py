@@ -36,7 +36,7 @@ def test_a_checkpoint_that_has_everything_lacks_nothing(needs, tiny_checkpoint):
 
 @pytest.mark.parametrize("needs", [Needs(samples=1), Needs(grid=4), Needs(taps=("conv1",))])
 def test_without_a_checkpoint_it_is_asked_for(needs):
-    assert missing_in_checkpoint("mine", needs, None)[0].startswith("Analysis 'mine' needs a checkpoint. Give one with")
+    assert missing_in_checkpoint("mine", needs, None)[0].startswith("Analysis 'mine' needs a checkpoint. Give one;")
 
 
 def test_layers_that_the_networks_do_not_have_are_named(tiny_checkpoint):
@@ -64,7 +64,7 @@ def test_networks_with_and_without_class_labels_are_told_apart(tiny_checkpoint, 
 
 @pytest.mark.parametrize("needs", [Needs(splits=("test",)), Needs(labels=True), Needs(images=2)])
 def test_without_a_dataset_it_is_asked_for(needs):
-    assert missing_in_dataset("mine", needs, None)[0].startswith("Analysis 'mine' needs a dataset. Give one with")
+    assert missing_in_dataset("mine", needs, None)[0].startswith("Analysis 'mine' needs a dataset. Give one;")
 
 
 def test_too_few_images_are_said_split_by_split_and_against_the_limit(synthetic_dataset):

@@ -242,7 +242,7 @@ def test_a_checkpoint_without_the_network_needed_is_refused_before_the_run(role,
 def test_an_analysis_that_needs_a_checkpoint_asks_for_it(host, out, never):
     with pytest.raises(
         AnalysisError,
-        match=r"'toy' needs a checkpoint\. .*--checkpoint; known ones: dcgan-analyze list",
+        match=r"'toy' needs a checkpoint\. Give one; known ones: dcgan-analyze list",
     ):
         run(never(generator=True), out=out, host=host)
 

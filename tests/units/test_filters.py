@@ -122,12 +122,11 @@ def test_the_last_conv_layer_is_not_the_last_layer():
 
 
 def test_taps_and_filters_that_are_not_there_are_refused(small):
-    images = open_images(small, SETTINGS, "train", 0)
-    check_filters(small, ["conv1", "conv6"], [0, 3], images)
+    check_filters(small, ["conv1", "conv6"], [0, 3])
     with pytest.raises(AnalysisError, match="Tap 'conv1' has features 0 to 3, got 4"):
-        check_filters(small, ["conv6", "conv1"], [0, 4], images)
+        check_filters(small, ["conv6", "conv1"], [0, 4])
     with pytest.raises(UnknownNameError, match="Unknown tap 'conv9'"):
-        check_filters(small, ["conv9"], [0], images)
+        check_filters(small, ["conv9"], [0])
 
 
 def test_a_filter_named_twice_is_refused():

@@ -18,6 +18,7 @@ Reference: Erhan et al. 2009; the regularisers' sources are in ``dcgan_analysis.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -37,7 +38,7 @@ from dcgan_analysis.units import (
 from dcgan_analysis_plugins.activation_maximization.maximised import COMPARED, AscentSettings, maximise_filters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -71,12 +72,20 @@ class ActivationMaximization:
         limit=200,
     )
 
+    def requires(self, config: ActivationMaximizationConfig) -> Needs:
+        """Return what it consumes of the splits that these settings name."""
+        return config.needs(self.needs)
+
+    def checks(self, context: RunContext, config: ActivationMaximizationConfig) -> list[Callable[[], object]]:
+        """Look for the layers, and for as many filters in them."""
+        taps = config.taps or context.checkpoint.architecture.taps
+        return [partial(check_filters, context, [tap], config.features) for tap in taps]
+
     def run(self, context: RunContext, config: ActivationMaximizationConfig) -> Result:
         """Maximise filters of the checkpoint, then of its twin, and put them side by side."""
         taps = config.taps or context.checkpoint.architecture.taps
         images = open_images(context, config, config.split, config.images)
         context.use_split(config.split, images.split)
-        check_filters(context, taps, config.features, images)
         found: dict[str, dict[str, Maximised]] = {}
         for who, checkpoint in subjects(context).items():
             with context.stage(f"{who}: BatchNorm statistics"):

@@ -24,6 +24,7 @@ Reference: Radford, Metz, Chintala 2016, section 6.3.1 and figure 6.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat
@@ -31,7 +32,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat
 from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from dcgan_analysis.api import Result, RunContext
     from dcgan_analysis_plugins.filter_dropout.forgetting import Shares
@@ -72,6 +73,23 @@ class FilterDropout:
     config_type = FilterDropoutConfig
     needs = Needs(checkpoint="bedrooms64", generator=True)
     demo = Demo(checkpoint="cifar10-dcgan32-w64", settings={"samples": 32, "draws": 3, "doses": 3})
+
+    def requires(self, config: FilterDropoutConfig) -> Needs:
+        """Return what it consumes with this detector."""
+        return replace(self.needs, discriminator=config.detector == "discriminator")
+
+    def checks(self, context: RunContext, config: FilterDropoutConfig) -> list[Callable[[], object]]:
+        """Look for the layer, for boxes, and at a few samples."""
+        from dcgan_analysis.checkpoints import Sampler
+        from dcgan_analysis.latents import check_samples_vary
+        from dcgan_analysis_plugins.filter_dropout.forgetting import chosen_layer
+        from dcgan_analysis_plugins.filter_dropout.objects import check_boxes
+
+        return [
+            lambda: chosen_layer(context, config.layer),
+            lambda: check_boxes(context.checkpoint, config.boxes, config.object),
+            lambda: check_samples_vary(context, Sampler(context.checkpoint, context.device, label=config.label)),
+        ]
 
     def run(self, context: RunContext, config: FilterDropoutConfig) -> Result:
         """Find the maps of the object, drop them and others, and look at what is left."""

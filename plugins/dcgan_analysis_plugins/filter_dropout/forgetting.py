@@ -20,12 +20,12 @@ from dcgan_analysis.annotations.cells import cells_inside
 from dcgan_analysis.api.result import Cell, Table
 from dcgan_analysis.checkpoints.sampling import BATCH, as_bytes, class_labels
 from dcgan_analysis.core.statistics import judged_interval
-from dcgan_analysis.errors import AnalysisError, unknown_name
+from dcgan_analysis.errors import AnalysisError, UnknownNameError, unknown_name
 from dcgan_analysis.models.hooks import capture, drop_maps
 from dcgan_analysis.models.tracing import trace_role
 from dcgan_analysis_plugins.filter_dropout.hypercolumns import with_moments_of
 from dcgan_analysis_plugins.filter_dropout.marks import cut_out, framed
-from dcgan_analysis_plugins.filter_dropout.objects import draw_positions
+from dcgan_analysis_plugins.filter_dropout.objects import boxed_samples, draw_positions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -176,18 +176,11 @@ class AblatedGenerator:
         return inside, outside
 
     def positions(self, scene: Scene, negatives: float) -> tuple[Positions, NDArray[np.float32]]:
-        """Return positions in and outside of boxes and their activations (P, maps).
-
-        Raises:
-            AnalysisError: If the layer's output has no positions.
-        """
+        """Return positions in and outside of boxes and their activations (P, maps)."""
         size = self.context.checkpoint.architecture.image_shape[1:]
         with capture(self.sampler.generator, [self.layer]) as outputs:
             batches = (outputs[self.layer] for _ in self.sampler.batches(scene.z, scene.labels))
             first = next(batches)
-            if first.dim() != 4:
-                msg = f"Layer '{self.layer}' has no maps, its output is {tuple(first.shape[1:])}. Choose another."
-                raise AnalysisError(msg)
             grid = (first.shape[2], first.shape[3])
             positions = draw_positions(scene.boxes, grid, size, negatives, self.context.rng("outside"))
             found, start = [], 0
@@ -203,10 +196,7 @@ def boxed_scene(context: RunContext, boxes: Boxes) -> Scene:
     Raises:
         AnalysisError: If they are fewer than two.
     """
-    by_sample = boxes.by_sample()
-    if len(by_sample) < 2:
-        msg = f"There are boxes of '{boxes.object}' on {len(by_sample)} samples; at least two are needed. Draw more."
-        raise AnalysisError(msg)
+    by_sample = boxed_samples(boxes)
     indices = list(by_sample)
     labels = class_labels(context.checkpoint.architecture, indices, boxes.label)
     z = context.checkpoint.latents(max(indices) + 1, boxes.seed)[indices]
@@ -226,17 +216,25 @@ def chosen_layer(context: RunContext, layer: str | None) -> str:
     """Return the layer to work on.
 
     Raises:
-        AnalysisError: If none is given and the generator has no second-highest convolution.
+        AnalysisError: If none is given and the generator has no second-highest convolution, or it has no maps.
         UnknownNameError: If the generator has no layer of this name.
     """
     checkpoint = context.checkpoint
-    generator = checkpoint.generator()
-    if layer is not None and layer in dict(generator.named_modules()):
-        return layer
-    traced = trace_role(generator, checkpoint.architecture, "generator")
+    generator, architecture = checkpoint.generator(), checkpoint.architecture
+    traced = trace_role(generator, architecture, "generator")
     if layer is not None:
-        error = unknown_name("generator layer", layer, traced.map_taps)
-        raise error
+        labels = class_labels(architecture, range(2))
+        try:
+            with torch.no_grad(), capture(generator, [layer]) as outputs:
+                generator(checkpoint.latents(2, 0), *([] if labels is None else [labels]))
+        except UnknownNameError:
+            error = unknown_name("generator layer", layer, traced.map_taps)
+            raise error from None
+        if outputs[layer].dim() != 4:
+            shape = tuple(outputs[layer].shape[1:])
+            msg = f"Layer '{layer}' has no maps, its output is {shape}. Choose one of {', '.join(traced.map_taps)}."
+            raise AnalysisError(msg)
+        return layer
     if traced.second_highest is None:
         msg = (
             f"The generator of '{checkpoint.name}' has no two convolutional layers. Choose one with maps by the "

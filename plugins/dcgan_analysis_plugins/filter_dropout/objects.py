@@ -10,7 +10,7 @@ import numpy as np
 
 from dcgan_analysis.annotations.boxes import Box, Boxes, boxes_file, read_boxes
 from dcgan_analysis.annotations.cells import cells_inside, cells_touched, draw_cells
-from dcgan_analysis.annotations.rules import RULES, find_box
+from dcgan_analysis.annotations.rules import RULES, check_rule, find_box
 from dcgan_analysis.errors import AnalysisError, AnnotationError
 from dcgan_analysis_plugins.filter_dropout.positions import fit_linear
 
@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
-__all__ = ["Detector", "Positions", "boxes_by_rule", "draw_positions", "find_boxes", "make_detector"]
+__all__ = [
+    "Detector",
+    "Positions",
+    "boxed_samples",
+    "boxes_by_rule",
+    "check_boxes",
+    "draw_positions",
+    "find_boxes",
+    "make_detector",
+]
 
 RULE = "rule:"
 # Share of positions outside of boxes that the detector may take for the object.
@@ -49,6 +58,36 @@ def find_boxes(
     """
     if where.startswith(RULE):
         return boxes_by_rule(checkpoint, where.removeprefix(RULE), n=n, seed=seed, label=label), f"found by '{where}'"
+    return _read(checkpoint, where, object)
+
+
+def check_boxes(checkpoint: Checkpoint, where: str, object: str | None) -> None:
+    """Refuse boxes that are not there, or a rule that is none; arguments as for ``find_boxes``.
+
+    Raises:
+        AnalysisError: If there are boxes on fewer than two samples.
+        AnnotationError: If there are none, they are damaged, or they are of another checkpoint's samples.
+    """
+    if where.startswith(RULE):
+        check_rule(where.removeprefix(RULE))
+    else:
+        boxed_samples(_read(checkpoint, where, object)[0])
+
+
+def boxed_samples(boxes: Boxes) -> dict[int, list[_BOX]]:
+    """Return the boxes of each sample that has any.
+
+    Raises:
+        AnalysisError: If they are fewer than two.
+    """
+    by_sample = boxes.by_sample()
+    if len(by_sample) < 2:
+        msg = f"There are boxes of '{boxes.object}' on {len(by_sample)} samples; at least two are needed. Draw more."
+        raise AnalysisError(msg)
+    return by_sample
+
+
+def _read(checkpoint: Checkpoint, where: str, object: str | None) -> tuple[Boxes, str]:
     path = Path(where) if where else _beside(checkpoint, object)
     boxes = read_boxes(path, object=object)
     boxes.check_checkpoint(checkpoint.sha256(), checkpoint.name, path)

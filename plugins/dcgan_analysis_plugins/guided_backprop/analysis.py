@@ -42,7 +42,7 @@ from dcgan_analysis.units import (
 from dcgan_analysis_plugins.guided_backprop.attributions import TOP_SHARE, AttributionSettings, attribute_strongest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -86,12 +86,19 @@ class GuidedBackprop:
         limit=200,
     )
 
+    def requires(self, config: GuidedBackpropConfig) -> Needs:
+        """Return what it consumes of the splits that these settings name."""
+        return config.needs(self.needs)
+
+    def checks(self, context: RunContext, config: GuidedBackpropConfig) -> list[Callable[[], object]]:
+        """Look for the layers, and for as many filters in them."""
+        return [lambda: check_filters(context, [_tap(context, config)], config.features)]
+
     def run(self, context: RunContext, config: GuidedBackpropConfig) -> Result:
         """Attribute the checkpoint's strongest responses, then the twin's, and put them side by side."""
-        tap = config.tap or last_conv(context.checkpoint)
+        tap = _tap(context, config)
         images = open_images(context, config, config.split, config.images)
         context.use_split(config.split, images.split)
-        check_filters(context, [tap], config.features, images)
         found = {}
         for who, checkpoint in subjects(context).items():
             with context.stage(f"{who}: BatchNorm statistics"):
@@ -109,6 +116,10 @@ class GuidedBackprop:
             metrics=metrics,
             tables=[_features_table(config, found)],
         )
+
+
+def _tap(context: RunContext, config: GuidedBackpropConfig) -> str:
+    return config.tap or last_conv(context.checkpoint)
 
 
 def _check_and_note(context: RunContext, config: GuidedBackpropConfig, who: str, tap: str, found: Attributions) -> None:

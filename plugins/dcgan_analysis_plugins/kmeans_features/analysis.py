@@ -21,6 +21,7 @@ row "1 layer K-means" of arXiv 1511.06434, Table 1. Patches, epochs of K-means, 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -29,6 +30,8 @@ from dcgan_analysis.api import Demo, Metric, Needs
 from dcgan_analysis.probing import ProbeSettings, images_and_draws, run_study, save_class_figures
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
 
     from dcgan_analysis.api import Result, RunContext
@@ -92,8 +95,19 @@ class KmeansFeatures:
     question = "How well are the classes of images told apart on features that K-means learned from patches?"
     reference = "Coates, Lee, Ng 2011; Radford, Metz, Chintala 2016, Table 1: https://arxiv.org/abs/1511.06434"
     config_type = KmeansFeaturesConfig
-    needs = Needs(dataset=_CIFAR, splits=("train",), labels=True)
+    needs = Needs(dataset=_CIFAR, splits=("train", "test"), labels=True)
     demo = Demo(dataset="digits", settings={"centroids": 64, "patches": 20_000, "epochs": 2, "draws": 3}, limit=500)
+
+    def requires(self, config: KmeansFeaturesConfig) -> Needs:
+        """Return what it consumes under these settings."""
+        return config.needs(self.needs)
+
+    def checks(self, context: RunContext, config: KmeansFeaturesConfig) -> list[Callable[[], object]]:
+        """Draw the subsets that may not be there, and lay patches into the images."""
+        return [
+            partial(images_and_draws, context, config),
+            lambda: config.spec().check(context.split("train").image_shape),
+        ]
 
     def run(self, context: RunContext, config: KmeansFeaturesConfig) -> Result:
         """Learn a dictionary, probe its features, then those of random centroids."""

@@ -24,6 +24,7 @@ Beyond the paper: everything in 2 and 3. In the paper exemplars were picked by e
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveInt
@@ -44,7 +45,7 @@ from dcgan_analysis_plugins.latent_arithmetic.exemplars import make_exemplars, r
 from dcgan_analysis_plugins.latent_arithmetic.expressions import find_candidates, matches
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from torch import Tensor
@@ -102,6 +103,18 @@ class LatentArithmetic:
     config_type = LatentArithmeticConfig
     needs = Needs(checkpoint="digits-dcgan32", dataset="digits", splits=("train",), generator=True)
     demo = Demo(settings={"samples": 1500, "triples": 100, "classifier_steps": 300})
+
+    def checks(self, context: RunContext, config: LatentArithmeticConfig) -> list[Callable[[], object]]:
+        """Look for the exemplars, the class and the attributes."""
+        from dcgan_analysis.checkpoints import Sampler
+        from dcgan_analysis.latents import check_samples_vary, judged_names
+
+        asked = [*config.contrast, *([] if config.moved == AUTO else [config.moved])]
+        return [
+            partial(_picked, context, config),
+            lambda: check_samples_vary(context, Sampler(context.checkpoint, context.device, label=config.label)),
+            lambda: judged_names(context.split("train"), asked),
+        ]
 
     def run(self, context: RunContext, config: LatentArithmeticConfig) -> Result:
         """Train the judge, find exemplars, try many triples, and draw one."""

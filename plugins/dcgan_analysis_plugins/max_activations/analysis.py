@@ -15,6 +15,7 @@ Reference: arXiv 1511.06434, section 6.2, shows such images for the last conv la
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, PositiveInt
@@ -88,12 +89,20 @@ class MaxActivations:
         limit=300,
     )
 
+    def requires(self, config: MaxActivationsConfig) -> Needs:
+        """Return what it consumes of the splits that these settings name."""
+        return config.needs(self.needs)
+
+    def checks(self, context: RunContext, config: MaxActivationsConfig) -> list[Callable[[], object]]:
+        """Look for the layers, and for as many filters in them."""
+        taps = config.taps or context.checkpoint.architecture.taps
+        return [partial(check_filters, context, [tap], config.features) for tap in taps]
+
     def run(self, context: RunContext, config: MaxActivationsConfig) -> Result:
         """Stream the images through the checkpoint, then through its twin, and put their filters side by side."""
         taps = config.taps or context.checkpoint.architecture.taps
         images = open_images(context, config, config.split, config.images)
         context.use_split(config.split, images.split)
-        check_filters(context, taps, config.features, images)
         found = {}
         for who, checkpoint in subjects(context).items():
             with context.stage(f"{who}: BatchNorm statistics"):

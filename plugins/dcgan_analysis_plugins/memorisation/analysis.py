@@ -49,6 +49,8 @@ from dcgan_analysis_plugins.memorisation.nearest_images import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from torch import Tensor
 
@@ -101,8 +103,23 @@ class Memorisation:
     question = "Does the generator show training images again?"
     reference = "Radford, Metz, Chintala 2016, sections 4.1.1 and 6.1: https://arxiv.org/abs/1511.06434"
     config_type = MemorisationConfig
-    needs = Needs(checkpoint="digits-dcgan32", dataset="digits", splits=("train",), generator=True)
+    needs = Needs(checkpoint="digits-dcgan32", dataset="digits", splits=("train",), generator=True, fit="exact")
     demo = Demo(settings={"samples": 200, "copies": 100, "hash_steps": 300})
+
+    def requires(self, config: MemorisationConfig) -> Needs:
+        """Return what it consumes with this judge."""
+        return config.needs(self.needs)
+
+    def checks(self, context: RunContext, config: MemorisationConfig) -> list[Callable[[], object]]:
+        """Look at the training images' classes, for the judge, and at a few samples."""
+        from dcgan_analysis.checkpoints import Sampler
+        from dcgan_analysis.latents import check_samples_vary
+
+        return [
+            lambda: conditioning_labels(context, context.split("train")),
+            partial(choose_judge, context, config, grid=_GRID),
+            lambda: check_samples_vary(context, Sampler(context.checkpoint, context.device)),
+        ]
 
     def run(self, context: RunContext, config: MemorisationConfig) -> Result:
         """Look up samples, held-out images and copies; compare; judge."""

@@ -172,7 +172,7 @@ def conditioning_labels(context: RunContext, split: DatasetSplit) -> Tensor | No
     if split.labels is None or len(split.classes) != classes:
         msg = (
             f"Checkpoint '{context.checkpoint.name}' is conditioned on {classes} classes; dataset "
-            f"'{context.dataset.name}' has {len(split.classes)}. Give the dataset it was trained on (--dataset)."
+            f"'{context.dataset.name}' has {len(split.classes)}. Give the dataset it was trained on."
         )
         raise AnalysisError(msg)
     return torch.from_numpy(split.labels)
@@ -184,16 +184,9 @@ def training_images(context: RunContext) -> Images:
     A note says so where the checkpoint does not name these very images.
 
     Raises:
-        AnalysisError: If they are of another shape, or other classes, than the checkpoint's.
+        AnalysisError: If they are of other classes than the checkpoint's.
     """
     train = context.split("train")
-    shape = context.checkpoint.architecture.image_shape
-    if train.image_shape != shape:
-        msg = (
-            f"Dataset '{context.dataset.name}' has images of {train.image_shape}, checkpoint "
-            f"'{context.checkpoint.name}' makes {shape}. Give the dataset it was trained on (--dataset)."
-        )
-        raise AnalysisError(msg)
     if context.checkpoint.metadata.data.get("sha256") != train.sha256:
         context.note("The checkpoint does not name these very images as those it was trained on.")
     return Images(train.images, conditioning_labels(context, train))

@@ -30,7 +30,7 @@ from dcgan_analysis.core import count as grouped
 from dcgan_analysis.probing import TABLE_3
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dcgan_analysis.api import Cell, Result, RunContext
     from dcgan_analysis.data import DatasetSplit
@@ -109,7 +109,24 @@ class MnistNN:
     def requires(self, config: MnistNNConfig) -> Needs:
         """Return what the chosen source needs: images alone, or a generator as well."""
         checkpoint = _CHECKPOINTS.get(config.source)
-        return replace(self.needs, checkpoint=checkpoint, generator=checkpoint is not None)
+        if checkpoint is None:
+            return replace(self.needs, checkpoint=None, generator=False)
+        return replace(self.needs, checkpoint=checkpoint, conditional=True, fit=config.fit)
+
+    def checks(self, context: RunContext, config: MnistNNConfig) -> list[Callable[[], object]]:
+        """Look for an image of each class, for the generator's classes, and at a few of its samples."""
+        from dcgan_analysis.checkpoints import Sampler
+        from dcgan_analysis.latents import check_samples_vary
+        from dcgan_analysis_plugins.mnist_nn.images import by_class, check_classes
+
+        images: list[Callable[[], object]] = [lambda: by_class(context.split("train"))]
+        if config.source not in _CHECKPOINTS:
+            return images
+        return [
+            *images,
+            lambda: check_classes(context.checkpoint, context.dataset),
+            lambda: check_samples_vary(context, Sampler(context.checkpoint, context.device)),
+        ]
 
     def run(self, context: RunContext, config: MnistNNConfig) -> Result:
         """Search the nearest samples, then ask the samples themselves."""

@@ -81,8 +81,8 @@ def check_classes(checkpoint: Checkpoint, dataset: Dataset) -> None:
     if known != classes:
         kind = f"is conditioned on {known} classes" if known else "is unconditional"
         msg = (
-            f"Checkpoint '{checkpoint.name}' {kind}, dataset '{dataset.name}' has {classes} classes. Choose a "
-            "conditional generator trained on this dataset: dcgan-analyze list checkpoints"
+            f"Checkpoint '{checkpoint.name}' {kind}, dataset '{dataset.name}' has {classes} classes. Choose "
+            "a conditional generator trained on this dataset."
         )
         raise AnalysisError(msg)
 

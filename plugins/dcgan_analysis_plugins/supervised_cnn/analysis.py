@@ -29,7 +29,6 @@ from typing import TYPE_CHECKING
 from pydantic import Field, PositiveInt, field_validator
 
 from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, error_metric
-from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.probing import (
     TABLE_2,
     classes_table,
@@ -41,7 +40,7 @@ from dcgan_analysis.probing import (
 from dcgan_analysis_plugins.supervised_cnn.classifier_search import save_epochs, save_search, trials_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
 
@@ -104,6 +103,19 @@ class SupervisedCnn:
         settings={"trials": 4, "epochs": 4, "validation": 100, "stopping": 50, "labels_per_class": 10},
         limit=300,
     )
+
+    def requires(self, config: SupervisedCnnConfig) -> Needs:
+        """Return what it consumes: images of the checkpoint's shape, unless an architecture is named."""
+        return replace(self.needs, fit="exact" if config.architecture is None else None)
+
+    def checks(self, context: RunContext, config: SupervisedCnnConfig) -> list[Callable[[], object]]:
+        """Put the classifier together, and draw the images that it learns from."""
+        from dcgan_analysis_plugins.supervised_cnn.classifier import Classifier
+
+        return [
+            lambda: Classifier(_architecture(context, config), 2),
+            lambda: make_tasks(context, config, labelled_images(context, validation=config.validation)),
+        ]
 
     def run(self, context: RunContext, config: SupervisedCnnConfig) -> Result:
         """Search, take the best trial, test it and its control."""
@@ -169,10 +181,9 @@ def _architecture(context: RunContext, config: SupervisedCnnConfig) -> Architect
 
     if config.architecture is not None:
         return default_host().architectures[config.architecture].create()
-    try:
+    if context.has_checkpoint:
         return context.checkpoint.architecture
-    except AnalysisError:  # the run has no checkpoint
-        return default_host().architectures[_ARCHITECTURE].create()
+    return default_host().architectures[_ARCHITECTURE].create()
 
 
 def _run(

@@ -1,11 +1,14 @@
 """A discriminator's layers with K logits, and how they learn from labels, with early stopping (section 5.2).
 
 Everything random is a function of the seed: weights, minibatches, shifts, dropout. torch's global random state is
-neither used nor changed, so that several trainings may run in the threads of one process.
+neither used nor changed, so that several trainings may run in the threads of one process. Modules of others may use
+it: it is set for them and put back.
 """
 
 from __future__ import annotations
 
+import math
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -17,13 +20,15 @@ from torch.nn import functional as F
 
 from dcgan_analysis.core.hashing import hash_array, hash_parts
 from dcgan_analysis.core.progress import Progress, silent
-from dcgan_analysis.core.randomness import torch_generator
+from dcgan_analysis.core.randomness import seeded, torch_generator
 from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.errors import ArchitectureError
 from dcgan_analysis.models.architecture import Layer
-from dcgan_analysis.models.builder import Block
+from dcgan_analysis.models.builder import Block, build
+from dcgan_analysis.models.hooks import run_to
 from dcgan_analysis.models.initialisation import initialise
 from dcgan_analysis.models.shapes import layer_inputs
+from dcgan_analysis.models.tracing import trace_role
 from dcgan_analysis.training.classifier import outputs, train_network
 
 if TYPE_CHECKING:
@@ -53,22 +58,25 @@ _BATCH = 100
 
 
 class Classifier(nn.Module):
-    """Maps images to K logits with the layers of an architecture's discriminator.
+    """Maps images to K logits with the layers of an architecture's discriminator, the last one replaced.
 
-    Labels join no layer, also where the discriminator is conditional: they are what is to be found.
+    Of a layer table that ends in a linear unit, or a convolution that sees its whole input, the rows are built anew,
+    and labels join none of them, for they are what is to be found. Any other network is run up to its last convolution
+    or linear layer; one that takes labels is told class 0 throughout. Where that layer is a convolution that sees a
+    part of its input, logits are means over its positions.
 
     Args:
-        architecture: Its discriminator must have a layer table whose last row is one linear unit, or a convolution
-            that sees its whole input at once.
+        architecture: Its discriminator.
         classes: K, at least 2.
 
     Attributes:
         architecture: The same.
         trunk: All layers but the last.
         head: The last.
+        foreign: Whether the layers are modules that may draw random numbers, not rows of a table.
 
     Raises:
-        ArchitectureError: If there is no such table.
+        ArchitectureError: If there is no discriminator, or nothing that a head can stand on.
 
     Example:
         >>> from dcgan_analysis.models.tables import dcgan32
@@ -80,14 +88,18 @@ class Classifier(nn.Module):
     def __init__(self, architecture: Architecture, classes: int) -> None:
         super().__init__()
         self.architecture = architecture
+        self.foreign = not _ends_in_a_unit(architecture)
+        self._tap: str | None = None
+        self.trunk: nn.Module
+        self.head: nn.Module
+        if self.foreign:
+            self._of_modules(architecture, classes)
+        else:
+            self._of_table(architecture, classes)
+
+    def _of_table(self, architecture: Architecture, classes: int) -> None:
         bare = replace(architecture, classes=0)
         rows = [*layer_inputs(architecture, "discriminator")]
-        if len(rows) < 2 or not _sees_everything(*rows[-1]):
-            msg = (
-                f"Architecture '{architecture.name}' has no discriminator table that ends in a linear unit; "
-                "a classifier can only be made of one that has. Name one by the setting architecture=NAME."
-            )
-            raise ArchitectureError(msg)
         blocks = [Block(replace(layer, conditional=False), shape, bare) for layer, shape in rows[:-1]]
         unit, seen = rows[-1]
         # What a sigmoid makes of one logit is not asked of many.
@@ -95,26 +107,124 @@ class Classifier(nn.Module):
         blocks.append(Block(head, seen, bare))
         self.trunk, self.head = nn.ModuleList(blocks[:-1]), blocks[-1]
 
+    def _of_modules(self, architecture: Architecture, classes: int) -> None:
+        self.trunk = build(architecture.discriminator)
+        images = torch.zeros(2, *architecture.image_shape)
+        traced = trace_role(self.trunk, architecture, "discriminator")
+        calls = _calls(self.trunk, images, *self._labels(images))
+        # Other layers, functions with weights of their own among them, stand between: their features are the last.
+        if 0 < len(calls) == len(traced.layers) and [path for path, _ in calls].count(calls[-1][0]) == 1:
+            path, shape = calls[-1]
+            last = self.trunk.get_submodule(path)
+            self.trunk.set_submodule(path, _Stop())
+            self.head = _head(last, shape, classes)
+        elif traced.feature_taps:
+            self._tap = traced.feature_taps[-1]
+            self.head = _head(None, tuple(self._reached(images).shape[1:]), classes)
+        else:
+            msg = (
+                f"The discriminator of '{architecture.name}' has no layer that a classifier could stand on. "
+                "Name another architecture by the setting architecture=NAME."
+            )
+            raise ArchitectureError(msg)
+
     @classmethod
     def random(cls, architecture: Architecture, classes: int, generator: torch.Generator) -> Classifier:
         """Return one with weights drawn as the paper does; torch's global random state is left alone."""
-        with torch.device("meta"):
-            network = cls(architecture, classes)
-        network.to_empty(device="cpu")
+        if _ends_in_a_unit(architecture):
+            with torch.device("meta"):
+                network = cls(architecture, classes)
+            network.to_empty(device="cpu")
+        else:
+            with seeded(0):
+                network = cls(architecture, classes)
         initialise(network, generator)
-        return network
+        return network.requires_grad_(True)
 
     def features(self, images: Tensor) -> Tensor:
-        """Return what the last layer sees, (N, D), of images (N, C, H, W) in the architecture's range."""
+        """Return what the last layer is given, (N, D) or (N, C, H, W), of images (N, C, H, W)."""
+        if self.foreign:
+            return self._reached(images)
         x = images
+        assert isinstance(self.trunk, nn.ModuleList)
         for block in self.trunk:
             x = block(x, None)
         return x.flatten(1)
 
+    def judge(self, features: Tensor) -> Tensor:
+        """Return logits (N, K) of features."""
+        result: Tensor = self.head(features) if self.foreign else self.head(features, None)
+        return result
+
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, K)."""
-        result: Tensor = self.head(self.features(images), None)
-        return result
+        return self.judge(self.features(images))
+
+    def _labels(self, images: Tensor) -> list[Tensor]:
+        return [torch.zeros(len(images), dtype=torch.long)] if self.architecture.classes else []
+
+    def _reached(self, images: Tensor) -> Tensor:
+        if self._tap is not None:
+            return run_to(self.trunk, self._tap, images, *self._labels(images))
+        try:
+            self.trunk(images, *self._labels(images))
+        except _ReachedError as reached:
+            return reached.value
+        msg = f"The discriminator of '{self.architecture.name}' does not come by the same layers in every pass."
+        raise ArchitectureError(msg)
+
+
+class _ReachedError(Exception):
+    """Carries what the last layer was given out of a pass, whose rest nobody needs."""
+
+    def __init__(self, value: Tensor) -> None:
+        super().__init__()
+        self.value = value
+
+
+class _Stop(nn.Module):
+    """Stands where the last layer was."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Leave the pass."""
+        raise _ReachedError(x)
+
+
+def _calls(network: nn.Module, *arguments: Tensor) -> list[tuple[str, tuple[int, ...]]]:
+    """Return which convolutions and linear layers a pass calls, by path, and the shapes of what they are given."""
+    calls: list[tuple[str, tuple[int, ...]]] = []
+
+    def note(path: str, _: nn.Module, given: tuple[Tensor, ...]) -> None:
+        calls.append((path, tuple(given[0].shape[1:])))
+
+    hooks = [
+        module.register_forward_pre_hook(partial(note, path))
+        for path, module in network.named_modules()
+        if path and isinstance(module, nn.Linear | nn.Conv2d)
+    ]
+    try:
+        with torch.no_grad():
+            network.eval()(*arguments)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return calls
+
+
+def _head(last: nn.Module | None, shape: tuple[int, ...], classes: int) -> nn.Module:
+    """Return what takes the last layer's place; None: a linear layer on all features."""
+    bias = getattr(last, "bias", None) is not None
+    if isinstance(last, nn.Conv2d) and (last.kernel_size != shape[1:] or last.padding not in ("valid", (0, 0))):
+        form: dict[str, Any] = {name: getattr(last, name) for name in ("kernel_size", "stride", "padding", "dilation")}
+        conv = nn.Conv2d(shape[0], classes, **form, bias=bias)
+        return nn.Sequential(conv, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), classes, bias=bias))
+
+
+def _ends_in_a_unit(architecture: Architecture) -> bool:
+    """Whether the discriminator has a table whose last row takes all its input for one number."""
+    rows = [*layer_inputs(architecture, "discriminator")]
+    return len(rows) > 1 and _sees_everything(*rows[-1])
 
 
 def _sees_everything(layer: Layer, shape: tuple[int, ...]) -> bool:
@@ -309,12 +419,13 @@ def _epoch(
         if settings.dropout:
             kept = torch.rand(features.shape, generator=source) >= settings.dropout
             features = features * kept / (1 - settings.dropout)
-        result: Tensor = network.head(features, None)
-        return result
+        return network.judge(features)
 
     network.train()
     loss = partial(F.cross_entropy, label_smoothing=settings.label_smoothing)
-    return train_network(forward, optimizer, minibatches(), loss)
+    # Somebody's modules may drop units or add noise by torch's global generator.
+    with seeded(int(rng.integers(2**31))) if network.foreign else nullcontext():
+        return train_network(forward, optimizer, minibatches(), loss)
 
 
 def _preparation(network: Classifier) -> Any:

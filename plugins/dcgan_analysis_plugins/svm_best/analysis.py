@@ -20,7 +20,8 @@ Mensink, ECCV 2010. Standardised features before a linear SVM: Coates, Lee, Ng, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -38,7 +39,7 @@ from dcgan_analysis.probing import (
 from dcgan_analysis_plugins.svm_best.recipes import Recipe, RecipeProbes, RecipeSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -132,13 +133,21 @@ class SvmBest:
     question = "How much more do the same frozen features tell if only what is done with them is chosen better?"
     reference = "Beyond Radford, Metz, Chintala 2016, section 5.1: https://arxiv.org/abs/1511.06434"
     config_type = SvmBestConfig
-    needs = Needs(checkpoint="cifar10-dcgan32", dataset="cifar10", splits=("train",), labels=True, discriminator=True)
+    needs = Needs(checkpoint="cifar10-dcgan32", dataset="cifar10", splits=("train", "test"), labels=True, grid=4)
     demo = Demo(
         checkpoint="cifar10-dcgan32-w64",
         dataset="digits",
         settings={"layers": False, "grids": (2,), "ablation": False},
         limit=300,
     )
+
+    def requires(self, config: SvmBestConfig) -> Needs:
+        """Return what it consumes on this grid."""
+        return replace(config.needs(self.needs), grid=config.grid, fit=config.fit)
+
+    def checks(self, context: RunContext, config: SvmBestConfig) -> list[Callable[[], object]]:
+        """Hold images out, of which there may be too few."""
+        return [partial(labelled_images, context, test=config.test, validation=config.validation)]
 
     def run(self, context: RunContext, config: SvmBestConfig) -> Result:
         """Choose on held-out training images, then test both presets once."""

@@ -18,6 +18,7 @@ the paper.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -38,7 +39,7 @@ from dcgan_analysis.probing import (
 from dcgan_analysis_plugins.svm_cifar.layers import layers_table, probe_layers, save_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from dcgan_analysis.api import Cell, Result, RunContext
 
@@ -64,7 +65,7 @@ class SvmCifar:
     question = "How well do features that were learned without labels tell the classes of images apart?"
     reference = "Radford, Metz, Chintala 2016, section 5.1: https://arxiv.org/abs/1511.06434"
     config_type = SvmCifarConfig
-    needs = Needs(checkpoint="cifar10-dcgan32", dataset=_CIFAR, splits=("train",), labels=True, grid=4)
+    needs = Needs(checkpoint="cifar10-dcgan32", dataset=_CIFAR, splits=("train", "test"), labels=True, grid=4)
     demo = Demo(
         checkpoint="cifar10-dcgan32-w64",
         dataset="digits",
@@ -74,7 +75,11 @@ class SvmCifar:
 
     def requires(self, config: SvmCifarConfig) -> Needs:
         """Return what it consumes on this grid."""
-        return replace(self.needs, grid=config.grid)
+        return replace(config.needs(self.needs), grid=config.grid, fit=config.fit)
+
+    def checks(self, context: RunContext, config: SvmCifarConfig) -> list[Callable[[], object]]:
+        """Draw the subsets that may not be there."""
+        return [partial(images_and_draws, context, config)]
 
     def run(self, context: RunContext, config: SvmCifarConfig) -> Result:
         """Probe the checkpoint, then its twin, and put them side by side."""

@@ -19,6 +19,7 @@ Beyond the paper: everything measured. There the four samples were picked by eye
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveInt
@@ -30,6 +31,7 @@ from dcgan_analysis_plugins.turn_vector.directions import (
     RANDOM,
     TURN,
     draw_directions,
+    end_size,
     images_along,
     measure_directions,
 )
@@ -88,6 +90,22 @@ class TurnVector:
     config_type = TurnVectorConfig
     needs = Needs(checkpoint="digits-dcgan32", dataset="digits", splits=("train",), generator=True)
     demo = Demo(settings={"samples": 1000, "new": 16, "vectors": 3, "classifier_steps": 300})
+
+    def requires(self, config: TurnVectorConfig) -> Needs:
+        """Return what it consumes with this judge."""
+        return config.needs(self.needs)
+
+    def checks(self, context: RunContext, config: TurnVectorConfig) -> list[Callable[[], object]]:
+        """Look for the judge, the class and the attribute, and count the samples at the ends."""
+        from dcgan_analysis.checkpoints import Sampler
+        from dcgan_analysis.latents import check_samples_vary, judged_names
+
+        return [
+            lambda: check_samples_vary(context, Sampler(context.checkpoint, context.device, label=config.label)),
+            partial(choose_judge, context, config),
+            lambda: judged_names(context.split("train"), () if config.attribute == AUTO else (config.attribute,)),
+            lambda: end_size(config.samples, config.tail, config.ends),
+        ]
 
     def run(self, context: RunContext, config: TurnVectorConfig) -> Result:
         """Train the judge, find the ends, add the vectors, compare with random directions."""

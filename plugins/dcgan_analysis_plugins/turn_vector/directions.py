@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.latents.attributes import Judge
     from dcgan_analysis.latents.judges import PerceptualJudge
 
-__all__ = ["RANDOM", "TURN", "Moves", "draw_directions", "images_along", "measure_directions", "tails"]
+__all__ = ["RANDOM", "TURN", "Moves", "draw_directions", "end_size", "images_along", "measure_directions", "tails"]
 
 TURN, RANDOM = "turn vector", "random direction"
 """Directions of an attribute, and their controls."""
@@ -61,14 +61,24 @@ def tails(values: np.ndarray, share: float, needed: int) -> tuple[np.ndarray, np
     """
     import numpy as np
 
-    order, size = np.argsort(values, kind="stable"), round(share * len(values))
+    order, size = np.argsort(values, kind="stable"), end_size(len(values), share, needed)
+    return order[:size], order[len(order) - size :]
+
+
+def end_size(samples: int, share: float, needed: int) -> int:
+    """Return how many of the samples either end holds.
+
+    Raises:
+        AnalysisError: If they are fewer than needed.
+    """
+    size = round(share * samples)
     if size < needed:
         msg = (
-            f"The ends hold {size} of {len(values):,} samples each, {needed} are averaged. "
-            "Draw more (--set samples=...) or take wider ends (--set tail=...)."
+            f"The ends hold {size} of {samples:,} samples each, {needed} are averaged. "
+            "Draw more (the setting samples) or take wider ends (the setting tail)."
         )
         raise AnalysisError(msg)
-    return order[:size], order[len(order) - size :]
+    return size
 
 
 def draw_directions(

@@ -157,7 +157,7 @@ def test_an_unknown_layer_is_named_as_a_layer_of_the_generator(run, tiny_checkpo
     with pytest.raises(
         UnknownNameError, match=r"^Unknown generator layer 'deconv9'\. Did you mean 'deconv.'\? Available: "
     ):
-        run(FilterDropout(), None, tiny_checkpoint, layer="deconv9")
+        run(FilterDropout(), None, tiny_checkpoint, layer="deconv9", boxes="rule:bright")
 
 
 @pytest.mark.parametrize("kind", ["pixels", "discriminator"])

@@ -7,7 +7,7 @@ from dcgan_analysis_plugins.memorisation.analysis import Memorisation
 from dcgan_analysis_plugins.memorisation.copying import perturbed_copies, prefers_training
 
 from dcgan_analysis.data.dataset import Dataset
-from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.errors import DatasetError
 from dcgan_analysis.testing import check_analysis
 
 SHORT = {"samples": 24, "copies": 20, "hash_steps": 10}
@@ -24,7 +24,7 @@ def test_a_generator_of_training_images_is_found_out(run, make_images, monkeypat
     train = dataset.split("train").images
 
     class Memoriser:
-        def __init__(self, checkpoint, device, progress, label=None):
+        def __init__(self, checkpoint, device, progress=None, label=None):
             self.checkpoint, self.label, self.generator = checkpoint, None, torch.nn.Identity()
 
         def labels(self, indices):
@@ -59,7 +59,7 @@ def test_without_a_held_out_split_training_images_are_compared_with_all_others(r
 def test_images_of_another_shape_are_refused(run, make_images):
     other = Dataset.from_splits("gray", {"train": _gray(make_images().split("train"))})
     with pytest.raises(
-        AnalysisError, match=r"'gray' has images of \(1, 32, 32\), checkpoint 'tiny' makes \(3, 32, 32\)"
+        DatasetError, match=r"'gray' has images of 1x32x32, checkpoint 'tiny' takes 3x32x32\. Use another dataset"
     ):
         run(Memorisation(), other, **SHORT)
 
