@@ -9,7 +9,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 __all__ = [
     "AnalysisError",
@@ -91,13 +91,14 @@ class RegistrationError(DcganAnalysisError):
     """A plugin registers something that breaks the contract, or a name that is taken."""
 
 
-def unknown_name(kind: str, name: str, available: Iterable[str]) -> UnknownNameError:
+def unknown_name(kind: str, name: str, available: Iterable[str], failed: Sequence[str] = ()) -> UnknownNameError:
     """Build the error for a name that is not registered, with the nearest known name.
 
     Args:
         kind: What was looked for, in the singular: ``"analysis"``, ``"dataset"``, ...
         name: The name as given.
         available: All names that would have been accepted.
+        failed: Plugins that failed to load: the name may be one of theirs.
 
     Returns:
         The error, ready to be raised.
@@ -111,7 +112,8 @@ def unknown_name(kind: str, name: str, available: Iterable[str]) -> UnknownNameE
     guess = f" Did you mean '{close[0]}'?" if close else ""
     shown = ", ".join(names[:_LISTED_NAMES]) or "none"
     more = f" and {len(names) - _LISTED_NAMES} more" if len(names) > _LISTED_NAMES else ""
-    return UnknownNameError(f"Unknown {kind} '{name}'.{guess} Available: {shown}{more}.")
+    broken = f" Plugins that failed: {', '.join(failed)} (see: dcgan-analyze plugins)." if failed else ""
+    return UnknownNameError(f"Unknown {kind} '{name}'.{guess} Available: {shown}{more}.{broken}")
 
 
 def describe_error(error: BaseException) -> str:

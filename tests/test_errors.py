@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import ast
+import re
+from pathlib import Path
+
 import pytest
 
 from dcgan_analysis import errors
@@ -30,3 +34,40 @@ def test_a_long_list_is_cut():
 
     assert "set-19 and 5 more." in message
     assert "set-20" not in message
+
+
+# Of these rooms the command line alone hears; importers' settings are its own.
+COMMAND_LINE = ("dcgan_analysis/cli", "dcgan_analysis/testing", "dcgan_analysis/checkpoints/importers")
+# What reads --set, and a whole command to be typed.
+OPTIONS = ("--set takes key=value", "Go on:")
+
+
+def texts(path):
+    """Yield the line and the text of every string of a source file but docstrings; X stands for what is filled in."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    passed_over = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr):
+            passed_over.add(id(node.value))
+        elif isinstance(node, ast.JoinedStr):
+            passed_over |= {id(part) for part in node.values}
+            yield (
+                node.lineno,
+                "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values),
+            )
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in passed_over:
+            yield node.lineno, node.value
+
+
+def test_messages_of_the_library_name_settings_not_options_of_the_command_line():
+    root = Path(__file__).parent.parent
+    found = [
+        f"{path.relative_to(root)}:{line}: {text}"
+        for folder in ("dcgan_analysis", "plugins/dcgan_analysis_plugins")
+        for path in sorted((root / folder).rglob("*.py"))
+        if not path.relative_to(root).as_posix().startswith(COMMAND_LINE)
+        for line, text in texts(path)
+        if re.search(r"(?<![\w-])--[a-z]", text) and " " in text and "\n" not in text
+        if "dcgan-analyze" not in text and not any(option in text for option in OPTIONS)
+    ]
+    assert found == []

@@ -118,7 +118,7 @@ def _from_coco(content: dict[str, Any], wanted: str | None, path: Path) -> Boxes
     names = {entry["id"]: str(entry["name"]) for entry in content.get("categories", [])}
     known = ", ".join(names.values()) or "none"
     if wanted is None and len(names) != 1:
-        msg = f"'{path}' has the categories {known}. Choose one: --set object=NAME"
+        msg = f"'{path}' has the categories {known}. Choose one by the setting object=NAME."
         raise AnnotationError(msg)
     chosen = [number for number, name in names.items() if wanted in (None, name)]
     if not chosen:

@@ -104,7 +104,7 @@ def load_checkpoint(what: str | Path, architectures: Registry[ArchitectureEntry]
         if path.suffix.lower() in _FOREIGN:
             msg = (
                 f"'{path}' is no checkpoint of dcgan-analysis but weights made elsewhere. Import it: "
-                "dcgan-analyze import, or dcgan_analysis.runs.library.import_weights."
+                "dcgan-analyze import, or dcgan_analysis.import_weights."
             )
             raise CheckpointError(msg)
         return read_checkpoint(path, architectures)
@@ -121,5 +121,5 @@ def load_checkpoint(what: str | Path, architectures: Registry[ArchitectureEntry]
                 checkpoint = read_checkpoint(entry.path, architectures, name=entry.name)
                 if checkpoint.sha256().startswith(text):
                     return checkpoint
-    error = unknown_name("checkpoint", text, entries)
+    error = unknown_name("checkpoint", text, entries, architectures.failed())
     raise error

@@ -92,11 +92,8 @@ class _LazyGroup(click.Group):
         if args and args[0] not in _COMMANDS:
             host = _plugins()
             if args[0] not in host.commands:
-                failed = ", ".join(info.name for info in host.failures)
-                more = f" Plugins that failed: {failed} (see: dcgan-analyze plugins)." if failed else ""
                 known = [*_COMMANDS, *host.commands]
-                msg = f"{unknown_name('command', args[0], known)}{more}"
-                raise click.UsageError(msg, ctx)
+                raise click.UsageError(str(unknown_name("command", args[0], known, host.commands.failed())), ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

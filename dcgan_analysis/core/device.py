@@ -37,7 +37,7 @@ def choose_device(name: str) -> torch.device:
         msg = f"Device '{name}' is unknown. Use auto, cpu, cuda, or one GPU of several: cuda:1."
         raise ConfigError(msg) from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        msg = f"Device '{name}' is not available: torch sees no GPU. Use --device cpu or --device auto."
+        msg = f"Device '{name}' is not available: torch sees no GPU. Use the device cpu or auto."
         raise ConfigError(msg)
     return device
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from dcgan_analysis.errors import RegistrationError, unknown_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["Registry"]
 
@@ -22,6 +22,7 @@ class Registry(Generic[T]):
 
     Args:
         kind: What it holds, in the singular, as messages shall call it: ``"dataset"``.
+        failed: Returns the names of plugins that could not be loaded, for messages: what is missing may be theirs.
 
     Example:
         >>> table = Registry[int]("number")
@@ -30,8 +31,9 @@ class Registry(Generic[T]):
         (1, ['one'], 'example')
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, failed: Callable[[], Sequence[str]] = tuple) -> None:
         self.kind = kind
+        self.failed = failed
         self._items: dict[str, T] = {}
         self._owners: dict[str, str] = {}
 
@@ -77,7 +79,7 @@ class Registry(Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         if name not in self._items:
-            raise unknown_name(self.kind, name, self._items)
+            raise unknown_name(self.kind, name, self._items, self.failed())
         return self._items[name]
 
     def __contains__(self, name: object) -> bool:

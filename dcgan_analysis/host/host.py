@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from dcgan_analysis.checkpoints.importers.contract import WeightImporter
 from dcgan_analysis.core.registry import Registry
 from dcgan_analysis.data.registry import DatasetEntry
-from dcgan_analysis.errors import AnalysisError, RegistrationError, UnknownNameError, describe_error, unknown_name
+from dcgan_analysis.errors import AnalysisError, RegistrationError, describe_error
 from dcgan_analysis.host.checks import Registrar, build_manager, check_command, check_entry, check_members
 from dcgan_analysis.host.declared import declared_by, loading
 from dcgan_analysis.host.loading import (
@@ -64,11 +64,11 @@ class PluginHost:
     """
 
     def __init__(self) -> None:
-        self.analyses: Registry[Analysis] = Registry("analysis")
-        self.datasets: Registry[DatasetEntry] = Registry("dataset")
-        self.architectures: Registry[ArchitectureEntry] = Registry("architecture")
-        self.importers: Registry[WeightImporter] = Registry("importer")
-        self.commands: Registry[CommandEntry] = Registry("command")
+        self.analyses: Registry[Analysis] = Registry("analysis", self._failed)
+        self.datasets: Registry[DatasetEntry] = Registry("dataset", self._failed)
+        self.architectures: Registry[ArchitectureEntry] = Registry("architecture", self._failed)
+        self.importers: Registry[WeightImporter] = Registry("importer", self._failed)
+        self.commands: Registry[CommandEntry] = Registry("command", self._failed)
         self._plugins: list[PluginInfo] = []
         self._managers: dict[str, PluginManager] = {}
         self._reserved: dict[str, str] = {}
@@ -82,6 +82,9 @@ class PluginHost:
     def failures(self) -> list[PluginInfo]:
         """The plugins that could not be loaded."""
         return [info for info in self._plugins if info.state == "failed"]
+
+    def _failed(self) -> list[str]:
+        return [info.name for info in self.failures]
 
     def register(self, plugin: object, name: str) -> PluginInfo:
         """Add a plugin by hand, as tests and programs do.
@@ -131,9 +134,7 @@ class PluginHost:
                 disabled.
             UnknownNameError: If there is no such analysis.
         """
-        if name in self.analyses:
-            return self.analyses[name]
-        for info in self._plugins:
+        for info in self._plugins if name not in self.analyses else ():
             if info.name == name and info.state == "failed":
                 msg = f"Analysis '{name}' is not available. {info.error}"
                 raise AnalysisError(msg) from info.cause
@@ -143,12 +144,7 @@ class PluginHost:
                     f"{SELECT_VARIABLE} does not name plugin '{name}'. Add it there."
                 )
                 raise AnalysisError(msg)
-        error = unknown_name("analysis", name, self.analyses)
-        if self.failures:
-            failed = ", ".join(info.name for info in self.failures)
-            msg = f"{error} Plugins that failed: {failed} (see: dcgan-analyze plugins)."
-            raise UnknownNameError(msg)
-        raise error
+        return self.analyses[name]
 
     def plugin_of(self, analysis: Analysis) -> PluginInfo | None:
         """Return the plugin that registered this very object; None: it was given by a program."""

@@ -103,6 +103,6 @@ def new_plugin(name: str, out: Path | None = None, *, taken: Container[str] = ()
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(text, encoding="utf-8")
     except FileExistsError:
-        msg = f"'{folder}' exists; nothing in it was touched. Choose another --out."
+        msg = f"'{folder}' exists; nothing in it was touched. Choose another folder (out)."
         raise ConfigError(msg) from None
     return folder

@@ -201,7 +201,7 @@ def _check_features_vary(store: FeatureStore, images: NDArray[np.uint8], name: s
     rms, deviation = float(rows.square().mean().sqrt()), float(rows.var(dim=0, correction=0).mean().sqrt())
     if not deviation > _CONSTANT * rms:
         running = settings.batchnorm == "running"
-        remedy = "Use --set batchnorm=reestimated" if running else "Its weights may be damaged: import them again"
+        remedy = "Use the setting batchnorm=reestimated" if running else "Its weights may be damaged: import them again"
         msg = (
             f"{name}: features do not depend on the image: over {len(rows)} images their standard deviation is "
             f"{deviation:.2g}, their root mean square {rms:.2g}. {remedy}, or choose another checkpoint."

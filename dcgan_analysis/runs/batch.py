@@ -172,7 +172,7 @@ def run_several(
 def _batch_folder(requests: Sequence[RunRequest], out: Path | None) -> Path:
     names = [request.name for request in requests]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        msg = f"Analysis '{twice[0]}' is named twice. Run it again with another --out."
+        msg = f"Analysis '{twice[0]}' is named twice. Run it again into another folder (out)."
         raise AnalysisError(msg)
     if elsewhere := [request for request in requests if request.out is not None]:
         msg = f"Analysis '{elsewhere[0].name}' is one of several and has an output folder of its own. Run it by itself."
@@ -180,11 +180,11 @@ def _batch_folder(requests: Sequence[RunRequest], out: Path | None) -> Path:
     if out is None:
         return Path("runs") / f"several-{utc_stamp()}"
     if out.exists() and not out.is_dir():
-        msg = f"Output '{out}' is a file. Choose another --out."
+        msg = f"Output '{out}' is a file. Choose another folder (out)."
         raise AnalysisError(msg)
     if out.is_dir() and any(out.iterdir()) and not (out / INDEX_FILE).is_file():
-        # The folder was not made by this command: nothing in it is touched, even with --force.
-        msg = f"Output '{out}' is not empty and holds no {INDEX_FILE} of earlier runs. Choose another --out."
+        # The folder was not made by this command: nothing in it is touched, even where force is given.
+        msg = f"Output '{out}' is not empty and holds no {INDEX_FILE} of earlier runs. Choose another folder (out)."
         raise AnalysisError(msg)
     for request in requests:
         run_folder(request.name, out / request.name, request.force)

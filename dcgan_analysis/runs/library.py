@@ -11,7 +11,7 @@ from dcgan_analysis.checkpoints import catalogue
 from dcgan_analysis.checkpoints.importers.contract import ImportRequest
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.files import sources
-from dcgan_analysis.errors import CheckpointError, TrainingError, UnknownNameError
+from dcgan_analysis.errors import CheckpointError, TrainingError
 from dcgan_analysis.host.host import PluginHost, default_host
 from dcgan_analysis.training.watching import Steps, Watcher
 
@@ -42,11 +42,7 @@ def load_checkpoint(what: str | Path, *, host: PluginHost | None = None) -> Chec
         >>> load_checkpoint("cifar10-dcgan32").architecture.name
         'dcgan32'
     """
-    host = host or default_host()
-    try:
-        return catalogue.load_checkpoint(what, host.architectures)
-    except UnknownNameError as error:
-        raise _with_failures(error, host) from None
+    return catalogue.load_checkpoint(what, (host or default_host()).architectures)
 
 
 def load_dataset(
@@ -74,21 +70,10 @@ def load_dataset(
         >>> load_dataset("digits").split_names
         ['train', 'test']
     """
-    host = host or default_host()
-    try:
-        return sources.load_dataset(
-            name_or_path, data_root=data_root, registry=host.datasets, download=download, progress=progress
-        )
-    except UnknownNameError as error:
-        raise _with_failures(error, host) from None
-
-
-def _with_failures(error: UnknownNameError, host: PluginHost) -> UnknownNameError:
-    """Say as well which plugins failed: the name may be one of theirs."""
-    if not host.failures:
-        return error
-    failed = ", ".join(info.name for info in host.failures)
-    return UnknownNameError(f"{error} Plugins that failed: {failed} (see: dcgan-analyze plugins).")
+    registry = (host or default_host()).datasets
+    return sources.load_dataset(
+        name_or_path, data_root=data_root, registry=registry, download=download, progress=progress
+    )
 
 
 def import_weights(
@@ -168,12 +153,12 @@ def _new_folder(out: str | Path) -> Path:
         taken = {entry.name: entry.path for entry in catalogue.list_checkpoints()}
         folder = catalogue.checkpoint_folders()[0] / text
         if text in taken:
-            msg = f"Checkpoint name '{text}' is taken by '{taken[text]}'. Choose another --out."
+            msg = f"Checkpoint name '{text}' is taken by '{taken[text]}'. Choose another."
             raise CheckpointError(msg)
     else:
         folder = Path(out)
     if (folder / catalogue.WEIGHTS).exists() or folder.is_file():
-        msg = f"'{folder}' already holds a checkpoint, or is a file. Choose another --out."
+        msg = f"'{folder}' already holds a checkpoint, or is a file. Choose another folder (out)."
         raise CheckpointError(msg)
     return folder
 
@@ -287,12 +272,12 @@ def _training_config(
     given = dict(settings) | ({"images": limit} if limit is not None else {})
     state = out / "state.safetensors"
     if resume and not state.exists() and preset is None and not given:
-        msg = f"'{out}' holds no training to continue. Check --out, or start one with a PRESET or settings."
+        msg = f"'{out}' holds no training to continue. Check the folder (out), or start one with a PRESET or settings."
         raise TrainingError(msg)
     if not state.exists():
         return TrainingConfig.build(given if preset is None else with_preset(preset, given))
     if not resume:
-        msg = f"'{out}' holds a training. Continue it with --resume, or train into another --out."
+        msg = f"'{out}' holds a training. Resume it, or train into another folder (out)."
         raise TrainingError(msg)
     from dcgan_analysis.training.state import read_header
 

@@ -194,11 +194,11 @@ def run_folder(name: str, out: str | Path | None, force: bool) -> Path:
     if not folder.exists() and folder.parent.is_dir():
         sweep(folder.parent)  # a replacement that was killed half-way may have set it aside
     if folder.exists() and not force:
-        msg = f"Output '{folder}' exists. Choose another --out, or replace it with --force."
+        msg = f"Output '{folder}' exists. Choose another folder (out), or replace it (force)."
         raise AnalysisError(msg)
     if folder.exists() and not (folder / RESULT_FILE).is_file():
-        # --force replaces runs, never any other folder.
-        msg = f"Output '{folder}' exists and is not a run folder (it holds no {RESULT_FILE}). Choose another --out."
+        # force replaces runs, never any other folder.
+        msg = f"Output '{folder}' exists and is no run folder (it holds no {RESULT_FILE}). Choose another folder (out)."
         raise AnalysisError(msg)
     return folder
 

@@ -8,6 +8,7 @@ import torch
 
 from dcgan_analysis import figures
 from dcgan_analysis.models.hooks import capture
+from dcgan_analysis.models.tracing import trace_role
 from dcgan_analysis.training.feature_probe import FeatureProbe
 from dcgan_analysis.training.monitors import Monitors
 from dcgan_analysis.training.networks import apply
@@ -59,7 +60,9 @@ class Measures:
         """
         generator = pair.plain("generator", averaged=False).train()
         z, labels = self._inputs.fixed(_SAMPLES)
-        hidden = [layer.name for layer in pair.architecture.generator_layers[:-1]]
+        table = pair.architecture.generator_layers
+        # What a table does not name is found by watching a pass.
+        hidden = [layer.name for layer in table[:-1]] or trace_role(generator, pair.architecture, "generator").map_taps
         with torch.no_grad(), capture(generator, hidden) as activations:
             samples = apply(generator, z.to(pair.device), labels)
         reading = self.monitors.read(step, means, samples, activations)

@@ -48,7 +48,7 @@ def describe_start(start: Checkpoint, config: TrainingConfig, architecture: Arch
         msg = f"{what} cannot be widened to {_named(ours)}: {obstacle}. Leave out widen, architecture and parameters."
         raise TrainingError(msg)
     if other and not config.widen:
-        wider = "" if obstacle else " (or widen it: --set widen=true)"
+        wider = "" if obstacle else " (or widen it by the setting widen=true)"
         msg = (
             f"{what} is {_named(theirs)}, and {_named(ours)} is to be trained. "
             f"Leave out architecture and parameters to train what it is{wider}."

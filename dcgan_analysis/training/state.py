@@ -140,7 +140,9 @@ def _readable(path: Path) -> Iterator[None]:
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         older = sorted((path.parent / OLDER).glob("*.safetensors"))
         way = f"Copy '{older[-1]}' over it, or start anew" if older else "Start anew"
-        msg = f"Training state '{path}' cannot be read: {' '.join(str(error).split())}. {way} with another --out."
+        msg = (
+            f"Training state '{path}' cannot be read: {' '.join(str(error).split())}. {way} into another folder (out)."
+        )
         raise TrainingError(msg) from None
 
 
@@ -151,7 +153,7 @@ def _same_settings(path: Path, saved: dict[str, Any], progress: dict[str, Any], 
     if unknown:
         msg = (
             f"Training state '{path}' was saved by another version of dcgan-analysis, whose settings differ in: "
-            f"{', '.join(unknown)}. Go on with that version, or train into another --out."
+            f"{', '.join(unknown)}. Go on with that version, or train into another folder (out)."
         )
         raise TrainingError(msg)
     differing = [
@@ -162,7 +164,7 @@ def _same_settings(path: Path, saved: dict[str, Any], progress: dict[str, Any], 
     if differing:
         msg = (
             f"'{path.parent}' holds a training with other settings, saved at step {progress['step']:,}: "
-            f"{'; '.join(differing)}. Resume with the same settings, or train into another --out."
+            f"{'; '.join(differing)}. Resume with the same settings, or train into another folder (out)."
         )
         raise TrainingError(msg)
 
@@ -258,6 +260,6 @@ def explained_write_errors(folder: Path, saved_step: int | None) -> Iterator[Non
         kept = "no state was saved before" if saved_step is None else f"the state of step {saved_step:,} is whole"
         msg = (
             f"The training cannot be saved in '{folder}': {reason}. Nothing half-written was kept, and {kept}. "
-            f"{'Make room' if full else 'Fix the cause'} and go on with --resume."
+            f"{'Make room' if full else 'Fix the cause'} and resume."
         )
         raise TrainingError(msg) from None

@@ -255,7 +255,7 @@ class Trainer:
         names = ", ".join(what[:3]) + (f" and {len(what) - 3} more" if len(what) > 3 else "")
         msg = (
             f"Training diverged {when} (epoch {self.epoch:.2f}): not finite: {names}. {kept} "
-            "Train with a smaller learning_rate into another --out."
+            "Train with a smaller learning_rate into another folder (out)."
         )
         return TrainingError(msg)
 

@@ -153,7 +153,7 @@ def subjects(context: RunContext) -> dict[str, Checkpoint]:
     """Return the checkpoint and its random twin by the names under which reports show them; say which twin it is."""
     context.note(
         "Intervals are over filters and images of this one random twin. Random networks differ among themselves; "
-        "--seed draws another."
+        "Another seed draws another."
     )
     return learned_and_twin(context)
 

@@ -100,7 +100,7 @@ def test_of_several_processes_asked_to_stop_the_first_alone_says_so(train, monke
 
 def test_a_training_is_not_overwritten(train, tmp_path, complains):
     train().assert_success()
-    complains(train(), "holds a training. Continue it with --resume, or train into another --out.")
+    complains(train(), "holds a training. Resume it, or train into another folder (out).")
     history = json.loads((tmp_path / "training" / "history.json").read_text(encoding="utf-8"))
     assert history[-1]["step"] == 4
 

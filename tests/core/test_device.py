@@ -51,7 +51,9 @@ def test_the_automatic_device_is_a_gpu_where_there_is_one(monkeypatch, available
 def test_an_absent_gpu_is_an_error(monkeypatch, name):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
-    with pytest.raises(ConfigError, match=rf"^Device '{name}' is not available: torch sees no GPU\. Use --device cpu"):
+    with pytest.raises(
+        ConfigError, match=rf"^Device '{name}' is not available: torch sees no GPU\. Use the device cpu"
+    ):
         choose_device(name)
 
 

@@ -42,7 +42,7 @@ def test_the_package_is_written_whole_and_never_over_anything(cli, tmp_path):
     (folder / "README.md").write_text("mine", encoding="utf-8")
     again = cli("new-plugin", "my-probe")
     assert again.exit_code == 1
-    assert "exists; nothing in it was touched. Choose another --out." in again.err
+    assert "exists; nothing in it was touched. Choose another folder (out)." in again.err
     assert (folder / "README.md").read_text(encoding="utf-8") == "mine"
 
 

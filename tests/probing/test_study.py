@@ -86,4 +86,4 @@ def test_features_that_are_the_same_for_every_image_are_refused(dcgan_context, i
     settings = FeatureSettings(batchnorm=batchnorm)
     with pytest.raises(AnalysisError, match=r"^blind: features do not depend on the image: over \d+ images") as caught:
         extract_features(dcgan_context, settings, "blind", blind, images)
-    assert ("--set batchnorm=reestimated" in str(caught.value)) == (batchnorm == "running")
+    assert ("the setting batchnorm=reestimated" in str(caught.value)) == (batchnorm == "running")

@@ -196,7 +196,7 @@ def test_a_folder_of_something_else_is_never_touched(host, tmp_path):
 
 def test_earlier_runs_are_replaced_with_force_only(host, out):
     run_several(["toy"], out=out, host=host, seed=1)
-    with pytest.raises(AnalysisError, match=r"'.*toy' exists\. Choose another --out, or replace it with --force"):
+    with pytest.raises(AnalysisError, match=r"'.*toy' exists\. Choose another folder \(out\), or replace it \(force\)"):
         run_several(["toy"], out=out, host=host, seed=2)
     assert run_several(["toy"], out=out, host=host, seed=2, force=True).results["toy"].seed == 2
 

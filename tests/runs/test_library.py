@@ -71,9 +71,7 @@ def test_a_training_goes_on_only_where_asked(host, tmp_path):
     out = tmp_path / "run"
     first = train(SETTINGS, out, limit=16, device="cpu", host=host)
 
-    with pytest.raises(
-        TrainingError, match=r"run' holds a training\. Continue it with --resume, or train into another"
-    ):
+    with pytest.raises(TrainingError, match=r"run' holds a training\. Resume it, or train into another folder"):
         train(SETTINGS | {"epochs": 2}, out, limit=16, device="cpu", host=host)
     assert load_checkpoint(out, host=host).sha256() == first.sha256()
 
@@ -87,7 +85,8 @@ def test_resuming_nothing_begins_anew(host, tmp_path):
 
 def test_resuming_nothing_without_saying_what_to_train_is_refused(host, tmp_path):
     with pytest.raises(
-        TrainingError, match=r"typo' holds no training to continue\. Check --out, or start one with a PRESET"
+        TrainingError,
+        match=r"typo' holds no training to continue\. Check the folder \(out\), or start one",
     ):
         train({}, tmp_path / "typo", host=host, resume=True)
     assert not (tmp_path / "typo").exists()

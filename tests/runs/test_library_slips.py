@@ -66,3 +66,6 @@ def test_datasets_of_plugins_are_known_and_failed_plugins_are_named(host):
     for load in (load_dataset, load_checkpoint):
         with pytest.raises(UnknownNameError, match=r"Plugins that failed: acme"):
             load("acme-thing", host=host)
+    for registry in (host.architectures, host.importers, host.commands, host.datasets):
+        with pytest.raises(UnknownNameError, match=rf"Unknown {registry.kind} 'acme-thing'.*Plugins that failed: acme"):
+            registry["acme-thing"]

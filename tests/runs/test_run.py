@@ -151,7 +151,7 @@ def test_a_run_without_result_is_an_error_of_its_own(host, out, make_toy):
 def test_an_existing_run_is_never_overwritten_without_force(host, out, never):
     run("toy", out=out, host=host, seed=7)
     with pytest.raises(
-        AnalysisError, match=r"Output '.*one' exists\. Choose another --out, or replace it with --force"
+        AnalysisError, match=r"Output '.*one' exists\. Choose another folder \(out\), or replace it \(force\)"
     ):
         run(never(), out=out, host=host)
     assert Result.load(out).seed == 7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 
 import pytest
 import torch
@@ -51,3 +52,23 @@ def test_they_are_trained_and_their_features_read(ema, split, tmp_path):
     checkpoint = Trainer(config, own(), split, tmp_path / "run", torch.device("cpu")).run()
     assert checkpoint.sample(2, seed=0).shape == (2, 1, 32, 32)
     assert checkpoint.features(split.images, device="cpu").shape == (36, 4 * 4 * 4)
+
+
+class FixedMaps(nn.Module):
+    """Draws the same picture whatever the latent vector; its activation is called as a function."""
+
+    def __init__(self, z_size):
+        super().__init__()
+        self.up, self.out = nn.ConvTranspose2d(z_size, 4, 8, bias=False), nn.ConvTranspose2d(4, 1, 4, 4)
+        self.picture = nn.Parameter(torch.randn(4, 8, 8))
+
+    def forward(self, z):
+        return torch.tanh(self.out(torch.relu(self.up(z[:, :, None, None]) * 0 + self.picture)))
+
+
+def test_monitors_see_the_hidden_maps_of_a_generator_without_a_table(split, tmp_path):
+    architecture = replace(own(), make_generator=lambda _: FixedMaps(5))
+    config = TrainingConfig.build({"dataset": "noise", "architecture": "own", "batch_size": 8, "epochs": 1})
+    trainer = Trainer(config, architecture, split, tmp_path / "run", torch.device("cpu"))
+    trainer.run()
+    assert trainer.history[-1]["collapsed_filters"] == 1

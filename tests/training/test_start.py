@@ -81,7 +81,7 @@ def test_another_width_is_refused_with_the_settings_to_give(start_trainer):
 
 def test_a_wider_training_is_refused_unless_it_is_asked_for(start_trainer):
     start = Checkpoint.random(tables.dcgan32_svhn(width=3, z_size=5, image_channels=1), seed=0, name="narrow")
-    with pytest.raises(TrainingError, match=r"width 3.* what it is \(or widen it: --set widen=true\)\.$"):
+    with pytest.raises(TrainingError, match=r"width 3.* what it is \(or widen it by the setting widen=true\)\.$"):
         start_trainer(start)
 
 

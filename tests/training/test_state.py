@@ -62,7 +62,7 @@ def test_other_settings_are_named_with_both_values(trained, make_trainer):
         match=(
             r"^'.*run' holds a training with other settings, saved at step 4: "
             r"learning_rate \(saved 0\.0002, now 0\.1\); z_prior \(saved 'uniform', now 'normal'\)\. "
-            r"Resume with the same settings, or train into another --out\.$"
+            r"Resume with the same settings, or train into another folder \(out\)\.$"
         ),
     ):
         other.resume()
@@ -79,7 +79,7 @@ def test_a_damaged_state_is_refused_in_one_line(trained, make_trainer, share):
     path.write_bytes(whole[: int(share * len(whole))])
 
     with pytest.raises(
-        TrainingError, match=r"^Training state '.*' cannot be read: [^\n]*\. Start anew with another --out"
+        TrainingError, match=r"^Training state '.*' cannot be read: [^\n]*\. Start anew into another folder"
     ):
         make_trainer().resume()
 

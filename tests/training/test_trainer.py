@@ -234,7 +234,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_state_intact(make_trainer
         r"The state of step 8 in",
     ) as caught:
         diverging.run()
-    assert str(caught.value).endswith("is kept. Train with a smaller learning_rate into another --out.")
+    assert str(caught.value).endswith("is kept. Train with a smaller learning_rate into another folder (out).")
 
     # The second epoch was still good, and is the last that was saved.
     resumed = make_trainer(epochs=3)

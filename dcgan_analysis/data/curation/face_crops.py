@@ -164,7 +164,7 @@ def _record(out: Path, settings: dict[str, object]) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         record = {}
     if not isinstance(record, dict) or record.get("settings") != settings or record.get("complete"):
-        msg = f"'{out}' is not empty and holds no unfinished crop with these settings. Choose another --out."
+        msg = f"'{out}' is not empty and holds no unfinished crop with these settings. Choose another folder (out)."
         raise DatasetError(msg)
     return record
 

@@ -76,6 +76,6 @@ def prepare_images(
     make_folder(out.parent)
     with writer_lock(out, f"The folder of prepared images '{out}'", DatasetError):
         if out.exists():
-            msg = f"'{out}' exists. Choose another --out, or remove it first."
+            msg = f"'{out}' exists. Choose another folder (out), or remove it first."
             raise DatasetError(msg)
         return write_images(container, index.names, out, plan, what=what, index=index, note=note, progress=progress)

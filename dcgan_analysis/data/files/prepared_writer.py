@@ -224,7 +224,7 @@ def _begin(part: Path, plan: Plan) -> _Journal:
         # Where not one image could be read, the error may have named the setting that helps.
         if differing and journal.rows:
             msg = (
-                f"'{part}' holds a preparation with another {'; '.join(differing)}. Remove it, or choose another --out."
+                f"'{part}' holds a preparation with another {'; '.join(differing)}. Remove it, or choose another (out)."
             )
             raise DatasetError(msg)
         files = {file.name: file for file in part.iterdir() if file.name != _JOURNAL}

@@ -123,7 +123,7 @@ def _load_name(name: str, root: Path, registry: Registry[DatasetEntry], download
     if dataset is not None:
         return dataset
     lying_there = {file.stem for file in root.glob("*.zip")}
-    error = unknown_name("dataset", name, {*registry.names(), *lying_there})
+    error = unknown_name("dataset", name, {*registry.names(), *lying_there}, registry.failed())
     hint = f" For the path write ./{name}." if exists(Path(name)) else ""
     msg = f"{error} Nor is there {files_of(name)} in {root}.{hint}"
     raise UnknownNameError(msg)
@@ -220,6 +220,6 @@ def find_dataset(name: str, root: Path, *, download: bool) -> Dataset:
     absent = "" if root.is_dir() else " (no such folder)"
     msg = (
         f"Dataset '{name}' is not there: looked in {root}{absent} for {looked_for}.{network} "
-        "Offline, put one of these into a folder and name it by --data-root or DCGAN_ANALYSIS_DATA."
+        "Offline, put one of these into a folder and name it as the data root or by DCGAN_ANALYSIS_DATA."
     )
     raise DatasetError(msg)

@@ -120,11 +120,14 @@ def _beside(checkpoint: Checkpoint, object: str | None) -> Path:
     if len(chosen) == 1:
         return chosen[0]
     names = ", ".join(path.stem.removeprefix("boxes-") for path in files)
-    ways = f"Draw some: dcgan-analyze annotate; or let a rule find patches: --set boxes=rule:{RULES[0]}"
+    ways = f"Draw some: dcgan-analyze annotate; or let a rule find patches by the setting boxes=rule:{RULES[0]}"
     if not files:
         msg = f"No boxes lie beside checkpoint '{checkpoint.name}'. {ways}"
     elif object is None:
-        msg = f"Boxes of several objects lie beside checkpoint '{checkpoint.name}': {names}. Choose: --set object=NAME"
+        msg = (
+            f"Boxes of several objects lie beside checkpoint '{checkpoint.name}': {names}. "
+            "Choose one by the setting object=NAME."
+        )
     else:
         msg = f"No boxes of '{object}' lie beside checkpoint '{checkpoint.name}', only of {names}. {ways}"
     raise AnnotationError(msg)

@@ -247,7 +247,9 @@ def _pools(candidates: Candidates) -> Table:
 
 def _notes(context: RunContext, config: LatentArithmeticConfig, label: int | None) -> None:
     if config.moved == AUTO:
-        context.note("What is measured is the expression with the most exemplars; choose: --set moved=, contrast=.")
+        context.note(
+            "What is measured is the expression with the most exemplars; the settings moved and contrast name another."
+        )
     if label is not None:
         context.note(f"The generator is conditional: the measure works within class {label}.")
     context.note(

@@ -209,8 +209,8 @@ def find_candidates(
         if len(pool) < needed:
             msg = (
                 f"Only {len(pool)} of {len(images):,} samples clearly show '{name}', {needed} are needed. Draw more "
-                "(--set samples=...), ask for less clarity (--set margin=...), or choose other attributes "
-                "(--set moved=..., contrast=...)."
+                "(the setting samples), ask for less clarity (margin), or choose other attributes "
+                "(moved, contrast)."
             )
             raise AnalysisError(msg)
     return candidates

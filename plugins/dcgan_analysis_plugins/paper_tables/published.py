@@ -107,6 +107,6 @@ TABLES: Mapping[int, PublishedTable] = {
                 ("{checkpoint}", "dcgan", _MNIST, True),
             )
         ),
-        note="10M samples are searched with --set mnist-nn.samples=10000000.",
+        note="10M samples are searched by the setting mnist-nn.samples=10000000.",
     ),
 }

@@ -133,7 +133,7 @@ def test_a_preparation_with_other_settings_is_refused_and_what_there_is_stays(ma
     with pytest.raises(DatasetError, match=r"another size \(begun 4, now 8\)"):
         prepare_images(folder, tmp_path / "ready", size=8)
     prepare_images(folder, tmp_path / "ready", size=4)
-    with pytest.raises(DatasetError, match=r"exists. Choose another --out"):
+    with pytest.raises(DatasetError, match=r"exists. Choose another folder"):
         prepare_images(folder, tmp_path / "ready", size=4)
 
 
