@@ -123,6 +123,62 @@ def test_the_page_on_own_dcgans_wraps_and_registers(monkeypatch, tmp_path):
     assert (architecture.z_size, architecture.image_shape) == (100, (3, 64, 64))
 
 
+def own_files(folder):
+    """Write weights as other people's programs do: state dicts of PyTorch, a generator of Keras."""
+    import h5py
+    import numpy as np
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    up = [nn.ConvTranspose2d(9, 8, 4, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.ConvTranspose2d(8, 6, 4, 2, 1)]
+    up += [nn.BatchNorm2d(6), nn.ReLU(), nn.ConvTranspose2d(6, 4, 4, 2, 1), nn.BatchNorm2d(4), nn.ReLU()]
+    down = [nn.Conv2d(3, 4, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(4, 6, 4, 2, 1), nn.BatchNorm2d(6), nn.LeakyReLU(0.2)]
+    down += [nn.Conv2d(6, 8, 4, 2, 1), nn.BatchNorm2d(8), nn.LeakyReLU(0.2), nn.Conv2d(8, 1, 4, bias=False)]
+    generator = nn.Sequential(*up, nn.ConvTranspose2d(4, 3, 4, 2, 1), nn.Tanh())
+    for parameter in generator.parameters():
+        if parameter.dim() > 1:
+            nn.init.normal_(parameter, 0, 0.3)
+    torch.save(generator.state_dict(), folder / "netG.pth")
+    torch.save(nn.Sequential(*down).state_dict(), folder / "netD.pth")
+    dense = {"units": 4 * 4 * 6, "activation": "relu", "batch_input_shape": [None, 9]}
+    deconv = {"kernel_size": [4, 4], "strides": [2, 2], "padding": "same"}
+    layers = [
+        ("Dense", {"name": "dense", **dense}),
+        ("Reshape", {"name": "maps", "target_shape": [4, 4, 6]}),
+        ("Conv2DTranspose", {"name": "up1", "filters": 5, "activation": "relu", **deconv}),
+        ("Conv2DTranspose", {"name": "up2", "filters": 3, "activation": "tanh", **deconv}),
+    ]
+    config = {"name": "generator", "layers": [{"class_name": kind, "config": given} for kind, given in layers]}
+    shapes = {"dense": (9, 96), "up1": (4, 4, 5, 6), "up2": (4, 4, 3, 5)}
+    with h5py.File(folder / "generator.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": config})
+        for layer, shape in shapes.items():
+            own = file.create_group(f"model_weights/{layer}")
+            own.attrs["weight_names"] = np.array([f"{layer}/kernel:0".encode(), f"{layer}/bias:0".encode()])
+            own[f"{layer}/kernel:0"] = np.random.default_rng(1).normal(0, 0.4, shape).astype(np.float32)
+            own[f"{layer}/bias:0"] = np.zeros(shape[1 if layer == "dense" else 2], np.float32)
+
+
+# The same command, with fewer samples.
+QUICK = [word for setting in ("walks=1", "points=3", "steps=4", "bank=16") for word in ("--set", setting)]
+
+
+def test_files_of_weights_become_reports_as_the_page_on_own_dcgans_says(run_cli, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DCGAN_ANALYSIS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("DCGAN_ANALYSIS_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    own_files(tmp_path)
+    pytorch, keras, _ = blocks(ROOT / "docs" / "your-own-dcgan.md", "console")
+    for block in (pytorch, keras):
+        lines = [line.removeprefix("$ dcgan-analyze ") for line in block.splitlines()]
+        assert len(lines) <= 5
+        for words in map(shlex.split, lines):
+            run_cli(*words, *(QUICK if words[0] == "run" else [])).assert_success()
+            if words[0] == "run":
+                assert (tmp_path / words[words.index("--out") + 1] / "report.html").is_file()
+
+
 def test_every_page_has_a_place_in_the_navigation_of_the_site():
     listed = re.findall(r"[\w./-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}

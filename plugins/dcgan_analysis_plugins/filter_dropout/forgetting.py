@@ -370,7 +370,7 @@ def measure_shares(generator: AblatedGenerator, scene: Scene, detector: Detector
     """
     plain = generator.unmodified(scene, detector)
     if not plain.share.any():
-        msg = f"The detector finds the object in none of {len(scene.z)} new samples. Draw more by the setting samples=N."
+        msg = f"The detector finds the object in none of {len(scene.z)} new samples. Draw more: the setting samples=N."
         raise AnalysisError(msg)
     strongest = orders[CHOSEN][0]
     counts = np.unique(np.linspace(0, len(strongest), doses + 1).round().astype(int))[1:].tolist()
