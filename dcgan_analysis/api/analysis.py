@@ -48,8 +48,8 @@ class Needs:
         grid: Cells per side of the grid to which discriminator features are pooled, of all conv layers unless ``taps``
             names some; implies ``discriminator``. None: no pooled features are used.
         fit: How images of ``splits`` enter the networks: ``"exact"``, they must have the networks' shape; ``"resize"``,
-            they are brought to it. Where the discriminator takes labels, they must have labels of its classes. None:
-            they enter none.
+            they are brought to it. Where ``discriminator`` is set and takes labels, they must have labels of its
+            classes. None: they enter none.
         packages: Names of packages to import, beyond what dcgan-analysis itself depends on.
 
     Example:

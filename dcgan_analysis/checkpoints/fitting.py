@@ -16,15 +16,22 @@ __all__ = ["image_problems"]
 
 
 def image_problems(
-    checkpoint: Checkpoint, split: DatasetSplit, dataset: str, fit: Literal["exact", "resize"], *, choice: bool = True
+    checkpoint: Checkpoint,
+    split: DatasetSplit,
+    dataset: str,
+    fit: Literal["exact", "resize"],
+    *,
+    judged: bool = True,
+    choice: bool = True,
 ) -> list[DcganAnalysisError]:
     """Return why images cannot be put into the networks of a checkpoint; empty: they can.
 
     Args:
-        checkpoint: Its networks take images of one shape; a conditional discriminator takes their labels, too.
+        checkpoint: Its networks take images of one shape.
         split: The images, or some of them.
         dataset: Whose they are, for the messages.
         fit: Whether images of another shape are refused or resized.
+        judged: Whether the discriminator is to look at them, which takes their labels as well where it is conditional.
         choice: Whether ``fit`` is a setting that the user can change.
 
     Example:
@@ -41,7 +48,7 @@ def image_problems(
     except DatasetError as error:
         problems.append(error)
     labelled = split.labels is not None and len(split.classes) <= architecture.classes
-    if checkpoint.has("discriminator") and architecture.takes_labels("discriminator") and not labelled:
+    if judged and checkpoint.has("discriminator") and architecture.takes_labels("discriminator") and not labelled:
         have = "have no labels" if split.labels is None else f"are of {len(split.classes)} classes"
         msg = (
             f"The discriminator of '{checkpoint.name}' is conditioned on {architecture.classes} classes; "

@@ -173,6 +173,7 @@ def unfit_images(
     for name in needs.splits:
         if name in dataset.split_names:
             split = dataset.some(name, 1 if limit is None else limit)
-            for error in image_problems(checkpoint, split, dataset.name, needs.fit, choice=choice):
+            judged = needs.discriminator
+            for error in image_problems(checkpoint, split, dataset.name, needs.fit, judged=judged, choice=choice):
                 problems.setdefault(str(error), error)
     return list(problems.values())

@@ -68,7 +68,7 @@ def test_a_class_without_images_is_refused_with_its_name(run, lonely_class):
 
 
 def test_a_run_without_checkpoint_says_how_to_give_one(run, make_images):
-    with pytest.raises(AnalysisError, match=r"'svm-svhn' needs a checkpoint\. Give one with --checkpoint"):
+    with pytest.raises(AnalysisError, match=r"'svm-svhn' needs a checkpoint\. Give one;"):
         run(SvmSvhn(), make_images(), checkpoint=None)
 
 

@@ -21,15 +21,15 @@ Friedman and Dieng 2023, arXiv 2210.02410 (Vendi); Chong and Forsyth 2020, arXiv
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field, PositiveInt, field_validator
 
 from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, Table, accuracy_metric, mean_metric
-from dcgan_analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from torch import Tensor
@@ -97,10 +97,29 @@ class Fidelity:
         "Heusel et al. 2017: https://arxiv.org/abs/1706.08500; Naeem et al. 2020: https://arxiv.org/abs/2002.09797"
     )
     config_type = FidelityConfig
-    needs = Needs(checkpoint="cifar10-dcgan32", dataset="cifar10", splits=("train",), images=32, generator=True)
+    needs = Needs(checkpoint="cifar10-dcgan32", dataset="cifar10", splits=("train",), images=32, samples=1, fit="exact")
     demo = Demo(
         checkpoint="digits-dcgan32", dataset="digits", settings={"samples": 300, "draws": 3, "judge_epochs": 10}
     )
+
+    def requires(self, config: FidelityConfig) -> Needs:
+        """Return what it consumes with this judge."""
+        return replace(self.needs, discriminator=config.judge == "discriminator", labels=config.judge == "classifier")
+
+    def checks(self, context: RunContext, config: FidelityConfig) -> list[Callable[[], object]]:
+        """Look for the judge, and at a few samples."""
+        from dcgan_analysis.checkpoints import Sampler
+        from dcgan_analysis.latents import check_samples_vary
+        from dcgan_analysis_plugins.fidelity import judge as judges
+
+        found: list[Callable[[], object]] = [
+            lambda: check_samples_vary(context, Sampler(context.checkpoint, context.device))
+        ]
+        if config.judge == "inception":
+            found.append(lambda: judges.inception(context))
+        elif config.judge == "discriminator" or config.judge.startswith(_OTHER):
+            found.append(lambda: judges.discriminator(context, _other(config.judge)))
+        return found
 
     def run(self, context: RunContext, config: FidelityConfig) -> Result:
         """Choose the judge, draw, measure, and show what lies inside and outside."""
@@ -112,13 +131,6 @@ class Fidelity:
 
         train = context.split("train")
         sampler = Sampler(context.checkpoint, context.device, context.progress)
-        ours = context.checkpoint.architecture.image_shape
-        if train.image_shape != ours:
-            msg = (
-                f"Samples of '{context.checkpoint.name}' have the shape {ours}, images of '{context.dataset.name}' "
-                f"{train.image_shape}. Choose the dataset that it was trained on, or prepare one of that shape."
-            )
-            raise AnalysisError(msg)
         check_samples_vary(context, sampler, train.images)
         judge, compared, metrics = _choose_judge(context, config, train)
         n = min(config.samples, len(compared) // 2)
@@ -175,6 +187,11 @@ class _Draw(NamedTuple):
     curve: Mapping[str, Sequence[float]]
 
 
+def _other(judge: str) -> str | None:
+    """Return the name of the other checkpoint that judges, None: none does."""
+    return judge.removeprefix(_OTHER) if judge.startswith(_OTHER) else None
+
+
 def _choose_judge(
     context: RunContext, config: FidelityConfig, train: DatasetSplit
 ) -> tuple[FeatureJudge, np.ndarray, dict[str, Metric]]:
@@ -187,12 +204,6 @@ def _choose_judge(
     name = config.judge if config.judge != "auto" else ("classifier" if labelled else "random")
     metrics: dict[str, Metric] = {}
     if name == "classifier":
-        if not labelled:
-            msg = (
-                f"judge=classifier: dataset '{context.dataset.name}' has no labels. Choose judge=random, discriminator "
-                "or inception."
-            )
-            raise AnalysisError(msg)
         order = context.rng("judge", "split").permutation(len(train))
         learned, compared = order[: len(order) // 2], order[len(order) // 2 :]
         with context.stage("judge") as stage:
@@ -205,7 +216,7 @@ def _choose_judge(
             stage.note = f"{right / len(tested):.1%} right"
         return judge, train.images[compared], metrics
     if name == "discriminator" or name.startswith(_OTHER):
-        other = name.removeprefix(_OTHER) if name.startswith(_OTHER) else None
+        other = _other(name)
         if other is None:
             context.note("The judge was trained against this very generator: its features are not neutral.")
         return judges.discriminator(context, other), train.images, metrics

@@ -127,7 +127,7 @@ def test_each_generator_has_its_checkpoint(source, checkpoint):
 
 
 def test_an_unconditional_generator_is_refused(run, thirds, network):
-    with pytest.raises(AnalysisError, match=r"'tiny' is unconditional, dataset 'thirds' has 3 classes"):
+    with pytest.raises(AnalysisError, match="needs networks conditioned on classes; those of checkpoint 'tiny' are"):
         run(MnistNN(), thirds, checkpoint=network, **BARE)
 
 
