@@ -18,6 +18,8 @@ __all__ = ["command"]
 _WIDEST = 120
 # Names of one kind that are written out.
 _NAMED = 3
+# Seconds of an import from which on they are named: every command that loads plugins waits for them.
+_SLOW = 0.5
 _SINGULAR = {
     "analyses": "analysis",
     "architectures": "architecture",
@@ -68,7 +70,8 @@ def _state(info: PluginInfo) -> str:
         else:
             parts.append(f"{kind}: {', '.join(names)}" if len(names) <= _NAMED else f"{len(names)} {kind}")
     observes = [hook.removeprefix("dcgan_") for hook in info.hooks if not hook.startswith("dcgan_register_")]
-    return "; ".join([*parts, *observes]) or "registers nothing"
+    text = "; ".join([*parts, *observes]) or "registers nothing"
+    return f"{text}; takes {info.seconds:.1f} s to import" if info.seconds >= _SLOW else text
 
 
 @command.command()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import cache, partial
@@ -110,10 +111,13 @@ class PluginHost:
 
     def load(self, info: PluginInfo, source: Callable[[], object]) -> None:
         """Register the plugin that ``source`` returns; if that fails, keep the reason and go on."""
+        start = time.perf_counter()
         try:
             # Standard output belongs to the result document (--json), whatever a plugin prints.
             with redirect_stdout(sys.stderr), loading():
-                loaded = self._admit(source(), info)
+                plugin = source()
+                info = replace(info, seconds=round(time.perf_counter() - start, 3))
+                loaded = self._admit(plugin, info)
         except RegistrationError as error:
             cause = error.__cause__ or error
             loaded = replace(info, state="failed", error=str(error), cause=cause)

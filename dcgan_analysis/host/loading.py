@@ -62,6 +62,7 @@ class PluginInfo:
         state: ``loaded``; ``failed``: see ``error``; ``disabled`` by ``DCGAN_ANALYSIS_PLUGINS``.
         hooks: Names of the hooks it implements.
         registered: What it registered: kind in the plural (``"analyses"``) -> names.
+        seconds: How long it took to import, with what no plugin before it had imported.
         error: Why it failed, one line that names the plugin; empty otherwise.
         cause: The exception behind ``error``.
     """
@@ -74,6 +75,7 @@ class PluginInfo:
     state: Literal["loaded", "failed", "disabled"] = "loaded"
     hooks: tuple[str, ...] = ()
     registered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    seconds: float = field(default=0.0, compare=False)
     error: str = ""
     cause: BaseException | None = field(default=None, repr=False, compare=False)
 

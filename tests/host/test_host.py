@@ -78,6 +78,7 @@ def test_a_sound_plugin_is_listed_with_its_origin_and_what_it_registered(install
     install("aaa-good", "1.0", aaa="healthy")
     host = load_plugins()
     (info,) = of(host, "aaa")
+    assert 0 < info.seconds < 60
     assert info.document() == {
         "name": "aaa",
         "distribution": "aaa-good",
@@ -87,6 +88,7 @@ def test_a_sound_plugin_is_listed_with_its_origin_and_what_it_registered(install
         "state": "loaded",
         "hooks": ["dcgan_after_run", "dcgan_before_run", "dcgan_register_analyses"],
         "registered": {"analyses": ["healthy"]},
+        "seconds": info.seconds,
         "error": "",
     }
     assert json.loads(json.dumps(info.document())) == info.document()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import torch
@@ -84,6 +85,15 @@ def test_a_file_named_on_the_command_line_is_a_plugin_for_this_command(run_cli, 
     assert json.loads(done.assert_success().out)["metrics"]["images"]["value"] == 7
     assert "count" not in default_host().analyses
     assert run_cli("run", "count").exit_code != 0
+
+
+def test_a_plugin_that_takes_long_to_import_is_named_with_its_time(run_cli, counting, tmp_path):
+    slow = tmp_path / "slow_start.py"
+    slow.write_text("import time\ntime.sleep(0.6)\n" + ANALYSIS.replace('"count"', '"slow-start"', 1), encoding="utf-8")
+    done = run_cli("--plugin", str(slow), "--plugin", str(counting), "plugins").assert_success()
+    lines = {line.split()[0]: line for line in done.out.splitlines() if line.strip()}
+    assert re.search(r"analysis; takes (0\.[6-9]|\d+\.\d) s to import", lines["slow-start"])
+    assert "to import" not in lines["count-images"]
 
 
 def test_files_may_be_named_by_the_environment(counting, monkeypatch):
