@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -102,6 +102,10 @@ class ProgressLog:
         """Return ``progress`` if it writes lines already, and otherwise one that does and passes calls on to it."""
         return progress if isinstance(progress, cls) else cls(progress)
 
+    def __reduce__(self) -> tuple[type[ProgressLog], tuple[()]]:
+        # What a worker process does is no business of this one's bars and locks.
+        return ProgressLog, ()
+
     def __call__(self, what: str, done: int, total: int) -> None:
         """Take note of how far some work is, and write a line if one is due."""
         self._onward(what, done, total)
@@ -171,6 +175,6 @@ class ProgressLog:
 
 @contextmanager
 def stage_of(progress: Progress, name: str) -> Iterator[None]:
-    """Write the lines of a stage, whether or not ``progress`` writes lines by itself."""
-    with ProgressLog.over(progress).stage(name):
+    """Write the lines of a stage where ``progress`` writes lines, as that of a run does."""
+    with progress.stage(name) if isinstance(progress, ProgressLog) else nullcontext():
         yield

@@ -95,7 +95,7 @@ class Extraction:
         nearest = cache.explain(key, self.folder)
         if nearest is not None:
             parts = ", ".join(difference.part for difference in nearest[1])
-            _log.info("no store of this key; the nearest, %s, differs in %s", nearest[0].path.name, parts)
+            _log.debug("no store of this key; the nearest, %s, differs in %s", nearest[0].path.name, parts)
         path = cache.path_for(key, self.folder)
         with cache.turn(path) as complete:
             if not complete:
@@ -116,7 +116,7 @@ class Extraction:
             locked=True,
         ) as writer:
             if writer.note:
-                _log.info(writer.note)
+                _log.debug(writer.note)
             if writer.missing:
                 # All processes estimate the statistics together, those without a chunk of their own as well.
                 _ = self._extractor

@@ -6,6 +6,7 @@ import json
 import shlex
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +150,8 @@ def prepare_run(request: RunRequest, sources: Sources) -> PreparedRun:
         seed=request.seed,
         environment=describe_environment(device, ""),
         limit=request.limit,
-        progress=sources.progress,
+        # Not the log itself: checks are quick, and their stages get no lines.
+        progress=partial(sources.progress),
         cache_dir=None if request.cache_dir is None else Path(request.cache_dir),
         _checkpoint=None if refused else checkpoint,
         _dataset=None if unfit else dataset,

@@ -37,7 +37,7 @@ def test_a_limited_run_is_labelled(cli):
 
 
 def test_an_existing_run_is_replaced_with_force_only(cli, run_folder, complains):
-    complains(cli("run", "toy", "--out", run_folder), "exists.", "--force")
+    complains(cli("run", "toy", "--out", run_folder), "exists.", "replace it (force)")
     cli("run", "toy", "--out", run_folder, "--seed", "9", "--force").assert_success()
     assert Result.load(run_folder).seed == 9
 

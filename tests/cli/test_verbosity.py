@@ -13,6 +13,8 @@ import time
 
 import pytest
 
+from dcgan_analysis.errors import AnalysisError
+
 PLUGIN = """
 import os, sys, time
 from pathlib import Path
@@ -95,6 +97,17 @@ def test_a_run_without_a_terminal_says_when_stages_begin_and_end(cli, tmp_path):
     lines = [line.split(" ", 1)[1].split(" after ")[0] for line in outcome.err.splitlines()]
     assert lines == ["toy on synthetic: begins", "draw: begins", "draw: done", "toy on synthetic: done"]
     assert "begins" not in outcome.out
+
+
+def test_what_is_checked_before_a_run_begins_leaves_the_word_to_the_error(cli, host, make_toy):
+    def check(context):
+        with context.stage("images and draws"):
+            raise AnalysisError("Too few images.")  # noqa: EM101
+
+    toy = make_toy(name="checked", checks=lambda context, config: [lambda: check(context)])
+    host.analyses.add("checked", toy, owner="test")
+    outcome = cli("run", "checked")
+    assert (outcome.exit_code, outcome.err) == (1, "Error: Too few images.\n")
 
 
 @pytest.mark.parametrize("words", [("run", "toy", "--quiet"), ("--quiet", "run", "toy")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from types import SimpleNamespace
 
 import pytest
@@ -98,6 +99,12 @@ def test_stages_within_stages_each_have_their_lines(clock, lines):
         "features: done",
         "run: done",
     ]
+
+
+def test_a_log_goes_to_a_worker_process_as_one_that_calls_nobody():
+    calls = []
+    pickle.loads(pickle.dumps(ProgressLog(lambda *call: calls.append(call))))("images", 1, 2)
+    assert calls == []
 
 
 def test_calls_are_passed_on_and_a_log_is_not_wrapped_twice():
