@@ -6,6 +6,7 @@ from .features.store import FeatureStore as FeatureStore
 from .host.declared import register_module_architecture as register_module_architecture
 from .linear.svm import L2SVM as L2SVM
 from .runs.batch import run_several as run_several
+from .runs.library import compare as compare
 from .runs.library import import_weights as import_weights
 from .runs.library import load_checkpoint as load_checkpoint
 from .runs.library import load_dataset as load_dataset

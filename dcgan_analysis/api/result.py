@@ -21,6 +21,8 @@ from dcgan_analysis.errors import AnalysisError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pandas
+
 __all__ = [
     "REPORT_FILE",
     "RESULT_FILE",
@@ -215,6 +217,27 @@ class Result(Described, _Document):
     def save(self, folder: Path) -> None:
         """Write it as ``result.json`` into a folder, whole or not at all."""
         write_text(folder / RESULT_FILE, self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """Return the JSON Schema of ``result.json``, which docs/result.schema.json holds."""
+        document = cls.model_json_schema(mode="serialization")
+        document["properties"].pop("folder", None)
+        return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document}
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Return the metrics as a pandas data frame: one row each, by name; fractions stay fractions.
+
+        Raises:
+            AnalysisError: If pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            msg = "to_frame() needs pandas, which is not installed: pip install pandas. Or: dcgan-analyze export"
+            raise AnalysisError(msg) from None
+        table = {name: metric.model_dump() for name, metric in self.metrics.items()}
+        return pandas.DataFrame.from_dict(table, orient="index").rename_axis("metric")
 
     @classmethod
     def load(cls, folder: Path) -> Result:

@@ -22,13 +22,11 @@ def command(runs: tuple[Path, ...], as_json: bool) -> None:
     Then says whether the first run beats each other one on the same test images: McNemar's exact test on what they
     predict for each image; where the test images are not the same, why they cannot be paired.
     """
-    from dcgan_analysis.api.result import Result
-    from dcgan_analysis.report import comparison_table, paired_table, print_table
-    from dcgan_analysis.report.compare import run_names
+    from dcgan_analysis.report import print_table
+    from dcgan_analysis.runs.library import compare
 
-    results = [Result.load(run) for run in runs]
-    table = comparison_table(results, run_names(runs))
-    paired = paired_table(results, table.columns[1:])
+    comparison = compare(*runs)
+    table, paired = comparison.table, comparison.paired
     if as_json:
         print_json(json.dumps({**table.model_dump(mode="json"), "paired": paired.model_dump(mode="json")}, indent=2))
         return

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dcgan_analysis.api.result import Table
-from dcgan_analysis.core.text import short_hash
+from dcgan_analysis.core.text import Described, short_hash
 from dcgan_analysis.errors import ConfigError
 from dcgan_analysis.report.format import metric_text, setting
 
@@ -15,7 +16,32 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.api.result import Result
 
-__all__ = ["comparison_table", "run_names"]
+__all__ = ["Comparison", "comparison_table", "run_names"]
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison(Described):
+    """Runs side by side, as tables that show themselves at a prompt and in a notebook.
+
+    Attributes:
+        table: Metrics of all runs, then what is not the same in all of them.
+        paired: Whether the first run beats each other one on the same test images.
+    """
+
+    table: Table
+    paired: Table
+
+    def _describe(self) -> tuple[str, dict[str, str]]:
+        names = self.table.columns[1:]
+        facts = {
+            str(row[0]): "; ".join(f"{name} {value}" for name, value in zip(names, row[1:], strict=True) if value)
+            for row in self.table.rows
+        }
+        paired = {"; ".join(map(str, row)): "" for row in self.paired.rows}
+        return f"Comparison of {', '.join(names)}", {
+            **facts,
+            "on the same images": "; ".join(paired) or self.paired.note,
+        }
 
 
 def run_names(folders: Sequence[Path]) -> list[str] | None:

@@ -18,13 +18,39 @@ from dcgan_analysis.training.watching import Steps, Watcher
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from dcgan_analysis.api.result import Result
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.data.dataset import Dataset
+    from dcgan_analysis.report.compare import Comparison
     from dcgan_analysis.training.config import TrainingConfig
 
-__all__ = ["import_weights", "load_checkpoint", "load_dataset", "train"]
+__all__ = ["compare", "import_weights", "load_checkpoint", "load_dataset", "train"]
 
 _NAME = re.compile(r"\w[\w.-]*")
+
+
+def compare(*runs: Result | str | Path) -> Comparison:
+    """Put runs side by side, and say whether the first beats each other one on the same test images.
+
+    Args:
+        runs: Two or more, results or run folders.
+
+    Raises:
+        AnalysisError: If a folder holds no run.
+        ConfigError: If there are fewer than two.
+
+    Example:
+        >>> compare("runs/wide", "runs/narrow").table  # doctest: +SKIP
+    """
+    from dcgan_analysis.api.result import Result
+    from dcgan_analysis.report.compare import Comparison, comparison_table, run_names
+    from dcgan_analysis.report.paired import paired_table
+
+    results = [run if isinstance(run, Result) else Result.load(Path(run)) for run in runs]
+    folders = [result.folder for result in results]
+    names = run_names([folder for folder in folders if folder is not None]) if all(folders) else None
+    table = comparison_table(results, names)
+    return Comparison(table, paired_table(results, table.columns[1:]))
 
 
 def load_checkpoint(what: str | Path, *, host: PluginHost | None = None) -> Checkpoint:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -167,3 +168,13 @@ def test_the_table_of_a_result_in_a_notebook_escapes_names(make_result):
     page = make_result(title="<script>alert(1)</script>")._repr_html_()
     assert "<script>" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_the_published_schema_is_that_of_the_document(make_result):
+    path = Path(__file__).parents[2] / "docs" / "result.schema.json"
+    # To write it anew: json.dumps(Result.json_schema(), indent=2)
+    schema = json.loads(path.read_text(encoding="utf-8"))
+
+    assert schema == Result.json_schema()
+    assert set(json.loads(make_result().model_dump_json())) == set(schema["properties"])
+    assert {"title", "headline", "metrics", "seed"} <= set(schema["required"])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import dcgan_analysis as da
 from dcgan_analysis.api.result import Metric
 from dcgan_analysis.errors import ConfigError
 from dcgan_analysis.report import comparison_table
@@ -62,3 +63,16 @@ def test_runs_are_called_by_as_much_of_their_folders_as_tells_them_apart():
     assert run_names([Path("runs/pixels"), Path("other/svm")]) == ["pixels", "svm"]
     assert run_names([Path("a/x/run"), Path("b/x/run"), Path("b/y/run")]) == ["a/x/run", "b/x/run", "b/y/run"]
     assert run_names([Path("a"), Path("a")]) is None
+
+
+def test_compare_takes_results_and_folders_and_shows_itself(make_result, tmp_path):
+    folders = [tmp_path / "wide", tmp_path / "narrow"]
+    for seed, folder in enumerate(folders):
+        folder.mkdir()
+        make_result(seed=seed).save(folder)
+
+    comparison = da.compare(*folders)
+    assert comparison.table.columns == ["", "wide", "narrow"]
+    assert "seed: wide 0; narrow 1" in str(comparison)
+    assert "<th>seed</th><td>wide 0; narrow 1</td>" in comparison._repr_html_()
+    assert da.compare(make_result(), make_result(seed=1)).table.columns == ["", "run 1", "run 2"]
