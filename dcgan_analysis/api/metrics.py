@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from dcgan_analysis.api.result import Metric
 from dcgan_analysis.core.statistics import (
@@ -160,7 +160,7 @@ def mean_metric(
     unit: Literal["fraction", "number", "seconds"] = "number",
     bounds: tuple[float, float] | None = None,
 ) -> Metric:
-    """Return the mean of independent measurements, with mean -+ 1.96 standard errors.
+    """Return the mean of independent measurements, with its 95 % interval by Student's t.
 
     Where ``draws_metric`` says how far single draws lie apart, this says how well their mean is known.
 
@@ -178,14 +178,14 @@ def mean_metric(
         2.0
     """
     judged = getattr(values, "ndim", 1) == 2
-    mean, low, high = judged_interval(cast("np.ndarray", values)) if judged else mean_interval(values)
+    mean, low, high = (judged_interval if judged else mean_interval)(cast("Any", values))
     if bounds is not None:
         low, high = max(bounds[0], low), min(bounds[1], high)
     return Metric(
         value=mean,
         low=low,
         high=high,
-        interval=f"95 % over judges and {over}" if judged else f"1.96 standard errors over {over}",
+        interval=f"95 % over judges and {over}" if judged else f"95 % Student's t over {over}",
         n=cast("np.ndarray", values).shape[1] if judged else len(values),
         higher_is_better=higher_is_better,
         unit=unit,

@@ -35,10 +35,12 @@ def image_problems(
         choice: Whether ``fit`` is a setting that the user can change.
 
     Example:
-        >>> from dcgan_analysis.checkpoints.catalogue import load_checkpoint
+        >>> from dcgan_analysis.checkpoints.checkpoint import Checkpoint
         >>> from dcgan_analysis.data.digits import load_digits
-        >>> image_problems(load_checkpoint("bedrooms64"), load_digits().split("test"), "digits", "exact")[0]
-        DatasetError("Dataset 'digits' has images of 3x32x32, checkpoint 'bedrooms64' takes 3x64x64. ...
+        >>> from dcgan_analysis.models.tables import dcgan64
+        >>> checkpoint = Checkpoint.random(dcgan64(width=2), seed=0, name="wide")
+        >>> str(image_problems(checkpoint, load_digits().split("test"), "digits", "exact")[0])[:71]
+        "Dataset 'digits' has images of 3x32x32, checkpoint 'wide' takes 3x64x64"
     """
     problems: list[DcganAnalysisError] = []
     architecture = checkpoint.architecture

@@ -48,9 +48,9 @@ def test_a_share_has_the_wilson_interval_of_its_cases():
 
 def test_a_mean_is_known_to_its_standard_error_and_no_end_is_out_of_bounds():
     metric = mean_metric([0.0, 1.0, 0.0, 1.0], "toy", over="legs", higher_is_better=False)
-    # Standard deviation sqrt(1/3), four values.
-    assert metric.high - metric.value == pytest.approx(1.96 * (1 / 3) ** 0.5 / 2)
-    assert (metric.value, metric.n, metric.interval) == (0.5, 4, "1.96 standard errors over legs")
+    # Standard deviation sqrt(1/3), four values; 3.182 is the quantile of Student's t with three degrees of freedom.
+    assert metric.high - metric.value == pytest.approx(3.182446 * (1 / 3) ** 0.5 / 2)
+    assert (metric.value, metric.n, metric.interval) == (0.5, 4, "95 % Student's t over legs")
     assert (metric.unit, metric.higher_is_better) == ("number", False)
     cut = mean_metric([0.0, 1.0], "toy", over="legs", higher_is_better=None, bounds=(0, 1))
     assert (cut.low, cut.high) == (0, 1)

@@ -12,6 +12,7 @@ from dcgan_analysis.core.statistics import (
     judged_interval,
     judged_share,
     mcnemar,
+    mean_interval,
     paired_draws,
     rank_correlations,
     spread_interval,
@@ -231,3 +232,11 @@ def test_a_share_of_none_or_all_has_a_bound_on_one_side():
 def test_one_judge_leaves_the_interval_that_wilson_gives():
     hits = np.arange(100) < 30
     assert judged_share(hits[None])[1:] == pytest.approx(wilson_interval(30, 100), abs=5e-3)
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_intervals_of_means_of_few_draws_cover_the_truth_95_times_in_100(n):
+    draws = np.random.default_rng(n).normal(1.0, 2.0, (2000, n))
+    covered = np.mean([low <= 1.0 <= high for _, low, high in (mean_interval(row.tolist()) for row in draws)])
+
+    assert covered == pytest.approx(0.95, abs=0.015)

@@ -488,11 +488,8 @@ def outcome_table(shares: Shares, changes: Mapping[str, tuple[float, float]]) ->
     for kind, doses in shares.by_dose.items():
         outcomes, gone = doses[shares.most], shares.removed(kind, shares.most)
         ends = (min(gone), max(gone)) if kind == RANDOM else removed(shares.before, outcomes[0].share)[1:]
-        maps, distance, left = (
-            float(np.mean([value(one) for one in outcomes]))
-            for value in (lambda one: one.maps, lambda one: one.distance, lambda one: one.share.mean())
-        )
-        rows.append([kind, maps, distance, left, float(np.mean(gone)), *ends, *changes[kind]])
+        means = np.mean([(one.maps, one.distance, one.share.mean()) for one in outcomes], axis=0).tolist()
+        rows.append([kind, *means, float(np.mean(gone)), *ends, *changes[kind]])
     rows.insert(0, ["nothing", 0.0, 0.0, float(shares.before.mean()), 0.0, *[None] * 4])
     columns = ["dropped", "maps", "change", "shown", "removed", "low", "high", "changed inside", "outside"]
     return Table(
