@@ -125,8 +125,8 @@ def _plugin_commands() -> Mapping[str, CommandEntry]:
 
 def _of_plugin(name: str, host: PluginHost) -> click.Command:
     command = _made(name, host)
-    if all(parameter.callback is not options.prints_json for parameter in command.params):
-        # Its own --json, if it has one, prints to standard output.
+    if host.commands.owner(name) not in {info.owner for info in host.plugins if info.builtin}:
+        # A stranger's --json, if there is one, prints to standard output.
         release_output()
     return command
 

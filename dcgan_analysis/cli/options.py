@@ -21,7 +21,6 @@ __all__ = [
     "limit_option",
     "nested",
     "out_option",
-    "prints_json",
     "run_options",
     "seed_option",
     "settings_options",
@@ -58,15 +57,7 @@ out_option = click.option(
 )
 force_option = click.option("--force", is_flag=True, help="Replace the run in --out.")
 
-
-def prints_json(_: click.Context, __: click.Parameter, value: bool) -> bool:
-    """Mark the option of commands whose document goes through ``console.print_json``."""
-    return value
-
-
-json_option = click.option(
-    "--json", "as_json", is_flag=True, callback=prints_json, help="Print JSON alone on standard output."
-)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON alone on standard output.")
 
 
 def _choose_verbosity(ctx: click.Context, parameter: click.Parameter, given: bool) -> None:

@@ -11,8 +11,10 @@ import subprocess
 import sys
 import time
 
+import click
 import pytest
 
+from dcgan_analysis.api.command import CommandEntry
 from dcgan_analysis.errors import AnalysisError
 
 PLUGIN = """
@@ -76,6 +78,16 @@ def test_json_is_one_document_whatever_a_plugin_prints(command):
     ):
         assert line in err
     assert re.search(r"^\d\d:\d\d:\d\d wait: begins$", err, re.MULTILINE)
+
+
+def test_a_command_of_a_plugin_prints_its_own_json_where_it_wants(cli, host):
+    @click.command()
+    @click.option("--json", "as_json", is_flag=True)
+    def greet(as_json):
+        click.echo(json.dumps({"json": as_json}))
+
+    host.commands.add("greet", CommandEntry("greet", "Greet.", lambda: greet), owner="test")
+    assert cli("greet", "--json").assert_success().json() == {"json": True}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
