@@ -17,11 +17,13 @@ the rounding of its sums is part of its error.
 
 from __future__ import annotations
 
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from dcgan_analysis.core.device import has_bfloat16_units
+from dcgan_analysis.core.parallel import parallel_map
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.linear.products import gram_product, residuals_are_exact
 from dcgan_analysis.neighbours.pairs import Rows, nearest_of_pairs
@@ -132,21 +134,22 @@ class NearestNeighbours:
 
     def _block(self, rows: Rows, start: int) -> None:
         self._pruning.begin(rows, self.distance)
-        operand: Tensor | None = None
-        queries, at = [], []
-        for first in range(0, len(self._operand), _TILE):
+        operand = cache(partial(rows.values.to, self._operand.dtype))
+
+        def look(first: int) -> tuple[Tensor, Tensor] | None:
             tile = slice(first, min(first + _TILE, len(self._operand)))
             pairs = self._pruning.near(tile, self.distance[tile].to(self._device))
-            if pairs is not None:
-                queries.append(pairs[0])
-                at.append(pairs[1])
-                continue
-            if operand is None:
-                operand = rows.values.to(self._operand.dtype)
-            self._multiply(tile, rows, operand, start)
+            if pairs is None:
+                self._multiply(tile, rows, operand(), start)
+            return pairs
+
+        # Tiles have queries of their own: none writes what another reads.
+        looked = list(parallel_map(look, range(0, len(self._operand), _TILE), device=self._device))
         self._pruning.end()
-        if queries:
-            self._measure(torch.cat(queries), torch.cat(at), rows, start)
+        pairs = [each for each in looked if each is not None]
+        if pairs:
+            queries, at = (torch.cat(column) for column in zip(*pairs, strict=True))
+            self._measure(queries, at, rows, start)
 
     def _multiply(self, tile: slice, rows: Rows, operand: Tensor, start: int) -> None:
         """Look at some queries and all rows of a block through their product."""

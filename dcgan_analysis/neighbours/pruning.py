@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,7 @@ class Pruning:
         self._columns: Tensor | None = None
         self._pause = self._next_pause = 0
         self._tried = self._refused = 0
+        self._counting = threading.Lock()
 
     def begin(self, rows: Rows, best: Tensor) -> None:
         """Prepare for a block of rows. Without distances to beat, ``best`` (Q,), nothing can be excluded."""
@@ -71,23 +73,26 @@ class Pruning:
     def near(self, tile: slice, best: Tensor) -> tuple[Tensor, Tensor] | None:
         """Return the pairs of some queries and the block's rows that may be as near as the best (T,), or nearer.
 
+        May be called in several threads at a time.
+
         Returns:
             Numbers of queries and rows; None: better multiply.
         """
         assert self._rows is not None  # begin() comes first
         pairs = len(best) * len(self._rows.values)
-        if self._bound is None or self._columns is None:
-            self.work.multiplied += pairs
-            return None
-        self._tried += 1
-        found = self._bound.within(tile, self._columns, self._rows.longest, best, _MOST)
-        if found is None:
-            self._refused += 1
-            self.work.multiplied += pairs
-            return None
-        self.work.bounded += pairs
-        self.work.measured += len(found[0])
-        return found[0] + tile.start, found[1]
+        tried = self._bound is not None and self._columns is not None
+        near = None
+        if self._bound is not None and self._columns is not None:
+            near = self._bound.within(tile, self._columns, self._rows.longest, best, _MOST)
+        with self._counting:
+            self._tried += tried
+            self._refused += tried and near is None
+            if near is None:
+                self.work.multiplied += pairs
+                return None
+            self.work.bounded += pairs
+            self.work.measured += len(near[0])
+        return near[0] + tile.start, near[1]
 
     def end(self) -> None:
         """Learn from the block."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from dcgan_analysis.core import parallel
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.neighbours import NearestNeighbours, exact, pairs
 
@@ -120,3 +121,16 @@ def test_numbers_that_cannot_be_compared_are_refused(value):
 def test_bfloat16_products_are_for_bytes():
     with pytest.raises(AnalysisError, match="Products in bfloat16 are for rows of bytes"):
         NearestNeighbours(torch.zeros(2, 3), product=torch.bfloat16)
+
+
+def test_distances_indices_and_work_are_the_same_for_any_number_of_workers(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randint(0, 256, (3000, 64), dtype=torch.uint8, generator=generator)
+    queries = rows[:1300] // 2
+    found = []
+    for count in (1, 2, 3):
+        monkeypatch.setattr(parallel, "worker_count", lambda device=None, count=count: count)
+        nearest = NearestNeighbours(queries)
+        nearest.update(rows, start=0)
+        found.append((nearest.index.tolist(), nearest.distance.tolist(), nearest.work))
+    assert found[0] == found[1] == found[2]

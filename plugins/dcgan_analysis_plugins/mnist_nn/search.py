@@ -21,6 +21,7 @@ from dcgan_analysis.core.distributed import agreed, gather_interleaved, is_leade
 from dcgan_analysis.core.files import atomic_path
 from dcgan_analysis.core.folders import cache_folder
 from dcgan_analysis.core.hashing import hash_array, hash_json
+from dcgan_analysis.core.parallel import parallel_map
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.neighbours import NearestNeighbours
@@ -115,7 +116,7 @@ def nearest_samples(
     progress("samples", state.done, asked[-1])
     while state.done < asked[-1]:
         stop = min([state.done + _ROUND * world_size(), *(count for count in asked if count > state.done)])
-        _look(state, source, stop)
+        _look(state, source, stop, device)
         if stop in asked:
             state.record()
         progress("samples", stop, asked[-1])
@@ -139,13 +140,13 @@ def _check(queries: NDArray[np.uint8], source: SampleSource, asked: tuple[int, .
         raise AnalysisError(msg)
 
 
-def _look(state: _State, source: SampleSource, stop: int) -> None:
+def _look(state: _State, source: SampleSource, stop: int, device: torch.device) -> None:
     """Go on to sample ``stop``: this process's blocks, then the others' minima."""
     for group in range(state.done // _GROUP, -(-stop // _GROUP)):
         if group % world_size() == rank():
             first, last = max(state.done, group * _GROUP), min(stop, (group + 1) * _GROUP)
             blocks = range(first // BLOCK, -(-last // BLOCK))
-            images = np.concatenate([source.images(number) for number in blocks])
+            images = np.concatenate(list(parallel_map(source.images, blocks, device=device)))
             begin = blocks.start * BLOCK
             rows = torch.from_numpy(images[first - begin : last - begin]).flatten(1)
             state.nearest.update(rows, start=first)
