@@ -59,8 +59,8 @@ def command(
 
     Settings (--set): image_size, z_prior, image_range, key, network, epoch, batchnorm, reference, ignore, data (as in
     data.name=svhn); of layers, for both networks or as generator.stride=[1,2,2]: operation, stride, padding,
-    output_padding, activation, slope, output, upsample, norm, batchnorm_eps, reshape; safetensors also
-    architecture, parameters.
+    output_padding, activation, slope, output, upsample, norm, batchnorm_eps, reshape; of conditional networks classes,
+    label, label_first; safetensors also architecture, parameters.
     """
     from dcgan_analysis.host.host import default_host
     from dcgan_analysis.runs.library import import_weights

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.checkpoints.importers.operations import (
     Activate,
+    Label,
     Normalise,
     Operation,
     Pool,
@@ -17,13 +18,13 @@ from dcgan_analysis.checkpoints.importers.operations import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from dcgan_analysis.checkpoints.importers.rows import LayerTable
     from dcgan_analysis.checkpoints.importers.settings import ReadSettings
     from dcgan_analysis.checkpoints.importers.structure import Structure
 
-__all__ = ["Assumption", "assumptions"]
+__all__ = ["Assumption", "assumptions", "because"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Assumption:
 
 
 def assumptions(
-    structure: Structure, table: LayerTable, settings: ReadSettings, others: Sequence[int]
+    structure: Structure, table: LayerTable, settings: ReadSettings, others: Sequence[int], told: Collection[str] = ()
 ) -> list[Assumption]:
     """List what was assumed of one network.
 
@@ -49,15 +50,27 @@ def assumptions(
         table: The same, as rows.
         settings: What was said; nothing of it is listed.
         others: Image sizes that were possible as well.
+        told: What the statistics of batch normalisation decided: ``activation``, ``output``, ``batchnorm_eps``.
     """
     role = structure.role
-    found = [*_kernels(structure, settings, others), *_unweighted(structure, table), *_norms(structure, settings)]
+    found = [
+        *_labels(structure),
+        *_kernels(structure, settings, others),
+        *_unweighted(structure, table),
+        *_norms(structure, settings),
+    ]
     return [
         Assumption(
-            f"{role}: {what}", {name if name == "image_size" else f"{role}.{name}": each for name, each in said.items()}
+            f"{role}: {what}{''.join(because(told, name) for name in list(said)[:1])}",
+            {name if name == "image_size" else f"{role}.{name}": each for name, each in said.items()},
         )
         for what, said in found
     ]
+
+
+def because(told: Collection[str], name: str) -> str:
+    """Return what is said behind an assumption that the statistics of batch normalisation decided."""
+    return ", as the BatchNorm statistics say" if name in told else ""
 
 
 _Said = tuple[str, dict[str, Any]]
@@ -93,6 +106,22 @@ def _kernels(structure: Structure, settings: ReadSettings, others: Sequence[int]
 def _use(each: Weighted) -> tuple[str, int | None, int | str, int]:
     padding = each.padding if isinstance(each.padding, str) else (each.padding or (0,))[0]
     return each.kind, each.stride, padding, each.output_padding
+
+
+def _labels(structure: Structure) -> Iterator[_Said]:
+    words = {
+        "one_hot": "one-hot, beside",
+        "embedding": "embedded, beside",
+        "embedding_add": "embedded, added to",
+        "embedding_multiply": "embedded, multiplied with",
+    }
+    for each in structure.operations:
+        if isinstance(each, Label) and each.assumed:
+            what = "image" if structure.role == "discriminator" else "latent vector"
+            on_maps = isinstance(each.size, tuple) and structure.role == "generator"
+            order = (" and before it" if each.first else " and behind it") if each.added else ""
+            said: dict[str, Any] = {"label": each.how} | ({"label_first": each.first} if each.added else {})
+            yield f"{each.classes} classes, {words[each.how]} the {'first maps' if on_maps else what}{order}", said
 
 
 def _unweighted(structure: Structure, table: LayerTable) -> Iterator[_Said]:
@@ -137,8 +166,12 @@ def _norms(structure: Structure, settings: ReadSettings) -> Iterator[_Said]:
     own = settings.of(structure.role)
     epses = [each.eps for each in norms if each.assumed]
     if epses:
-        (eps,) = {*epses}
-        yield f"{eps:g} added to the variance in normalisation", {"batchnorm_eps": eps}
+        amounts = list(dict.fromkeys(epses))
+        said = amounts[0] if len(amounts) == 1 else [each.eps for each in norms]
+        yield f"{' and '.join(f'{eps:g}' for eps in amounts)} added to the variance", {"batchnorm_eps": said}
+    guessed = [each.name for each in norms if each.guessed]
+    if guessed and own.norm is None:
+        yield f"instance normalisation, as it has no running statistics: {_list(guessed)}", {"norm": "instance"}
     bare = [each.name for each in norms if each.kind == "batch" and each.mean is None]
     if bare and own.norm is None:
         yield f"batch normalisation, whose statistics are not there: {_list(bare)}", {"norm": "batch"}

@@ -43,12 +43,16 @@ class Habit:
         padded: How kernels are padded.
         small_keep: Whether kernels of 3 keep the size, as larger even ones beside them change it.
         repeats: Whether some kernels of 3 keep the number of maps; it is those that change the size, then.
+        grey: Whether images have one channel: MNIST's 28 pixels, where a kernel of 3 among even ones makes 7 of 4.
+        lone_5: Whether one kernel of 5 stands at the image's side of kernels of 4: it makes 96 pixels of 32.
     """
 
     role: Role
     padded: Padded = "usual"
     small_keep: bool = False
     repeats: bool = False
+    grey: bool = False
+    lone_5: bool = False
 
 
 # By kernel size: (stride, padding, output padding, cost). Kernels of 3 depend on the network.
@@ -138,6 +142,12 @@ def geometries(  # noqa: C901 - a table in words, read from top to bottom
         yield Geometry(1, 2, 0, 0.2)
         yield Geometry(1, 0, 0, 1.0)
         return
+    if kernel == 5 and habit.lone_5:
+        yield Geometry(3, 1, 0, 0.0)
+        yield Geometry(2, 2, int(transpose), 0.5)
+        return
+    if kernel == 3 and habit.small_keep and habit.grey and size in (4, 7):
+        yield Geometry(2, 1, 0, 0.0)
     if kernel == 3:
         yield from _kernels_of_3(transpose, habit, same_maps=same_maps)
     table = _TRANSPOSED if transpose else _STRAIGHT

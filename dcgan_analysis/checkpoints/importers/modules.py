@@ -16,6 +16,7 @@ from dcgan_analysis.checkpoints.importers.arrays import Array
 from dcgan_analysis.checkpoints.importers.leaves import fold, split_name
 from dcgan_analysis.checkpoints.importers.operations import (
     Activate,
+    Embedding,
     Flatten,
     Gap,
     Normalise,
@@ -197,6 +198,10 @@ def _of(path: str, arrays: Mapping[str, Array], axes: int) -> Array:
     return weight
 
 
+def _embedding(path: str, _attributes: _Attributes, leaves: dict[str, Array]) -> list[Operation]:
+    return [Embedding(path, _of(path, leaves, 2))]
+
+
 def _convolution(transpose: bool) -> Callable[[str, _Attributes, dict[str, Array]], list[Operation]]:
     def read(path: str, attributes: _Attributes, leaves: dict[str, Array]) -> list[Operation]:
         weight = _of(path, arrays := fold(path, leaves, int(transpose)), 4)
@@ -341,6 +346,7 @@ def _zero_pad(path: str, attributes: _Attributes, _leaves: dict[str, Array]) -> 
 
 _READERS: dict[str, Callable[[str, _Attributes, dict[str, Array]], list[Operation]]] = {
     "Linear": _linear,
+    "Embedding": _embedding,
     "Conv2d": _convolution(False),
     "ConvTranspose2d": _convolution(True),
     "BatchNorm1d": _norm("batch"),

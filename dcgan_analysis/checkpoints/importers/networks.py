@@ -187,13 +187,25 @@ def _split(
     if roles == {None} or len(roles - {None}) == 0:
         yield Candidate(".".join(path), arrays, role, left_out)
         return
+    rest = groups.get(("", None), {})
+    if roles <= {role, None} or (len(roles - {None}) == 1 and _belongs(rest, arrays)):
+        # A network may call a part of itself so: the last layers of a discriminator ``disc``.
+        (named,) = roles - {None} if len(roles - {None}) == 1 else (role,)
+        yield Candidate(".".join(path), arrays, role or named, left_out)
+        return
     for (prefix, each), part in groups.items():
         if each is not None:
             inner = {name: array for name, array in part.items()}
             yield Candidate(".".join((*path, prefix)), inner, each, left_out)
-    rest = groups.get(("", None), {})
     if any(len(array.shape) == 4 for array in rest.values()):
         yield Candidate(".".join(path), rest, role, left_out)
+
+
+def _belongs(rest: Mapping[str, Array], arrays: Mapping[str, Array]) -> bool:
+    """Say whether arrays beside a part that is named as a network belong to it: most layers, or an embedding."""
+    layers = [name for name, array in rest.items() if len(array.shape) in (2, 4)]
+    everything = sum(len(array.shape) in (2, 4) for array in arrays.values())
+    return 2 * len(layers) > everything or any(re.search("emb|label", name, re.IGNORECASE) for name in layers)
 
 
 def _owner(name: str) -> tuple[str, Role | None]:

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dcgan_analysis.checkpoints.importers.arrays import Array
-    from dcgan_analysis.models.architecture import NormKind, Role, UpsampleMode
+    from dcgan_analysis.models.architecture import LabelJoin, NormKind, Role, UpsampleMode
 
 __all__ = [
     "Activate",
+    "Embedding",
     "Flatten",
     "ForeignNetwork",
     "Gap",
+    "Label",
     "Normalise",
     "Operation",
     "Pad",
@@ -95,6 +97,7 @@ class Normalise:
         affine: Whether the module has scale and shift at all.
         count: Batches counted, where the file says so.
         assumed: Whether eps is a rule's.
+        guessed: Whether its kind is.
     """
 
     name: str
@@ -109,6 +112,7 @@ class Normalise:
     affine: bool = True
     count: Array | None = None
     assumed: bool = False
+    guessed: bool = False
 
 
 @dataclass(frozen=True)
@@ -178,7 +182,44 @@ class Gap:
     count: int | None = None
 
 
-Operation = Weighted | Normalise | Activate | Resize | Shuffle | Pool | Pad | Reshape | Flatten | Gap
+@dataclass(frozen=True)
+class Embedding:
+    """A table of classes: one row of ``weight`` (classes, size) for each; where it goes is not said."""
+
+    name: str
+    weight: Array
+
+
+@dataclass(frozen=True)
+class Label:
+    """The class is joined to what goes into the next operation.
+
+    Attributes:
+        how: One-hot or embedded, behind the input, added to it or multiplied with it.
+        classes: How many there are.
+        size: Units or constant maps, or (channels, height, width).
+        weight: The embedding (classes, numbers), or None.
+        first: Whether it comes before the input and not behind it.
+        assumed: Whether a rule says so.
+    """
+
+    how: LabelJoin
+    classes: int
+    size: int | tuple[int, int, int]
+    weight: Array | None = None
+    first: bool = False
+    assumed: bool = False
+
+    @property
+    def added(self) -> int:
+        """How many units or channels are put beside the input."""
+        beside = self.how in ("one_hot", "embedding")
+        return (self.size if isinstance(self.size, int) else self.size[0]) if beside else 0
+
+
+Operation = (
+    Embedding | Label | Weighted | Normalise | Activate | Resize | Shuffle | Pool | Pad | Reshape | Flatten | Gap
+)
 
 
 @dataclass(frozen=True)

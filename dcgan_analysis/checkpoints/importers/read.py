@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+import math
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import torch
+
 from dcgan_analysis.checkpoints.importers.array_files import read_npy_folder, read_npz, read_safetensors
-from dcgan_analysis.checkpoints.importers.assumptions import Assumption, assumptions
+from dcgan_analysis.checkpoints.importers.arrays import Array
+from dcgan_analysis.checkpoints.importers.assumptions import Assumption, assumptions, because
 from dcgan_analysis.checkpoints.importers.contract import ImportedWeights
 from dcgan_analysis.checkpoints.importers.detect import READABLE, kind_of_file
+from dcgan_analysis.checkpoints.importers.evidence import (
+    AGREES,
+    CLOSE,
+    DECIDES,
+    TRIED,
+    Misfit,
+    Reading,
+    as_named,
+    best_reading,
+    class_numbers,
+    latent_vectors,
+    network_of,
+)
 from dcgan_analysis.checkpoints.importers.keras import EPS as KERAS_EPS
 from dcgan_analysis.checkpoints.importers.keras import read_keras
+from dcgan_analysis.checkpoints.importers.labels import labelled, without_heads
 from dcgan_analysis.checkpoints.importers.modules import module_operations
 from dcgan_analysis.checkpoints.importers.networks import Candidate, candidates, epoch_of, role_of_name
-from dcgan_analysis.checkpoints.importers.operations import ForeignNetwork, Normalise, Weighted
+from dcgan_analysis.checkpoints.importers.operations import Activate, ForeignNetwork, Normalise, Weighted
 from dcgan_analysis.checkpoints.importers.pickles import Record
 from dcgan_analysis.checkpoints.importers.rows import EPS, LayerTable, layer_table
 from dcgan_analysis.checkpoints.importers.settings import ReadSettings
@@ -27,7 +47,7 @@ from dcgan_analysis.models.architecture import ROLES, Role
 from dcgan_analysis.models.layers import layers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -47,8 +67,11 @@ _NUMBER = re.compile(r"(?:^|[_\-.a-zA-Z])(\d+)(?=[_\-.]|$)")
 _EPOCH = re.compile(r"(?:^|[_\-.\d])ep(?:och)?s?[_\-.=]?(\d+)", re.IGNORECASE)
 _AUTHORS = re.compile(r"(?:\d+_)?(?:gen|discrim)_params\.jl_\d+\.npy")
 _CERTAIN = 0.1  # an order of operations that costs no more needs no other beside it
+_LIKELY = 1.0  # for the order by containers
 _CLOSE = 0.05  # costs that differ by less do not decide
 _ALSO = 1.01  # ways so much dearer are named as also possible
+_UNLIKE = 0.5  # what it costs that one network pads its kernels and the other does not
+_RIVAL = 1.5  # ways so much dearer are tried on the statistics of batch normalisation
 _TOGETHER = 2.0  # so much dearer than each alone two networks may be to go together
 
 
@@ -61,6 +84,17 @@ class _Found:
     role: Role | None
     network: Callable[[], ForeignNetwork]
     epoch: float | None
+
+
+@dataclass(frozen=True)
+class _Settled:
+    """A network with the way that was chosen, other sizes of images that were possible, and what statistics told."""
+
+    ways: _Ways
+    structure: Structure
+    other_sizes: tuple[int, ...] = ()
+    z_prior: str = "normal"
+    told: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -114,8 +148,11 @@ def load(request: ImportRequest, kind: str) -> ImportedWeights:
         raise CheckpointError(msg)
     found = [each for path in request.paths for each in _found(path, settings)]
     chosen = _chosen(found, settings, request.paths)
-    ways = [_ways(each.network(), each.role, settings) for each in chosen]
-    made = _agreed(ways, settings)
+    alone = [each.role for each in chosen] == ["discriminator"]
+    read = _normalised([_remembered(each.network()) for each in chosen], alone)
+    networks = labelled(read, [each.role for each in chosen], settings)
+    ways = [_ways(network, each.role, settings) for network, each in zip(networks, chosen, strict=True)]
+    made = _tested(_agreed(ways, settings), settings)
     return _imported(made, chosen, settings)
 
 
@@ -211,7 +248,7 @@ def _candidate(
         content = candidate.content
         if isinstance(content, Record):
             return ForeignNetwork(candidate.key, path, module_operations(content))
-        arrays = without(content, settings.ignore)
+        arrays = without_heads(without(content, settings.ignore))
         channels_last = foreign and is_channels_last(arrays)
         return ForeignNetwork(
             candidate.key, path, operations_of(arrays, channels_last=channels_last), channels_last=channels_last
@@ -312,7 +349,7 @@ def _structures(
     best: _Ways | None = None
     possible = orders(network.operations, role)
     own = next(possible)
-    for operations in possible if reordered else (own,):
+    for position, operations in enumerate(possible if reordered else (own,)):
         ways = structures(
             operations,
             role,
@@ -323,7 +360,8 @@ def _structures(
         )
         if ways and (best is None or ways[0].cost < best.structures[0].cost):
             best = _Ways(replace(network, operations=operations), ways)
-            if ways[0].cost <= _CERTAIN:
+            # Numbers within containers are not given up lightly.
+            if ways[0].cost <= (_LIKELY if position == 0 else _CERTAIN):
                 break
     return best
 
@@ -341,7 +379,7 @@ def _no_structure(network: ForeignNetwork, role: Role | None, settings: ReadSett
     raise CheckpointError(msg)
 
 
-def _agreed(ways: list[_Ways], settings: ReadSettings) -> list[tuple[_Ways, Structure, list[int]]]:
+def _agreed(ways: list[_Ways], settings: ReadSettings) -> list[_Settled]:
     """Choose one way for each network so that images have one shape; also say which other sizes were possible."""
     if len({each.role for each in ways}) < len(ways):
         names = " and ".join(f"'{each.network.key or each.network.file.name}'" for each in ways)
@@ -350,8 +388,8 @@ def _agreed(ways: list[_Ways], settings: ReadSettings) -> list[tuple[_Ways, Stru
     if len(ways) == 1:
         best = _by_shape(ways[0].structures)
         shape = _decided([(structure.cost, shape) for shape, structure in best.items()], settings)
-        others = [each[1] for each, way in best.items() if each[1] != shape[1] and way.cost <= best[shape].cost + _ALSO]
-        return [(ways[0], best[shape], others)]
+        sizes = [each[1] for each, way in best.items() if each[1] != shape[1] and way.cost <= best[shape].cost + _ALSO]
+        return [_Settled(ways[0], best[shape], tuple(sizes))]
     first, second = ways
     # Either may allow sizes that the other's cheapest ways do not reach.
     for size in dict.fromkeys(each.image_shape[1] for way in ways for each in way.structures):
@@ -361,10 +399,15 @@ def _agreed(ways: list[_Ways], settings: ReadSettings) -> list[tuple[_Ways, Stru
                 if more is not None:
                     joined = _Ways(way.network, [*way.structures, *more.structures])
                     first, second = (joined, second) if position == 0 else (first, joined)
-    left, right = _by_shape(first.structures), _by_shape(second.structures)
-    alone = min(each.cost for each in left.values()) + min(each.cost for each in right.values())
-    totals = [(left[shape].cost + right[shape].cost, shape) for shape in left if shape in right]
-    shared = [(cost, shape) for cost, shape in totals if cost <= alone + _TOGETHER]
+    best_pairs: dict[tuple[int, int, int], tuple[float, Structure, Structure]] = {}
+    for left, right in itertools.product(_by_habit(first.structures), _by_habit(second.structures)):
+        # Whoever pads the kernels of one network pads those of the other.
+        cost = left.cost + right.cost + (_UNLIKE if left.padded != right.padded else 0.0)
+        shape = left.image_shape
+        if shape == right.image_shape and cost < best_pairs.get(shape, (math.inf,))[0]:
+            best_pairs[shape] = (cost, left, right)
+    alone = min(each.cost for each in first.structures) + min(each.cost for each in second.structures)
+    shared = [(cost, shape) for shape, (cost, _, _) in best_pairs.items() if cost <= alone + _TOGETHER]
     if not shared:
         a, b = ("x".join(map(str, each.structures[0].image_shape)) for each in (first, second))
         msg = (
@@ -373,9 +416,17 @@ def _agreed(ways: list[_Ways], settings: ReadSettings) -> list[tuple[_Ways, Stru
         )
         raise CheckpointError(msg)
     shape = _decided(shared, settings)
-    cost = min(cost for cost, _ in shared)
-    others = [each[1] for total, each in shared if each[1] != shape[1] and total <= cost + _ALSO]
-    return [(first, left[shape], others), (second, right[shape], others)]
+    cost, left, right = best_pairs[shape]
+    others = tuple(each[1] for total, each in shared if each[1] != shape[1] and total <= cost + _ALSO)
+    return [_Settled(first, left, others), _Settled(second, right, others)]
+
+
+def _by_habit(found: list[Structure]) -> list[Structure]:
+    """Keep the cheapest way for each shape of images and each habit of padding."""
+    best: dict[tuple[Any, ...], Structure] = {}
+    for each in sorted(found, key=lambda each: each.cost):
+        best.setdefault((each.image_shape, each.padded), each)
+    return list(best.values())
 
 
 def _by_shape(found: list[Structure]) -> dict[tuple[int, int, int], Structure]:
@@ -395,20 +446,122 @@ def _decided(costs: list[tuple[float, tuple[int, int, int]]], settings: ReadSett
     return ordered[0][1]
 
 
+# What their statistics say.
+
+
+def _normalised(read: list[ForeignNetwork], critic: bool) -> list[ForeignNetwork]:
+    """Settle what normalisations without statistics are: where others have some, or in a critic alone, not of batches.
+
+    Batch normalisation makes no sense with a gradient penalty; those who train so use instance normalisation.
+    """
+    norms = [each for network in read for each in network.operations if isinstance(each, Normalise)]
+    if not (critic or any(each.mean is not None for each in norms)):
+        return read
+
+    def settled(each: Any) -> Any:
+        bare = isinstance(each, Normalise) and each.kind == "batch" and each.mean is None and each.eps is None
+        return replace(each, kind="instance", guessed=True) if bare else each
+
+    return [replace(network, operations=tuple(map(settled, network.operations))) for network in read]
+
+
+def _remembered(network: ForeignNetwork) -> ForeignNetwork:
+    """Read each array once, however many ways are tried."""
+
+    def kept(value: Any) -> Any:
+        return Array(value.name, value.shape, functools.cache(value.tensor)) if isinstance(value, Array) else value
+
+    operations = tuple(
+        replace(each, **{item.name: kept(getattr(each, item.name)) for item in fields(each)})
+        for each in network.operations
+    )
+    return replace(network, operations=operations)
+
+
+def _tested(made: list[_Settled], settings: ReadSettings) -> list[_Settled]:
+    """Try what a rule settled on the statistics of batch normalisation; take what has them."""
+    settled = {each.structure.role: each for each in made}
+    generator, discriminator = settled.get("generator"), settled.get("discriminator")
+    if generator is None:
+        return [replace(each, structure=_rivals(each, settings)[0]) for each in made]
+    reading = _read_again(generator, settings, None)
+    shape = reading.structure.image_shape
+    if discriminator is not None and shape != discriminator.structure.image_shape:
+        discriminator = replace(discriminator, structure=_by_shape(discriminator.ways.structures)[shape])
+    generator = replace(generator, structure=reading.structure, z_prior=reading.z_prior, told=reading.told)
+    if discriminator is None:
+        return [replace(generator, structure=next(_outputs(generator.structure, settings)))]
+    best: Reading | None = None
+    # Of a generator that is not what its statistics say the images say nothing either.
+    trusted = reading.misfit is None or reading.misfit.coarse <= CLOSE
+    for number, variant in enumerate(_outputs(generator.structure, settings)):
+        images = _samples(variant, generator) if trusted else None
+        judged = _read_again(discriminator, settings, images)
+        if best is None or _is_nearer(judged.misfit, best.misfit):
+            told = {*generator.told, *(("output",) if number else ())}
+            generator, best = replace(generator, structure=variant, told=frozenset(told)), judged
+        if best.misfit is None or best.misfit.coarse <= AGREES:
+            break
+    assert best is not None  # there is one output at least
+    return [generator, replace(discriminator, structure=best.structure, told=best.told)]
+
+
+def _is_nearer(misfit: Misfit | None, other: Misfit | None) -> bool:
+    return misfit is not None and other is not None and misfit.coarse < min(CLOSE, DECIDES * other.coarse)
+
+
+@torch.no_grad()
+def _samples(structure: Structure, generator: _Settled) -> Tensor:
+    latents = latent_vectors(TRIED, structure.z_size, generator.z_prior)
+    network = network_of(structure, generator.ways.network.channels_last)
+    images: Tensor = network(latents, class_numbers(structure))
+    return images
+
+
+def _read_again(each: _Settled, settings: ReadSettings, images: Tensor | None) -> Reading:
+    network = each.ways.network
+    role = each.structure.role
+    return best_reading(_rivals(each, settings), settings.of(role), network.channels_last, settings.z_prior, images)
+
+
+def _rivals(each: _Settled, settings: ReadSettings) -> list[Structure]:
+    """Return the way chosen and those that it was preferred to, with eps put in."""
+    chosen = each.structure
+    sizes = {chosen.image_shape[1], *(each.other_sizes if chosen.role == "generator" else ())}
+    ways = [
+        way
+        for way in each.ways.structures
+        if way != chosen and way.image_shape[1] in sizes and way.cost <= chosen.cost + _RIVAL
+    ]
+    filled = [_with_eps(way, settings, each.ways.network.channels_last) for way in (chosen, *ways)]
+    return [filled[0] if settings.of(chosen.role).activation else as_named(filled[0]), *filled]
+
+
+def _outputs(structure: Structure, settings: ReadSettings) -> Iterator[Structure]:
+    """Yield the generator with what is usual at its end, and, where the file does not say, with what may be there."""
+    *before, last = structure.operations
+    if not (isinstance(last, Activate) and last.assumed and settings.of("generator").output is None):
+        yield structure
+        return
+    for kind in ("sigmoid", "tanh") if _ends_in_sigmoid(structure) else ("tanh", "sigmoid"):
+        yield replace(structure, operations=(*before, replace(last, kind=kind)))
+
+
 # What becomes of them.
 
 
-def _imported(
-    made: list[tuple[_Ways, Structure, list[int]]], chosen: list[_Found], settings: ReadSettings
-) -> ImportedWeights:
+def _imported(made: list[_Settled], chosen: list[_Found], settings: ReadSettings) -> ImportedWeights:
     tables: dict[Role, LayerTable] = {}
     notes: list[Assumption] = []
-    z_size, image_shape = 100, made[0][1].image_shape
-    for ways, chosen_way, others in made:
-        structure = _with_eps(chosen_way, settings, ways.network.channels_last)
-        table = layer_table(structure, ways.network.channels_last)
+    z_size, z_prior, image_shape = 100, "normal", made[0].structure.image_shape
+    told: frozenset[str] = frozenset()
+    for each in made:
+        structure = each.structure
+        table = layer_table(structure, each.ways.network.channels_last)
         tables[structure.role] = table
-        notes += assumptions(structure, table, settings, others)
+        notes += assumptions(structure, table, settings, each.other_sizes, each.told)
+        if structure.role == "generator":
+            z_prior, told = each.z_prior, each.told
         z_size = structure.z_size or z_size
     image_range = settings.image_range or _range_of(tables.get("generator"))
     rows: dict[str, Any] = {role: table.layers for role, table in tables.items()}
@@ -417,9 +570,12 @@ def _imported(
         image_shape=image_shape,
         image_range=image_range,
         z_size=z_size,
+        classes=max(each.structure.classes for each in made),
     )
     if settings.z_prior is None and "generator" in tables:
-        notes.append(Assumption("latent vectors from a normal distribution", {"z_prior": "normal"}))
+        notes.append(
+            Assumption(f"latent vectors from a {z_prior} distribution{because(told, 'z_prior')}", {"z_prior": z_prior})
+        )
     if settings.image_range is None:
         low, high = image_range
         notes.append(Assumption(f"pixel values from {low:g} to {high:g}", {"image_range": [low, high]}))
@@ -437,7 +593,7 @@ def _imported(
         tuple(dict.fromkeys(file for each in chosen for file in _read_files(each.file))),
         settings.batchnorm == "reestimate",
         settings.metadata(
-            "normal",
+            z_prior,
             epoch=max(epochs, default=0.0),
             provenance={"read": read, "arrays": sources, "assumed": [asdict(each) for each in notes]},
         ),
@@ -446,6 +602,14 @@ def _imported(
 
 def _read_files(path: Path) -> list[Path]:
     return sorted(path.glob("*.npy")) if path.is_dir() else [path]
+
+
+_SIGMOID_BY_NAME = re.compile(r"(?:^|\.)gen\.\d\.0$")  # Lightning's bolts, without biases
+
+
+def _ends_in_sigmoid(structure: Structure) -> bool:
+    kernels = [each for each in structure.operations if isinstance(each, Weighted)]
+    return all(each.bias is None and _SIGMOID_BY_NAME.search(each.name) for each in kernels)
 
 
 def _with_eps(structure: Structure, settings: ReadSettings, channels_last: bool) -> Structure:

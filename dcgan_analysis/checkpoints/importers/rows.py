@@ -16,6 +16,7 @@ from dcgan_analysis.checkpoints.importers.arrays import Array
 from dcgan_analysis.checkpoints.importers.operations import (
     Activate,
     Flatten,
+    Label,
     Normalise,
     Operation,
     Pad,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["LayerTable", "layer_table"]
 
 EPS = 1e-5
-_TOLD = ("operation.weight", "norm.weight", "activation.weight")
+_TOLD = ("operation.weight", "embedding.weight", "norm.weight", "activation.weight")
 _ELEMENTWISE = ("none", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "tanh", "sigmoid")
 
 
@@ -128,6 +129,8 @@ def _add(  # noqa: C901 - cases
     match operation:
         case Weighted():
             rows.append(_weighted(rows, operation))
+        case Label():
+            rows.append(_Row("label", {"conditional": True}, operations=[operation]))
         case Normalise():
             _normalise(rows, operation)
         case Activate():
@@ -190,7 +193,20 @@ def _weighted(rows: list[_Row], operation: Weighted) -> _Row:
                 left, right, top, bottom = padding if isinstance(padding, tuple) else (0, 0, 0, 0)
                 rest = fields.pop("output_padding")
                 fields["padding"] = (left, right - rest, top, bottom - rest)
-    arrays = {"operation.weight": operation.weight}
+    weight = operation.weight
+    arrays: dict[str, Array] = {}
+    if rows and rows[-1].kind == "label":
+        (label,) = rows.pop().operations
+        assert isinstance(label, Label)
+        operations = [label, *operations]
+        fields["conditional"] = True
+        if label.weight is not None:
+            fields |= {"label": label.how} | ({"embedding": label.size} if label.how == "embedding" else {})
+            arrays["embedding.weight"] = label.weight
+        if label.first and label.added:
+            axis = 0 if operation.kind == "deconv" else 1
+            weight = weight.turned(weight.shape, lambda values: values.roll(-label.added, axis))
+    arrays["operation.weight"] = weight
     if operation.bias is not None:
         arrays["operation.bias"] = operation.bias
     return _Row(operation.kind, fields, arrays, operations)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from dcgan_analysis.core.settings import Settings
-from dcgan_analysis.models.architecture import Activation, NormKind, Role, UpsampleMode  # noqa: TC001 - pydantic
+from dcgan_analysis.models.architecture import Activation, LabelJoin, NormKind, Role, UpsampleMode  # noqa: TC001 - pydantic
 
 __all__ = ["EpochSettings", "ImportSettings", "NetworkSettings", "ReadSettings"]
 
@@ -34,6 +34,10 @@ class NetworkSettings(Settings):
     batchnorm_eps: float | tuple[float, ...] | None = Field(
         default=None, description="added to the variance, 1e-5 by default (Keras: 1e-3)"
     )
+    label: LabelJoin | None = Field(
+        default=None, description="how the class is joined: one_hot, embedding, embedding_add, embedding_multiply"
+    )
+    label_first: bool | None = Field(default=None, description="whether the class comes before what it is joined to")
     reshape: tuple[int, int, int] | None = Field(
         default=None, description="(channels, height, width) of the maps that units become"
     )
@@ -72,6 +76,7 @@ class ReadSettings(EpochSettings, NetworkSettings):
         default=None, description="which entry of the file holds the network, where several could"
     )
     network: Role | None = Field(default=None, description="which network it is, where neither names nor shapes say")
+    classes: int | None = Field(default=None, ge=2, description="how many classes the networks are conditioned on")
     ignore: tuple[str, ...] = Field(default=(), description="arrays or modules to leave out, by name")
     image_size: int | None = Field(default=None, ge=1, description="height and width of the images")
     image_range: tuple[float, float] | None = Field(

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 from dcgan_analysis.checkpoints.importers.arrays import Array
 from dcgan_analysis.checkpoints.importers.leaves import fold, split_name
-from dcgan_analysis.checkpoints.importers.operations import Activate, Gap, Normalise, Operation, Weighted
+from dcgan_analysis.checkpoints.importers.operations import (
+    Activate,
+    Embedding,
+    Gap,
+    Label,
+    Normalise,
+    Operation,
+    Weighted,
+)
 from dcgan_analysis.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -39,7 +47,7 @@ _NORM_NAMES: tuple[tuple[re.Pattern[str], NormKind], ...] = (
 _PRELU = re.compile(r"(?:^|[._])(?:p_?relu|act(?:ivation)?|relu)\d*$", re.IGNORECASE)
 _BATCHNORM = re.compile(r"(?:^|[._])(?:bn|batch_?norm\w*|norm\w*)\d*$", re.IGNORECASE)
 _KERAS_KERNEL = re.compile(r"conv2d(_transpose)?(?:_\d+)?")
-_EMBEDDING = re.compile(r"emb", re.IGNORECASE)
+_EMBEDDING = re.compile(r"emb|label", re.IGNORECASE)
 
 
 def is_channels_last(arrays: Mapping[str, Array]) -> bool:
@@ -111,8 +119,8 @@ def _module(name: str, leaves: dict[str, Array], channels_last: bool) -> Operati
                 return Weighted(name, "deconv" if known[1] else "conv", weight, bias)
         return Weighted(name, "kernel", weight, bias)
     if axes == _MATRIX_AXES:
-        if _EMBEDDING.search(name):
-            _stranger(weight.name, weight)
+        if _EMBEDDING.search(name) and bias is None:
+            return Embedding(name, weight)
         if channels_last:
             weight = weight.turned(weight.shape[::-1], lambda values: values.t())
         return Weighted(name, "linear", weight, bias)
@@ -172,9 +180,12 @@ def orders(operations: tuple[Operation, ...], role: Role) -> Iterator[tuple[Oper
     """
     yield operations
     named: list[Operation] = [each for each in operations if not isinstance(each, Gap)]
+    if any(isinstance(each, Label) for each in named):
+        return
     if any(isinstance(each, Weighted) and each.stride is not None for each in named):
         return
     natural = sorted(named, key=lambda each: _natural(getattr(each, "name", "")))
+    yield _by_container(natural, role)
     yield from _rematched(named)
     yield _with_gaps(natural, _gaps([getattr(each, "name", "") for each in natural]))
     yield from _rematched(natural)
@@ -183,6 +194,21 @@ def orders(operations: tuple[Operation, ...], role: Role) -> Iterator[tuple[Oper
     others = [each for each in natural if not isinstance(each, Weighted)]
     for row in itertools.islice(_rows(kernels, [], [_MOST_STEPS]), _MOST_ORDERS):
         yield from _rematched([*row, *others])
+
+
+def _by_container(natural: list[Operation], role: Role) -> tuple[Operation, ...]:
+    """Sort by containers, those with linear layers first or last: by name, ``conv_blocks`` comes before ``l1``."""
+    containers: dict[str, list[Operation]] = {}
+    for each in natural:
+        containers.setdefault(getattr(each, "name", "").rpartition(".")[0], []).append(each)
+    flat = {name: any(_is_linear(each) for each in inner) for name, inner in containers.items()}
+    ordered = sorted(containers, key=lambda name: flat[name] == (role == "discriminator"))
+    row = [each for name in ordered for each in containers[name]]
+    return _with_gaps(row, _gaps([getattr(each, "name", "") for each in row]))
+
+
+def _is_linear(operation: Operation) -> bool:
+    return isinstance(operation, Weighted) and operation.kind == "linear"
 
 
 def _rematched(operations: list[Operation]) -> list[tuple[Operation, ...]]:

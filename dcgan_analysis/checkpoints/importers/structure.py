@@ -16,6 +16,7 @@ from dcgan_analysis.checkpoints.importers.operations import (
     Activate,
     Flatten,
     Gap,
+    Label,
     Normalise,
     Operation,
     Pad,
@@ -59,6 +60,7 @@ class Structure:
         image_shape: (C, H, W) of the images made or taken.
         z_size: Length of the latent vector; 0 for a discriminator.
         cost: How unusual it is.
+        padded: How its kernels are padded, where the file does not say.
     """
 
     role: Role
@@ -66,6 +68,12 @@ class Structure:
     image_shape: tuple[int, int, int]
     z_size: int
     cost: float
+    padded: Padded = "usual"
+
+    @property
+    def classes(self) -> int:
+        """How many classes it is conditioned on; 0: none."""
+        return max((each.classes for each in self.operations if isinstance(each, Label)), default=0)
 
 
 class _State(NamedTuple):
@@ -154,13 +162,18 @@ def structures(
 def _chain(operations: Sequence[Operation], role: Role) -> bool:
     """Say whether channels and units can follow one another at all, the sizes of maps apart."""
     reached: set[tuple[bool, int]] | None = None  # on maps, and how many; before the first weights anything may go in
+    added = 0
     for each in operations:
-        if isinstance(each, Weighted):
+        if isinstance(each, Label):
+            added = each.added
+        elif isinstance(each, Weighted):
             shape = each.weight.shape
             maps = each.kind != "linear"
             uses = (
                 [(shape[0], shape[1]), (shape[1], shape[0])] if each.kind == "kernel" else [(each.inputs, each.outputs)]
             )
+            uses = [(taken - added, out) for taken, out in uses]
+            added = 0
             if role == "discriminator" and reached is None and maps:
                 uses = [use for use in uses if use[0] in _CHANNELS]
             reached = {
@@ -214,18 +227,26 @@ class _Search:
         # Where a class has activations as modules, its code seldom has more of them.
         self._active = any(isinstance(each, Activate) and each.kind != "prelu" for each in operations)
         kernels = [each for each in operations if isinstance(each, Weighted) and each.kind != "linear"]
+        self._even = any(each.kernel[0] % 2 == 0 for each in kernels)
         small = [each.weight.shape for each in kernels if each.kernel == (3, 3)]
+        outer = kernels[-1 if role == "generator" else 0] if kernels else None
         self._habit = Habit(
             role,
             padded,
-            any(each.kernel[0] % 2 == 0 for each in kernels) and bool(small),
+            self._even and bool(small),
             any(shape[0] == shape[1] for shape in small),
+            outer is not None and 1 in outer.weight.shape[:2],
+            outer is not None
+            and [each.kernel[0] for each in kernels].count(5) == 1
+            and outer.kernel == (5, 5)
+            and {each.kernel[0] for each in kernels} == {4, 5},
         )
         self._unpadded_cost = 1.0 if padded == "none" else 0.0
         self._sized = all(each.stride is not None for each in kernels)
         self._count = len(kernels)
         self._last = max((i for i, each in enumerate(operations) if isinstance(each, Weighted)), default=-1)
         self._first = next((i for i, each in enumerate(operations) if isinstance(each, Weighted)), 0)
+        self._added = sum(each.added for each in operations[: self._first] if isinstance(each, Label))
         self._weights = sum(isinstance(each, Weighted) for each in operations)
 
     def run(self, cap: float, kept: int) -> list[Structure]:
@@ -251,21 +272,22 @@ class _Search:
             if opened is not None and opened.shape is not None:
                 yield (math.prod(opened.shape),)
             else:
-                yield from dict.fromkeys((kind.inputs,) for kind in self._kinds(first, 0))
+                yield from dict.fromkeys((kind.inputs - self._added,) for kind in self._kinds(first, 0))
             return
         if self._input_shape is not None:
             yield self._input_shape
             return
         if first.kind == "linear":
             for channels in _CHANNELS:
-                side = math.isqrt(first.inputs // channels)
-                if side * side * channels == first.inputs and self._size in (None, side):
+                pixels = first.inputs - self._added
+                side = math.isqrt(pixels // channels)
+                if side * side * channels == pixels and self._size in (None, side):
                     yield (channels, side, side)
             return
         sizes = (self._size,) if self._size is not None else range(4, 513) if self._exact else _SIZES
         for kind in self._kinds(first, 0):
             for side in sizes:
-                yield (kind.inputs, side, side)
+                yield (kind.inputs - self._added, side, side)
 
     # One operation.
 
@@ -283,10 +305,22 @@ class _Search:
             case Activate():
                 again = state.acted and bool(state.path)
                 yield state.then(operation, state.shape, 3.0 if again else 0.0, acted=True)
+            case Label(size=(_, _, _)) if len(state.shape) == 1:
+                yield from self._labelled_maps(state, position, operation)
             case _:
                 shape = shape_after(operation, state.shape)
                 if shape is not None:
                     yield state.then(operation, shape)
+
+    def _labelled_maps(self, state: _State, position: int, label: Label) -> Iterator[_State]:
+        """Make maps of units, as many as the next operation takes beside the label's."""
+        following = self._operations[position + 1]
+        assert isinstance(following, Weighted)
+        for kind in self._kinds(following, state.kernels):
+            for each in self._unflattened(state, kind.inputs - label.added):
+                shape = shape_after(label, each.shape)
+                if shape is not None:
+                    yield each.then(label, shape)
 
     def _kinds(self, operation: Weighted, number: int) -> Iterator[Weighted]:
         if operation.kind != "kernel":
@@ -343,7 +377,7 @@ class _Search:
                 if factor > 1 and factor * factor * channels == shape[0] and not self._exact:
                     larger = (channels, shape[1] * factor, shape[2] * factor)
                     yield state.then(Shuffle(factor, assumed=True), larger, 1.0, resized=True)
-        elif shape[0] == channels and not state.path:
+        elif shape[0] == channels and (state.path is None or isinstance(state.path[0], Label)) and not state.weights:
             yield state.then(None, (channels, 1, 1))
         else:
             yield from self._unflattened(state, channels)
@@ -473,7 +507,9 @@ class _Search:
             late = 0.2 + 0.01 * state.weights
             yield state.then(resize, (channels, 2 * height, 2 * width), late, resized=True)
         elif height > 1:
-            yield state.then(Pool("max", assumed=True), (channels, height // 2, width // 2), 1.2, resized=True)
+            # Pooling goes with odd kernels that keep the size; even ones halve it themselves.
+            cost = 2.5 if self._even else 1.2
+            yield state.then(Pool("max", assumed=True), (channels, height // 2, width // 2), cost, resized=True)
 
     # What comes out.
 
@@ -529,7 +565,9 @@ class _Search:
         while path is not None:
             operations.append(path[0])
             path = path[1]
-        return Structure(self._role, tuple(operations[::-1]), image, z_size, round(state.cost + cost, 6))
+        return Structure(
+            self._role, tuple(operations[::-1]), image, z_size, round(state.cost + cost, 6), self._habit.padded
+        )
 
 
 def _cheapest(states: list[_State], kept: int) -> list[_State]:
@@ -567,6 +605,9 @@ def _shape_after(operation: Operation, shape: _Shape) -> _Shape | None:  # noqa:
             return wanted if wanted is not None and math.prod(wanted) == math.prod(shape) else None
         case Flatten():
             return (math.prod(shape),)
+        case Label(size=joined):
+            fits = isinstance(joined, int) or shape[1:] == joined[1:]
+            return (shape[0] + operation.added, *shape[1:]) if fits else None
         case Activate() | Normalise():
             return shape
         case Weighted(kind="linear"):

@@ -361,7 +361,7 @@ def test_a_network_that_fits_no_size_is_told_with_its_shapes(tmp_path, read):
         ("noise", (1, 1, 4, 4), r"Array 'noise' of shape \(1, 1, 4, 4\) belongs to no kind of layer.*--set ignore="),
         ("attn.query.weight", (4, 8, 1, 1), r"Array 'attn\.query\.weight' belongs to a branch \(residual, attention"),
         ("layer1.shortcut.weight", (4, 8, 1, 1), r"belongs to a branch"),
-        ("embed.weight", (10, 5), r"Array 'embed\.weight' of shape \(10, 5\) belongs to no kind of layer"),
+        ("embed.weight", (10, 77), r"conditioned on classes in a way that is not known here: its embedding of size 77"),
     ],
 )
 def test_what_no_table_can_say_is_refused_by_name(name, shape, message, tmp_path, read):
