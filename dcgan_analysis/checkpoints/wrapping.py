@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.checkpoints.metadata import CheckpointMetadata
 from dcgan_analysis.models.architecture import ROLES, Role
+from dcgan_analysis.models.batchnorm import batchnorm_layers
 from dcgan_analysis.models.modules import module_architecture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor, nn
 
@@ -53,6 +55,10 @@ def wrap(
         A checkpoint for ``da.run``, ``features``, ``sample`` and ``twin``. It cannot be saved: a file holds no code.
         What was adapted stands in ``metadata.provenance["adapted"]``.
 
+    Warns:
+        UserWarning: If a network has batch normalisation without running statistics: what it makes of an image depends
+            on the other images of the batch. Also in ``metadata.provenance["warnings"]``.
+
     Raises:
         ArchitectureError: If a module cannot be run as a generator or a discriminator, or the two do not fit.
 
@@ -78,11 +84,28 @@ def wrap(
         for role in ROLES
         if architecture.has(role)
     }
+    provenance: dict[str, Any] = {"origin": "modules in memory"} | ({"adapted": list(notes)} if notes else {})
+    warned = [text for role in weights for text in _depends_on_batch(architecture.network(role), role)]
+    for text in warned:
+        warnings.warn(text, UserWarning, stacklevel=2)
+    if warned:
+        provenance["warnings"] = warned
     metadata = CheckpointMetadata(
         architecture=architecture.name,
         parameters=dict(architecture.parameters),
         z_prior=z_prior,
         image_range=architecture.image_range,
-        provenance={"origin": "modules in memory"} | ({"adapted": list(notes)} if notes else {}),
+        provenance=provenance,
     )
     return Checkpoint(name, architecture, weights, metadata)
+
+
+def _depends_on_batch(network: nn.Module, role: Role) -> Iterator[str]:
+    names = [name for name, layer in batchnorm_layers(network).items() if layer.running_mean is None]
+    if names:
+        shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+        what = "an image's features and judgement depend" if role == "discriminator" else "an image depends"
+        yield (
+            f"The {role} has BatchNorm without running statistics ({shown}): {what} on the rest of the batch, and "
+            "results on batch sizes. Train with track_running_stats=True, or freeze the statistics."
+        )

@@ -14,6 +14,8 @@ from dcgan_analysis.cli.console import console, print_json, warn
 from dcgan_analysis.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
 __all__ = ["command"]
@@ -23,9 +25,14 @@ _NUMBERS = {
     "samples_std": "standard deviation of the samples",
     "samples_variation": "standard deviation of a pixel from sample to sample",
     "share_at_ends": "share of pixels at the ends of the range",
+    "batchnorm_generator": "distance of the generator's BatchNorm statistics",
+    "batchnorm_discriminator": "distance of the discriminator's, on samples",
     "judged_samples": "mean probability of being real, samples",
     "judged_noise": "mean probability of being real, noise",
 }
+
+
+_LEAST = 12  # characters of the names of arrays in a line
 
 
 @click.command()
@@ -132,7 +139,11 @@ def _document(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _toml(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def _longest_word(texts: Iterable[str]) -> int:
+    return max((len(word) for text in texts for word in text.split()), default=0)
 
 
 def _print(checkpoint: Checkpoint) -> None:
@@ -144,20 +155,25 @@ def _print(checkpoint: Checkpoint) -> None:
     for role, rows in document["networks"].items():
         read = document["read"].get(role, "")
         table = Table(title=f"{role.capitalize()} {read}".strip(), title_justify="left", title_style="bold", box=None)
-        for column in ("layer", "operation", "then", "in", "out", "array"):
-            table.add_column(column, overflow="fold")
-        for row in rows:
-            sizes = ("x".join(map(str, row[side])) for side in ("in", "out"))
-            table.add_row(row["layer"], row["operation"], row["then"], *sizes, Text(", ".join(row["arrays"])))
+        sizes = {side: ["x".join(map(str, row[side])) for row in rows] for side in ("in", "out")}
+        texts = {name: [row[key] for row in rows] for name, key in (("operation", "operation"), ("then", "then"))}
+        # Words stay whole; names of arrays, which have no end, are what gives way.
+        table.add_column("layer", no_wrap=True)
+        for column, words in (texts | sizes).items():
+            table.add_column(column, min_width=_longest_word(words))
+        table.add_column("array", overflow="fold", min_width=_LEAST)
+        for number, row in enumerate(rows):
+            said = (row["operation"], row["then"], sizes["in"][number], sizes["out"][number])
+            table.add_row(row["layer"], *said, Text(", ".join(row["arrays"])))
         out.print(table)
         out.print()
     if document["assumed"]:
-        table = Table(title="Assumed", title_justify="left", title_style="bold", box=None)
-        table.add_column("what the file does not say", overflow="fold")
-        table.add_column("to say otherwise", overflow="fold")
+        table = Table(title="Assumed", title_justify="left", title_style="bold", box=None, expand=True)
+        table.add_column("what the file does not say", ratio=1, overflow="fold")
+        table.add_column("to say otherwise", ratio=1, overflow="fold")
         for each in document["assumed"]:
             said = [f"--set {shlex.quote(f'{name}={_toml(value)}')}" for name, value in each["settings"].items()]
-            table.add_row(Text(each["what"]), Text(" ".join(said)))
+            table.add_row(Text(each["what"]), Text("\n".join(said)))
         out.print(table)
         out.print()
     facts = Table(box=None, show_header=False, pad_edge=False)

@@ -77,6 +77,18 @@ def _one_of(choices: Any) -> _Field:
     return _Field(lambda value: isinstance(value, str) and value in names, f"one of {', '.join(names)}")
 
 
+# Layers are attributes of a module, whose own they must not hide; written down, as no torch is imported here.
+_MODULE_MEMBERS = frozenset(
+    """T_destination add_module apply architecture bfloat16 buffers call_super_init children compile cpu cuda double
+    dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu
+    load_state_dict modules mtia named_buffers named_children named_modules named_parameters parameters
+    register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
+    register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook
+    register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook
+    register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory state_dict to to_empty
+    train training type xpu zero_grad""".split()  # noqa: SIM905 - one name a word is easier to read
+)
+
 _NUMBER_OR_PAIR = _Field(lambda value: _is_whole(value) or _are_whole(2)(value), "a whole number > 0, or two of them")
 _WHOLE = _Field(_is_whole, "a whole number > 0")
 _YES_OR_NO = _Field(lambda value: isinstance(value, bool), "true or false")
@@ -300,7 +312,10 @@ def _wrong(where: str, name: str, wanted: str, value: Any) -> ArchitectureError:
 
 
 def _check_row(layer: Layer, where: str) -> None:
-    """Check fields that depend on one another."""
+    """Check fields that depend on one another, and the name against those that a module needs itself."""
+    if layer.name in _MODULE_MEMBERS:
+        msg = f"Architecture '{NAME}': {where}: no layer can be called '{layer.name}': torch has it. Rename it."
+        raise ArchitectureError(msg)
     if layer.output_padding and not isinstance(layer.padding, int):
         raise _wrong(where, "output_padding", "0 unless padding is one number", layer.output_padding)
     if layer.output_padding >= min(layer.strides) and layer.output_padding:

@@ -400,3 +400,14 @@ def test_tracing_a_wrapped_network_sees_its_layers():
     found = trace(checkpoint.discriminator(), PIXELS)
     assert found.feature_taps == ("act1", "act2")
     assert found.activation == ""
+
+
+def test_batchnorm_without_running_statistics_is_warned_of():
+    network = seeded(
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 4, 4, 2, 1), nn.BatchNorm2d(4, track_running_stats=False), nn.ReLU(), nn.Conv2d(4, 1, 8)
+        )
+    )
+    with pytest.warns(UserWarning, match=r"discriminator has BatchNorm without running statistics \(1\): an image's"):
+        checkpoint = da.wrap(discriminator=network, image=(3, 16, 16))
+    assert len(checkpoint.metadata.provenance["warnings"]) == 1

@@ -11,7 +11,7 @@ from dcgan_analysis.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from dcgan_analysis.errors import ArchitectureError
 from dcgan_analysis.features.extractor import FeatureExtractor, FeatureSpec
 from dcgan_analysis.models.architecture import ROLES, Layer
-from dcgan_analysis.models.layers import layers, row
+from dcgan_analysis.models.layers import _MODULE_MEMBERS, layers, row
 from dcgan_analysis.models.registry import builtin_architectures
 from dcgan_analysis.models.tables import dcgan32, dcgan64
 from dcgan_analysis.models.tracing import trace_role
@@ -250,9 +250,14 @@ def test_a_table_that_does_not_hold_is_refused_in_one_line(parameters, message):
 
 @pytest.mark.parametrize("name", ["half", "forward", "architecture", "training"])
 def test_a_name_that_modules_need_themselves_is_refused(name):
-    architecture = layers(**with_row(1, name=name))
-    with pytest.raises(ArchitectureError, match=rf"^Architecture 'layers': no layer can be called '{name}'\. Rename"):
-        architecture.discriminator()
+    message = rf"row 1 \('{name}'\): no layer can be called '{name}': torch has it\. Rename it\."
+    with pytest.raises(ArchitectureError, match=message):
+        layers(**with_row(1, name=name))
+
+
+def test_the_names_that_are_refused_are_those_of_torch_modules():
+    members = {name for name in dir(torch.nn.Module()) if not name.startswith("_")}
+    assert members - _MODULE_MEMBERS == set()
 
 
 def test_embeddings_must_have_the_shape_of_what_they_are_added_to():

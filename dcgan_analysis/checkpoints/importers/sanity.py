@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dcgan_analysis.checkpoints.importers.evidence import latent_vectors, misfit
 from dcgan_analysis.checkpoints.sampling import as_bytes, class_labels
 from dcgan_analysis.figures import image_grid, save_png
 
@@ -23,6 +24,8 @@ _SAMPLES, _COLUMNS, _SEED = 36, 9, 0
 _END = 0.01  # of the range
 _FLAT = 0.01  # standard deviation, of half the range, below which samples are all but one colour
 _FULL = 0.9
+_FAR, _FARTHER = 0.5, 2.0  # distances of BatchNorm statistics; a discriminator's are of real images too
+_MARGIN = 0.5
 
 
 def numbers(checkpoint: Checkpoint) -> dict[str, float]:
@@ -31,8 +34,10 @@ def numbers(checkpoint: Checkpoint) -> dict[str, float]:
     Returns:
         ``samples_mean`` and ``samples_std`` of all pixels in the units of the image range; ``samples_variation``, the
         standard deviation of a pixel from sample to sample, mean over pixels; ``share_at_ends`` of pixels within 1 % of
-        the range's ends; ``judged_samples`` and ``judged_noise``, mean probabilities (0 to 1) that the discriminator
-        gives to samples and to uniform noise. What needs a network that is not there is left out.
+        the range's ends; ``batchnorm_generator`` and ``batchnorm_discriminator``, how far the running statistics are
+        from those of what goes into the normalisations (:func:`~.evidence.misfit`); ``judged_samples`` and
+        ``judged_noise``, mean probabilities (0 to 1) that the discriminator gives to samples and to uniform noise. What
+        needs a network that is not there is left out.
 
     Example:
         >>> from dcgan_analysis.checkpoints.checkpoint import Checkpoint
@@ -53,6 +58,12 @@ def numbers(checkpoint: Checkpoint) -> dict[str, float]:
             "samples_variation": float(samples.std(dim=0).mean()),
             "share_at_ends": float(at_ends.float().mean()),
         }
+    for role in checkpoint.weights:
+        given = _latents(checkpoint) if role == "generator" else samples
+        if given is not None:
+            distance = misfit(checkpoint.network(role), given, class_labels(checkpoint.architecture, range(len(given))))
+            if distance is not None:
+                result[f"batchnorm_{role}"] = distance.coarse
     if checkpoint.has("discriminator"):
         shape = (_SAMPLES, *checkpoint.architecture.image_shape)
         noise = torch.rand(shape, generator=torch.Generator().manual_seed(_SEED)) * (high - low) + low
@@ -60,6 +71,10 @@ def numbers(checkpoint: Checkpoint) -> dict[str, float]:
             if images is not None:
                 result[f"judged_{name}"] = float(torch.sigmoid(_judged(checkpoint, images)).mean())
     return {name: round(value, 6) for name, value in result.items()}
+
+
+def _latents(checkpoint: Checkpoint) -> Tensor:
+    return latent_vectors(_SAMPLES, checkpoint.architecture.z_size, checkpoint.metadata.z_prior)
 
 
 @torch.no_grad()
@@ -95,6 +110,23 @@ def add_numbers(checkpoint: Checkpoint) -> Checkpoint:
         warnings.append(
             f"{found['share_at_ends']:.0%} of the samples' pixels lie at the ends of the range: look at samples.png, "
             "something may be assumed wrongly."
+        )
+    if found.get("batchnorm_generator", 0.0) > _FAR:
+        warnings.append(
+            f"The generator's BatchNorm statistics are not those of what it makes of its latent vectors (distance "
+            f"{found['batchnorm_generator']:.2g}; 0.1 is near): activations, paddings, order or the latent vectors' "
+            "distribution may be assumed wrongly, or the statistics are stale (--set batchnorm=reestimate)."
+        )
+    elif found.get("batchnorm_discriminator", 0.0) > _FARTHER:
+        warnings.append(
+            "The discriminator's BatchNorm statistics are far from those of what it makes of samples (distance "
+            f"{found['batchnorm_discriminator']:.2g}): it belongs to another generator, the samples are unlike its "
+            "training images, or something was assumed wrongly."
+        )
+    if found.get("judged_noise", 0.0) - found.get("judged_samples", 1.0) > _MARGIN:
+        warnings.append(
+            f"The discriminator takes noise for real ({found['judged_noise']:.2f}) rather than samples "
+            f"({found['judged_samples']:.2f}): the networks may not belong together, or it judges the other way round."
         )
     provenance |= {"numbers": found, "warnings": warnings}
     return replace(checkpoint, metadata=checkpoint.metadata.model_copy(update={"provenance": provenance}))

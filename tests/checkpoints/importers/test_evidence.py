@@ -118,3 +118,15 @@ def test_misfit_is_zero_for_the_right_inputs_and_large_for_others():
     assert right.coarse < 0.1
     # The variance is 16 times as large: ln 16 = 2.77.
     assert 2.5 < wrong.coarse < 3.3
+
+
+def test_statistics_that_no_reading_has_are_warned_of(tmp_path, read):
+    network = generator(nn.ReLU)
+    trained(network)
+    network[4].running_var *= 30
+    network[7].running_var *= 30
+    torch.save(network.state_dict(), tmp_path / "netG.pth")
+    provenance = read(tmp_path / "netG.pth").metadata.provenance
+    # Two of three layers are ln 30 = 3.4 off.
+    assert provenance["numbers"]["batchnorm_generator"] > 2
+    assert any("BatchNorm statistics are not those" in warning for warning in provenance["warnings"])
