@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import re
 import shlex
@@ -177,6 +178,24 @@ def test_files_of_weights_become_reports_as_the_page_on_own_dcgans_says(run_cli,
             run_cli(*words, *(QUICK if words[0] == "run" else [])).assert_success()
             if words[0] == "run":
                 assert (tmp_path / words[words.index("--out") + 1] / "report.html").is_file()
+
+
+def test_measured_numbers_in_the_pages_are_those_of_their_result_documents(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    measured = importlib.import_module("measured")
+    stale = [page.name for page in measured.PAGES if measured.filled(page) != page.read_text(encoding="utf-8")]
+    assert not stale, f"write the numbers again: python docs/measured.py ({', '.join(stale)})"
+
+
+def test_every_headline_stands_with_its_controls(monkeypatch):
+    """In the README too, where lines are short: what the controls of a judged analysis are worth."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    places = dict(re.findall(r"<!-- measured ([\w-]+): ([\w, ]+) -->", readme))
+    assert places
+    needed = {"filter-dropout": "object_removed_random", "latent-arithmetic": "pixel_success"}
+    for name, metrics in places.items():
+        control = next(control for analysis, control in needed.items() if name.startswith(analysis))
+        assert control in metrics.split(", ")
 
 
 def test_every_page_has_a_place_in_the_navigation_of_the_site():

@@ -102,7 +102,7 @@ class LatentArithmetic:
     reference = "Radford, Metz, Chintala 2016, section 6.3.2: https://arxiv.org/abs/1511.06434"
     config_type = LatentArithmeticConfig
     needs = Needs(checkpoint="digits-dcgan32", dataset="digits", splits=("train",), generator=True)
-    demo = Demo(settings={"samples": 1500, "triples": 100, "classifier_steps": 300})
+    demo = Demo(settings={"samples": 1500, "triples": 100, "classifier_steps": 100})
 
     def checks(self, context: RunContext, config: LatentArithmeticConfig) -> list[Callable[[], object]]:
         """Look for the exemplars, the class and the attributes."""

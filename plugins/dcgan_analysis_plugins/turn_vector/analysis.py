@@ -89,7 +89,7 @@ class TurnVector:
     reference = "Radford, Metz, Chintala 2016, section 6.3.2: https://arxiv.org/abs/1511.06434"
     config_type = TurnVectorConfig
     needs = Needs(checkpoint="digits-dcgan32", dataset="digits", splits=("train",), generator=True)
-    demo = Demo(settings={"samples": 1000, "new": 16, "vectors": 3, "classifier_steps": 300})
+    demo = Demo(settings={"samples": 1000, "new": 16, "vectors": 3, "classifier_steps": 100})
 
     def requires(self, config: TurnVectorConfig) -> Needs:
         """Return what it consumes with this judge."""
