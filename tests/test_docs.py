@@ -192,7 +192,11 @@ def test_every_headline_stands_with_its_controls(monkeypatch):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     places = dict(re.findall(r"<!-- measured ([\w-]+): ([\w, ]+) -->", readme))
     assert places
-    needed = {"filter-dropout": "object_removed_random", "latent-arithmetic": "pixel_success"}
+    needed = {
+        "filter-dropout": "object_removed_random",
+        "latent-arithmetic": "pixel_success",
+        "turn-vector": "random_monotonicity",
+    }
     for name, metrics in places.items():
         control = next(control for analysis, control in needed.items() if name.startswith(analysis))
         assert control in metrics.split(", ")
