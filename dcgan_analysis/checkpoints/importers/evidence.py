@@ -263,9 +263,13 @@ def _nearest(groups: Iterable[list[Reading]], best: Reading, channels_last: bool
     much = _BETTER if images is None else DECIDES
     for group in groups:
         before = best
+        starts: dict[tuple[tuple[str, float | None], ...], Misfit | None] = {}
         for each in group:
             # Where not even the first normalisation is met there is no need to go on.
-            start = _tries(each, channels_last, images, first=True)
+            before_first = _before_statistics(each.structure)
+            if before_first not in starts:
+                starts[before_first] = _tries(each, channels_last, images, first=True)
+            start = starts[before_first]
             if start is None or start.coarse > CLOSE:
                 continue
             tried = _tries(each, channels_last, images)
@@ -276,6 +280,13 @@ def _nearest(groups: Iterable[list[Reading]], best: Reading, channels_last: bool
         if best is not before and best.misfit is not None and best.misfit.coarse <= AGREES:
             return best
     return best
+
+
+def _before_statistics(structure: Structure) -> tuple[tuple[str, float | None], ...]:
+    """Return the activations before the first normalisation with statistics: what its input depends on in a group."""
+    operations = structure.operations
+    first = next(n for n, each in enumerate(operations) if isinstance(each, Normalise) and each.mean is not None)
+    return tuple((each.kind, each.slope) for each in operations[:first] if isinstance(each, Activate))
 
 
 def _with_eps(structure: Structure, eps: float) -> Structure:
