@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.api.result import Result
 
-__all__ = ["Analysis", "AnalysisConfig", "Demo", "Needs", "checks_of", "needs_of"]
-
 
 class AnalysisConfig(Settings):
     """Base class of every analysis's settings; ``run NAME --help`` lists its fields with their defaults.

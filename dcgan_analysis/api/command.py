@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
     import click
 
-__all__ = ["CommandEntry"]
-
 
 @dataclass(frozen=True)
 class CommandEntry:

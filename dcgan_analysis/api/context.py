@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.features.extractor import FeatureSpec
     from dcgan_analysis.features.pipeline import Extraction
 
-__all__ = ["RunContext"]
-
 
 @dataclass
 class RunContext:
@@ -68,7 +66,7 @@ class RunContext:
     _dataset: Dataset | None = None
     _load: Callable[[str], Checkpoint] | None = None
     _splits: dict[str, DatasetSplit] = field(default_factory=dict)
-    _taken: dict[str, DatasetSplit] = field(default_factory=dict)
+    _used_splits: dict[str, DatasetSplit] = field(default_factory=dict)
     _sums: dict[str, int] = field(default_factory=dict)
     _started: float = field(default_factory=time.time)
     _stages: list[Stage] = field(default_factory=list)
@@ -120,7 +118,7 @@ class RunContext:
     def split(self, name: str) -> DatasetSplit:
         """Return a split of the dataset, cut to ``limit`` evenly spaced images."""
         if name not in self._splits:
-            split = self._splits[name] = self._taken[name] = self.dataset.some(name, self.limit)
+            split = self._splits[name] = self._used_splits[name] = self.dataset.some(name, self.limit)
             # What is mapped from a file for reading cannot be changed.
             if split.images.flags.writeable:
                 self._sums[name] = checksum(split.images)
@@ -128,7 +126,7 @@ class RunContext:
 
     def changed_splits(self) -> list[str]:
         """Return the names of splits whose images were changed in place since they were handed out."""
-        return [name for name, before in self._sums.items() if checksum(self._taken[name].images) != before]
+        return [name for name, before in self._sums.items() if checksum(self._used_splits[name].images) != before]
 
     def use_split(self, name: str, split: DatasetSplit) -> None:
         """Record under a name a split that the analysis made itself, such as a held-out part."""
@@ -275,7 +273,7 @@ class RunContext:
 
     def result(
         self,
-        *_given: object,
+        *_ignored: object,
         title: str,
         headline: str,
         metrics: Mapping[str, Metric],
@@ -323,7 +321,7 @@ class RunContext:
                 name: SplitRecord(n=len(split), sha256=split.sha256, source=split.source)
                 for name, split in self._splits.items()
             },
-            taken={name: split.sha256 for name, split in self._taken.items()},
+            taken={name: split.sha256 for name, split in self._used_splits.items()},
             note=self._dataset.note,
         )
 

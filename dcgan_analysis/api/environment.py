@@ -13,8 +13,6 @@ from dcgan_analysis.core.version import __version__
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["describe_environment"]
-
 _PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "captum", "h5py", "safetensors", "pluggy", "pydantic")
 
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-__all__ = ["accuracy_metric", "draws_metric", "error_metric", "mean_metric", "paired_metric", "share_metric"]
-
 
 def accuracy_metric(
     right: int, n: int, description: str, *, published: float | None = None, source: str | None = None

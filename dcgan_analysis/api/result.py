@@ -23,22 +23,6 @@ if TYPE_CHECKING:
 
     import pandas
 
-__all__ = [
-    "REPORT_FILE",
-    "RESULT_FILE",
-    "SCHEMA_VERSION",
-    "CheckpointRecord",
-    "DatasetRecord",
-    "Environment",
-    "Figure",
-    "Metric",
-    "Result",
-    "Section",
-    "SplitRecord",
-    "Stage",
-    "Table",
-]
-
 SCHEMA_VERSION: Final = 1
 RESULT_FILE = "result.json"
 REPORT_FILE = "report.html"

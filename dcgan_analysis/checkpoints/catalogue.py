@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.core.registry import Registry
     from dcgan_analysis.models.registry import ArchitectureEntry
 
-__all__ = ["CheckpointEntry", "checkpoint_folders", "list_checkpoints", "load_checkpoint"]
-
 WEIGHTS = "model.safetensors"
 _SHORTEST_HASH = 6
 _MEASURED = re.compile(r"^\| measured \| (.+) \|$", re.MULTILINE)

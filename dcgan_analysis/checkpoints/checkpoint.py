@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.models.architecture import Architecture
     from dcgan_analysis.models.registry import ArchitectureEntry
 
-__all__ = ["Checkpoint", "read_checkpoint"]
-
 
 @dataclass(frozen=True, repr=False)
 class Checkpoint(Described):

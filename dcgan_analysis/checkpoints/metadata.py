@@ -13,8 +13,6 @@ from dcgan_analysis.errors import CheckpointError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "CheckpointMetadata", "TrainingHistory", "read_metadata"]
-
 FORMAT: Final = "dcgan-analysis/checkpoint"
 FORMAT_VERSION = 1
 # The limit that the safetensors format itself sets.

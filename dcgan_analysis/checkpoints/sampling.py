@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.models.architecture import Architecture
 
-__all__ = ["BATCH", "STATISTICS", "Sampler", "as_bytes", "class_labels", "with_sample_statistics"]
-
 Drawn = TypeVar("Drawn")
 
 BATCH = 64

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["wrap"]
-
 # The same for all: what a checkpoint is called is no part of what it is.
 _ARCHITECTURE = "modules"
 

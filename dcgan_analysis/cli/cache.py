@@ -14,8 +14,6 @@ from dcgan_analysis.core.folders import cache_folder
 if TYPE_CHECKING:
     from dcgan_analysis.features.format import FeatureKey
 
-__all__ = ["command"]
-
 _GIB = 1 << 30
 
 
@@ -60,13 +58,13 @@ def list_stores() -> None:
         others = Table(box=None, pad_edge=False)
         for column in ("outcomes", "files", "size", "last used"):
             others.add_column(column, overflow="fold", justify="right" if column in ("files", "size") else "left")
-        for each in folders:
-            size, used = f"{each.size / 1e6:,.1f} MB", f"{each.last_used:%Y-%m-%d %H:%M}"
-            others.add_row(each.kind, f"{each.files:,}", size, used)
+        for group in folders:
+            size, used = f"{group.size / 1e6:,.1f} MB", f"{group.last_used:%Y-%m-%d %H:%M}"
+            others.add_row(group.kind, f"{group.files:,}", size, used)
         out.print()
         out.print(others)
-    total = (sum(entry.size for entry in entries) + sum(each.size for each in folders)) / 1e9
-    more = f" and {sum(each.files for each in folders):,} other files" if folders else ""
+    total = (sum(entry.size for entry in entries) + sum(group.size for group in folders)) / 1e9
+    more = f" and {sum(group.files for group in folders):,} other files" if folders else ""
     out.print(f"{len(entries)} stores{more}, {total:.2f} GB in {cache_folder()}", soft_wrap=True)
 
 

@@ -10,8 +10,6 @@ import click
 from dcgan_analysis.cli import options
 from dcgan_analysis.cli.console import console, print_json
 
-__all__ = ["command"]
-
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))

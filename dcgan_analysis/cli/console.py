@@ -16,19 +16,6 @@ from dcgan_analysis.core.distributed import launched_first
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = [
-    "complain",
-    "console",
-    "is_quiet",
-    "listen",
-    "print_json",
-    "release_output",
-    "reserve_output",
-    "say",
-    "set_verbosity",
-    "warn",
-]
-
 # Where a command's context keeps "quiet" or "verbose".
 _VERBOSITY = "dcgan_analysis.verbosity"
 _OUT, _ERR = 1, 2

@@ -13,8 +13,6 @@ from dcgan_analysis.cli.run import execute
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["command"]
-
 _CHECKPOINT = "cifar10-dcgan32-w64"
 _INTRODUCTIONS = {
     "cifar10-mini": (

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
-__all__ = ["command"]
-
 _NUMBERS = {
     "samples_mean": "mean of the samples",
     "samples_std": "standard deviation of the samples",

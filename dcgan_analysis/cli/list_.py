@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.core.registry import Registry
     from dcgan_analysis.host.host import PluginHost
 
-__all__ = ["command"]
-
 _KINDS = ("analyses", "datasets", "architectures", "checkpoints", "importers", "presets")
 _WIDEST = 120
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.command import CommandEntry
     from dcgan_analysis.host.host import PluginHost
 
-__all__ = ["main"]
-
 # Subcommand -> module; imported only when it is called, so that --help stays fast.
 _COMMANDS = {
     "cache": "cache",

@@ -8,8 +8,6 @@ import click
 
 from dcgan_analysis.cli.console import say
 
-__all__ = ["command"]
-
 
 @click.command()
 @click.argument("name")

@@ -10,23 +10,6 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = [
-    "checkpoint_option",
-    "collect_settings",
-    "data_root_option",
-    "dataset_option",
-    "device_option",
-    "force_option",
-    "json_option",
-    "limit_option",
-    "nested",
-    "out_option",
-    "run_options",
-    "seed_option",
-    "settings_options",
-    "verbosity_options",
-]
-
 F = TypeVar("F", bound="Callable[..., Any]")
 
 checkpoint_option = click.option(

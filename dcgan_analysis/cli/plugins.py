@@ -13,8 +13,6 @@ from dcgan_analysis.cli.console import complain, print_json
 if TYPE_CHECKING:
     from dcgan_analysis.host.host import PluginInfo
 
-__all__ = ["command"]
-
 _WIDEST = 120
 # Names of one kind that are written out.
 _NAMED = 3

@@ -11,8 +11,6 @@ from dcgan_analysis.cli import options
 from dcgan_analysis.cli.console import print_json, say
 from dcgan_analysis.cli.progress import shown_progress
 
-__all__ = ["command"]
-
 
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))

@@ -28,8 +28,6 @@ from dcgan_analysis.core.progress import ProgressLog, silent
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["reminded", "shown_progress"]
-
 # Work that is over sooner never shows a bar.
 _PATIENCE_SECONDS = 1.0
 # How often is asked whether a line is due.
@@ -61,19 +59,19 @@ class _Bars:
         self._tasks: dict[str, TaskID] = {}
         self._begun: dict[str, float] = {}
 
-    def __call__(self, what: str, done: int, total: int) -> None:
+    def __call__(self, label: str, done: int, total: int) -> None:
         now = time.monotonic()
-        begun = self._begun.setdefault(what, now)
+        begun = self._begun.setdefault(label, now)
         # Total 0: nobody knows how much there is to do, and the bar only shows that something goes on.
         end = total or None
-        if what not in self._tasks and now - begun >= _PATIENCE_SECONDS:
-            self._tasks[what] = self._bars.add_task(what, total=end, completed=done)
-        if what in self._tasks:
-            self._bars.update(self._tasks[what], completed=done, total=end)
+        if label not in self._tasks and now - begun >= _PATIENCE_SECONDS:
+            self._tasks[label] = self._bars.add_task(label, total=end, completed=done)
+        if label in self._tasks:
+            self._bars.update(self._tasks[label], completed=done, total=end)
         if end is not None and done >= end:
             # The same work may come again (another split); it then gets a bar of its own.
-            self._tasks.pop(what, None)
-            del self._begun[what]
+            self._tasks.pop(label, None)
+            del self._begun[label]
 
 
 @contextmanager

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.result import Result
     from dcgan_analysis.runs.request import RunRequest
 
-__all__ = ["command", "execute"]
-
 
 class _Analyses(click.Group):
     """One subcommand for each registered analysis; its help lists the analysis's own settings."""

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.runs.batch import Batch, Outcome
     from dcgan_analysis.runs.request import RunRequest
 
-__all__ = ["execute_several", "several"]
-
 
 def _callback(
     names: tuple[str, ...],

@@ -14,8 +14,6 @@ from dcgan_analysis.cli.console import console, print_json
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["command"]
-
 
 @click.command()
 @click.argument("path")

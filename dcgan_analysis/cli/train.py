@@ -11,8 +11,6 @@ from dcgan_analysis.cli import options
 from dcgan_analysis.cli.console import console, say
 from dcgan_analysis.core.distributed import launched_first
 
-__all__ = ["command"]
-
 
 @click.command()
 @click.argument("preset", required=False)
@@ -67,8 +65,8 @@ def _train(preset: str | None, settings: dict[str, Any], out: Path, **arguments:
         checkpoint = train(
             settings, out, preset=preset, host=default_host(), watchers=[watcher], progress=watcher.loading, **arguments
         )
-    said = checkpoint.metadata
-    say(f"{said.epoch:g} epochs, {said.step:,} steps, sha256 {checkpoint.sha256()[:16]}")
+    metadata = checkpoint.metadata
+    say(f"{metadata.epoch:g} epochs, {metadata.step:,} steps, sha256 {checkpoint.sha256()[:16]}")
     click.echo(out / "model.safetensors")
 
 

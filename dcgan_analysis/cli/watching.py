@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.core.progress import Progress
     from dcgan_analysis.training.watching import Steps
 
-__all__ = ["TrainingLines", "interval_line", "training_watcher"]
-
 
 def interval_line(row: Mapping[str, Any]) -> str:
     """Return what a log file needs of an interval.
@@ -51,9 +49,9 @@ class TrainingLines(Watcher):
         self._write = write
         self._report = report
 
-    def loading(self, what: str, done: int, total: int) -> None:
+    def loading(self, label: str, done: int, total: int) -> None:
         """Show how far reading the images is; a ``Progress`` callable."""
-        self._report(what, done, total)
+        self._report(label, done, total)
 
     def steps(self, at: Steps) -> None:
         """Take note of how far the training is."""
@@ -84,9 +82,9 @@ class _Bar(TrainingLines):
         self._bars = bars
         self._task = bars.add_task("beginning", total=None)
 
-    def loading(self, what: str, done: int, total: int) -> None:
+    def loading(self, label: str, done: int, total: int) -> None:
         """Move the bar while images are read."""
-        self._bars.update(self._task, description=what, completed=done, total=total or None)
+        self._bars.update(self._task, description=label, completed=done, total=total or None)
 
     def steps(self, at: Steps) -> None:
         """Move the bar."""

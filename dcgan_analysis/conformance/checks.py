@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.conformance.watching import Watch
 
-__all__ = ["check_analysis"]
-
 _OWNER = "The test"
 _NO_SETTING = "no_such_setting"
 _PATIENCE_SECONDS = 5.0  # of processor time
@@ -183,9 +181,10 @@ def _check_interruption(
 ) -> None:
     error = _attempt(analysis, config, pattern, "interrupted", watch, cache).error
     _require(error is not None, analysis, "it goes on after Ctrl-C; do not catch KeyboardInterrupt.")
-    told = "let KeyboardInterrupt through"
     _require(
-        isinstance(error, KeyboardInterrupt), analysis, f"it turns Ctrl-C into {type(error).__name__}: {error}; {told}."
+        isinstance(error, KeyboardInterrupt),
+        analysis,
+        f"it turns Ctrl-C into {type(error).__name__}: {error}; let KeyboardInterrupt through.",
     )
 
 

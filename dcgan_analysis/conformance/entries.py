@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.models.architecture import Architecture
     from dcgan_analysis.models.registry import ArchitectureEntry
 
-__all__ = ["check_architecture", "check_dataset"]
-
 _IMAGES = 3
 
 

@@ -12,8 +12,6 @@ from dcgan_analysis.data.dataset import Dataset, DatasetSplit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["make_dataset"]
-
 CLASSES = ["disc", "rows", "columns"]
 
 _SIZE = 32
@@ -65,7 +63,7 @@ def _images(n: int, seed: tuple[int, int], shape: tuple[int, int, int]) -> NDArr
 def _fitted(image: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     if image.shape == shape:
         return image
-    repeats = [-(-wanted // size) for wanted, size in zip(shape, image.shape, strict=True)]
+    repeats = [-(-length // size) for length, size in zip(shape, image.shape, strict=True)]
     channels, height, width = shape
     return np.tile(image, repeats)[:channels, :height, :width]
 

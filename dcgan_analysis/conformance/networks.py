@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.models.architecture import Role
 
-__all__ = ["Snapshot", "WatchedCheckpoint"]
-
 
 class Snapshot:
     """A module as it was when this was made.

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.core.progress import Progress
     from dcgan_analysis.host.host import PluginHost, PluginInfo
 
-__all__ = ["Check", "check_plugin"]
-
 
 @dataclass(frozen=True)
 class Check:
@@ -62,26 +60,26 @@ def check_plugin(name: str, host: PluginHost, *, progress: Progress) -> list[Che
     """
     info = _loaded(name, host)
     checks: list[tuple[str, str, Callable[[], object]]] = []
-    for each in info.registered.get("architectures", ()):
-        checks.append(("architecture", each, partial(_check_architecture, host, each)))
-    for each in info.registered.get("datasets", ()):
-        checks.append(("dataset", each, partial(_check_dataset, host, each)))
-    for each in info.registered.get("analyses", ()):
-        checks.append(("analysis", each, partial(_check_analysis, host.analyses[each])))
-    found = []
-    for done, (kind, each, run) in enumerate(checks):
-        progress(f"checks of {name}", done, len(checks))
-        found.append(_outcome(kind, each, run))
+    for entry in info.registered.get("architectures", ()):
+        checks.append(("architecture", entry, partial(_check_architecture, host, entry)))
+    for entry in info.registered.get("datasets", ()):
+        checks.append(("dataset", entry, partial(_check_dataset, host, entry)))
+    for entry in info.registered.get("analyses", ()):
+        checks.append(("analysis", entry, partial(_check_analysis, host.analyses[entry])))
+    outcomes = []
+    for number, (kind, entry, run) in enumerate(checks):
+        progress(f"checks of {name}", number, len(checks))
+        outcomes.append(_outcome(kind, entry, run))
     progress(f"checks of {name}", len(checks), len(checks))
-    return found
+    return outcomes
 
 
 def _loaded(name: str, host: PluginHost) -> PluginInfo:
-    known = {info.name: info for info in host.plugins}
-    if name not in known:
-        error = unknown_name("plugin", name, known)
+    plugins = {info.name: info for info in host.plugins}
+    if name not in plugins:
+        error = unknown_name("plugin", name, plugins)
         raise error
-    info = known[name]
+    info = plugins[name]
     if info.state != "loaded":
         state = "failed to load" if info.state == "failed" else "is disabled"
         reason = info.error or "DCGAN_ANALYSIS_PLUGINS does not name it."

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.core.progress import Progress
     from dcgan_analysis.data.dataset import Dataset
 
-__all__ = ["make_checkpoint", "make_context"]
-
 _SEED = 0
 _WIDTH = 8
 _CONDITIONAL_WIDTH = 4

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.api.result import Stage
 
-__all__ = ["Globals", "Watch", "WatchedContext", "outside", "written_files"]
-
 
 @dataclass
 class Watch:
@@ -44,14 +42,14 @@ class Watch:
         if self.moments == self.interrupt_at:
             raise KeyboardInterrupt
 
-    def __call__(self, what: str, done: int, total: int) -> None:
+    def __call__(self, label: str, done: int, total: int) -> None:
         """Take a progress report."""
         self.reports += 1
-        if not isinstance(what, str) or not what.strip():
-            self.problem = f"it reports progress of {what!r}; say in words what is done: 'samples (images)'"
+        if not isinstance(label, str) or not label.strip():
+            self.problem = f"it reports progress of {label!r}; say in words what is done: 'samples (images)'"
         elif not all(isinstance(count, int) for count in (done, total)) or done < 0 or total < 0 or 0 < total < done:
             self.problem = (
-                f"it reports progress {done!r} of {total!r} of '{what}'; it must be whole, 0 <= done <= total"
+                f"it reports progress {done!r} of {total!r} of '{label}'; it must be whole, 0 <= done <= total"
             )
         self.moment()
 
@@ -122,10 +120,10 @@ def written_files() -> Iterator[set[str]]:
     if not _hooks:
         sys.addaudithook(_audit)
         _hooks.append(_audit)
-    found: set[str] = set()
-    _recording.append(found)
+    files: set[str] = set()
+    _recording.append(files)
     try:
-        yield found
+        yield files
     finally:
         _recording.pop()
 
@@ -155,7 +153,7 @@ def outside(files: set[str], allowed: list[Path], own: Path) -> list[str]:
 
     roots = [str(path.resolve()) for path in allowed]
     usual = [Path("/dev"), Path("/proc"), Path(platformdirs.user_cache_dir()), Path(platformdirs.user_config_dir())]
-    found = []
+    outside = []
     for name in sorted(files):
         path = Path(os.path.realpath(name))
         if any(path.is_relative_to(root) for root in roots) or "__pycache__" in path.parts:
@@ -164,5 +162,5 @@ def outside(files: set[str], allowed: list[Path], own: Path) -> list[str]:
             own.resolve()
         )
         if not temporary and not any(path.is_relative_to(root) for root in usual):
-            found.append(name)
-    return found
+            outside.append(name)
+    return outside

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["HEAD_BYTES", "describe_content"]
-
 HEAD_BYTES = 512
 """How many of a file's first bytes are looked at."""
 

@@ -8,8 +8,6 @@ import torch
 
 from dcgan_analysis.errors import ConfigError
 
-__all__ = ["PRECISIONS", "Precision", "choose_device", "choose_precision", "has_bfloat16_units"]
-
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

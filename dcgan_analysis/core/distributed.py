@@ -21,19 +21,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = [
-    "agreed",
-    "divided",
-    "gather_interleaved",
-    "is_leader",
-    "launched_first",
-    "process_group",
-    "rank",
-    "share",
-    "wait_for_all",
-    "world_size",
-]
-
 T = TypeVar("T")
 
 
@@ -138,9 +125,9 @@ def divided(pieces: Sequence[Callable[[], T]]) -> list[T]:
         return results
     from torch import distributed
 
-    found: list[list[T]] = [[] for _ in range(size)]
-    distributed.all_gather_object(found, results)
-    return [found[number % size][number // size] for number in range(len(pieces))]
+    gathered: list[list[T]] = [[] for _ in range(size)]
+    distributed.all_gather_object(gathered, results)
+    return [gathered[number % size][number // size] for number in range(len(pieces))]
 
 
 def wait_for_all() -> None:
@@ -181,6 +168,6 @@ def gather_interleaved(rows: Tensor, total: int) -> Tensor:
     longest = -(-total // size)
     padded = torch.zeros((longest, *rows.shape[1:]), dtype=rows.dtype)
     padded[: len(rows)] = rows
-    found = [torch.empty_like(padded) for _ in range(size)]
-    distributed.all_gather(found, padded)
-    return torch.stack(found, 1).flatten(0, 1)[:total]
+    gathered = [torch.empty_like(padded) for _ in range(size)]
+    distributed.all_gather(gathered, padded)
+    return torch.stack(gathered, 1).flatten(0, 1)[:total]

@@ -27,21 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = [
-    "abandoned",
-    "atomic_folder",
-    "atomic_path",
-    "exists",
-    "lock_path",
-    "make_folder",
-    "put_in_place",
-    "scratch_folder",
-    "sweep",
-    "sync",
-    "write_text",
-    "writer_lock",
-]
-
 _log = logging.getLogger(__name__)
 
 # Name, process, machine, random digits; ".old" is what a replacement set aside.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["cache_folder", "data_folder"]
-
 _DATA_VARIABLE = "DCGAN_ANALYSIS_DATA"
 _CACHE_VARIABLE = "DCGAN_ANALYSIS_CACHE"
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-__all__ = ["checksum", "hash_array", "hash_array_file", "hash_code", "hash_file", "hash_json", "hash_parts"]
-
 _BLOCK = 1 << 20
 _CODE_VERSION = 1
 

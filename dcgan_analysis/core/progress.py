@@ -15,8 +15,6 @@ from dcgan_analysis.core.text import count, duration
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Progress", "ProgressLog", "silent", "stage_of", "steps"]
-
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(what, done, total)`` while something long runs.
 
@@ -26,11 +24,11 @@ Progress = Callable[[str, int, int], None]
 _log = logging.getLogger(__name__)
 
 
-def silent(what: str, done: int, total: int) -> None:
+def silent(label: str, done: int, total: int) -> None:
     """Report nothing."""
 
 
-def steps(progress: Progress, what: str) -> Callable[[str], None]:
+def steps(progress: Progress, label: str) -> Callable[[str], None]:
     """Return a function that reports each of its calls as one step of work whose end nobody knows beforehand.
 
     Example:
@@ -43,7 +41,7 @@ def steps(progress: Progress, what: str) -> Callable[[str], None]:
     def step(_: str) -> None:
         nonlocal done
         done += 1
-        progress(what, done, 0)
+        progress(label, done, 0)
 
     return step
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     import torch
 
-__all__ = ["derive_seed", "seeded", "torch_generator"]
-
 _BITS = 32
 
 

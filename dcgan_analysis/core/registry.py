@@ -1,16 +1,14 @@
-"""Names and what they stand for, with the owner of each: one small table used for every kind of thing."""
+"""Tables of named things with the owner of each, and the call of what plugins registered."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from dcgan_analysis.errors import RegistrationError, unknown_name
+from dcgan_analysis.errors import DcganAnalysisError, RegistrationError, describe_error, unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-__all__ = ["Registry"]
 
 T = TypeVar("T")
 
@@ -90,3 +88,35 @@ class Registry(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+
+def call_registered(
+    make: Callable[[], object], expected: type[T], error: type[DcganAnalysisError], *, failure: str, name: str
+) -> T:
+    """Return what a registered function makes; it may be a stranger's.
+
+    Args:
+        make: The function.
+        expected: What it must make.
+        error: Raised where it fails or makes something else.
+        failure: Beginning of the message: ``"Dataset 'x' could not be loaded"``.
+        name: What messages call the function: ``"loader"``.
+
+    Raises:
+        DcganAnalysisError: ``error``, or what the function raised of that kind.
+
+    Example:
+        >>> call_registered(lambda: 3, int, RegistrationError, failure="Number 'x' could not be made", name="maker")
+        3
+    """
+    try:
+        made = make()
+    except DcganAnalysisError:
+        raise
+    except Exception as cause:
+        msg = f"{failure}: {describe_error(cause)}. Its {name} must be fixed."
+        raise error(msg) from cause
+    if not isinstance(made, expected):
+        msg = f"{failure}: its {name} returned {made!r}; it must return {expected.__module__}.{expected.__name__}."
+        raise error(msg)
+    return made

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["DeferredModel", "Settings", "parse_assignments", "read_toml"]
-
 
 class _Factory:
     """Stands for a default that is made anew each time, as pydantic shows it."""

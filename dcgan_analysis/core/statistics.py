@@ -15,24 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = [
-    "Z_95",
-    "Difference",
-    "Estimate",
-    "auc_interval",
-    "bootstrap_difference",
-    "bootstrap_mean",
-    "judged_interval",
-    "judged_share",
-    "mcnemar",
-    "mean_interval",
-    "paired_draws",
-    "percentile_interval",
-    "rank_correlations",
-    "spread_interval",
-    "wilson_interval",
-]
-
 Z_95 = 1.959963984540054
 """The standard normal quantile that leaves 2.5 % on either side."""
 

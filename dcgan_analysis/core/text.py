@@ -5,8 +5,6 @@ from __future__ import annotations
 import html
 from abc import abstractmethod
 
-__all__ = ["Described", "count", "duration", "number", "percent", "short_hash"]
-
 _HASH_LENGTH = 12
 _GROUPED_FROM = 10_000  # below, digits are easy to read without grouping
 

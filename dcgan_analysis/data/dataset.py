@@ -181,14 +181,14 @@ def _as_class_numbers(labels: Any, where: str) -> NDArray[np.int64]:
         DatasetError: If they have another shape, or are no whole numbers.
     """
     array = np.asarray(labels)
-    got = f"Labels of {where} must be whole numbers (N,), got {array.dtype} {array.shape}."
+    problem = f"Labels of {where} must be whole numbers (N,), got {array.dtype} {array.shape}."
     if array.ndim == 2:
         remedy = "labels.ravel()" if array.shape[1] == 1 else "labels.argmax(axis=1), if each row marks one class"
-        msg = f"{got} Give {remedy}."
+        msg = f"{problem} Give {remedy}."
         raise DatasetError(msg)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         remedy = " Give labels.astype(np.int64)." if array.ndim == 1 and array.dtype.kind == "f" else ""
-        raise DatasetError(got + remedy)
+        raise DatasetError(problem + remedy)
     return array.astype(np.int64, copy=False)
 
 
@@ -299,7 +299,7 @@ class Dataset(Described):
             >>> Dataset.from_arrays("mine", {"train": (images, np.array([0, 1]))}).classes
             ['0', '1']
         """
-        pairs = {split: given if isinstance(given, tuple) else (given, None) for split, given in arrays.items()}
+        pairs = {split: value if isinstance(value, tuple) else (value, None) for split, value in arrays.items()}
         labels = {
             split: None if numbers is None else _as_class_numbers(numbers, f"{name}, {split}")
             for split, (_, numbers) in pairs.items()

@@ -18,8 +18,6 @@ from dcgan_analysis.data.splits import pick
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["load_digits"]
-
 _VERSION = 1
 _SIZE = 32
 _TEST_IMAGES = 500

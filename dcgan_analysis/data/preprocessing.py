@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-__all__ = ["SCALINGS", "Preprocessing"]
-
 SCALINGS: dict[str, tuple[float, float]] = {
     "scale-to-[-1,1]": (127.5, 1.0),
     "scale-to-[0,1]": (255.0, 0.0),

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.data.dataset import Dataset
 
-__all__ = ["DatasetEntry"]
-
 
 @dataclass(frozen=True)
 class DatasetEntry:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.data.dataset import DatasetSplit
 
-__all__ = ["few_label_draws", "holdout", "last", "pick"]
-
 
 def holdout(
     n: int,

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.data.dataset import Dataset, DatasetSplit, Progress
 
-__all__ = ["TORCHVISION_SETS", "TorchvisionSet"]
-
 # A server that does not answer must not hold up the one clear error; torchvision sets no limit.
 _TIMEOUT_SECONDS = 15.0
 

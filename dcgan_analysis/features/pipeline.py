@@ -89,9 +89,9 @@ class Extraction:
         _refuse_global_hooks()
         key = self.key(name, split)
         # The leader decides for all: another process may look a moment later.
-        found = cache.find(key, self.folder)
-        if agreed(found is not None):
-            return found or FeatureStore(cache.path_for(key, self.folder))
+        cached = cache.find(key, self.folder)
+        if agreed(cached is not None):
+            return cached or FeatureStore(cache.path_for(key, self.folder))
         nearest = cache.explain(key, self.folder)
         if nearest is not None:
             parts = ", ".join(difference.part for difference in nearest[1])
@@ -245,11 +245,11 @@ class Extraction:
     def _reference_batches(self) -> Iterator[NDArray[np.int64]]:
         size = self._batchnorm_batch
         batches = share(reference_batches(len(self._reference), size))
-        what = f"{self.checkpoint.name}: BatchNorm statistics (images)"
+        label = f"{self.checkpoint.name}: BatchNorm statistics (images)"
         for done, chosen in enumerate(batches, start=1):
             yield chosen
             self.forward_images += size
-            self.progress(what, done * size, len(batches) * size)
+            self.progress(label, done * size, len(batches) * size)
 
     def _read(self, images: np.ndarray, chosen: np.ndarray) -> Tensor:
         """Prepare some images, few at a time: together they may be much larger than what they are resized to."""

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["bars"]
-
 _MARKERS = (("D", PUBLISHED, True), ("o", INK, False), ("s", "#009e73", False))
 _PALE = "#9cc6e0"
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-__all__ = ["image_grid"]
-
 _GAP, _BORDER, _LINE = 8, 4, 26  # dots at DPI: between images, border width, one line of title
 _FULL_WIDTH = 1400  # dots
 _LARGEST_SCALE = 4
@@ -85,9 +83,9 @@ def _check(
     if columns < 1:
         msg = f"An image grid has at least one column, got {columns}."
         raise AnalysisError(msg)
-    for part, given in (("titles", titles), ("borders", borders)):
-        if given is not None and len(given) != len(images):
-            msg = f"An image grid of {len(images)} images got {len(given)} {part}."
+    for part, values in (("titles", titles), ("borders", borders)):
+        if values is not None and len(values) != len(images):
+            msg = f"An image grid of {len(images)} images got {len(values)} {part}."
             raise AnalysisError(msg)
 
 

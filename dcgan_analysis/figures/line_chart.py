@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.text import Annotation
     from matplotlib.transforms import Bbox
 
-__all__ = ["Series", "cumulative", "curve"]
-
 # Width of a letter of a tick's label, and the least distance of two labels, as shares of the axis.
 _LETTER, _GAP = 0.0097, 0.015
 
@@ -108,7 +106,7 @@ def cumulative(values: Mapping[str, np.ndarray], *, x_label: str, y_label: str =
         >>> figure = cumulative({"samples": np.arange(5), "real": np.arange(9)}, x_label="distance")
     """
     shares = np.linspace(0, 1, 51)
-    series = {name: Series(np.quantile(one, shares).tolist(), shares.tolist()) for name, one in values.items()}
+    series = {name: Series(np.quantile(sample, shares).tolist(), shares.tolist()) for name, sample in values.items()}
     return curve(series, x_label=x_label, y_label=y_label, log_x=False)
 
 

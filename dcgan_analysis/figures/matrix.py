@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["confusion_matrix"]
-
 _BLUES = ["#ffffff", "#cfe3f1", "#5da4d0", ACCENT, "#00466f"]
 _NO_IMAGES = "#eef0f2"
 _SHADES = LinearSegmentedColormap.from_list("shades", _BLUES).with_extremes(bad=_NO_IMAGES)
@@ -48,8 +46,8 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:
     counts = np.asarray(counts)
     size = len(classes)
     if counts.shape != (size, size):
-        wanted = (size, size)
-        msg = f"A confusion matrix of {size} classes has the shape {wanted}, got {counts.shape}."
+        expected = (size, size)
+        msg = f"A confusion matrix of {size} classes has the shape {expected}, got {counts.shape}."
         raise AnalysisError(msg)
     totals = counts.sum(axis=1, keepdims=True, dtype=np.float64)
     shares = np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-__all__ = ["Tile", "image_panels"]
-
 _GAP, _GROUP_GAP, _PANEL_GAP, _MARGIN, _TITLE = 4, 16, 44, 8, 34  # dots
 _FULL_WIDTH = 1700  # dots
 _SMALLEST, _LARGEST = 64, 128  # dots, side of a tile
@@ -103,9 +101,9 @@ def _check(panels: Mapping[str, Sequence[Sequence[Tile]]], labels: Sequence[str]
 def _tile_side(panels: Mapping[str, Sequence[Sequence[Tile]]], columns: int) -> int:
     tiles = [tile for panel in panels.values() for row in panel for tile in row]
     largest = int(max(max(tile.image.shape[1:]) for tile in tiles))
-    wanted = int(np.clip(_FULL_WIDTH // columns - _GAP, _SMALLEST, _LARGEST))
+    side = int(np.clip(_FULL_WIDTH // columns - _GAP, _SMALLEST, _LARGEST))
     # A whole multiple of the largest picture, so that this one fills its place.
-    return max(wanted // largest, 1) * largest
+    return max(side // largest, 1) * largest
 
 
 def _enlarged(tile: Tile, side: int, scale: int) -> np.ndarray:

@@ -13,8 +13,6 @@ from dcgan_analysis.errors import AnalysisError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["save_gif", "save_image", "tiled"]
-
 _GAP = 2
 
 

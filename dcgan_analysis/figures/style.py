@@ -20,20 +20,6 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
 
-__all__ = [
-    "ACCENT",
-    "DPI",
-    "GRID",
-    "INK",
-    "MUTED",
-    "PALETTE",
-    "PUBLISHED",
-    "new_figure",
-    "page_figure",
-    "save_png",
-    "styled",
-]
-
 DPI = 160
 """Dots per inch of saved figures: sharp on screens with two dots per CSS pixel, small on disk."""
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.core.registry import Registry
 
-__all__ = ["Registrar", "build_manager", "check_command", "check_entry", "check_members"]
-
 HOOKS = tuple(name for name in hookspecs.__all__ if name.startswith("dcgan_"))
 MEMBERS = ("name", "summary", "question", "reference", "config_type", "needs", "run")
 
@@ -90,8 +88,8 @@ def check_entry(entry_type: type, entry: object, owner: str) -> None:
         RegistrationError: If it is not.
     """
     if not isinstance(entry, entry_type):
-        wanted = f"{entry_type.__module__}.{entry_type.__qualname__}"
-        msg = f"{owner} registers {entry!r}; register takes a {wanted}."
+        expected = f"{entry_type.__module__}.{entry_type.__qualname__}"
+        msg = f"{owner} registers {entry!r}; register takes a {expected}."
         raise RegistrationError(msg)
 
 
@@ -169,20 +167,20 @@ def build_manager(plugin: object, info: PluginInfo, *, declares: bool = False) -
 def _check_api_version(plugin: object, info: PluginInfo) -> None:
     home = plugin if inspect.ismodule(plugin) else inspect.getmodule(plugin)
     default = getattr(home, "DCGAN_ANALYSIS_API", hookspecs.API_VERSION)
-    wanted = getattr(plugin, "DCGAN_ANALYSIS_API", default)
-    ends = wanted if isinstance(wanted, tuple) else (wanted, wanted)
+    declared = getattr(plugin, "DCGAN_ANALYSIS_API", default)
+    ends = declared if isinstance(declared, tuple) else (declared, declared)
     if len(ends) != 2 or not all(type(end) is int for end in ends) or ends[0] > ends[1]:
         msg = (
-            f"Plugin '{info.name}' has DCGAN_ANALYSIS_API = {wanted!r}; "
+            f"Plugin '{info.name}' has DCGAN_ANALYSIS_API = {declared!r}; "
             f"it must be a version such as {hookspecs.API_VERSION}, or the first and the last one, such as (1, 2)."
         )
         raise RegistrationError(msg)
     first, last = ends
     if first <= hookspecs.API_VERSION and last >= hookspecs.OLDEST_API_VERSION:
         return
-    needed, had = _span(first, last), _span(hookspecs.OLDEST_API_VERSION, hookspecs.API_VERSION)
+    required, supported = _span(first, last), _span(hookspecs.OLDEST_API_VERSION, hookspecs.API_VERSION)
     update = DISTRIBUTION if first > hookspecs.API_VERSION else info.distribution or "the plugin"
-    msg = f"Plugin '{info.name}' needs plugin API {needed}, this release has {had}. Update {update}."
+    msg = f"Plugin '{info.name}' needs plugin API {required}, this release has {supported}. Update {update}."
     raise RegistrationError(msg)
 
 
@@ -216,25 +214,25 @@ def check_members(analysis: object, owner: str) -> None:
         name = analysis.__name__
         msg = f"{owner} registers the class {name}; register an instance: register({name}())."
         raise RegistrationError(msg)
-    thing = f"{owner} registers the analysis {getattr(analysis, 'name', analysis)!r}"
+    subject = f"{owner} registers the analysis {getattr(analysis, 'name', analysis)!r}"
     if missing := [member for member in MEMBERS if not hasattr(analysis, member)]:
-        msg = f"{thing} without {', '.join(missing)}; an analysis has {', '.join(MEMBERS)}."
+        msg = f"{subject} without {', '.join(missing)}; an analysis has {', '.join(MEMBERS)}."
         raise RegistrationError(msg)
     members = {member: getattr(analysis, member) for member in MEMBERS}
     for member in ("summary", "question", "reference"):
         if not isinstance(members[member], str):
-            msg = f"{thing}; its {member} must be a string, got {members[member]!r}."
+            msg = f"{subject}; its {member} must be a string, got {members[member]!r}."
             raise RegistrationError(msg)
     config_type = members["config_type"]
     # Here alone, since pydantic takes long to import and a listing of commands checks no analysis.
     from dcgan_analysis.api.analysis import AnalysisConfig, Needs
 
     if not (inspect.isclass(config_type) and issubclass(config_type, AnalysisConfig)):
-        msg = f"{thing}; its config_type must be a subclass of AnalysisConfig, got {config_type!r}."
+        msg = f"{subject}; its config_type must be a subclass of AnalysisConfig, got {config_type!r}."
         raise RegistrationError(msg)
     if not isinstance(members["needs"], Needs):
-        msg = f"{thing}; its needs must be a dcgan_analysis.api.Needs, got {members['needs']!r}."
+        msg = f"{subject}; its needs must be a dcgan_analysis.api.Needs, got {members['needs']!r}."
         raise RegistrationError(msg)
     if not callable(members["run"]):
-        msg = f"{thing}; its run must be a method run(context, config), got {members['run']!r}."
+        msg = f"{subject}; its run must be a method run(context, config), got {members['run']!r}."
         raise RegistrationError(msg)

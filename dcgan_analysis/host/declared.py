@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.models.architecture import Architecture
 
-__all__ = ["declared_by", "loading", "register_module_architecture"]
-
 _declared: dict[str, dict[str, ArchitectureEntry]] = {}
 _loading: ContextVar[bool] = ContextVar("loading", default=False)
 

@@ -280,17 +280,17 @@ def load_plugins(
         ConfigError: If the selection names a plugin that is not installed, or a file does not exist.
         RegistrationError: If a file that was named cannot be loaded.
     """
-    found = find_entry_points()
+    entry_points = find_entry_points()
     text = os.environ.get(SELECT_VARIABLE) if select is None else select
-    chosen = parse_selection(text, [info for info, _ in found])
+    chosen = parse_selection(text, [info for info, _ in entry_points])
     host = PluginHost()
     host.load(core_info(), CorePlugin)
-    wanted = [info for info, _ in found if info.builtin or chosen is None or info.name in chosen]
-    host.reserve(wanted)
-    for info, entry_point in found:
+    selected = [info for info, _ in entry_points if info.builtin or chosen is None or info.name in chosen]
+    host.reserve(selected)
+    for info, entry_point in entry_points:
         if hook is not None and not may_bring(entry_point, hook):
             continue
-        if info in wanted:
+        if info in selected:
             host.load(info, entry_point.load)
         else:
             host.disable(info)

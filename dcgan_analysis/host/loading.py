@@ -26,20 +26,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.data.registry import DatasetEntry
     from dcgan_analysis.models.registry import ArchitectureEntry
 
-__all__ = [
-    "DISTRIBUTION",
-    "FAILURES",
-    "FILES_VARIABLE",
-    "SELECT_VARIABLE",
-    "CorePlugin",
-    "PluginInfo",
-    "core_info",
-    "find_entry_points",
-    "may_bring",
-    "parse_selection",
-    "plugin_files",
-]
-
 SELECT_VARIABLE = "DCGAN_ANALYSIS_PLUGINS"
 FILES_VARIABLE = "DCGAN_ANALYSIS_PLUGIN_FILES"
 DISTRIBUTION = "dcgan-analysis"
@@ -157,13 +143,13 @@ def find_entry_points() -> list[tuple[PluginInfo, metadata.EntryPoint]]:
     Built-in ones come first, so that a stranger who takes the name of a built-in analysis loses it,
     not the other way round; then by name, so that the order is the same on every machine.
     """
-    found, origins = [], {}
+    entry_points, origins = [], {}
     for entry in metadata.entry_points(group=PROJECT):
         # One distribution may bring many plugins; their entry points share it.
         if id(entry.dist) not in origins:
             origins[id(entry.dist)] = _origin(entry.dist)
-        found.append((_plugin_info(entry, *origins[id(entry.dist)]), entry))
-    return sorted(found, key=lambda pair: (not pair[0].builtin, pair[0].name, pair[0].package))
+        entry_points.append((_plugin_info(entry, *origins[id(entry.dist)]), entry))
+    return sorted(entry_points, key=lambda pair: (not pair[0].builtin, pair[0].name, pair[0].package))
 
 
 def may_bring(entry_point: metadata.EntryPoint, hook: str) -> bool:
@@ -207,7 +193,7 @@ def parse_selection(text: str | None, found: list[PluginInfo]) -> frozenset[str]
 
 def plugin_files() -> list[Path]:
     """Return the files that ``DCGAN_ANALYSIS_PLUGIN_FILES`` names, joined as in ``PATH``."""
-    return [Path(each) for each in os.environ.get(FILES_VARIABLE, "").split(os.pathsep) if each]
+    return [Path(path) for path in os.environ.get(FILES_VARIABLE, "").split(os.pathsep) if path]
 
 
 def file_plugin(path: Path) -> tuple[PluginInfo, Callable[[], ModuleType]]:

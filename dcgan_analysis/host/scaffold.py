@@ -13,8 +13,6 @@ from dcgan_analysis.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Container
 
-__all__ = ["new_plugin", "render_plugin"]
-
 _MODULE = "dcgan_analysis_hello.py"
 _FILES = (
     "pyproject.toml",

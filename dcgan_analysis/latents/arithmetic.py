@@ -10,8 +10,6 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["NEIGHBOURS", "combine", "combine_pixels", "direction", "with_neighbours"]
-
 NEIGHBOURS = 8
 """How many neighbours stand around the result, as in the paper."""
 

@@ -34,15 +34,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.data.dataset import DatasetSplit
 
-__all__ = [
-    "AttributeTable",
-    "Judge",
-    "attribute_table",
-    "judge_table",
-    "judged_names",
-    "train_judge",
-]
-
 _EPOCHS, _FEWEST_STEPS, _MOST_STEPS, _BATCH = 8, 400, 2000, 64
 _HELD_OUT, _HELD_OUT_SEED = 0.2, 0
 

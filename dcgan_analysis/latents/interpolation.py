@@ -12,8 +12,6 @@ from dcgan_analysis.errors import ConfigError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["PathKind", "interpolate", "walk"]
-
 PathKind = Literal["linear", "spherical"]
 
 # Below this angle sin is too small to divide by; the line is then the same path.

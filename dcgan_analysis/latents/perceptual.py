@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.models.architecture import Architecture
 
-__all__ = ["VGG19_FILE", "PerceptualEmbedding", "discriminator_embedding", "vgg19_embedding", "vgg19_path"]
-
 VGG19_FILE = "vgg19-dcbb9e9d.pth"
 """Torchvision's weights of VGG-19, trained on ImageNet-1k, as torch's hub cache calls them."""
 

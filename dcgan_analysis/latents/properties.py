@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["PROPERTIES", "brightness", "slant"]
-
 
 def brightness(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return the mean pixel of each image, uint8 (N, C, H, W), as a number in [0, 1].

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.checkpoints.sampling import Sampler
 
-__all__ = ["check_samples_vary", "spread"]
-
 _SAMPLES = 32
 _MOST_CLASSES = 8
 _MOST_IMAGES = 256
@@ -73,12 +71,13 @@ def check_samples_vary(context: RunContext, sampler: Sampler, real: np.ndarray |
     images = ((drawn - low) / (high - low)).numpy()
     samples = spread(images, None if labels is None else labels.tolist())
     if real is None:
-        what, usual = "pixels within a sample", float(np.sqrt(images.reshape(len(images), -1).var(axis=1).mean()))
+        reference, usual = "pixels within a sample", float(np.sqrt(images.reshape(len(images), -1).var(axis=1).mean()))
     else:
         evenly = np.linspace(0, len(real) - 1, min(len(real), _MOST_IMAGES)).astype(int)
-        what, usual = "real images", spread(real[evenly]) / 255
+        reference, usual = "real images", spread(real[evenly]) / 255
     measured = (
-        f"standard deviation of a pixel over {_SAMPLES} samples {samples:.2g} of its range, over {what} {usual:.2g}"
+        f"standard deviation of a pixel over {_SAMPLES} samples {samples:.2g} of its range, "
+        f"over {reference} {usual:.2g}"
     )
     if not samples >= _ONE_IMAGE:
         cause = (

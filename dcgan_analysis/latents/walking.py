@@ -14,21 +14,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.checkpoints.sampling import Sampler
     from dcgan_analysis.latents.judges import PerceptualJudge
 
-__all__ = [
-    "LINEAR",
-    "MEMORISING",
-    "SHARP",
-    "SPHERICAL",
-    "WalkSteps",
-    "measure_walk",
-    "measure_walks",
-    "nearest_of",
-    "pixel_steps",
-    "roughness",
-    "sharp_steps",
-    "unrelated_distance",
-]
-
 LINEAR, SPHERICAL, MEMORISING = "linear", "spherical", "memorising control"
 """Kinds of walks: along straight lines, along great circles, and what the control shows on the straight ones."""
 
@@ -96,12 +81,12 @@ def measure_walks(
     """
     from dcgan_analysis.latents.interpolation import walk
 
-    known = sampler(bank, what="samples of the control")
+    bank_images = sampler(bank, what="samples of the control")
     walks: dict[str, list[WalkSteps]] = {LINEAR: [], SPHERICAL: [], MEMORISING: []}
     for number, ends in enumerate(points, start=1):
         labels = sampler.labels(range((len(ends) - 1) * steps + 1))
         straight = sampler(walk(ends, steps), labels)
-        snapped = nearest_of(known, straight, embed, (sampler.labels(range(len(bank))), labels))
+        snapped = nearest_of(bank_images, straight, embed, (sampler.labels(range(len(bank))), labels))
         walks[LINEAR].append(measure_walk(straight, embed, labels))
         walks[SPHERICAL].append(measure_walk(sampler(walk(ends, steps, "spherical"), labels), embed, labels))
         walks[MEMORISING].append(measure_walk(snapped, embed, labels))
@@ -147,8 +132,8 @@ def nearest_of(
     """
     import torch
 
-    known, wanted = embed(bank, labels[0]), embed(images, labels[1])
-    chosen: np.ndarray = bank[torch.cdist(wanted, known).argmin(dim=1).numpy()]
+    bank_features, image_features = embed(bank, labels[0]), embed(images, labels[1])
+    chosen: np.ndarray = bank[torch.cdist(image_features, bank_features).argmin(dim=1).numpy()]
     return chosen
 
 

@@ -12,20 +12,6 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-__all__ = [
-    "ROLES",
-    "Activation",
-    "Architecture",
-    "LabelJoin",
-    "Layer",
-    "LayerKind",
-    "NormKind",
-    "Order",
-    "Padding",
-    "Role",
-    "UpsampleMode",
-]
-
 LayerKind = Literal[
     "linear",
     "conv",

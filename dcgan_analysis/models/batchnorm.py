@@ -23,15 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = [
-    "REFERENCE_SEED",
-    "batchnorm_layers",
-    "has_initial_statistics",
-    "keep_modes",
-    "reestimate",
-    "reference_batches",
-]
-
 REFERENCE_SEED = 0
 """Decides the order in which images meet in re-estimation batches: fixed, not the file's, which may go by class."""
 
@@ -141,7 +132,7 @@ def _call(network: nn.Module, batch: object) -> object:
 
 
 def _statistics(layer: _BatchNorm) -> list[Tensor]:
-    return [each for each in (layer.running_mean, layer.running_var) if each is not None]
+    return [statistic for statistic in (layer.running_mean, layer.running_var) if statistic is not None]
 
 
 def _row(layers: Sequence[_BatchNorm], counts: Mapping[nn.Module, int]) -> Tensor:
@@ -157,7 +148,8 @@ def _row(layers: Sequence[_BatchNorm], counts: Mapping[nn.Module, int]) -> Tenso
 
 def _write_back(layers: dict[str, _BatchNorm], means: Tensor, batches: int) -> None:
     statistics = [statistic for layer in layers.values() for statistic in _statistics(layer)]
-    for statistic, mean in zip(statistics, torch.split(means, [len(each) for each in statistics]), strict=True):
+    sizes = [len(statistic) for statistic in statistics]
+    for statistic, mean in zip(statistics, torch.split(means, sizes), strict=True):
         statistic.copy_(mean)
     for layer in layers.values():
         if layer.num_batches_tracked is not None:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.models.architecture import Architecture, Layer, Order
 
-__all__ = ["Block", "Discriminator", "Generator", "build"]
-
 LEAKY_SLOPE = 0.2
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,

@@ -23,8 +23,6 @@ from dcgan_analysis.models.operations import Following, operation_name, tensors_
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["GLOBAL_HOOKS", "Tap", "capture", "drop_maps", "has_global_hooks", "run_to"]
-
 _AFTER = "after"
 
 GLOBAL_HOOKS = tuple(name for name in vars(nn.modules.module) if name.startswith("_global_") and "hook" in name)

@@ -23,8 +23,6 @@ from dcgan_analysis.errors import ArchitectureError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["initialise", "unchanged_parameter"]
-
 _STD = 0.02
 _POWER_ITERATIONS = 15  # as many as torch takes when it makes a spectral norm
 _SEEDS = 1 << 32  # torch's generators know no larger ones
@@ -165,16 +163,16 @@ def _draw_direction(vector: Tensor, generator: torch.Generator) -> None:
 def _draw_parametrised(module: nn.Module, generator: torch.Generator) -> None:
     """Draw the tensors of a module that are computed from others (``torch.nn.utils.parametrize``)."""
     parametrisations: Mapping[str, ParametrizationList] = module.parametrizations  # type: ignore[assignment]
-    for name, each in parametrisations.items():
+    for name, parametrisation in parametrisations.items():
         _assign(module, name, generator)
-        others = [original.clone() for original in each.parameters(recurse=False)]
+        others = [original.clone() for original in parametrisation.parameters(recurse=False)]
         _assign(module, name, generator)
-        for original, other in zip(each.parameters(recurse=False), others, strict=True):
+        for original, reset_one in zip(parametrisation.parameters(recurse=False), others, strict=True):
             # Left as it was, or always the same: the parametrisation cannot be inverted, or keeps the value elsewhere.
-            if torch.equal(original, other) and not _is_zero_or_one(original):
+            if torch.equal(original, reset_one) and not _is_zero_or_one(original):
                 _normal(original, generator)
-        for part in each:
-            _settle(part, each, generator)
+        for part in parametrisation:
+            _settle(part, parametrisation, generator)
 
 
 def _assign(module: nn.Module, name: str, generator: torch.Generator) -> None:

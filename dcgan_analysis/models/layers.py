@@ -40,8 +40,6 @@ from dcgan_analysis.models.tables import make_discriminator, make_generator
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["NAME", "layers", "row"]
-
 NAME = "layers"
 
 # Numbers in float32: the parameters of a network, and the maps of one image, take half a gigabyte at most.
@@ -64,7 +62,7 @@ def _is_whole(value: Any, least: int = 1) -> bool:
 
 def _are_whole(count: int, least: int = 1) -> Callable[[Any], bool]:
     return lambda value: (
-        isinstance(value, tuple) and len(value) == count and all(_is_whole(each, least) for each in value)
+        isinstance(value, tuple) and len(value) == count and all(_is_whole(item, least) for item in value)
     )
 
 
@@ -202,22 +200,22 @@ def layers(
     """
     shape = _plain(image_shape)
     limits = _plain(image_range)
-    given = {"generator": generator, "discriminator": discriminator}
+    rows = {"generator": generator, "discriminator": discriminator}
     if generator is None and discriminator is None:
         msg = f"Architecture '{NAME}': give the layer table of a generator, of a discriminator, or both."
         raise ArchitectureError(msg)
     _require(_are_whole(3)(shape) and math.prod(shape) <= _MOST, "image_shape", "[channels, height, width]", shape)
-    in_order = isinstance(limits, tuple) and len(limits) == 2 and all(_is_number(each) for each in limits)
+    in_order = isinstance(limits, tuple) and len(limits) == 2 and all(_is_number(limit) for limit in limits)
     _require(in_order and limits[0] < limits[1], "image_range", "[lowest, highest]", limits)
     _require(_is_whole(z_size), "z_size", "a whole number > 0", z_size)
     _require(_is_whole(classes, 0), "classes", "a whole number >= 0", classes)
-    tables = {role: () if given[role] is None else _table(given[role], role) for role in ROLES}
+    tables = {role: () if rows[role] is None else _table(rows[role], role) for role in ROLES}
     architecture = Architecture(
         name=NAME,
         parameters={
-            **{role: None if given[role] is None else [row(layer) for layer in tables[role]] for role in ROLES},
+            **{role: None if rows[role] is None else [row(layer) for layer in tables[role]] for role in ROLES},
             "image_shape": list(shape),
-            "image_range": [float(each) for each in limits],
+            "image_range": [float(limit) for limit in limits],
             "z_size": z_size,
             "classes": classes,
         },
@@ -255,9 +253,9 @@ def _table(rows: Any, role: Role) -> tuple[Layer, ...]:
         msg = f"Architecture '{NAME}': {role} must be a list of 1 to {_ROWS} rows, got {_shown(rows)}."
         raise ArchitectureError(msg)
     result: list[Layer] = []
-    for number, each in enumerate(rows, start=1):
+    for number, values in enumerate(rows, start=1):
         where = f"{role} row {number}"
-        layer = _layer(row(each) if isinstance(each, Layer) else each, where)
+        layer = _layer(row(values) if isinstance(values, Layer) else values, where)
         if layer.name in {before.name for before in result}:
             raise _wrong(where, "name", "another than those before it", layer.name)
         result.append(layer)
@@ -343,14 +341,14 @@ def _check_sizes(architecture: Architecture, role: Role) -> None:
             msg = f"{where} takes an input of shape {shape}: {problem}."
             raise ArchitectureError(msg)
         parameters += sum(map(math.prod, parameter_shapes(layer, shape, architecture).values()))
-        made = output_shape(layer, shape)
-        if max(parameters, _numbers(layer, shape), math.prod(made)) > _MOST:
-            msg = f"{where} makes the network too large for memory: {parameters:,} parameters, maps of shape {made}."
+        shape_after = output_shape(layer, shape)
+        if max(parameters, _numbers(layer, shape), math.prod(shape_after)) > _MOST:
+            msg = f"{where} makes the network too large for memory: {parameters:,} parameters, maps {shape_after}."
             raise ArchitectureError(msg)
-        shape = made
-    wanted = architecture.image_shape if role == "generator" else (1,)
-    if role == "generator" and shape != wanted:
-        msg = f"Architecture '{NAME}': the generator makes images of shape {shape}, image_shape is {wanted}."
+        shape = shape_after
+    expected = architecture.image_shape if role == "generator" else (1,)
+    if role == "generator" and shape != expected:
+        msg = f"Architecture '{NAME}': the generator makes images of shape {shape}, image_shape is {expected}."
         raise ArchitectureError(msg)
     if role == "discriminator" and math.prod(shape) != 1:
         pooled = " Average its maps with a last row of kind global_average_pool." if shape[0] == 1 else ""
@@ -389,9 +387,9 @@ def _misfit(layer: Layer, shape: tuple[int, ...], architecture: Architecture) ->
     units = layer.out if layer.kind == "linear" else math.prod(shape)
     if layer.reshape is not None and math.prod(layer.reshape) != units:
         return f"{units} numbers cannot become {layer.reshape}"
-    made = output_shape(layer, shape)
-    if min(made) < 1:
-        return f"nothing is left of it, shape {made}"
+    shape_after = output_shape(layer, shape)
+    if min(shape_after) < 1:
+        return f"nothing is left of it, shape {shape_after}"
     if layer.kind == "average_pool" and layer.padding == "same" and any(paddings(layer, taken)):
         return "average pooling with padding same would have to leave padding out of the average"
     normalised = normalised_shape(layer, shape)

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.models.architecture import Architecture
 
-__all__ = ["MeasuredField", "measure_field"]
-
 _CONVOLUTION = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 _TRANSPOSED = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
 _POOLING = ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
@@ -77,7 +75,7 @@ def measure_field(architecture: Architecture, tap: str) -> MeasuredField:
     shape = outputs[tap].shape
     if len(shape) != 4:
         return MeasuredField(((0, height),), ((0, width),))
-    places = [(row, shape[3] // 2) for row in range(shape[2])] + [(shape[2] // 2, each) for each in range(shape[3])]
+    places = [(row, shape[3] // 2) for row in range(shape[2])] + [(shape[2] // 2, column) for column in range(shape[3])]
     images = torch.ones(len(places), *architecture.image_shape).requires_grad_(True)
     labels = [label.expand(len(places)) for label in labels]
     # The outer mode first: the taps are found by what the network calls, not by what is computed instead.
@@ -88,14 +86,14 @@ def measure_field(architecture: Architecture, tap: str) -> MeasuredField:
     (gradient,) = torch.autograd.grad(units, images, allow_unused=True) if units.requires_grad else (None,)
     if gradient is None:
         return MeasuredField(((0, height),) * shape[2], ((0, width),) * shape[3])
-    seen = gradient.abs().sum(1) > 0
-    down = tuple(_ends(one.any(1), height) for one in seen[: shape[2]])
-    return MeasuredField(down, tuple(_ends(one.any(0), width) for one in seen[shape[2] :]))
+    reached = gradient.abs().sum(1) > 0
+    down = tuple(_ends(reached_by_pixel.any(1), height) for reached_by_pixel in reached[: shape[2]])
+    return MeasuredField(down, tuple(_ends(reached_by_pixel.any(0), width) for reached_by_pixel in reached[shape[2] :]))
 
 
 def _ends(seen: Tensor, size: int) -> tuple[int, int]:
-    found = seen.nonzero()
-    return (int(found[0]), int(found[-1]) + 1) if len(found) else (0, size)
+    positions = seen.nonzero()
+    return (int(positions[0]), int(positions[-1]) + 1) if len(positions) else (0, size)
 
 
 class _Averaging(TorchFunctionMode):
@@ -113,9 +111,10 @@ class _Averaging(TorchFunctionMode):
         if name in ACTIVATIONS or name in NORMALISATIONS:
             return args[0]
         if name == "max_pool2d":
-            given = dict(zip(_POOLING, args, strict=False)) | keywords
-            chosen = {key: given[key] for key in ("stride", "padding", "ceil_mode") if given.get(key) is not None}
-            return F.avg_pool2d(given["input"], given["kernel_size"], **chosen)
+            arguments = dict(zip(_POOLING, args, strict=False)) | keywords
+            optional = ("stride", "padding", "ceil_mode")
+            chosen = {key: arguments[key] for key in optional if arguments.get(key) is not None}
+            return F.avg_pool2d(arguments["input"], arguments["kernel_size"], **chosen)
         if name == "adaptive_max_pool2d":
             return F.adaptive_avg_pool2d(*args[:2])
         return func(*args, **keywords)
@@ -124,11 +123,12 @@ class _Averaging(TorchFunctionMode):
 def _convolve(name: str, args: tuple[Any, ...], keywords: dict[str, Any]) -> Tensor:
     """Average over the kernel's places, and over all maps."""
     names = _CONVOLUTION if name == "conv2d" else _TRANSPOSED
-    given = dict(zip(names, args, strict=False)) | keywords
-    weight: Tensor = given["weight"]
-    maps = weight.shape[0] if name == "conv2d" else weight.shape[1] * int(given.get("groups", 1))
-    mean = given["input"].mean(1, keepdim=True)
+    arguments = dict(zip(names, args, strict=False)) | keywords
+    weight: Tensor = arguments["weight"]
+    maps = weight.shape[0] if name == "conv2d" else weight.shape[1] * int(arguments.get("groups", 1))
+    mean = arguments["input"].mean(1, keepdim=True)
     kernel = weight.new_full((1, 1, *weight.shape[2:]), 1 / weight[0, 0].numel())
     convolve: Callable[..., Tensor] = getattr(F, name)
-    result = convolve(mean, kernel, **{key: given[key] for key in names[3:] if key in given and key != "groups"})
+    options = {key: arguments[key] for key in names[3:] if key in arguments and key != "groups"}
+    result = convolve(mean, kernel, **options)
     return result.expand(-1, maps, -1, -1)

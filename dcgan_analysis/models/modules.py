@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.models.tracing import Trace
 
-__all__ = ["CallForm", "copied", "module_architecture", "tolerant"]
-
 Labels = Literal["none", "integers", "one-hot", "one-hot maps", "one-hot images"]
 _LABELS: tuple[Labels, ...] = ("integers", "one-hot", "one-hot maps", "one-hot images")
 _SIDES = (16, 28, 32, 48, 64, 96, 128, 192, 256, 512)
@@ -224,19 +222,19 @@ def module_architecture(
         taps=(),
         make_generator=None if makes is None else HandOut(makes.network),
         make_discriminator=None if judges is None else HandOut(judges.network),
-        classes=classes if any(each is not None and each.form.labels != "none" for each in adapted.values()) else 0,
+        classes=classes if any(part is not None and part.form.labels != "none" for part in adapted.values()) else 0,
     )
-    traces = {role: trace_role(one.network, architecture, role) for role, one in adapted.items() if one is not None}
+    traces = {role: trace_role(part.network, architecture, role) for role, part in adapted.items() if part}
     chosen = tuple(taps) if taps is not None else ()
     if judges is not None:
         chosen = chosen or traces["discriminator"].feature_taps
         _check_taps(judges.network, chosen, architecture)
     parameters: dict[str, str] = {
-        role: f"{type(one.network).__name__}, structure {_structure(one.network, traces[role])}"
-        for role, one in adapted.items()
-        if one is not None
+        role: f"{type(part.network).__name__}, structure {_structure(part.network, traces[role])}"
+        for role, part in adapted.items()
+        if part is not None
     }
-    notes = tuple(note for one in adapted.values() if one is not None for note in one.notes)
+    notes = tuple(note for part in adapted.values() if part is not None for note in part.notes)
     return replace(architecture, taps=chosen, parameters=parameters), notes
 
 
@@ -267,8 +265,8 @@ def _own_copy(network: nn.Module, role: Role) -> nn.Module:
             if attribute == "_orig_mod" or isinstance(inner, nn.DataParallel | nn.parallel.DistributedDataParallel):
                 inner = getattr(inner, attribute, inner)
     if not isinstance(inner, nn.Module):
-        what = f"the class {inner.__name__}; give a module: {inner.__name__}(...)" if isinstance(inner, type) else inner
-        msg = f"The {role} must be a torch.nn.Module, got {what}."
+        received = f"the class {inner.__name__}; give {inner.__name__}(...)" if isinstance(inner, type) else inner
+        msg = f"The {role} must be a torch.nn.Module, got {received}."
         raise ArchitectureError(msg)
     if any(isinstance(parameter, UninitializedParameter) for parameter in inner.parameters()):
         msg = f"The {role} {type(inner).__name__} has layers without weights yet (Lazy...). Run it on a batch first."
@@ -303,9 +301,9 @@ def _parts(output: Any) -> Iterator[tuple[int | str | None, Tensor]]:
     if isinstance(output, Tensor):
         yield None, output
     elif isinstance(output, tuple | list):
-        yield from ((number, each) for number, each in enumerate(output) if isinstance(each, Tensor))
+        yield from ((number, tensor) for number, tensor in enumerate(output) if isinstance(tensor, Tensor))
     elif isinstance(output, dict):
-        yield from ((key, each) for key, each in output.items() if isinstance(each, Tensor))
+        yield from ((key, tensor) for key, tensor in output.items() if isinstance(tensor, Tensor))
 
 
 def _label_forms(classes: int) -> tuple[Labels, ...]:
@@ -325,9 +323,9 @@ def _adapt_generator(
         for labels in _label_forms(classes):
             form = CallForm("generator", shape, classes if labels != "none" else 0, labels, image=image or ())
             output, reason = _try(network, form, image_range)
-            made = _as_generator(form, output)
-            if made is not None:
-                return _finished_generator(network, made, output, latent, image_range)
+            images = _as_generator(form, output)
+            if images is not None:
+                return _finished_generator(network, images, output, latent, image_range)
             reasons.setdefault(f"latent vectors {shape}", reason or f"it returns {_shown(output)}, which is no image")
     raise ArchitectureError(
         _refusal("generator", given, reasons, "latent=100 or (100, 1, 1), image=(C, H, W)", classes)
@@ -354,9 +352,9 @@ def _latent_shapes(network: nn.Module, latent: int | Sequence[int] | None, class
 
 def _first_sizes(network: nn.Module, classes: int) -> list[int]:
     """Return what the first layers take, less what labels may bring into them."""
-    embeddings = [each.embedding_dim for each in network.modules() if isinstance(each, nn.Embedding)]
+    embeddings = [part.embedding_dim for part in network.modules() if isinstance(part, nn.Embedding)]
     sizes: dict[int, None] = {}
-    for weight in [each for each in network.parameters() if each.dim() in (2, 4)][:_LOOKED_AT]:
+    for weight in [parameter for parameter in network.parameters() if parameter.dim() in (2, 4)][:_LOOKED_AT]:
         # What is taken is the second axis; of transposed convolutions, the first.
         for taken in weight.shape[:2] if weight.dim() == 4 else weight.shape[1:]:
             sizes |= dict.fromkeys(taken - less for less in ([classes, *embeddings, 0] if classes else [0]))
@@ -428,9 +426,9 @@ def _adapt_discriminator(
         for labels in _label_forms(classes):
             form = CallForm("discriminator", (), classes if labels != "none" else 0, labels, image=shape)
             output, reason = _try(network, form, image_range)
-            made = _as_discriminator(form, output, exact=image is None)
-            if made is not None:
-                found[shape] = made, output
+            logits = _as_discriminator(form, output, exact=image is None)
+            if logits is not None:
+                found[shape] = logits, output
                 break
             size = "x".join(map(str, shape))
             reasons.setdefault(f"images {size}", reason or f"it returns {_shown(output)}, not one number an image")
@@ -446,15 +444,16 @@ def _adapt_discriminator(
 
 def _discriminator_shapes(network: nn.Module, classes: int) -> list[tuple[int, int, int]]:
     """Return the shapes of images that the first layer may take, less what labels may bring into it."""
-    embeddings = [each.embedding_dim for each in network.modules() if isinstance(each, nn.Embedding)]
-    weight = next((each for each in network.parameters() if each.dim() in (2, 4)), None)
+    embeddings = [part.embedding_dim for part in network.modules() if isinstance(part, nn.Embedding)]
+    weight = next((parameter for parameter in network.parameters() if parameter.dim() in (2, 4)), None)
     if weight is None:
         return []
     less = [0, classes, *embeddings, 1] if classes else [0]
-    taken = dict.fromkeys(weight.shape[1] - each for each in less)
+    inputs = dict.fromkeys(weight.shape[1] - size for size in less)
     if weight.dim() == 4:
-        return [(channels, side, side) for channels in taken if channels in (1, 3) for side in _SIDES]
-    squares = [(channels, math.isqrt(size // channels), size) for size in taken for channels in (1, 3) if size > 0]
+        return [(channels, side, side) for channels in inputs if channels in (1, 3) for side in _SIDES]
+    sizes = [size for size in inputs if size > 0]
+    squares = [(channels, math.isqrt(size // channels), size) for size in sizes for channels in (1, 3)]
     return [(channels, side, side) for channels, side, size in squares if channels * side * side == size]
 
 

@@ -13,18 +13,6 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-__all__ = [
-    "ACTIVATIONS",
-    "CONVOLUTIONS",
-    "NORMALISATIONS",
-    "SHAPING",
-    "WEIGHTED",
-    "Following",
-    "operation_name",
-    "tensors_in",
-    "writes",
-]
-
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -117,21 +105,21 @@ class Following:
 
     def see(self, name: str, arguments: list[Tensor], result: object) -> bool:
         """Look at a call; return whether its result is the activation's value, as far as one can see."""
-        met = [each for each in arguments if id(each) in self._met]
-        if not met or not isinstance(result, Tensor):
+        traced = [argument for argument in arguments if id(argument) in self._met]
+        if not traced or not isinstance(result, Tensor):
             return False
         if name in self._through and self.result is None:
             self._met[id(result)] = (result, False)
             if name in NORMALISATIONS:
                 self.linear = result
             return False
-        joins = len({id(each) for each in met}) > 1
-        foreign = any(id(each) not in self._met and not _is_constant(each, met[0]) for each in arguments)
+        joins = len({id(argument) for argument in traced}) > 1
+        foreign = any(id(argument) not in self._met and not _is_constant(argument, traced[0]) for argument in arguments)
         # What follows a complete activation is no part of it, unless it brings two of its results together.
-        part_of_it = name in _POINTWISE and result.shape == met[0].shape and (joins or not self._complete)
+        part_of_it = name in _POINTWISE and result.shape == traced[0].shape and (joins or not self._complete)
         if not part_of_it or (foreign and (not self._through or self.result is not None)):
             return False
-        nonlinear = name in ACTIVATIONS or name in _NONLINEAR or any(self._met[id(each)][1] for each in met)
+        nonlinear = name in ACTIVATIONS or name in _NONLINEAR or any(self._met[id(argument)][1] for argument in traced)
         self._met[id(result)] = (result, nonlinear)
         self._complete |= name in ACTIVATIONS
         if not nonlinear:

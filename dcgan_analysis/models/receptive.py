@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.models.architecture import Architecture, Layer
     from dcgan_analysis.models.measuring import MeasuredField
 
-__all__ = ["Box", "ReceptiveField", "receptive_field"]
-
 
 @dataclass(frozen=True)
 class Box:

@@ -6,16 +6,16 @@ import difflib
 import inspect
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dcgan_analysis.errors import ArchitectureError, DcganAnalysisError, describe_error
+from dcgan_analysis.core.registry import call_registered
+from dcgan_analysis.errors import ArchitectureError
 from dcgan_analysis.models import layers, tables
 from dcgan_analysis.models.architecture import Architecture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-__all__ = ["ArchitectureEntry", "builtin_architectures"]
 
 
 @dataclass(frozen=True)
@@ -57,32 +57,23 @@ class ArchitectureEntry:
                 msg = f"Architecture '{self.name}' has no parameter '{key}'.{guess} Available: {', '.join(defaults)}."
                 raise ArchitectureError(msg)
             self._check(key, value, defaults[key])
-        try:
-            made: object = self.build(**parameters)
-        except DcganAnalysisError:
-            raise
-        except Exception as error:
-            msg = f"Architecture '{self.name}' could not be built: {describe_error(error)}. Its build must be mended."
-            raise ArchitectureError(msg) from error
-        if not isinstance(made, Architecture):
-            msg = f"Architecture '{self.name}' could not be built: its build returned {made!r}, not an Architecture."
-            raise ArchitectureError(msg)
-        return made
+        failure, build = f"Architecture '{self.name}' could not be built", partial(self.build, **parameters)
+        return call_registered(build, Architecture, ArchitectureError, failure=failure, name="build")
 
     def _check(self, key: str, value: Any, default: Any) -> None:
         if isinstance(default, bool):
-            fits, wanted = isinstance(value, bool), "true or false"
+            fits, allowed = isinstance(value, bool), "true or false"
         elif isinstance(default, int):
             least = min(default, 1)
             fits = isinstance(value, int) and not isinstance(value, bool) and value >= least
-            wanted = "a whole number >= 0" if least == 0 else "a whole number > 0"
+            allowed = "a whole number >= 0" if least == 0 else "a whole number > 0"
         elif isinstance(default, float):
             fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
-            wanted = "a number > 0"
+            allowed = "a number > 0"
         else:
-            fits, wanted = True, ""
+            fits, allowed = True, ""
         if not fits:
-            msg = f"Architecture '{self.name}': {key} must be {wanted}, got {value!r}."
+            msg = f"Architecture '{self.name}': {key} must be {allowed}, got {value!r}."
             raise ArchitectureError(msg)
 
 

@@ -13,16 +13,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.models.architecture import Architecture, Layer, Role
 
-__all__ = [
-    "embedding_shape",
-    "input_shape",
-    "layer_inputs",
-    "normalised_shape",
-    "output_shape",
-    "paddings",
-    "parameter_shapes",
-]
-
 Shape = tuple[int, ...]
 
 

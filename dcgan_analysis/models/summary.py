@@ -19,8 +19,6 @@ if TYPE_CHECKING:
         UpsampleMode,
     )
 
-__all__ = ["Guideline", "LayerRow", "guidelines", "layer_rows", "parameters_in_words"]
-
 
 @dataclass(frozen=True)
 class LayerRow:

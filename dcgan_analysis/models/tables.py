@@ -7,24 +7,13 @@ LeakyReLU 0.2 in the discriminator, whose last maps are flattened into one unit.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.errors import ArchitectureError
 from dcgan_analysis.models.architecture import Activation, Architecture, Layer
 
 if TYPE_CHECKING:
     from torch import nn
-
-__all__ = [
-    "dcgan28_conditional",
-    "dcgan32",
-    "dcgan32_svhn",
-    "dcgan64",
-    "dcgan64_4x4",
-    "make_discriminator",
-    "make_generator",
-    "mlp_conditional",
-]
 
 _TANH_RANGE = (-1.0, 1.0)
 _SIGMOID_RANGE = (0.0, 1.0)
@@ -69,24 +58,28 @@ def _discriminator(convs: _Convs, kernel: int) -> tuple[Layer, ...]:
     return (*layers, Layer("logit", "linear", 1, batchnorm=False))
 
 
-def _deep(
+def _architecture(
     name: str,
-    parameters: dict[str, int | float],
+    parameters: dict[str, Any],
     size: int,
     generator: tuple[Layer, ...],
     discriminator: tuple[Layer, ...],
+    image_range: tuple[float, float] = _TANH_RANGE,
 ) -> Architecture:
+    layers = [layer for layer in discriminator if layer.kind == "conv"] or discriminator[:-1]
     return Architecture(
         name=name,
         parameters=parameters,
-        image_shape=(int(parameters["image_channels"]), size, size),
-        image_range=_TANH_RANGE,
-        z_size=int(parameters["z_size"]),
-        taps=tuple(layer.name for layer in discriminator if layer.kind == "conv"),
+        image_shape=(parameters["image_channels"], size, size),
+        image_range=image_range,
+        z_size=parameters["z_size"],
+        taps=tuple(layer.name for layer in layers),
         make_generator=make_generator,
         make_discriminator=make_discriminator,
+        classes=parameters.get("classes", 0),
         generator_layers=generator,
         discriminator_layers=discriminator,
+        batchnorm_affine=parameters.get("batchnorm_affine", True),
         batchnorm_eps=float(parameters["batchnorm_eps"]),
     )
 
@@ -96,10 +89,11 @@ def dcgan32(width: int = 128, z_size: int = 256, image_channels: int = 3, batchn
 
     At width 128 the six discriminator layers pool to (128+128+256+256+512+512) x 4 x 4 = 28,672 features.
     """
+    parameters = dict(locals())
     w = width
-    return _deep(
+    return _architecture(
         "dcgan32",
-        {"width": w, "z_size": z_size, "image_channels": image_channels, "batchnorm_eps": batchnorm_eps},
+        parameters,
         32,
         _generator(
             (4 * w, 4, 4),
@@ -114,10 +108,11 @@ def dcgan32_svhn(
     width: int = 64, z_size: int = 100, image_channels: int = 3, batchnorm_eps: float = 1e-5
 ) -> Architecture:
     """The SVHN network (section 5.2); (64+128+256) x 16 = 7,168 features at width 64."""
+    parameters = dict(locals())
     w = width
-    return _deep(
+    return _architecture(
         "dcgan32-svhn",
-        {"width": w, "z_size": z_size, "image_channels": image_channels, "batchnorm_eps": batchnorm_eps},
+        parameters,
         32,
         _generator((4 * w, 4, 4), [(2 * w, 2), (w, 2), (image_channels, 2)], kernel=5),
         _discriminator([(w, 2), (2 * w, 2), (4 * w, 2)], kernel=5),
@@ -126,10 +121,11 @@ def dcgan32_svhn(
 
 def dcgan64(width: int = 128, z_size: int = 100, image_channels: int = 3, batchnorm_eps: float = 1e-5) -> Architecture:
     """The 64x64 network of Figure 1, for LSUN bedrooms and faces (sections 4.1 and 6)."""
+    parameters = dict(locals())
     w = width
-    return _deep(
+    return _architecture(
         "dcgan64",
-        {"width": w, "z_size": z_size, "image_channels": image_channels, "batchnorm_eps": batchnorm_eps},
+        parameters,
         64,
         _generator((8 * w, 4, 4), [(4 * w, 2), (2 * w, 2), (w, 2), (image_channels, 2)], kernel=5),
         _discriminator([(w, 2), (2 * w, 2), (4 * w, 2), (8 * w, 2)], kernel=5),
@@ -156,16 +152,11 @@ def dcgan64_4x4(
         image_channels: C (nc).
         batchnorm_eps: Torch's default, which the example uses.
     """
+    parameters = dict(locals())
     w, g = width, generator_width
-    return _deep(
+    return _architecture(
         "dcgan64-4x4",
-        {
-            "width": w,
-            "generator_width": g,
-            "z_size": z_size,
-            "image_channels": image_channels,
-            "batchnorm_eps": batchnorm_eps,
-        },
+        parameters,
         64,
         _generator((8 * g, 4, 4), [(4 * g, 2), (2 * g, 2), (g, 2), (image_channels, 2)], kernel=4, batchnorm_maps=True),
         _discriminator([(w, 2), (2 * w, 2), (4 * w, 2), (8 * w, 2)], kernel=4),
@@ -200,6 +191,7 @@ def dcgan28_conditional(
     Raises:
         ArchitectureError: If ``image_size`` is no multiple of 4.
     """
+    parameters = dict(locals())
     if image_size < 4 or image_size % 4:
         msg = f"Architecture 'dcgan28-conditional': image_size {image_size} must be a positive multiple of 4."
         raise ArchitectureError(msg)
@@ -223,22 +215,13 @@ def dcgan28_conditional(
         Layer("hidden", "linear", hidden, activation="leaky_relu", conditional=True),
         Layer("logit", "linear", 1, batchnorm=False, conditional=True),
     )
-    return _conditional(
+    return _architecture(
         "dcgan28-conditional",
-        {
-            "width": w,
-            "hidden": hidden,
-            "image_size": image_size,
-            "z_size": z_size,
-            "image_channels": image_channels,
-            "classes": classes,
-            "batchnorm_eps": batchnorm_eps,
-            "batchnorm_affine": batchnorm_affine,
-        },
+        parameters,
         image_size,
         generator,
         discriminator,
-        ("conv1", "conv2"),
+        _SIGMOID_RANGE,
     )
 
 
@@ -255,6 +238,7 @@ def mlp_conditional(
 
     The paper gives no layer sizes; two hidden layers of 1,024 units on either side are this project's choice.
     """
+    parameters = dict(locals())
     shape = (image_channels, image_size, image_size)
     generator = (
         Layer("hidden1", "linear", width, activation="relu", conditional=True),
@@ -274,44 +258,11 @@ def mlp_conditional(
         Layer("hidden2", "linear", width, activation="leaky_relu", conditional=True),
         Layer("logit", "linear", 1, batchnorm=False, conditional=True),
     )
-    return _conditional(
+    return _architecture(
         "mlp-conditional",
-        {
-            "width": width,
-            "image_size": image_size,
-            "z_size": z_size,
-            "image_channels": image_channels,
-            "classes": classes,
-            "batchnorm_eps": batchnorm_eps,
-            "batchnorm_affine": batchnorm_affine,
-        },
+        parameters,
         image_size,
         generator,
         discriminator,
-        ("hidden1", "hidden2"),
-    )
-
-
-def _conditional(
-    name: str,
-    parameters: dict[str, int | float | bool],
-    size: int,
-    generator: tuple[Layer, ...],
-    discriminator: tuple[Layer, ...],
-    taps: tuple[str, ...],
-) -> Architecture:
-    return Architecture(
-        name=name,
-        parameters=parameters,
-        image_shape=(int(parameters["image_channels"]), size, size),
-        image_range=_SIGMOID_RANGE,
-        z_size=int(parameters["z_size"]),
-        taps=taps,
-        make_generator=make_generator,
-        make_discriminator=make_discriminator,
-        classes=int(parameters["classes"]),
-        generator_layers=generator,
-        discriminator_layers=discriminator,
-        batchnorm_affine=bool(parameters["batchnorm_affine"]),
-        batchnorm_eps=float(parameters["batchnorm_eps"]),
+        _SIGMOID_RANGE,
     )

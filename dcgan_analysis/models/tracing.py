@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.models.architecture import Architecture, Role
 
-__all__ = ["Trace", "TracedLayer", "trace", "trace_role"]
-
 # What may stand between the activation at the end of a network and what it returns.
 _GATHERING = SHAPING | {"mean", "squeeze", "sum", "unsqueeze"}
 
@@ -269,7 +267,7 @@ class _Tracer(TorchFunctionMode):
     def _tap(self, value: int) -> str | None:
         """Name a value: by the largest module that returned it and holds no other layer, else by what came before."""
         at = self._returned.get(value, [])
-        small = [each for each in at if self._held.get(each, 0) < 2]
+        small = [layer for layer in at if self._held.get(layer, 0) < 2]
         if at:
             return self._name(*(small or at)[-1 if small else 0])
         return f"{self._name(*self._after[value])}:after" if value in self._after else None

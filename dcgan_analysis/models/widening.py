@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.models.architecture import Architecture, Layer, Role
 
-__all__ = ["widen", "widening_obstacle"]
-
 
 def widening_obstacle(narrow: Architecture, wide: Architecture) -> str:
     """Return in what, beside more maps or units in hidden layers, one differs from the other; empty: in nothing.

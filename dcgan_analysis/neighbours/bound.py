@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.neighbours.pairs import Rows
 
-__all__ = ["ProjectionBound"]
-
 # Together with residual and norm 64 columns. More exclude more, but cost more than what they save.
 _DIRECTIONS = 62
 # Principal directions are those of so many queries: twice as many take thrice as long and save a tenth.

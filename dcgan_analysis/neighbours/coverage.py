@@ -11,8 +11,6 @@ from dcgan_analysis.errors import AnalysisError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["coverage"]
-
 
 def coverage(real: Tensor, generated: Tensor, k: int = 5) -> Tensor:
     """Say for each real row whether a generated row lies in its neighbourhood.

@@ -32,8 +32,6 @@ from dcgan_analysis.neighbours.pruning import Pruning, Work
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["NearestNeighbours"]
-
 # Queries and rows of one product: its result (4 MB) stays in the cache until it has been looked at.
 _TILE, _ROWS = 500, 2000
 _SHIFT = 128
@@ -96,8 +94,8 @@ class NearestNeighbours:
         self._exact = self._whole and product == torch.float32
         self._queries = self._rows(queries, "queries")
         self._operand = self._queries.values.to(product)
-        wanted = self._device.type == "cpu" if pruning is None else pruning
-        self._pruning = Pruning(self._queries, wanted=wanted)
+        enabled = self._device.type == "cpu" if pruning is None else pruning
+        self._pruning = Pruning(self._queries, wanted=enabled)
         count = len(queries)
         self.distance = torch.full((count,), torch.inf, dtype=torch.float64)
         self.index = torch.full((count,), -1, dtype=torch.int64)
@@ -194,8 +192,8 @@ class NearestNeighbours:
     def _measure(self, queries: Tensor, at: Tensor, rows: Rows, start: int) -> None:
         """Measure pairs of queries and rows of a block and keep the nearest."""
         if len(queries):
-            asked, distance, first = nearest_of_pairs(self._queries, rows, queries, at)
-            self._keep(asked, distance, first + start)
+            query_index, distance, first = nearest_of_pairs(self._queries, rows, queries, at)
+            self._keep(query_index, distance, first + start)
 
     def _keep(self, queries: Tensor, distance: Tensor, index: Tensor) -> None:
         queries, distance, index = queries.cpu(), distance.cpu(), index.cpu()
@@ -204,19 +202,19 @@ class NearestNeighbours:
         self.distance[queries[nearer]] = distance[nearer]
         self.index[queries[nearer]] = index[nearer]
 
-    def _rows(self, values: Tensor, what: str) -> Rows:
+    def _rows(self, values: Tensor, name: str) -> Rows:
         """Return values on the device, bytes shifted, or refuse them."""
         values = values.to(self._device, torch.float32)
         rows = Rows(values - _SHIFT if self._bytes else values, whole=self._whole)
         if not bool((rows.norms < torch.finfo(torch.float32).max / 8).all()):
-            msg = f"Nearest neighbours: the {what} hold numbers that are not finite, or too large for float32."
+            msg = f"Nearest neighbours: the {name} hold numbers that are not finite, or too large for float32."
             raise AnalysisError(msg)
         return rows
 
     @staticmethod
-    def _check(values: Tensor, what: str) -> None:
+    def _check(values: Tensor, name: str) -> None:
         if values.dim() != 2 or values.dtype not in (torch.uint8, torch.float32) or not values.numel():
             msg = (
-                f"Nearest {what} must be uint8 or float32 (n, D), not empty; got {values.dtype} {tuple(values.shape)}."
+                f"Nearest {name} must be uint8 or float32 (n, D), not empty; got {values.dtype} {tuple(values.shape)}."
             )
             raise AnalysisError(msg)

@@ -9,8 +9,6 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Rows", "nearest_of_pairs"]
-
 # Pairs gathered at a time: few enough to stay in the cache.
 _PAIRS = 512
 # Rows that are held in float64 at a time.
@@ -49,15 +47,15 @@ def nearest_of_pairs(queries: Rows, rows: Rows, query: Tensor, row: Tensor) -> t
     Returns:
         (A,) the queries that occur, (A,) float64 squared distances, (A,) rows.
     """
-    asked, position = torch.unique_consecutive(query, return_inverse=True)
+    distinct, position = torch.unique_consecutive(query, return_inverse=True)
     parts = zip(torch.split(query, _PAIRS), torch.split(row, _PAIRS), strict=True)
     measured = torch.cat([_distances(queries, rows, some, others) for some, others in parts])
-    least = torch.full((len(asked),), torch.inf, dtype=torch.float64, device=row.device)
+    least = torch.full((len(distinct),), torch.inf, dtype=torch.float64, device=row.device)
     least.scatter_reduce_(0, position, measured, "amin")
-    first = torch.full((len(asked),), torch.iinfo(torch.int64).max, device=row.device)
+    first = torch.full((len(distinct),), torch.iinfo(torch.int64).max, device=row.device)
     hit = measured == least[position]
     first.scatter_reduce_(0, position[hit], row[hit], "amin")
-    return asked, least, first
+    return distinct, least, first
 
 
 def _squares(values: Tensor, *, whole: bool) -> Tensor:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.neighbours.pairs import Rows
 
-__all__ = ["Pruning", "Work"]
-
 # To measure a pair, gathered from its places in memory, costs 25 to 30 times its share of a product: where more than
 # one in 64 is left over, half of the gain is gone, and the product is taken.
 _MOST = 1 / 64

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["Nearest", "nearest_rows"]
-
 _QUERIES = 256
 
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.api.result import Result
 
-__all__ = ["Comparison", "comparison_table", "run_names"]
-
 
 @dataclass(frozen=True, repr=False)
 class Comparison(Described):

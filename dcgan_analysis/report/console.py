@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.api.result import Result, Table
 
-__all__ = ["print_result", "print_table"]
-
 
 def print_result(result: Result, folder: Path, console: Console) -> None:
     """Print the metrics of a result and the path of its report.

@@ -10,20 +10,6 @@ from dcgan_analysis.core.text import duration, number, percent
 if TYPE_CHECKING:
     from dcgan_analysis.api.result import Metric, Table
 
-__all__ = [
-    "ABSENT",
-    "cell",
-    "difference",
-    "is_number_column",
-    "label",
-    "metric_interval",
-    "metric_published",
-    "metric_text",
-    "metric_value",
-    "setting",
-    "table_cells",
-]
-
 ABSENT = "\N{EN DASH}"
 
 # An interval narrower than half a percentage point (full width) supports a second decimal.
@@ -37,8 +23,8 @@ def label(name: str) -> str:
         >>> label("few_label_accuracy"), label("svm-cifar"), label("C")
         ('Few label accuracy', 'Svm cifar', 'C')
     """
-    words = name.replace("_", " ").replace("-", " ").strip()
-    return words[:1].upper() + words[1:]
+    text = name.replace("_", " ").replace("-", " ").strip()
+    return text[:1].upper() + text[1:]
 
 
 def cell(value: str | float | bool | None) -> str:

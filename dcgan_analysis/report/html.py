@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.api.result import Figure, Metric, Result, Table
 
-__all__ = ["check_section", "make_environment", "render_report", "write_report"]
-
 _FILTERS = (
     text.cell,
     count,

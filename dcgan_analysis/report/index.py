@@ -17,12 +17,10 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.api.result import Result
 
-__all__ = ["render_index"]
-
 _THUMBNAIL = (520, 240)  # dots
 
 
-class RunOutcome(Protocol):
+class _RunOutcome(Protocol):
     """What the page shows of a run; see ``dcgan_analysis.runs.batch.Outcome``."""
 
     @property
@@ -39,14 +37,14 @@ class RunOutcome(Protocol):
 class Entry:
     """One run, ready to stand in the page."""
 
-    outcome: RunOutcome
+    outcome: _RunOutcome
     result: Result | None
     subject: str
     link: str
     picture: str
 
 
-def render_index(title: str, outcomes: Sequence[RunOutcome], folder: Path) -> str:
+def render_index(title: str, outcomes: Sequence[_RunOutcome], folder: Path) -> str:
     """Render the page.
 
     Args:
@@ -63,7 +61,7 @@ def render_index(title: str, outcomes: Sequence[RunOutcome], folder: Path) -> st
     return make_environment().get_template("index.html.j2").render(title=title, entries=entries, summary=summary)
 
 
-def _entry(outcome: RunOutcome, folder: Path) -> Entry:
+def _entry(outcome: _RunOutcome, folder: Path) -> Entry:
     result = outcome.result
     if result is None:
         return Entry(outcome, None, "", "", "")

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.result import Result
     from dcgan_analysis.core.statistics import Difference
 
-__all__ = ["paired_table"]
-
 # Files that analyses write with save_predictions and save_draws -> what is compared.
 _KINDS = {"predictions": "all labels", "draws": "few labels"}
 _NOT_PREDICTIONS = {"ids", "labels", "drawn"}
@@ -96,29 +94,29 @@ def _row(kind: str, first: tuple[str, _Judged], second: tuple[str, _Judged]) -> 
     (name_a, a), (name_b, b) = first, second
     right_a = a.predictions == a.labels
     right_b = (b.predictions == b.labels)[:, _order(a, b)]
-    found: Difference
+    difference: Difference
     if kind == "predictions":
-        found = mcnemar(int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum()), len(a.ids))
+        difference = mcnemar(int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum()), len(a.ids))
     else:
-        found = paired_draws(right_a, right_b, same_draws=a.drawn is not None and a.drawn == b.drawn)
-    better = "A" if found.value > 0 else "B"
-    verdict = f"{better} is better" if found.p < _SURE else "no difference found"
+        difference = paired_draws(right_a, right_b, same_draws=a.drawn is not None and a.drawn == b.drawn)
+    better = "A" if difference.value > 0 else "B"
+    verdict = f"{better} is better" if difference.p < _SURE else "no difference found"
     return [
         f"{name_a} ({a.who})",
         f"{name_b} ({b.who})",
         _KINDS[kind],
         len(a.ids),
-        found.value,
-        found.low,
-        found.high,
-        f"{found.p:.2g}",
+        difference.value,
+        difference.low,
+        difference.high,
+        f"{difference.p:.2g}",
         verdict,
     ]
 
 
 def _different_tests(a: Result, b: Result) -> str | None:
     """Say in words how the test sets differ, if they do."""
-    splits = [None if one.dataset is None else one.dataset.splits.get("test") for one in (a, b)]
+    splits = [None if result.dataset is None else result.dataset.splits.get("test") for result in (a, b)]
     if None in splits:
         return "a run has no test set"
     first, second = (split for split in splits if split is not None)
@@ -162,14 +160,16 @@ def _read(result: Result, kind: str) -> _Judged | None:
 
 
 def _judged(path: Path, arrays: dict[str, np.ndarray]) -> _Judged:
-    who = next((name for name in arrays if name not in _NOT_PREDICTIONS), None)
+    name_of_predictions = next((name for name in arrays if name not in _NOT_PREDICTIONS), None)
     shapes = {name: array.shape for name, array in arrays.items()}
-    if who is None or not {"ids", "labels"} <= set(arrays):
+    if name_of_predictions is None or not {"ids", "labels"} <= set(arrays):
         msg = f"'{path}' must hold ids, labels and predictions; it holds: {', '.join(arrays) or 'nothing'}."
         raise AnalysisError(msg)
-    predictions = arrays[who] if arrays[who].ndim == 2 else arrays[who][None]
+    predictions = arrays[name_of_predictions]
+    if predictions.ndim != 2:
+        predictions = predictions[None]
     if not shapes["ids"] == shapes["labels"] == predictions.shape[1:]:
         msg = f"'{path}' is damaged: its arrays do not fit: {shapes}. Run the analysis again."
         raise AnalysisError(msg)
     drawn = arrays["drawn"].tolist() if "drawn" in arrays else None
-    return _Judged(who, arrays["ids"], arrays["labels"], predictions, drawn)
+    return _Judged(name_of_predictions, arrays["ids"], arrays["labels"], predictions, drawn)

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-__all__ = ["TrainingPage", "render_training_page", "write_training_page"]
-
 _ROWS_OVER_TIME = 10
 _GRID_ROWS = 8  # of a sample grid
 _LATEST_WARNINGS = 12
@@ -148,7 +146,7 @@ def _curves(history: Sequence[dict[str, Any]]) -> list[_Picture]:
     measured = [row for row in history if "feature_accuracy" in row]
     if measured:
         hits = [(round(row["feature_accuracy"] * row["feature_images"]), row["feature_images"]) for row in measured]
-        low, high = zip(*(wilson_interval(*each) for each in hits), strict=True)
+        low, high = zip(*(wilson_interval(*counts) for counts in hits), strict=True)
         x = [row["epoch"] for row in measured]
         y = [row["feature_accuracy"] for row in measured]
         line = figures.Series(x, y, low, high, chosen=x[y.index(max(y))])
@@ -197,19 +195,19 @@ def _uri(data: bytes, kind: str) -> str:
 
 def _samples(folder: Path, history: Sequence[dict[str, Any]]) -> list[_Picture]:
     """The latest grid, and the first row of grids over time."""
-    there = [row for row in history if (folder / row["samples"]).is_file()]
-    if not there:
+    rows = [row for row in history if (folder / row["samples"]).is_file()]
+    if not rows:
         return []
-    latest_grid = folder / there[-1]["samples"]
+    latest_grid = folder / rows[-1]["samples"]
     with open_picture(latest_grid, f"'{latest_grid}'") as image:
         latest = _encoded(image.convert("RGB"))
         width = image.width
-    title = f"Samples after {number(there[-1]['epoch'])} epochs"
+    title = f"Samples after {number(rows[-1]['epoch'])} epochs"
     pictures = [_Picture(title, "Of latent vectors that are the same every time, not selected.", latest, width)]
-    if len(there) > 1:
-        kept = _spaced(there, _ROWS_OVER_TIME)
-        strip, width = _over_time([folder / row["samples"] for row in kept])
-        epochs = ", ".join(number(row["epoch"]) for row in kept)
+    if len(rows) > 1:
+        rows_shown = _spaced(rows, _ROWS_OVER_TIME)
+        strip, width = _over_time([folder / row["samples"] for row in rows_shown])
+        epochs = ", ".join(number(row["epoch"]) for row in rows_shown)
         caption = f"Each column is one latent vector; rows from above after {epochs} epochs."
         pictures.append(_Picture("The same samples over time", caption, strip, width))
     return pictures

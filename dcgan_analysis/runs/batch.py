@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.core.progress import Progress
     from dcgan_analysis.data.dataset import Dataset
 
-__all__ = ["Batch", "Outcome", "run_several"]
-
 INDEX_FILE = "index.json"
 """Lists the runs in a folder; ``index.html`` shows them."""
 

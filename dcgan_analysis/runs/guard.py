@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
-__all__ = ["guarded"]
-
 
 @contextmanager
 def guarded(subject: str, context: RunContext) -> Iterator[list[str]]:

@@ -14,12 +14,10 @@ if TYPE_CHECKING:
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.host.host import PluginHost
 
-__all__ = ["Kind", "kind_of", "verify"]
-
 Kind = Literal["checkpoint", "store", "run"]
 
 
-def kind_of(what: str) -> tuple[Kind, Path]:
+def kind_of(name: str) -> tuple[Kind, Path]:
     """Tell what a path, or the name of a checkpoint, refers to.
 
     Returns:
@@ -28,36 +26,36 @@ def kind_of(what: str) -> tuple[Kind, Path]:
     Raises:
         DcganAnalysisError: If it is none of them.
     """
-    path = Path(what)
+    path = Path(name)
     known = {entry.name: entry.path for entry in list_checkpoints()}
     if path.is_dir():
         if (path / RESULT_FILE).is_file():
             return "run", path
         if (path / WEIGHTS).is_file():
             return "checkpoint", path / WEIGHTS
-        if what in known:
-            return "checkpoint", known[what]
-        msg = f"Folder '{what}' is neither a run ({RESULT_FILE}) nor a checkpoint ({WEIGHTS})."
+        if name in known:
+            return "checkpoint", known[name]
+        msg = f"Folder '{name}' is neither a run ({RESULT_FILE}) nor a checkpoint ({WEIGHTS})."
         if (path / "state.safetensors").is_file():
             msg = (
-                f"Folder '{what}' holds a training that has not finished its first interval and has no checkpoint yet. "
-                f"Continue it: dcgan-analyze train --resume --out {what}"
+                f"Folder '{name}' holds a training that has not finished its first interval and has no checkpoint yet. "
+                f"Continue it: dcgan-analyze train --resume --out {name}"
             )
         raise AnalysisError(msg)
     if path.is_file():
         if path.name == RESULT_FILE:
             return "run", path.parent
         return ("checkpoint" if path.suffix == ".safetensors" else "store"), path
-    if what in known:
-        return "checkpoint", known[what]
+    if name in known:
+        return "checkpoint", known[name]
     if len(path.parts) > 1 or path.suffix:
-        msg = f"'{what}' does not exist. Give a checkpoint, a feature store (.h5) or a run folder."
+        msg = f"'{name}' does not exist. Give a checkpoint, a feature store (.h5) or a run folder."
         raise AnalysisError(msg)
-    error = unknown_name("path or checkpoint", what, known)
+    error = unknown_name("path or checkpoint", name, known)
     raise error
 
 
-def verify(what: str, host: PluginHost | None = None) -> str:
+def verify(name: str, host: PluginHost | None = None) -> str:
     """Read everything that a checkpoint, a store or a run holds.
 
     Returns:
@@ -66,7 +64,7 @@ def verify(what: str, host: PluginHost | None = None) -> str:
     Raises:
         DcganAnalysisError: Names the first thing that is damaged or missing.
     """
-    kind, path = kind_of(what)
+    kind, path = kind_of(name)
     if kind == "checkpoint":
         checkpoint = load_checkpoint(path, host=host)
         _check_weights(checkpoint)

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.report.compare import Comparison
     from dcgan_analysis.training.config import TrainingConfig
 
-__all__ = ["compare", "import_weights", "load_checkpoint", "load_dataset", "train"]
-
 _NAME = re.compile(r"\w[\w.-]*")
 
 

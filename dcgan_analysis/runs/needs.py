@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.data.dataset import Dataset
     from dcgan_analysis.errors import DcganAnalysisError
 
-__all__ = ["missing_in_checkpoint", "missing_in_dataset", "missing_packages", "unfit_images"]
-
 
 def missing_packages(analysis: str, needs: Needs) -> list[str]:
     """List the packages that an analysis imports and that are not installed, one sentence for each."""

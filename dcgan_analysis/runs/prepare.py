@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.host.host import PluginHost
     from dcgan_analysis.runs.request import RunRequest
 
-__all__ = ["PreparedRun", "Sources", "prepare_run", "run_folder", "utc_stamp"]
-
 
 class Sources:
     """Checkpoints and datasets by name, each loaded once for all analyses of one command.
@@ -227,13 +225,13 @@ def _word(used: str | Path | Checkpoint | Dataset | None) -> str | None:
 
 def _command(name: str, config: AnalysisConfig, options: Mapping[str, str | None]) -> str:
     """Return a command line that repeats the run; the data root is left to the reader."""
-    words = ["dcgan-analyze", "run", name]
+    arguments = ["dcgan-analyze", "run", name]
     for option, value in options.items():
         if value is not None:
-            words += [option, value]
+            arguments += [option, value]
     for key, value in config.model_dump(mode="json", exclude_defaults=True).items():
-        words += ["--set", f"{key}={_toml(value)}"]
-    return shlex.join(words)
+        arguments += ["--set", f"{key}={_toml(value)}"]
+    return shlex.join(arguments)
 
 
 def _toml(value: Any) -> str:

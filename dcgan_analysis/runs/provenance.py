@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.analysis import Analysis
     from dcgan_analysis.host.loading import PluginInfo
 
-__all__ = ["code_sha256"]
-
 _FRAMEWORK = Path(__file__).parents[1]
 # They find, show and check; what they do changes no number.
 _NOT_COMPUTING = frozenset({"cli", "conformance", "host", "report", "testing"})

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.data.dataset import Dataset
     from dcgan_analysis.host.host import PluginHost
 
-__all__ = ["RunRequest", "demo_requests", "settings_by_analysis"]
-
 
 @dataclass(frozen=True)
 class RunRequest:

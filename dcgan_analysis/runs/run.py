@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.data.dataset import Dataset
 
-__all__ = ["completed", "run", "run_prepared", "run_request"]
-
 
 def run(
     analysis: str | Analysis,
@@ -137,8 +135,8 @@ def run_prepared(prepared: PreparedRun, host: PluginHost, progress: Progress = s
         with guarded(f"{subject}, or an observer of it,", context) as put_back:
             for warning in host.before_run(analysis, config, context):
                 context.warn(warning)
-            made = analysis.run(context, config)
-        result = completed(made, analysis, config).model_copy(
+            returned = analysis.run(context, config)
+        result = completed(returned, analysis, config).model_copy(
             update={
                 "plugin": "given as an object" if plugin is None else plugin.owner,
                 "command": prepared.command,
@@ -146,7 +144,8 @@ def run_prepared(prepared: PreparedRun, host: PluginHost, progress: Progress = s
             }
         )
         result.warnings.extend(put_back)
-        sections, warnings = host.report_sections(analysis, context, result, lambda one: check_section(one, temporary))
+        check = partial(check_section, folder=temporary)
+        sections, warnings = host.report_sections(analysis, context, result, check)
         result.sections.extend(sections)
         result.warnings.extend(warnings)
         result.save(temporary)

@@ -56,25 +56,25 @@ class CommandOutcome:
 
         if "--json" in self.args:
             return Result.model_validate(self.json())
-        found = sorted(self.folder.rglob(RESULT_FILE), key=lambda path: path.stat().st_mtime_ns)
-        if not found:
+        documents = sorted(self.folder.rglob(RESULT_FILE), key=lambda path: path.stat().st_mtime_ns)
+        if not documents:
             msg = f"'dcgan-analyze {shlex.join(self.args)}' left no run below {self.folder}."
             raise AssertionError(msg)
-        return Result.load(found[-1].parent)
+        return Result.load(documents[-1].parent)
 
 
 def invoke(*args: str | Path) -> CommandOutcome:
     """Call ``dcgan-analyze`` in this process; an exception that it does not turn into an exit code goes through."""
     from dcgan_analysis.cli.main import main
 
-    words = tuple(map(str, args))
+    arguments = tuple(map(str, args))
     out, err = io.StringIO(), io.StringIO()
     code: object = None
     with redirect_stdout(out), redirect_stderr(err):
         try:
-            main(words)
+            main(arguments)
         except SystemExit as stop:
             code = stop.code
     return CommandOutcome(
-        words, code if isinstance(code, int) else int(code is not None), out.getvalue(), err.getvalue(), Path.cwd()
+        arguments, code if isinstance(code, int) else int(code is not None), out.getvalue(), err.getvalue(), Path.cwd()
     )

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["Augmentation", "DiffAugment"]
-
 Augmentation = Literal["color", "translation", "cutout"]
 
 _SHIFT = 1 / 8

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.models.architecture import Architecture
     from dcgan_analysis.training.config import TrainingConfig
 
-__all__ = ["Ahead", "DataOrder", "check_split", "draw_latents", "draw_mirrored"]
-
 T = TypeVar("T")
 
 
@@ -39,14 +37,14 @@ class DataOrder:
         self.batch_size = batch_size
         self.seed = seed
         self.steps_per_epoch = n // batch_size
-        # Of one epoch: a pair that is replaced as a whole, since two threads may ask at once.
+        # Epoch and permutation, replaced as one object: two threads may call at once.
         self._kept = (-1, np.empty(0, dtype=np.int64))
 
     def indices(self, step: int) -> np.ndarray:
         """Return the image numbers, shape (batch_size,), of the minibatch of ``step`` (from 0)."""
         epoch, position = divmod(step, self.steps_per_epoch)
-        kept, order = self._kept
-        if epoch != kept:
+        kept_epoch, order = self._kept
+        if epoch != kept_epoch:
             order = np.random.default_rng([self.seed, epoch]).permutation(self.n)
             self._kept = (epoch, order)
         start = position * self.batch_size
@@ -66,18 +64,16 @@ def draw_mirrored(n: int, key: tuple[int, ...]) -> np.ndarray:
     return np.random.default_rng(key).random(n) < 0.5
 
 
-class Ahead(AbstractContextManager["Ahead[T]"], Generic[T]):
-    """Makes the minibatch of the next step in a thread while the present one is computed.
-
-    Reading and decoding then cost time only where they take longer than a step.
+class Prefetcher(AbstractContextManager["Prefetcher[T]"], Generic[T]):
+    """Makes the minibatch of the next step in a thread while the current step is computed.
 
     Args:
         make: Makes the minibatch of a step.
         stop: No minibatch is made ahead from this step on.
 
     Example:
-        >>> with Ahead(lambda step: step * step, stop=3) as ahead:
-        ...     [ahead(step) for step in range(3)]
+        >>> with Prefetcher(lambda step: step * step, stop=3) as prefetch:
+        ...     [prefetch(step) for step in range(3)]
         [0, 1, 4]
     """
 
@@ -88,11 +84,11 @@ class Ahead(AbstractContextManager["Ahead[T]"], Generic[T]):
         self._next: tuple[int, Future[T]] | None = None
 
     def __call__(self, step: int) -> T:
-        """Return the minibatch of a step; what its making raised is raised here."""
+        """Return the minibatch of a step; exceptions of ``make`` are raised here."""
         ready = self._next is not None and self._next[0] == step
-        made = self._next[1].result() if self._next is not None and ready else self._make(step)
+        minibatch = self._next[1].result() if self._next is not None and ready else self._make(step)
         self._next = (step + 1, self._worker.submit(self._make, step + 1)) if step + 1 < self._stop else None
-        return made
+        return minibatch
 
     def __enter__(self) -> Self:
         return self
@@ -102,19 +98,20 @@ class Ahead(AbstractContextManager["Ahead[T]"], Generic[T]):
 
 
 def check_split(config: TrainingConfig, architecture: Architecture, split: DatasetSplit) -> None:
-    """Refuse images that an architecture cannot be trained on with these settings.
+    """Refuse images on which an architecture cannot be trained with these settings.
 
     Raises:
         TrainingError: If they have another shape or are fewer than a minibatch; a conditional architecture's labels are
             absent or of more classes than it knows; or the feature accuracy cannot be measured on them.
     """
     if tuple(split.image_shape) != tuple(architecture.image_shape):
-        theirs, ours = ("x".join(map(str, shape)) for shape in (split.image_shape, architecture.image_shape))
+        shapes = (split.image_shape, architecture.image_shape)
+        images_shape, network_shape = ("x".join(map(str, shape)) for shape in shapes)
         channels, size, _ = architecture.image_shape
         msg = (
-            f"Dataset '{config.dataset}' has images of {theirs}, architecture '{architecture.name}' takes {ours}. Give "
-            "another architecture, or convert the images: dcgan-analyze prepare SOURCE --out DIR "
-            f"--size {size} --channels {channels}"
+            f"Dataset '{config.dataset}' has images of {images_shape}, architecture '{architecture.name}' takes "
+            f"{network_shape}. Give another architecture, or convert the images: dcgan-analyze prepare SOURCE --out "
+            f"DIR --size {size} --channels {channels}"
         )
         raise TrainingError(msg)
     if len(split) < config.batch_size:

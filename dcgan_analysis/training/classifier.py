@@ -1,7 +1,4 @@
-"""Small networks that learn from labels: how they are made, trained, and asked.
-
-What differs from one analysis to the next is handed over: minibatches, loss and optimiser.
-"""
+"""Small classifiers: network, training loop and evaluation; minibatches, loss and optimiser are the caller's."""
 
 from __future__ import annotations
 
@@ -15,8 +12,6 @@ if TYPE_CHECKING:
 
     import numpy as np
     from torch import Tensor
-
-__all__ = ["outputs", "strided_network", "train_network"]
 
 
 def strided_network(
@@ -75,7 +70,7 @@ def train_network(
 
 
 def outputs(network: nn.Module, images: np.ndarray, prepare: Callable[[np.ndarray], Tensor], *, batch: int) -> Tensor:
-    """Return what a network in evaluation mode makes of images, (N, K); its mode is as before afterwards.
+    """Return the outputs (N, K) of a network in evaluation mode; its mode is restored.
 
     Args:
         network: The network.

@@ -11,8 +11,6 @@ from dcgan_analysis.core.settings import Settings
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["OPTIONS", "TrainingConfig", "free_settings"]
-
 OPTIONS = (
     "label_smoothing",
     "spectral_norm",
@@ -114,14 +112,14 @@ class TrainingConfig(Settings):
     tensorboard: bool = Field(default=False, description="write event files for TensorBoard")
 
     @model_validator(mode="after")
-    def _augmentations_come_once(self) -> Self:
+    def _augmentations_are_distinct(self) -> Self:
         if len(set(self.diff_augment)) != len(self.diff_augment):
             msg = f"diff_augment: each augmentation once, got {', '.join(self.diff_augment)}"
             raise ValueError(msg)
         return self
 
     @model_validator(mode="after")
-    def _something_is_widened(self) -> Self:
+    def _widen_needs_start_from(self) -> Self:
         if self.widen and self.start_from is None:
             msg = "widen: needs start_from, the checkpoint to widen"
             raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""Several processes train one pair of networks: each computes its rows of every minibatch (torchrun starts them).
+"""Distributed training: each process that torchrun starts computes its rows of every minibatch.
 
 A minibatch is the same whatever the number of processes, and process r takes the r-th part of its rows. So a training
 can be resumed with another number of processes; with batch normalisation over all of them (``sync_batchnorm``) it
@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import distributed, nn
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
-
-__all__ = ["ALONE", "Processes", "process_group", "synchronise_batchnorm"]
 
 # The first process measures and writes at the end of an interval, while the others wait for it.
 _PATIENCE = timedelta(hours=2)
@@ -47,7 +45,7 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this is the process that writes."""
         return self.rank == 0
 
     def rows(self, batch_size: int) -> slice:
@@ -66,7 +64,7 @@ class Processes:
         return slice(self.rank * share, (self.rank + 1) * share)
 
     def mean(self, values: Tensor) -> Tensor:
-        """Return the mean of a tensor over all processes; each of them must ask for it."""
+        """Return the mean of a tensor over all processes; a collective call."""
         if self.count == 1:
             return values
         values = values.clone()
@@ -74,18 +72,18 @@ class Processes:
         return values / self.count
 
     def any(self, flag: bool, device: torch.device) -> bool:
-        """Whether any process has its flag set; each of them must ask. One that is alone waits for no device."""
+        """Return whether any process has its flag set; a collective call."""
         if self.count == 1:
             return flag
         return bool(self.mean(torch.tensor(float(flag), device=device)) > 0)
 
     def wait(self) -> None:
-        """Wait until all processes have come here."""
+        """Wait until all processes have reached this call."""
         if self.count > 1:
             core.wait_for_all()
 
 
-ALONE = Processes()
+SINGLE = Processes()
 
 
 @contextmanager
@@ -106,27 +104,6 @@ def process_group(device: torch.device) -> Iterator[tuple[Processes, torch.devic
         yield processes, device
 
 
-class _SumOverAll(torch.autograd.Function):
-    """Sum over all processes. Each of them uses the sum, so gradients are summed likewise."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        summed = values.clone()
-        distributed.all_reduce(summed)
-        return summed
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        summed = gradients[0].clone()
-        distributed.all_reduce(summed)
-        return summed
-
-
-def _sum_over_all(values: Tensor) -> Tensor:
-    summed: Tensor = _SumOverAll.apply(values)
-    return summed
-
-
 class _SynchronisedNorm(nn.modules.batchnorm._BatchNorm):
     """Batch normalisation with the statistics of all processes' batches; torch's own works on GPUs only."""
 
@@ -138,13 +115,16 @@ class _SynchronisedNorm(nn.modules.batchnorm._BatchNorm):
         if not self.training:
             frozen: Tensor = super().forward(input)
             return frozen
+        # Not part of every build of torch; gradients are summed over the processes as well.
+        from torch.distributed.nn.functional import all_reduce
+
         axes = [0, *range(2, input.dim())]
         shape = [1, -1] + [1] * (input.dim() - 2)
         x = input.float()
         n = x.numel() // x.shape[1] * distributed.get_world_size()
-        mean = _sum_over_all(x.sum(axes)) / n
+        mean = all_reduce(x.sum(axes)) / n  # type: ignore[no-untyped-call]
         centred = x - mean.view(shape)
-        variance = _sum_over_all(centred.square().sum(axes)) / n
+        variance = all_reduce(centred.square().sum(axes)) / n  # type: ignore[no-untyped-call]
         self._remember(mean.detach(), variance.detach() * n / (n - 1))
         x = centred * torch.rsqrt(variance + self.eps).view(shape)
         if self.affine:

@@ -1,8 +1,7 @@
 """Feature accuracy during training: the L2-SVM of section 5.1 on a fixed part of the training split.
 
-Labels serve this measurement alone. Of the images 60 % fit the SVM, 20 % choose C, and 20 % are judged once, so the
-accuracy is of images that neither the SVM nor its C saw; the networks were trained on them, without their labels.
-Test sets are never touched.
+Of the images 60 % fit the SVM, 20 % choose C and 20 % give the accuracy. The networks were trained on all of them,
+without labels. Test sets are never used.
 """
 
 from __future__ import annotations
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
-
-__all__ = ["FeatureProbe"]
 
 # The authors' grid, every other value: the curve over epochs needs no finer one.
 _CS = (1e-4, 5e-4, 2e-3, 1e-2)
@@ -64,5 +61,5 @@ class FeatureProbe:
         """
         fitting = checkpoint.features(self._images[self._fitting], device=device)
         judged = checkpoint.features(self._images[self._judged], device=device)
-        found = probe(fitting, self._labels[self._fitting], self._choosing, judged, _CS)
-        return float((found.predictions == self._labels[self._judged]).mean()), len(self._judged)
+        svm = probe(fitting, self._labels[self._fitting], self._choosing, judged, _CS)
+        return float((svm.predictions == self._labels[self._judged]).mean()), len(self._judged)

@@ -1,4 +1,4 @@
-"""What a step of the training is fed with: images, labels and latent vectors, as functions of the step."""
+"""Inputs of a training step: images, labels and latent vectors, as functions of the step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.training.batches import DataOrder, draw_latents, draw_mirrored
-from dcgan_analysis.training.distributed import ALONE, Processes
+from dcgan_analysis.training.distributed import SINGLE, Processes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.data.dataset import DatasetSplit
     from dcgan_analysis.models.architecture import Architecture
     from dcgan_analysis.training.config import TrainingConfig
-
-__all__ = ["Inputs", "Minibatch"]
 
 # Streams of randomness, kept apart so that adding one never shifts another.
 _FOR_GENERATOR, _FOR_DISCRIMINATOR, _FOR_STATISTICS, _FOR_MONITORS, _MIRRORED, _REAL = range(6)
@@ -46,12 +44,12 @@ class Inputs:
     Args:
         config: The settings.
         architecture: Gives image shape and range, Z, and whether labels are needed.
-        split: The images; nothing is asked of ``split.images`` but rows by an array of integers.
+        split: The images; ``split.images`` need only support indexing by an array of integers.
         processes: This process among several: it makes its own rows of each minibatch.
     """
 
     def __init__(
-        self, config: TrainingConfig, architecture: Architecture, split: DatasetSplit, processes: Processes = ALONE
+        self, config: TrainingConfig, architecture: Architecture, split: DatasetSplit, processes: Processes = SINGLE
     ) -> None:
         self._config = config
         self._architecture = architecture

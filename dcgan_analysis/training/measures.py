@@ -1,4 +1,4 @@
-"""What is measured at the end of an interval: samples, monitors, and the feature accuracy where it is due."""
+"""Measurements at the end of an interval: samples, monitors, and the feature accuracy where it is due."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.training.config import TrainingConfig
     from dcgan_analysis.training.inputs import Inputs
     from dcgan_analysis.training.networks import AdversarialPair
-
-__all__ = ["Measures"]
 
 _SAMPLES, _COLUMNS = 64, 8
 
@@ -54,10 +52,7 @@ class Measures:
         return name
 
     def read_monitors(self, pair: AdversarialPair, step: int, means: Mapping[str, float]) -> dict[str, Any]:
-        """Return the monitors' numbers and, as ``warnings``, what they warn of.
-
-        They look at the generator in training, normalised by the statistics of the samples, not at its average.
-        """
+        """Return the monitors' numbers and ``warnings``, of the generator in training mode, not its average."""
         generator = pair.plain("generator", averaged=False).train()
         z, labels = self._inputs.fixed(_SAMPLES)
         table = pair.architecture.generator_layers

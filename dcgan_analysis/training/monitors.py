@@ -1,14 +1,14 @@
-"""What goes wrong in the training of a GAN, told from numbers: each warning names its evidence.
+"""Failures of GAN training detected from numbers; each warning names its evidence.
 
     collapse       samples of different latent vectors are alike (mode collapse)
     filters        maps of a generator layer that no longer depend on the latent vector, or never fire: the
                    instability of arXiv 1511.06434, section 7, "a subset of filters [collapse] to a single oscillating
                    mode"
-    saturation     the discriminator is never wrong: the generator's gradient comes from its last doubts alone
-    standstill     the discriminator says one half to everything: there is nothing to learn from it
+    saturation     the discriminator is never wrong: the generator's gradient vanishes
+    standstill     the discriminator's output is one half for every image: the generator has no gradient
 
-Statistics are of the generator as it trains, normalised by the statistics of 64 fixed latent vectors. Not a number is
-no warning but a stop; the trainer looks for it every few steps.
+Statistics are of the generator in training mode on 64 fixed latent vectors. NaN stops the training; the trainer checks
+for it every few steps.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["FilterHealth", "Monitors", "Reading", "diversity", "filter_health", "map_means"]
-
 # A healthy DCGAN's samples lie nearly as far apart as real images do; half of it is far below any of them.
 _LEAST_SPREAD = 0.5
 # Few kinds of samples: that next to one is far nearer than real images come to each other. Of the eight shipped
@@ -37,7 +35,7 @@ _MOVED = 0.5
 _MOST_COLLAPSED = 0.1
 _SATURATED = 0.97
 _STANDSTILL = 0.01
-_EARLY = 500  # steps: before, networks have not found their way yet
+_EARLY = 500  # steps: no warnings before
 
 
 def diversity(samples: Tensor, real: Tensor) -> tuple[float, float]:
@@ -93,7 +91,7 @@ def map_means(activations: Tensor) -> Tensor:
 
 
 def filter_health(activations: Tensor, before: Tensor | None = None) -> FilterHealth:
-    """Tell which maps of a generator layer no longer depend on the latent vector.
+    """Count the maps of a generator layer that no longer depend on the latent vector.
 
     A map's variance over samples and positions is that between samples at a position plus that of its mean picture over
     positions. Where the first is below 2 % of the sum, the map is a fixed picture: a single mode. Batch normalisation
@@ -119,7 +117,7 @@ def filter_health(activations: Tensor, before: Tensor | None = None) -> FilterHe
 
 @dataclass
 class Reading:
-    """What the monitors saw at the end of an interval.
+    """Numbers and warnings of the monitors at the end of an interval.
 
     Attributes:
         numbers: Name -> value, for history and curves.
@@ -131,7 +129,7 @@ class Reading:
 
 
 class Monitors:
-    """Reads the signs at the end of each interval; remembers the layers' mean pictures.
+    """Monitors a training at the end of each interval; keeps the layers' mean pictures.
 
     Args:
         real: Real images (M, C, H, W) to compare samples with.
@@ -145,7 +143,7 @@ class Monitors:
     def read(
         self, step: int, means: Mapping[str, float], samples: Tensor, activations: Mapping[str, Tensor]
     ) -> Reading:
-        """Look at an interval.
+        """Return the numbers and warnings of an interval.
 
         Args:
             step: Steps done; numbers are read from the first on, warnings begin after 500.

@@ -20,7 +20,7 @@ from dcgan_analysis.models.initialisation import initialise
 from dcgan_analysis.models.kernels.winograd import with_winograd
 from dcgan_analysis.models.widening import widen
 from dcgan_analysis.training.augment import DiffAugment
-from dcgan_analysis.training.distributed import ALONE, Processes, synchronise_batchnorm
+from dcgan_analysis.training.distributed import SINGLE, Processes, synchronise_batchnorm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.models.architecture import Architecture, Role
     from dcgan_analysis.training.config import TrainingConfig
-
-__all__ = ["AdversarialPair", "apply", "falling"]
 
 # Streams of augmentations: of the generator's update, of real and of generated images.
 _IN_GENERATOR_UPDATE, _OF_REAL, _OF_FAKE = range(100, 103)
@@ -67,7 +65,7 @@ class AdversarialPair:
         architecture: Architecture,
         config: TrainingConfig,
         device: torch.device,
-        processes: Processes = ALONE,
+        processes: Processes = SINGLE,
         start: Checkpoint | None = None,
     ) -> None:
         self.architecture = architecture
@@ -80,8 +78,8 @@ class AdversarialPair:
         self.generator = self._place(build(architecture.generator, config.seed), source)
         self.discriminator = self._place(build(architecture.discriminator, config.seed), source)
         if start is not None:
-            self.generator.load_state_dict(_begun_with(start, "generator", self.generator, architecture))
-            self.discriminator.load_state_dict(_begun_with(start, "discriminator", self.discriminator, architecture))
+            self.generator.load_state_dict(_initial_state(start, "generator", self.generator, architecture))
+            self.discriminator.load_state_dict(_initial_state(start, "discriminator", self.discriminator, architecture))
         self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
         if config.spectral_norm:
             _normalise_spectrally(self.discriminator, config.seed)
@@ -91,12 +89,12 @@ class AdversarialPair:
         self.generator_optimizer = self._adam(self.generator)
         self.discriminator_optimizer = self._adam(self.discriminator)
         self._augment = DiffAugment(config.diff_augment, architecture.image_range)
-        # What gradients are asked of: one forward pass for each backward pass, as averaging them requires.
+        # Modules for the updates: one forward pass for each backward pass, as averaging them requires.
         self._generator: nn.Module = self.generator
-        self._judge_both: nn.Module = _JudgeBoth(self.discriminator)
+        self._logits_of_both: nn.Module = _LogitsOfBoth(self.discriminator)
         if processes.count > 1:
             self._generator = DistributedDataParallel(self.generator)
-            self._judge_both = DistributedDataParallel(self._judge_both)
+            self._logits_of_both = DistributedDataParallel(self._logits_of_both)
 
     def _place(self, network: nn.Module, source: torch.Generator) -> nn.Module:
         initialise(network, source)
@@ -120,7 +118,7 @@ class AdversarialPair:
 
     def set_learning_rate(self, share: float) -> float:
         """Set the step size of both optimisers for a share of the training done, 0 to 1, and return it."""
-        rate = self._config.learning_rate * falling(self._config, share)
+        rate = self._config.learning_rate * learning_rate_factor(self._config, share)
         if self._config.learning_rate_decay != "none":
             for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
                 for group in optimizer.param_groups:
@@ -144,12 +142,12 @@ class AdversarialPair:
         return self._augment(images, key, self._rows, self._config.batch_size)
 
     def update_generator(self, z: Tensor, labels: Tensor | None, step: int = 0) -> tuple[Tensor, Tensor]:
-        """Let the generator make the discriminator say real.
+        """Update the generator, which is to make the discriminator output 1.
 
         Returns:
             Loss, and the images (N, C, H, W) that it made before the update (detached).
         """
-        # No gradients of the discriminator's weights: nobody would use them.
+        # Gradients of the discriminator's weights are not needed.
         self.discriminator.requires_grad_(False)
         try:
             with self.precision():
@@ -165,10 +163,10 @@ class AdversarialPair:
 
     @torch.no_grad()
     def update_average(self, step: int) -> None:
-        """Let the moving average follow the generator after its update of ``step`` (from 0).
+        """Update the moving average after the generator's update of ``step`` (from 0).
 
-        The decay grows from 0.1 to its value, (1 + step) / (10 + step), so that the average does not drag the random
-        weights of the beginning along. Averaging a GAN's generator: Yazici et al. 2019, arXiv 1806.04498.
+        The decay grows from 0.1 as (1 + step) / (10 + step), so that the random initial weights are soon forgotten.
+        Averaging a GAN's generator: Yazici et al. 2019, arXiv 1806.04498.
         """
         if self.average is None:
             return
@@ -179,7 +177,7 @@ class AdversarialPair:
     def update_discriminator(
         self, images: Tensor, fake: Tensor, labels: Tensor | None, step: int = 0
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Let the discriminator tell real from generated.
+        """Update the discriminator, which is to tell real from generated images.
 
         Real and generated minibatches pass separately: batch normalisation sees each alone.
 
@@ -194,7 +192,7 @@ class AdversarialPair:
         """
         images, fake = self._changed(images, _OF_REAL, step), self._changed(fake, _OF_FAKE, step)
         with self.precision():
-            real_logits, fake_logits = self._judge_both(images, fake, labels)
+            real_logits, fake_logits = self._logits_of_both(images, fake, labels)
         real_logits, fake_logits = real_logits.float(), fake_logits.float()
         loss = F.binary_cross_entropy_with_logits(
             # One-sided: smoothing the target of generated images too would draw them together (Salimans et al. 2016).
@@ -228,7 +226,7 @@ class AdversarialPair:
         return network.requires_grad_(False)
 
 
-class _JudgeBoth(nn.Module):
+class _LogitsOfBoth(nn.Module):
     """Real and generated images through one discriminator, apart from each other, in one call."""
 
     def __init__(self, discriminator: nn.Module) -> None:
@@ -240,21 +238,23 @@ class _JudgeBoth(nn.Module):
         return apply(self.discriminator, real, labels), apply(self.discriminator, fake, labels)
 
 
-def _begun_with(start: Checkpoint, role: Role, network: nn.Module, architecture: Architecture) -> Mapping[str, Tensor]:
-    """Return what a network starts with: the checkpoint's weights, widened where the network is wider."""
+def _initial_state(
+    start: Checkpoint, role: Role, network: nn.Module, architecture: Architecture
+) -> Mapping[str, Tensor]:
+    """Return the checkpoint's weights, widened where the network is wider."""
     weights = start.weights[role]
     if start.architecture.identity() == architecture.identity():
         return weights
     return widen(weights, network.state_dict(), architecture, role)
 
 
-def falling(config: TrainingConfig, share: float) -> float:
-    """Return the factor of the step size after a share of the training, 1 at first.
+def learning_rate_factor(config: TrainingConfig, share: float) -> float:
+    """Return the factor of the learning rate after a share of the training, 1 at first.
 
     Example:
         >>> from dcgan_analysis.training.config import TrainingConfig
         >>> linear = TrainingConfig(learning_rate_decay="linear", decay_start=0.5)
-        >>> falling(linear, 0.25), falling(linear, 0.75)
+        >>> learning_rate_factor(linear, 0.25), learning_rate_factor(linear, 0.75)
         (1.0, 0.5)
     """
     if config.learning_rate_decay == "none":

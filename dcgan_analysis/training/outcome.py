@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.training.inputs import Inputs
     from dcgan_analysis.training.networks import AdversarialPair
 
-__all__ = ["make_checkpoint"]
-
 _STATISTICS_BATCHES = 100
 
 
@@ -42,7 +40,7 @@ def make_checkpoint(
     generator is the moving average; with ``spectral_norm`` its kernels are the normalised ones.
 
     Args:
-        name: What it is called.
+        name: Its name.
         pair: The networks.
         inputs: Of the training.
         split: The images, for the metadata.
@@ -64,13 +62,13 @@ def make_checkpoint(
     reestimate(discriminator, batches(), lambda network, batch: forward(network, batch[0], batch[2]))
     reestimate(generator, batches(), lambda network, batch: forward(network, batch[1], batch[2]))
     weights: dict[Role, dict[str, Tensor]] = {
-        "generator": _plain_state(generator),
-        "discriminator": _plain_state(discriminator),
+        "generator": _contiguous_state(generator),
+        "discriminator": _contiguous_state(discriminator),
     }
     return Checkpoint(name, pair.architecture, weights, _metadata(pair, split, config, progress))
 
 
-def _plain_state(network: nn.Module) -> dict[str, Tensor]:
+def _contiguous_state(network: nn.Module) -> dict[str, Tensor]:
     # In the default memory layout: channels-last is a matter of speed, not of the weights.
     return {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
 
@@ -111,6 +109,6 @@ def _metadata(
 
 
 def _recipe(config: TrainingConfig) -> str:
-    """Name the options that go beyond the paper's recipe."""
+    """Return the options that go beyond the paper's recipe."""
     used = [f"{name}={getattr(config, name)}" for name in OPTIONS if getattr(config, name) not in (0, (), "none")]
     return "the paper's" if not used else f"the paper's with {', '.join(used)}"

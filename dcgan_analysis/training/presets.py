@@ -17,15 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from importlib.resources.abc import Traversable
 
-__all__ = ["Preset", "list_presets", "load_preset", "with_preset"]
-
 
 @dataclass(frozen=True)
 class Preset:
     """A training as the paper describes it.
 
     Attributes:
-        name: What it is called on the command line.
+        name: Its name on the command line.
         summary: One line.
         paper: Sections and sources of the values.
         deviations: What differs from the source, and why; empty: nothing.
@@ -67,9 +65,9 @@ def load_preset(name: str) -> Preset:
 
 
 def with_preset(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a preset's settings with others in their place; ``parameters`` are merged one by one.
+    """Return a preset's settings, overridden by others; ``parameters`` are merged one by one.
 
-    Parameters of the preset are left out where another architecture takes its place: they are made for the preset's.
+    The preset's parameters are dropped where another architecture is set.
 
     Example:
         >>> with_preset("imagenet32", {"parameters": {"width": 64}})["parameters"]
@@ -79,7 +77,7 @@ def with_preset(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     if settings.get("architecture", base["architecture"]) != base["architecture"]:
         base.pop("parameters", None)
     merged = {"preset": name, **base, **settings}
-    own, given = base.get("parameters"), settings.get("parameters", {})
-    if isinstance(own, dict) and isinstance(given, dict):
-        merged["parameters"] = {**own, **given}
+    preset_parameters, given_parameters = base.get("parameters"), settings.get("parameters", {})
+    if isinstance(preset_parameters, dict) and isinstance(given_parameters, dict):
+        merged["parameters"] = {**preset_parameters, **given_parameters}
     return merged

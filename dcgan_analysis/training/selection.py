@@ -1,4 +1,4 @@
-"""Which images of a split are trained on: the first so many, less those that a list of near-duplicates leaves out."""
+"""The images of a split to train on: the first so many, without listed near-duplicates."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ if TYPE_CHECKING:
     from dcgan_analysis.data.dataset import DatasetSplit
     from dcgan_analysis.training.config import TrainingConfig
 
-__all__ = ["select_images"]
-
 
 def select_images(config: TrainingConfig, split: DatasetSplit) -> tuple[DatasetSplit, dict[str, Any]]:
-    """Return the images that are trained on, and what the checkpoint says of those left out.
+    """Return the images to train on, and the metadata on those left out.
 
-    The list may be of the whole split or of the first ``images``; what it names beyond these is not there anyway.
+    The list may be of the whole split or of the first ``images``.
 
     Args:
         config: ``images`` and ``leave_out``.

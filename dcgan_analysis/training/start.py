@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.models.architecture import Architecture
     from dcgan_analysis.training.config import TrainingConfig
 
-__all__ = ["describe_start"]
-
 
 def describe_start(start: Checkpoint, config: TrainingConfig, architecture: Architecture) -> dict[str, Any]:
     """Return what the metadata of the new checkpoint say of the one it starts from.

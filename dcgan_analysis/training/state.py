@@ -26,18 +26,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.training.config import TrainingConfig
     from dcgan_analysis.training.networks import AdversarialPair
 
-__all__ = [
-    "OLDER",
-    "STATE",
-    "StateFile",
-    "check_settings",
-    "explained_write_errors",
-    "load_state",
-    "not_finite",
-    "read_header",
-    "save_state",
-]
-
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # Settings that older states lack, with the value that a training had without them; those free to change need none.

@@ -1,4 +1,4 @@
-"""Ctrl-C, or the SIGTERM of a scheduler that wants the machine back: a request to stop, met at the end of a step."""
+"""SIGINT and SIGTERM as requests to stop at the end of a step."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-__all__ = ["StopRequest", "stop_requests"]
-
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass
 class StopRequest:
-    """Whether somebody asked for an end.
+    """Whether the training is to stop.
 
     Attributes:
-        signal: Number of the signal that asked; 0: none did.
+        signal: Number of the signal received; 0: none.
     """
 
     signal: int = 0
@@ -30,19 +28,19 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Let the first SIGINT or SIGTERM ask for an end instead of making one, for the block; a second one makes it.
+    """Turn the first SIGINT or SIGTERM within the block into a request; a second one interrupts.
 
-    Python lets only the main thread set handlers: elsewhere nothing changes, and nobody asks.
+    Only the main thread can set handlers: elsewhere nothing changes.
 
     Yields:
-        What was asked so far.
+        The request.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
 
-    def ask(number: int, _: FrameType | None) -> None:
+    def handle(number: int, _: FrameType | None) -> None:
         if request.signal:
             raise KeyboardInterrupt
         request.signal = number
@@ -51,7 +49,7 @@ def stop_requests() -> Iterator[StopRequest]:
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     before = {number: handler for number, handler in before.items() if handler not in (None, signal.SIG_IGN)}
     for number in before:
-        signal.signal(number, ask)
+        signal.signal(number, handle)
     try:
         yield request
     finally:

@@ -27,8 +27,8 @@ import torch
 
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.errors import TrainingError, TrainingStopped
-from dcgan_analysis.training.batches import Ahead, check_split
-from dcgan_analysis.training.distributed import ALONE, Processes
+from dcgan_analysis.training.batches import Prefetcher, check_split
+from dcgan_analysis.training.distributed import SINGLE, Processes
 from dcgan_analysis.training.inputs import Inputs, Minibatch
 from dcgan_analysis.training.measures import Measures
 from dcgan_analysis.training.networks import AdversarialPair
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.data.dataset import DatasetSplit
     from dcgan_analysis.models.architecture import Architecture
     from dcgan_analysis.training.config import TrainingConfig
-
-__all__ = ["Trainer"]
 
 # Steps between two looks at the losses: reading a number waits for the device.
 _LOOK_EVERY = 10
@@ -96,7 +94,7 @@ class Trainer:
         split: DatasetSplit,
         folder: Path,
         device: torch.device,
-        processes: Processes = ALONE,
+        processes: Processes = SINGLE,
         left_out: Mapping[str, Any] | None = None,
         start: Checkpoint | None = None,
         probed: DatasetSplit | None = None,
@@ -203,10 +201,10 @@ class Trainer:
         # On CPUs a step may take seconds, and torchrun kills its processes 30 s after a signal: they ask each other
         # after each. On GPUs asking waits for the device, and ten steps pass quickly.
         each_step = self.processes.count == 1 or self.device.type == "cpu"
-        with Ahead(self._inputs, stop) as ahead:
+        with Prefetcher(self._inputs, stop) as prefetch:
             while self.step < stop:
                 rate = self.pair.set_learning_rate(self.step / self.steps)
-                self._sums.add(*self._one_step(ahead(self.step)))
+                self._sums.add(*self._one_step(prefetch(self.step)))
                 self.step += 1
                 now = time.perf_counter()
                 self._seconds = before + now - started

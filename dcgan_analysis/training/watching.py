@@ -11,12 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["Steps", "TensorBoard", "Watcher"]
-
 
 @dataclass(frozen=True)
 class Steps:
-    """Where a training is.
+    """Progress of a training.
 
     Attributes:
         step: Steps done.
@@ -67,7 +65,7 @@ class TensorBoard(Watcher):
 
     Args:
         folder: Of the training.
-        step: The step that it begins with; what stands there of later steps is of a run that was killed.
+        step: First step; events of later steps, of a run that was killed, are purged.
 
     Raises:
         TrainingError: If the package is not installed.

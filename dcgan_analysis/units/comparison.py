@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.core.statistics import Estimate
 
-__all__ = ["compared_metrics", "save_pairs"]
-
 
 def compared_metrics(
     context: RunContext,
@@ -47,26 +45,26 @@ def compared_metrics(
 
     from dcgan_analysis.core.statistics import bootstrap_difference, bootstrap_mean
 
-    def metric(found: Estimate, text: str) -> Metric:
+    def metric(estimate: Estimate, text: str) -> Metric:
         return Metric(
-            value=found.value,
-            low=found.low,
-            high=found.high,
+            value=estimate.value,
+            low=estimate.low,
+            high=estimate.high,
             interval=f"95 % bootstrap over {groups}",
-            n=found.groups,
+            n=estimate.groups,
             higher_is_better=higher_is_better,
             description=text,
             unit=unit,
         )
 
-    ours, theirs = values[LEARNED], values[TWIN]
-    if np.isnan(ours).all() or np.isnan(theirs).all():
+    learned, random = values[LEARNED], values[TWIN]
+    if np.isnan(learned).all() or np.isnan(random).all():
         return {}
     rng = context.rng("bootstrap", name)
     return {
-        name: metric(bootstrap_mean(ours, rng), f"{LEARNED}: {description}"),
-        f"twin_{name}": metric(bootstrap_mean(theirs, rng), f"{TWIN}: {description}"),
-        f"{name}_gain": metric(bootstrap_difference(ours, theirs, rng), f"learned less random: {description}"),
+        name: metric(bootstrap_mean(learned, rng), f"{LEARNED}: {description}"),
+        f"twin_{name}": metric(bootstrap_mean(random, rng), f"{TWIN}: {description}"),
+        f"{name}_gain": metric(bootstrap_difference(learned, random, rng), f"learned less random: {description}"),
     }
 
 
@@ -96,15 +94,15 @@ def save_pairs(
     from dcgan_analysis import figures
 
     shown = {
-        f"{what}, {who}": one
-        for what, pair in pairs.items()
-        for who, one in zip(("learned", "random"), pair, strict=True)
+        f"{quantity}, {network}": metric
+        for quantity, pair in pairs.items()
+        for network, metric in zip(("learned", "random"), pair, strict=True)
     }
     figure = figures.bars(
         list(shown),
-        [one.value for one in shown.values()],
-        low=[one.low for one in shown.values()],
-        high=[one.high for one in shown.values()],
+        [metric.value for metric in shown.values()],
+        low=[metric.low for metric in shown.values()],
+        high=[metric.high for metric in shown.values()],
         highlight=[text for text in shown if text.endswith(", learned")],
         baseline=baseline,
         x_label=x_label,

@@ -30,18 +30,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.models.receptive import Box
     from dcgan_analysis.units.responses import TapResponses
 
-__all__ = [
-    "FilterSettings",
-    "ImageStream",
-    "check_filters",
-    "cut",
-    "find_responses",
-    "last_conv",
-    "open_images",
-    "settled_network",
-    "subjects",
-]
-
 # Images per forward pass, and per re-estimation batch as in the protocol of features.
 _BATCH, _BATCHNORM_BATCH = 64, 128
 

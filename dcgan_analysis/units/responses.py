@@ -18,16 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-__all__ = [
-    "BatchResponses",
-    "ResponseSums",
-    "TapResponses",
-    "TopResponses",
-    "as_maps",
-    "collect_responses",
-    "stream_responses",
-]
-
 
 @dataclass(frozen=True)
 class BatchResponses:
@@ -144,11 +134,11 @@ class ResponseSums:
         if not self._sums.size:
             self._sums = np.zeros((self.classes, values.shape[1]))
             self._squares = np.zeros_like(self._sums)
-        which = np.zeros(len(values), np.int64) if labels is None else labels
+        classes = np.zeros(len(values), np.int64) if labels is None else labels
         exact = values.astype(np.float64)
-        np.add.at(self._sums, which, exact)
-        np.add.at(self._squares, which, exact**2)
-        self.counts += np.bincount(which, minlength=self.classes)
+        np.add.at(self._sums, classes, exact)
+        np.add.at(self._squares, classes, exact**2)
+        self.counts += np.bincount(classes, minlength=self.classes)
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -230,17 +220,17 @@ def collect_responses(
         classes: K, number of classes.
         done: Called with the number of images seen after each batch.
     """
-    found: dict[str, TapResponses] = {}
-    seen = 0
+    collected: dict[str, TapResponses] = {}
+    count = 0
     for batch in stream:
         n = 0
         for tap, responses in batch.items():
-            if tap not in found:
-                found[tap] = TapResponses(TopResponses(k), ResponseSums(classes), responses.map_size)
+            if tap not in collected:
+                collected[tap] = TapResponses(TopResponses(k), ResponseSums(classes), responses.map_size)
             n = len(responses.values)
-            found[tap].top.update(responses.values, responses.positions)
-            found[tap].sums.update(responses.values, None if labels is None else labels[seen : seen + n])
-        seen += n
+            collected[tap].top.update(responses.values, responses.positions)
+            collected[tap].sums.update(responses.values, None if labels is None else labels[count : count + n])
+        count += n
         if done is not None:
-            done(seen)
-    return found
+            done(count)
+    return collected

@@ -130,7 +130,7 @@ class LatentWalk:
 def _joined(walks: list[WalkSteps]) -> np.ndarray:
     import numpy as np
 
-    return np.concatenate([one.perceptual for one in walks])
+    return np.concatenate([walk.perceptual for walk in walks])
 
 
 def _metrics(config: LatentWalkConfig, walks: Mapping[str, list[WalkSteps]], unrelated: float) -> dict[str, Metric]:
@@ -246,7 +246,7 @@ def _save_steps(
 def _stacked(walks: list[WalkSteps], measure: str) -> np.ndarray:
     import numpy as np
 
-    return np.stack([getattr(one, measure) for one in walks])
+    return np.stack([getattr(walk, measure) for walk in walks])
 
 
 @hookimpl

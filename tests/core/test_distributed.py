@@ -9,7 +9,7 @@ import torch
 from torch import distributed
 
 from dcgan_analysis.core.distributed import divided, is_leader, process_group, rank, world_size
-from dcgan_analysis.training.distributed import ALONE
+from dcgan_analysis.training.distributed import SINGLE
 from dcgan_analysis.training.distributed import process_group as training_group
 
 CPU = torch.device("cpu")
@@ -30,7 +30,7 @@ def test_without_torchrun_nothing_is_joined(joined, monkeypatch):
     with process_group() as leader:
         assert leader
     with training_group(CPU) as (processes, device):
-        assert (processes, device) == (ALONE, CPU)
+        assert (processes, device) == (SINGLE, CPU)
     assert joined == []
 
 
@@ -53,7 +53,7 @@ def test_a_group_that_stands_is_neither_joined_again_nor_left(tmp_path, monkeypa
     try:
         with process_group() as leader, training_group(CPU) as (processes, _):
             assert leader
-            assert processes == ALONE
+            assert processes == SINGLE
         assert distributed.is_initialized()
         assert (rank(), world_size(), is_leader()) == (0, 1, True)
     finally:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dcgan_analysis.errors import TrainingError
-from dcgan_analysis.training.distributed import ALONE, Processes
+from dcgan_analysis.training.distributed import SINGLE, Processes
 
 TRAINING = """
 import pickle, signal, sys
@@ -118,14 +118,14 @@ def test_two_processes_do_what_one_does_stop_together_and_resume_to_the_bit(make
 @pytest.mark.parametrize("flag", [False, True])
 def test_a_process_that_is_alone_knows_its_flag_without_waiting_for_the_device(flag, monkeypatch):
     monkeypatch.setattr(torch, "tensor", None)
-    assert ALONE.any(flag, torch.device("cpu")) is flag
+    assert SINGLE.any(flag, torch.device("cpu")) is flag
 
 
 def test_processes_share_a_minibatch_without_rest():
     rows = [Processes(rank, 4).rows(128) for rank in range(4)]
 
     assert [i for part in rows for i in range(128)[part]] == list(range(128))
-    assert ALONE.rows(128) == slice(0, 128)
+    assert SINGLE.rows(128) == slice(0, 128)
 
 
 @pytest.mark.parametrize(("batch_size", "count"), [(128, 3), (4, 4)])

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from dcgan_analysis.models import tables
 from dcgan_analysis.training import TrainingConfig
-from dcgan_analysis.training.networks import AdversarialPair, falling
+from dcgan_analysis.training.networks import AdversarialPair, learning_rate_factor
 from dcgan_analysis.training.stopping import StopRequest
 
 CPU = torch.device("cpu")
@@ -84,7 +84,7 @@ def test_augmentation_reaches_both_updates_and_changes_with_the_step(images):
 def test_the_step_size_falls_to_zero_in_the_second_half(decay, expected):
     config = TrainingConfig(learning_rate_decay=decay, decay_start=0.5)
 
-    assert [falling(config, share) for share in (0, 0.25, 0.5, 0.75, 1)] == pytest.approx(expected)
+    assert [learning_rate_factor(config, share) for share in (0, 0.25, 0.5, 0.75, 1)] == pytest.approx(expected)
 
 
 def test_a_fallen_step_size_reaches_the_optimisers(images):

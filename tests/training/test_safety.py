@@ -14,7 +14,7 @@ import torch
 from dcgan_analysis.data.dataset import DatasetSplit
 from dcgan_analysis.errors import ConfigError, TrainingError, TrainingStopped
 from dcgan_analysis.training import TrainingConfig
-from dcgan_analysis.training.batches import Ahead
+from dcgan_analysis.training.batches import Prefetcher
 from dcgan_analysis.training.state import read_header
 from dcgan_analysis.training.watching import Watcher
 
@@ -245,10 +245,10 @@ def test_minibatches_are_made_ahead_in_order_and_their_errors_come_through():
             raise OSError(msg)
         return step
 
-    with Ahead(make, stop=10) as ahead:
-        assert [ahead(step) for step in (0, 1, 2)] == [0, 1, 2]
+    with Prefetcher(make, stop=10) as prefetch:
+        assert [prefetch(step) for step in (0, 1, 2)] == [0, 1, 2]
         with pytest.raises(OSError, match="unreadable"):
-            ahead(3)
+            prefetch(3)
     assert made == [0, 1, 2, 3]
 
 

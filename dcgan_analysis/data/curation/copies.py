@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.data.curation.near_duplicates import SemanticHash
 
-__all__ = ["PERTURBATIONS", "measure_hash"]
-
 _MEASURED = 1000
 _JPEG_QUALITY = 85
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.data.dataset import DatasetSplit
 
-__all__ = ["FORMAT", "DuplicateList", "Duplicates", "Leakage", "find_duplicates", "read_duplicates"]
-
 FORMAT = "dcgan-analysis duplicates"
 
 

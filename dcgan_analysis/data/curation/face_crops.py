@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     Detector = Callable[[NDArray[np.uint8], int], list[tuple[int, int, int, int]]]
 
-__all__ = ["FaceCrops", "crop_faces", "opencv_detector", "square_around"]
-
 _RECORD = "faces.json"
 # How often the record is written: what a kill can lose.
 _INTERVAL = 200

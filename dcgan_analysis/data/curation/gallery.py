@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.data.curation.deduplication import Duplicates
     from dcgan_analysis.data.dataset import DatasetSplit
 
-__all__ = ["gallery", "leakage_gallery", "write_galleries"]
-
 _PAIRS = 48
 _COLUMNS = 8
 _KEPT, _LEFT_OUT = "#0072b2", "#d55e00"

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["moved_groups", "near_groups", "near_matches", "near_pairs"]
-
 # How many bands a sorting may take.
 _TAKEN = (1, 2, 3)
 _BLOCK = 1 << 18

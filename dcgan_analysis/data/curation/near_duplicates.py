@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-__all__ = ["CODE_BITS", "SemanticHash", "learn_hash", "move", "moves_within", "nearest_hashes"]
-
 CODE_BITS = 128
 _SIDE, _CHANNELS = 32, 3
 _BATCH = 128

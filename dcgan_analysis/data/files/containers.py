@@ -25,19 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-__all__ = [
-    "Container",
-    "FolderContainer",
-    "LmdbContainer",
-    "TarContainer",
-    "UnusedFiles",
-    "ZipContainer",
-    "is_hidden",
-    "natural_order",
-    "open_container",
-    "printable",
-]
-
 _IMAGE_SUFFIXES = (
     ".apng", ".bmp", ".dib", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pfm", ".pgm", ".png", ".pnm",
     ".ppm", ".tif", ".tiff", ".webp",

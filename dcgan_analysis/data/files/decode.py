@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["WHITE", "DecodedImage", "Decoding", "Room", "decode_image", "worker_threads"]
-
 _MOST_THREADS = 16
 _GRAY = frozenset({"1", "L", "LA", "La"})
 _COLOUR = frozenset({"RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr", "HSV"})
@@ -79,20 +77,20 @@ class Room:
 
     def __init__(self, capacity: Callable[[], int]) -> None:
         self._capacity = capacity
-        self._taken = 0
+        self._in_use = 0
         self._changed = threading.Condition()
 
     @contextmanager
     def of(self, amount: int) -> Iterator[None]:
         """Wait until there is room for so much, and hold it."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._taken or self._taken + amount <= self._capacity())
-            self._taken += amount
+            self._changed.wait_for(lambda: not self._in_use or self._in_use + amount <= self._capacity())
+            self._in_use += amount
         try:
             yield
         finally:
             with self._changed:
-                self._taken -= amount
+                self._in_use -= amount
                 self._changed.notify_all()
 
 

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.core.progress import Progress
     from dcgan_analysis.data.files.containers import Container
 
-__all__ = ["IMAGES", "DecodedImages", "decode_once"]
-
 IMAGES = "images"
 """The folder of the cache that decoded images lie in."""
 

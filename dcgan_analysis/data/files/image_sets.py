@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.data.files.containers import Container
     from dcgan_analysis.data.files.index import ImageIndex
 
-__all__ = ["load_images"]
-
 
 def load_images(path: Path, *, name: str | None = None) -> Dataset:
     """Read a folder of images, an image zip, tar shards or an LMDB; opening it reads names and labels only.

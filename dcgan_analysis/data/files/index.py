@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.data.files.containers import Container
 
-__all__ = ["METADATA", "ImageIndex", "index_of", "open_images"]
-
 _log = logging.getLogger(__name__)
 
 METADATA = "dataset.json"

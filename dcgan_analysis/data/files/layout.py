@@ -14,8 +14,6 @@ from dcgan_analysis.errors import DatasetError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Layout", "arrange", "split_named", "wrapper_of"]
-
 _MEANINGS = {
     "train": "train", "training": "train",
     "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
@@ -168,8 +166,8 @@ def _meanings(
             )
             raise DatasetError(msg)
     sounding = {top: splits for top in sorted(tops) if (splits := _sounds_like(top))}
-    heard = set().union(*sounding.values())
-    if not meanings and "train" in heard and heard & set(_HELD_OUT):
+    splits_meant = set().union(*sounding.values())
+    if not meanings and "train" in splits_meant and splits_meant & set(_HELD_OUT):
         shown = ", ".join(f"'{top}/'" for top in list(sounding)[:4])
         msg = (
             f"{where} has folders that sound like splits, but it is not sure that they are: {shown}. Rename those that "

@@ -23,17 +23,6 @@ if TYPE_CHECKING:
 
     from PIL.ImageFile import ImageFile
 
-__all__ = [
-    "FORMATS",
-    "PictureError",
-    "check_size",
-    "most_pixels",
-    "open_picture",
-    "orientation_of",
-    "picture_format",
-    "upright",
-]
-
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """Pillow's names of the formats that are read; PPM stands for PBM, PGM, PNM and PFM as well."""
 

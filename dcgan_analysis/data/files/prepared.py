@@ -33,18 +33,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.data.dataset import Progress
 
-__all__ = [
-    "FORMAT",
-    "PREPARED",
-    "SKIPPED",
-    "VERSION",
-    "Metadata",
-    "SplitRecord",
-    "is_prepared",
-    "load_prepared",
-    "read_metadata",
-]
-
 PREPARED = "metadata.json"
 SKIPPED = "skipped.tsv"
 _Format = Literal["dcgan-analysis prepared images"]

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.data.files.containers import Container
     from dcgan_analysis.data.files.index import ImageIndex
 
-__all__ = ["Plan", "Prepared", "write_images"]
-
 # What a kill can lose, and what is held in memory: at most so many images, of at most so many bytes.
 _BLOCK = 4096
 _BLOCK_BYTES = 1 << 26

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 
 from dcgan_analysis.core.files import exists
 from dcgan_analysis.core.folders import data_folder
-from dcgan_analysis.core.registry import Registry
+from dcgan_analysis.core.registry import Registry, call_registered
 from dcgan_analysis.data.registry import DatasetEntry
-from dcgan_analysis.errors import DatasetError, DcganAnalysisError, UnknownNameError, describe_error, unknown_name
+from dcgan_analysis.errors import DatasetError, UnknownNameError, unknown_name
 
 if TYPE_CHECKING:
     from dcgan_analysis.data.dataset import Dataset, Progress
-
-__all__ = ["builtin_datasets", "builtin_registry", "files_of", "find_dataset", "find_images", "load_dataset"]
 
 # Made by scripts/make_cifar10_mini.py.
 _EMBEDDED = Path(__file__).parents[1] / "embedded"
@@ -130,21 +128,10 @@ def _load_name(name: str, root: Path, registry: Registry[DatasetEntry], download
 
 
 def _load_registered(name: str, root: Path, registry: Registry[DatasetEntry], download: bool) -> Dataset:
-    """Call the loader of a registered dataset, which may be a stranger's."""
     from dcgan_analysis.data.dataset import Dataset
 
-    owner = registry.owner(name)
-    try:
-        dataset: object = registry[name].loader(root, download)
-    except DcganAnalysisError:
-        raise
-    except Exception as error:
-        msg = f"Dataset '{name}' of {owner} could not be loaded: {describe_error(error)}. Its loader must be mended."
-        raise DatasetError(msg) from error
-    if not isinstance(dataset, Dataset):
-        msg = f"Dataset '{name}' of {owner} could not be loaded: its loader returned {dataset!r}, not a Dataset."
-        raise DatasetError(msg)
-    return dataset
+    load, failure = registry[name].loader, f"Dataset '{name}' of {registry.owner(name)} could not be loaded"
+    return call_registered(lambda: load(root, download), Dataset, DatasetError, failure=failure, name="loader")
 
 
 def files_of(name: str) -> str:

@@ -18,8 +18,6 @@ from dcgan_analysis.models.hooks import Tap
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["fold_batchnorm"]
-
 
 @torch.no_grad()
 def fold_batchnorm(network: nn.Module, taps: Collection[str] = ()) -> nn.Module:

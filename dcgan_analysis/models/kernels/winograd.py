@@ -24,15 +24,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = [
-    "WinogradConv2d",
-    "WinogradConvTranspose2d",
-    "convolve",
-    "kernel_gradient",
-    "transform_kernels",
-    "with_winograd",
-]
-
 Network = TypeVar("Network", bound=nn.Module)
 
 # Output pixels and input pixels of a tile, along either axis.
@@ -81,9 +72,9 @@ def convolve(images: Tensor, transformed: Tensor) -> Tensor:
     parts = []
     for part in _parts(images, max(inputs, outputs)):
         products = torch.bmm(_spectra(part), transformed).view(_IN, _IN, -1)
-        found = _both_axes(_OUTPUT, products).view(_OUT, _OUT, len(part), down, across, outputs)
-        whole = found.permute(2, 3, 0, 4, 1, 5).reshape(len(part), _OUT * down, _OUT * across, outputs)
-        parts.append(whole[:, :height, :width])
+        tiles = _both_axes(_OUTPUT, products).view(_OUT, _OUT, len(part), down, across, outputs)
+        image = tiles.permute(2, 3, 0, 4, 1, 5).reshape(len(part), _OUT * down, _OUT * across, outputs)
+        parts.append(image[:, :height, :width])
     return torch.cat(parts).permute(0, 3, 1, 2)
 
 
@@ -102,8 +93,8 @@ def kernel_gradient(images: Tensor, gradient: Tensor) -> Tensor:
         tiles = tiles.unfold(1, _OUT, _OUT).unfold(2, _OUT, _OUT).permute(4, 5, 0, 1, 2, 3).reshape(_OUT, _OUT, -1)
         products = _both_axes(_transposed(_OUTPUT), tiles).view(_IN * _IN, -1, outputs)
         total.baddbmm_(_spectra(part).transpose(1, 2), products)
-    found = _both_axes(_transposed(_KERNEL), total.view(_IN, _IN, -1))
-    return found.view(3, 3, inputs, outputs).permute(3, 2, 0, 1)
+    kernels = _both_axes(_transposed(_KERNEL), total.view(_IN, _IN, -1))
+    return kernels.view(3, 3, inputs, outputs).permute(3, 2, 0, 1)
 
 
 def _parts(maps: Tensor, channels: int) -> tuple[Tensor, ...]:
@@ -237,10 +228,10 @@ def _suits(module: nn.Module) -> TypeGuard[nn.Conv2d | nn.ConvTranspose2d]:
 def _replaced(module: nn.Conv2d | nn.ConvTranspose2d, *, frozen: bool) -> WinogradConv2d | WinogradConvTranspose2d:
     """Return the fast layer with the mode and the very parameters of ``module``."""
     kind = WinogradConvTranspose2d if isinstance(module, nn.ConvTranspose2d) else WinogradConv2d
-    made = kind(module.in_channels, module.out_channels, 3, 1, 1, bias=module.bias is not None, device="meta")
-    made.weight, made.bias = module.weight, module.bias
-    made.train(module.training)
+    layer = kind(module.in_channels, module.out_channels, 3, 1, 1, bias=module.bias is not None, device="meta")
+    layer.weight, layer.bias = module.weight, module.bias
+    layer.train(module.training)
     if frozen:
         kernels = _turned(module.weight) if isinstance(module, nn.ConvTranspose2d) else module.weight
-        made.transformed = transform_kernels(kernels).detach()
-    return made
+        layer.transformed = transform_kernels(kernels).detach()
+    return layer

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.units.attribution.units import UnitResponse, Units
 
-__all__ = ["Ascent", "ascend", "total_variation"]
-
 
 @dataclass(frozen=True)
 class Ascent:
@@ -59,7 +57,7 @@ def total_variation(images: Tensor) -> Tensor:
         tensor([1.])
     """
     vertical, horizontal = images.diff(dim=2).abs(), images.diff(dim=3).abs()
-    parts = [one.flatten(1).mean(1) for one in (vertical, horizontal) if one.numel()]
+    parts = [differences.flatten(1).mean(1) for differences in (vertical, horizontal) if differences.numel()]
     return torch.stack(parts).sum(0) if parts else images.new_zeros(len(images))
 
 

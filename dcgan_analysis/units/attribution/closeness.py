@@ -9,8 +9,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["nearest_distances", "relative_distances"]
-
 _BLOCK = 512  # images held as floats at once
 
 
@@ -36,8 +34,8 @@ def nearest_distances(
         block = others[start : start + _BLOCK].reshape(-1, rows.shape[1]).astype(np.float32)
         distance = squares[:, None] + (block**2).sum(1, dtype=np.float64) - 2.0 * (rows @ block.T)
         if own is not None:
-            here = np.flatnonzero((own >= start) & (own < start + len(block)))
-            distance[here, own[here] - start] = np.inf
+            in_block = np.flatnonzero((own >= start) & (own < start + len(block)))
+            distance[in_block, own[in_block] - start] = np.inf
         best = np.minimum(best, distance.min(1))
     result: NDArray[np.float64] = np.sqrt(np.maximum(best, 0) / rows.shape[1])
     return result

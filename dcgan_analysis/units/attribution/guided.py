@@ -36,8 +36,6 @@ from dcgan_analysis.models.operations import operation_name, writes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["BackwardRule", "RuleBackprop", "backward_rule"]
-
 BackwardRule = Literal["guided", "leaky", "deconv"]
 
 
@@ -115,18 +113,18 @@ class _RuleMode(TorchFunctionMode):
 
 def _slope(name: str, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> float | Tensor | None:
     """Return the slope for x <= 0 of a call that is a ReLU of some kind, None of any other."""
-    given = [*args[1:], *keywords.values()]
+    parameters = [*args[1:], *keywords.values()]
     match name:
         case "relu":
             return 0.0
         case "leaky_relu":
             return float(args[1] if len(args) > 1 else keywords.get("negative_slope", 0.01))
         case "prelu":
-            weight: Tensor = given[0].detach()
+            weight: Tensor = parameters[0].detach()
             return weight if args[0].dim() < 2 else weight.view(-1, *[1] * (args[0].dim() - 2))
         case "clamp" | "clamp_min":
             lowest = args[1] if len(args) > 1 else keywords.get("min")
-            return 0.0 if lowest == 0 and [each for each in given if each is not None] == [lowest] else None
+            return 0.0 if lowest == 0 and [value for value in parameters if value is not None] == [lowest] else None
     return None
 
 

@@ -10,8 +10,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MapMeasures", "correlations", "measure_maps"]
-
 
 @dataclass(frozen=True)
 class MapMeasures:
@@ -42,7 +40,7 @@ def measure_maps(maps: list[NDArray[np.float32]], share: float = 0.05) -> MapMea
         >>> measure_maps([flat, spike]).top_share.round(2).tolist()
         [0.05, 1.0]
     """
-    rows = [_measure(np.abs(one).sum(0, dtype=np.float64).ravel(), share) for one in maps]
+    rows = [_measure(np.abs(map_).sum(0, dtype=np.float64).ravel(), share) for map_ in maps]
     columns = np.array(rows, np.float64).reshape(len(rows), 3).T
     return MapMeasures(*columns)
 
@@ -74,11 +72,11 @@ def correlations(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDA
         >>> correlations(a, 2 * a + 1).round(6).tolist(), correlations(a, -a).round(6).tolist()
         ([1.0], [-1.0])
     """
-    a, b = (one.reshape(len(one), -1).astype(np.float64) for one in (first, second))
+    a, b = (maps.reshape(len(maps), -1).astype(np.float64) for maps in (first, second))
     a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
     norms = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
     product = norms[0] * norms[1]
     both_constant = (norms[0] == 0) & (norms[1] == 0)
-    found = np.divide((a * b).sum(1), product, out=np.zeros(len(a)), where=product > 0)
-    result: NDArray[np.float64] = np.where(both_constant, 1.0, np.clip(found, -1.0, 1.0))
+    correlations = np.divide((a * b).sum(1), product, out=np.zeros(len(a)), where=product > 0)
+    result: NDArray[np.float64] = np.where(both_constant, 1.0, np.clip(correlations, -1.0, 1.0))
     return result

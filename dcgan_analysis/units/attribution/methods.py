@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.units.attribution.guided import BackwardRule
     from dcgan_analysis.units.attribution.units import UnitResponse, Units
 
-__all__ = ["METHODS", "Method", "attribute", "check_method"]
-
 _STEPS = 32  # of integrated gradients; samples of gradient-shap and smoothgrad
 _BATCH = 32  # images, or steps on the way from gray, that go through the network at once
 _SMOOTHING = 0.15  # noise of smoothgrad as a share of the image range, as Smilkov et al. 2017 recommend
@@ -211,7 +209,7 @@ def attribute(
     import torch
 
     chosen = METHODS[check_method(method)]
-    found = []
+    parts = []
     for start in range(0, len(images), chosen.batch):
         part = slice(start, start + chosen.batch)
         device = images.device
@@ -220,5 +218,5 @@ def attribute(
             further.append(labels[part].to(device))
         with _undisturbed():
             inputs = _Inputs(images[part].detach(), tuple(further), image_range)
-            found.append(chosen.make(response, inputs).detach().float().cpu())
-    return torch.cat(found) if found else torch.empty_like(images)
+            parts.append(chosen.make(response, inputs).detach().float().cpu())
+    return torch.cat(parts) if parts else torch.empty_like(images)

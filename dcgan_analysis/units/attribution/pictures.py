@@ -9,8 +9,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["attribution_picture"]
-
 # Share of the values that are not cut off: a single pixel must not make all others gray.
 _KEPT = 99.5
 # Ends of the diverging scale: Okabe and Ito's blue and vermilion, white between them.

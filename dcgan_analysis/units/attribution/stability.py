@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.models.receptive import Box
 
-__all__ = ["agreement", "shifted"]
-
 
 def shifted(images: Tensor, rows: int, columns: int) -> Tensor:
     """Return images (N, C, H, W) moved down and right; the pixels at the edge are repeated.
@@ -47,9 +45,9 @@ def agreement(
         Pearson correlations (N,), NaN where a box is too small to be moved.
     """
     rows, columns = shift
-    found = []
+    agreement = []
     for a, b, box in zip(first, second, boxes, strict=True):
-        here = a[:, box.top : box.bottom - rows, box.left : box.right - columns]
-        there = b[:, box.top + rows : box.bottom, box.left + columns : box.right]
-        found.append(float(correlations(here[None], there[None])[0]) if here.size else np.nan)
-    return np.array(found)
+        unshifted = a[:, box.top : box.bottom - rows, box.left : box.right - columns]
+        shifted = b[:, box.top + rows : box.bottom, box.left + columns : box.right]
+        agreement.append(float(correlations(unshifted[None], shifted[None])[0]) if unshifted.size else np.nan)
+    return np.array(agreement)

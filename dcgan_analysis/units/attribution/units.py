@@ -15,8 +15,6 @@ from dcgan_analysis.units.responses import as_maps
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["UnitResponse", "Units"]
-
 
 @dataclass(frozen=True)
 class Units:

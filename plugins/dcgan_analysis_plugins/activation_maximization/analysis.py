@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.units import ImageStream
     from dcgan_analysis_plugins.activation_maximization.maximised import Maximised
 
-__all__ = ["ActivationMaximization", "ActivationMaximizationConfig"]
-
 
 class ActivationMaximizationConfig(AscentSettings):
     """Settings; weights are those of penalties beside responses in standard deviations of real ones."""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.units.filters import ImageStream
     from dcgan_analysis.units.responses import TapResponses
 
-__all__ = ["COMPARED", "AscentSettings", "Maximised", "maximise_filters"]
-
 COMPARED = 128
 """Real images whose nearest others tell how far real images lie apart."""
 
@@ -44,7 +42,7 @@ class AscentSettings(FilterSettings):
     blur_every: PositiveInt = Field(default=4, description="steps between two blurs")
     start: NonNegativeFloat = Field(default=0.05, description="std of the noise that the search starts from")
 
-    def ascent(self, field: int, seen: int) -> Ascent:
+    def ascent(self, field: int, receptive_pixels: int) -> Ascent:
         """Return the settings of the search for a unit whose field has ``field`` pixels per side, ``seen`` in all."""
         from dcgan_analysis.units.attribution import Ascent
 
@@ -53,7 +51,7 @@ class AscentSettings(FilterSettings):
             rate=self.rate,
             l2=self.l2,
             tv=self.tv,
-            seen=seen,
+            seen=receptive_pixels,
             jitter=min(self.jitter, field // 8),
             blur=min(self.blur, field / 32),
             blur_every=self.blur_every,
@@ -124,7 +122,7 @@ def maximise_filters(
     def step(done: int) -> None:
         context.progress(f"{who}: {tap} (steps of the ascent)", done, settings.steps)
 
-    found = ascend(
+    ascended = ascend(
         UnitResponse(network, tap),
         Units.of(features, [height // 2 * width + width // 2] * len(features)),
         architecture.image_shape,
@@ -137,9 +135,9 @@ def maximise_filters(
         step=step,
     )
     # What is shown and saved is what is measured: bytes.
-    shown = images.prepare.to_bytes(found)
-    seen = next(stream_responses(network, [tap], [(images.prepare(shown).to(context.device), *labels)]))[tap]
-    reached = seen.values[np.arange(len(features)), features].astype(np.float64)
+    shown = images.prepare.to_bytes(ascended)
+    batch = next(stream_responses(network, [tap], [(images.prepare(shown).to(context.device), *labels)]))[tap]
+    reached = batch.values[np.arange(len(features)), features].astype(np.float64)
     highest = responses.top.values[features, 0].astype(np.float64)
     ratios = np.divide(reached, highest, out=np.full(len(features), np.nan), where=highest > 0)
     compared = context.rng("compared").permutation(len(images))[:COMPARED]

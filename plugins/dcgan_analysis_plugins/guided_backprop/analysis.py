@@ -50,8 +50,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.units import ImageStream
     from dcgan_analysis_plugins.guided_backprop.attributions import Attributions
 
-__all__ = ["GuidedBackprop", "GuidedBackpropConfig"]
-
 # Name -> whether higher is better, description.
 _NUMBERS = {
     "concentration": (True, f"share of the attribution in the strongest {100 * TOP_SHARE:g} % of the pixels seen"),

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.units.filters import ImageStream
     from dcgan_analysis.units.responses import TapResponses
 
-__all__ = ["TOP_SHARE", "AttributionSettings", "Attributions", "attribute_strongest", "measured_features"]
-
 TOP_SHARE = 0.05
 """``concentration`` is the share of an attribution in so many of the pixels, the strongest ones."""
 
@@ -80,8 +78,8 @@ class Attributions:
 
     def units(self, row: int) -> range:
         """Return which maps and boxes are those of the feature in a row."""
-        kept = self.responses.top.values.shape[1]
-        return range(row * kept, (row + 1) * kept)
+        per_filter = self.responses.top.values.shape[1]
+        return range(row * per_filter, (row + 1) * per_filter)
 
 
 def measured_features(shown: Sequence[int], measured: int, available: int) -> tuple[int, ...]:
@@ -114,15 +112,15 @@ def attribute_strongest(
     with context.stage(f"{who}: strongest responses"):
         responses = find_responses(context, who, network, [tap], images, settings.top)[tap]
     features = measured_features(settings.features, settings.measured, responses.features)
-    chosen, kept = list(features), responses.top.values.shape[1]
-    units = Units.of([f for f in features for _ in range(kept)], responses.top.positions[chosen].ravel().tolist())
+    chosen, per_filter = list(features), responses.top.values.shape[1]
+    units = Units.of([f for f in features for _ in range(per_filter)], responses.top.positions[chosen].ravel().tolist())
     field = receptive_field(context.checkpoint.architecture, tap)
-    boxes = [field.box(*responses.place(f, rank)) for f in features for rank in range(kept)]
+    boxes = [field.box(*responses.place(f, rank)) for f in features for rank in range(per_filter)]
     inputs = images.arguments(responses.top.images[chosen].ravel())
     with context.stage(f"{who}: attributions"):
         maps, columns = _Trial(context, settings, who, network, tap, units).measure(inputs, boxes)
-    columns["margin"] = responses.margins(settings.top)[chosen].repeat(kept)
-    shaped = {name: values.reshape(len(features), kept) for name, values in columns.items()}
+    columns["margin"] = responses.margins(settings.top)[chosen].repeat(per_filter)
+    shaped = {name: values.reshape(len(features), per_filter) for name, values in columns.items()}
     return Attributions(features, responses, boxes, maps, shaped)
 
 
@@ -149,7 +147,7 @@ class _Trial:
     def _maps(self, images: Tensor, labels: Sequence[Tensor], method: str = "") -> NDArray[np.float32]:
         from dcgan_analysis.units.attribution import attribute
 
-        found = attribute(
+        result = attribute(
             method or self._settings.method,
             self._response,
             images,
@@ -159,7 +157,7 @@ class _Trial:
         )
         self._done += 1
         self._context.progress(f"{self._who}: attributions (versions of the images)", self._done, self._todo)
-        return found.numpy()
+        return result.numpy()
 
     def measure(
         self, inputs: tuple[Tensor, ...], boxes: Sequence[Box]
@@ -178,12 +176,13 @@ class _Trial:
             torch.randn(pixels.shape, generator=source).to(pixels.device) for _ in range(self._settings.noise_draws)
         ]
         maps = self._maps(pixels, labels)
-        measures = measure_maps([cut(one, box) for one, box in zip(maps, boxes, strict=True)], TOP_SHARE)
-        noisy = [agreement(maps, self._maps((pixels + std * one).clamp(low, high), labels), boxes) for one in noise]
+        measures = measure_maps([cut(sample, box) for sample, box in zip(maps, boxes, strict=True)], TOP_SHARE)
+        disturbed = [(pixels + std * sample).clamp(low, high) for sample in noise]
+        noisy = [agreement(maps, self._maps(changed, labels), boxes) for changed in disturbed]
         moved = [agreement(maps, self._maps(shifted(pixels, *by), labels), boxes, by) for by in _SHIFTS]
         # The same units on other images: mostly the feature's next strongest, of which each unit's neighbour has one.
-        others = [torch.roll(one, 1, dims=0) for one in inputs]
-        other = agreement(maps, self._maps(others[0], others[1:]), boxes)
+        rolled = [torch.roll(sample, 1, dims=0) for sample in inputs]
+        other = agreement(maps, self._maps(rolled[0], rolled[1:]), boxes)
         columns = {
             "concentration": measures.top_share,
             "gini": measures.gini,

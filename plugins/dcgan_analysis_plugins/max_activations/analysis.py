@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.figures import Tile
     from dcgan_analysis.units import ImageStream, TapResponses
 
-__all__ = ["MaxActivations", "MaxActivationsConfig"]
-
 # Number -> unit, description.
 _NUMBERS = {
     "purity": ("fraction", "share of the most frequent class among the strongest images of a filter"),

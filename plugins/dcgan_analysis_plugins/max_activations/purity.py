@@ -9,8 +9,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["chance_purity", "class_purity"]
-
 _DRAWS = 200
 
 
@@ -29,8 +27,8 @@ def class_purity(images: NDArray[np.int64], labels: NDArray[np.int64], classes: 
         >>> class_purity(np.array([[0, 1, 2], [0, 3, 2]]), np.array([4, 4, 0, 1]), 5).round(2).tolist()
         [0.67, 0.33]
     """
-    found = labels[images]
-    counts = np.stack([(found == label).sum(axis=1) for label in range(classes)], axis=1)
+    image_labels = labels[images]
+    counts = np.stack([(image_labels == label).sum(axis=1) for label in range(classes)], axis=1)
     shares: NDArray[np.float64] = counts.max(axis=1) / images.shape[1]
     return shares
 

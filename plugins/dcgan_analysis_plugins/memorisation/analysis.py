@@ -58,8 +58,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.latents import PerceptualJudge
     from dcgan_analysis.neighbours import Nearest
 
-__all__ = ["Memorisation", "MemorisationConfig"]
-
 VGG = "vgg19"
 _GRID = 4
 _HALVES = 5
@@ -134,10 +132,10 @@ class Memorisation:
             }
             subsets, held_out = _subsets(context, gallery)
         with context.stage("semantic hash and features"):
-            ways = views(context, config, gallery.images, embed)
+            view_of = views(context, config, gallery.images, embed)
         neighbours: dict[str, dict[str, Nearest]] = {}
         kept: dict[str, dict[str, np.ndarray]] = {}
-        for name, view in ways.items():
+        for name, view in view_of.items():
             with context.stage(f"nearest by {name}"):
                 look_up = partial(nearest_images, view, what=f"nearest by {name} (images)", progress=context.progress)
                 halves = None if name == HASH else subsets
@@ -151,7 +149,7 @@ class Memorisation:
         evidence = Evidence(neighbours, kept, sharp, bits=config.bits)
         with context.stage("figures"):
             _save_neighbours(context, gallery.images, queries[SAMPLES].images, neighbours)
-            _save_distances(context, ways, neighbours)
+            _save_distances(context, view_of, neighbours)
         return context.result(
             title=f"Memorisation in {checkpoint.name}: {evidence.verdict}",
             headline="closer_than_real_features",
@@ -242,12 +240,12 @@ def _save_neighbours(
         )
 
 
-def _save_distances(context: RunContext, ways: dict[str, View], neighbours: dict[str, dict[str, Nearest]]) -> None:
+def _save_distances(context: RunContext, view_of: dict[str, View], neighbours: dict[str, dict[str, Nearest]]) -> None:
     from dcgan_analysis import figures
 
     arrays: dict[str, np.ndarray] = {}
     for name, nearest in neighbours.items():
-        scaled = {source: nearest[source].distances.numpy() * ways[name].scale for source in (SAMPLES, REAL, COPIES)}
+        scaled = {source: nearest[source].distances.numpy() * view_of[name].scale for source in (SAMPLES, REAL, COPIES)}
         arrays |= {f"{name}_{source.split()[0]}": values for source, values in scaled.items()}
         unit = "bits that differ" if name == HASH else "distance"
         figure = figures.cumulative(scaled, x_label=f"{unit} to the nearest training image")

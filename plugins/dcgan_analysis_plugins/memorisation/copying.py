@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.neighbours import Nearest
 
-__all__ = ["COPIES", "FEATURES", "HASH", "REAL", "SAMPLES", "Evidence", "perturbed_copies", "prefers_training"]
-
 SAMPLES, REAL, COPIES = "samples", "held-out images", "copies (control)"
 """The sources of images whose nearest training images are looked up."""
 
@@ -46,7 +44,7 @@ def prefers_training(within: np.ndarray, to_held_out: np.ndarray) -> tuple[float
     def nearer(first: np.ndarray, second: np.ndarray) -> float:
         return float((first < second).mean() + (first == second).mean() / 2)
 
-    share = sum(nearer(one, to_held_out) for one in within) / len(within)
+    share = sum(nearer(distance, to_held_out) for distance in within) / len(within)
     return share, [nearer(a, b) for a, b in zip(within[0::2], within[1::2], strict=True)]
 
 
@@ -138,7 +136,7 @@ class Evidence:
         low, high = wilson_interval(round(share * n), n)
         text = f"samples nearer to training images than to as many held-out ones, by {name}"
         self._add(f"prefers_training_{name}", share, min(low, share), max(high, share), n, text)
-        beyond = max(max(one, 1 - one) for one in chance)
+        beyond = max(max(fraction, 1 - fraction) for fraction in chance)
         self._row(f"prefers training, {name}", f"prefers_training_{name}", beyond, copies, low > 0.5 and share > beyond)
 
     def _near_copies(self, nearest: Mapping[str, Nearest]) -> None:

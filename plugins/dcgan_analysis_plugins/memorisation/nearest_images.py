@@ -18,17 +18,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.data.dataset import DatasetSplit
     from dcgan_analysis.neighbours import Nearest
 
-__all__ = [
-    "Images",
-    "View",
-    "conditioning_labels",
-    "disjoint_subsets",
-    "hash_view",
-    "nearest_images",
-    "pixel_views",
-    "training_images",
-]
-
 _BLOCK = 512
 
 

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.data import DatasetSplit
     from dcgan_analysis_plugins.mnist_nn.source import SampleSource
 
-__all__ = ["MnistNN", "MnistNNConfig", "counts_up_to"]
-
 _COUNTS = (1_000, 10_000, 50_000, 100_000, 1_000_000, 10_000_000)
 _CHECKPOINTS = {"dcgan": "mnist-conditional", "mlp": "mnist-conditional-mlp"}
 _PAPER = "Radford et al. 2016, Table 3"
@@ -145,9 +143,9 @@ class MnistNN:
         with context.stage("images and samples"):
             train, test = _images(context, config)
             real = ImageSamples(train, context.seed)
-            made, row = _source(context, config, train, real)
-            total = _total(context, config, made)
-            source = Remembered(made, min(total, max(config.cas_samples, config.coverage_images)))
+            samples, row = _source(context, config, train, real)
+            total = _total(context, config, samples)
+            source = Remembered(samples, min(total, max(config.cas_samples, config.coverage_images)))
         with context.stage("nearest samples") as stage:
             search = nearest_samples(
                 test.images,
@@ -163,7 +161,8 @@ class MnistNN:
         study = NearestStudy(source, test, search)
         published = _published(context, row)
         errors = study.metrics(published, _PAPER)
-        metrics = {"test_error": errors[-1]} | {f"error_{n}": one for n, one in zip(search.counts, errors, strict=True)}
+        by_count = {f"error_{n}": error for n, error in zip(search.counts, errors, strict=True)}
+        metrics = {"test_error": errors[-1]} | by_count
         with context.stage("classifiers trained on samples and on real images"):
             metrics |= cas_metrics(context, source, real, test, min(config.cas_samples, total))
         with context.stage("coverage"):
@@ -192,8 +191,8 @@ def _images(context: RunContext, config: MnistNNConfig) -> tuple[DatasetSplit, D
     from dcgan_analysis_plugins.mnist_nn.images import check_classes, like_samples
 
     train, test = context.split("train"), context.split("test")
-    left = len(train) - min(config.validation, len(train) // 6)
-    train = train.take(range(left), source=f"{train.source}, first {left} of {len(train)}")
+    remaining = len(train) - min(config.validation, len(train) // 6)
+    train = train.take(range(remaining), source=f"{train.source}, first {remaining} of {len(train)}")
     if config.source in _CHECKPOINTS:
         check_classes(context.checkpoint, context.dataset)
         train, test = (

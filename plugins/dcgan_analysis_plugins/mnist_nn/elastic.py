@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.data.dataset import DatasetSplit
 
-__all__ = ["ElasticSamples", "deform", "smooth"]
-
 
 class ElasticSamples:
     """Deformed images of a labelled split: sample k is a random image of class k mod K, moved and bent at random.

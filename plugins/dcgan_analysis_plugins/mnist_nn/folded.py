@@ -19,8 +19,6 @@ from dcgan_analysis.models.builder import Block, Generator
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["faster_copy"]
-
 # Transposed convolutions to so few maps are slow in torch: most of their time goes into moving data.
 _FEW_MAPS = 8
 # Images that pass convolutions at a time on a processor: their maps stay in the cache.
@@ -101,13 +99,13 @@ class _FoldedBlock(nn.Module):
         self.operation.register_parameter("bias", None)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        given = self.table[labels] if self.conditional else self.table
+        weights = self.table[labels] if self.conditional else self.table
         if isinstance(self.operation, nn.Linear):
-            x = torch.addmm(given.flatten(1), x.flatten(1), self.operation.weight.T)
+            x = torch.addmm(weights.flatten(1), x.flatten(1), self.operation.weight.T)
             x = x if self.reshape is None else x.view(len(x), *self.reshape)
         else:
             x = self.operation(x)
-            x += given
+            x += weights
         activated: Tensor = self.activation(x)
         return activated
 

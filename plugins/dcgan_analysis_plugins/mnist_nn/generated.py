@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
-__all__ = ["GeneratedSamples"]
-
 
 class GeneratedSamples:
     """Images of a conditional generator, sample k of class k mod K, as bytes.

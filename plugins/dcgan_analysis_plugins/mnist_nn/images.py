@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.data.dataset import Dataset, DatasetSplit
 
-__all__ = ["ImageSamples", "by_class", "check_classes", "like_samples"]
-
 
 class ImageSamples:
     """The images of a labelled split in random order, the classes taking turns as long as their images last.
@@ -77,9 +75,9 @@ def check_classes(checkpoint: Checkpoint, dataset: Dataset) -> None:
     Raises:
         AnalysisError: If it is unconditional, or knows another number of classes.
     """
-    classes, known = len(dataset.classes), checkpoint.architecture.classes
-    if known != classes:
-        kind = f"is conditioned on {known} classes" if known else "is unconditional"
+    classes, network_classes = len(dataset.classes), checkpoint.architecture.classes
+    if network_classes != classes:
+        kind = f"is conditioned on {network_classes} classes" if network_classes else "is unconditional"
         msg = (
             f"Checkpoint '{checkpoint.name}' {kind}, dataset '{dataset.name}' has {classes} classes. Choose "
             "a conditional generator trained on this dataset."

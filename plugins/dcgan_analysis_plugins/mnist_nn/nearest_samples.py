@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from dcgan_analysis_plugins.mnist_nn.search import Search
     from dcgan_analysis_plugins.mnist_nn.source import SampleSource
 
-__all__ = ["NearestStudy", "curve_table", "nearest_classes_table", "save_nearest_arrays", "save_nearest_figures"]
-
 _PAIRS, _PAIRS_IN_A_ROW, _SAMPLES_IN_A_ROW = 24, 6, 10
 _WRONG = "#d55e00"
 _WHITE = 255
@@ -67,28 +65,28 @@ class NearestStudy:
             published: Count -> published error, where it is for the same data.
             source: Where these stand.
         """
-        known = published or {}
+        published_values = published or {}
         return [
             error_metric(
                 wrong,
                 len(self.test),
                 f"nearest of {grouped(n)} samples",
-                published=known.get(n),
-                source=source if n in known else None,
+                published=published_values.get(n),
+                source=source if n in published_values else None,
             )
             for n, wrong in zip(self.search.counts, self.errors(), strict=True)
         ]
 
     def by_class(self) -> dict[str, Metric]:
         """Return the error of each class that has test images, at the largest count."""
-        found = {}
+        result = {}
         for number, name in enumerate(self.test.classes):
             of_class = self.labels == number
             if of_class.any():
-                found[name] = error_metric(
+                result[name] = error_metric(
                     int((self.predictions[-1][of_class] != number).sum()), int(of_class.sum()), name
                 )
-        return found
+        return result
 
 
 def curve_table(study: NearestStudy, metrics: Sequence[Metric]) -> Table:
@@ -195,7 +193,7 @@ def _save_pairs(context: RunContext, study: NearestStudy) -> None:
     chosen = wrong[np.unique(np.linspace(0, len(wrong) - 1, _PAIRS).round().astype(np.int64))]
     nearest = take(study.source, study.search.index[-1][chosen])
     pairs = np.stack([study.test.images[chosen], nearest], axis=1)
-    titles = [text for one in chosen for text in (names[study.labels[one]], f"as {names[predicted[one]]}")]
+    titles = [text for row in chosen for text in (names[study.labels[row]], f"as {names[predicted[row]]}")]
     context.save_figure(
         figures.image_grid(
             pairs.reshape(-1, *pairs.shape[2:]),

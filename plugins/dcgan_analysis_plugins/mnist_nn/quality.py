@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.data.dataset import DatasetSplit
     from dcgan_analysis_plugins.mnist_nn.source import SampleSource
 
-__all__ = ["ClassCoverage", "cas_metrics", "class_coverage", "coverage_metrics", "train_classifier"]
-
 _BATCH, _JUDGED = 100, 500
 _LEARNING_RATE = 1e-3
 _MAPS = (32, 64)
@@ -62,7 +60,7 @@ def cas_metrics(
         return {}
     first = np.arange(n)
 
-    def right(images: SampleSource, what: str) -> int:
+    def correct(images: SampleSource, label: str) -> int:
         predicted = train_classifier(
             take(images, first),
             images.labels(first),
@@ -70,15 +68,15 @@ def cas_metrics(
             classes=len(test.classes),
             seed=context.seed,
             progress=context.progress,
-            what=f"training on {what}",
+            what=f"training on {label}",
         )
         return int((predicted == test.labels).sum())
 
     trained = {"cas_accuracy": (source, "samples"), "real_cas_accuracy": (real, "real images")}
-    found = divided([partial(right, *given) for given in trained.values()])
+    hits_of_all = divided([partial(correct, *arguments) for arguments in trained.values()])
     return {
-        name: accuracy_metric(hits, len(test), f"small network trained on {grouped(n)} {what}")
-        for (name, (_, what)), hits in zip(trained.items(), found, strict=True)
+        name: accuracy_metric(hits, len(test), f"small network trained on {grouped(n)} {label}")
+        for (name, (_, label)), hits in zip(trained.items(), hits_of_all, strict=True)
     }
 
 
@@ -183,8 +181,8 @@ def class_coverage(
         samples = _rows(source, _first(source, number, per_class, classes))
         return int(coverage(reference, samples, k).sum()), int(coverage(reference, control, k).sum())
 
-    found = np.array(divided([partial(covered, number) for number in range(classes)]), dtype=np.int64)
-    return ClassCoverage(per_class, found[:, 0], found[:, 1])
+    covered_by_class = np.array(divided([partial(covered, number) for number in range(classes)]), dtype=np.int64)
+    return ClassCoverage(per_class, covered_by_class[:, 0], covered_by_class[:, 1])
 
 
 def _first(source: SampleSource, number: int, count: int, classes: int) -> NDArray[np.int64]:
@@ -201,8 +199,10 @@ def coverage_metrics(covered: ClassCoverage) -> dict[str, Metric]:
     """Return ``coverage`` by samples and, as control, ``real_coverage`` by other real images, over all classes."""
     n = covered.images * len(covered.samples)
     return {
-        name: accuracy_metric(int(hits.sum()), n, f"real images with one of as many {what} in their neighbourhood")
-        for name, what, hits in (
+        name: accuracy_metric(
+            int(hits.sum()), n, f"real images with one of as many {description} in their neighbourhood"
+        )
+        for name, description, hits in (
             ("coverage", "samples", covered.samples),
             ("real_coverage", "other real images", covered.control),
         )

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis_plugins.mnist_nn.source import SampleSource
 
-__all__ = ["SEARCH_VERSION", "Search", "nearest_samples"]
-
 SEARCH_VERSION = 1
 """Raise it when a sample of a source, or its distance, comes out differently: older searches are then begun anew."""
 

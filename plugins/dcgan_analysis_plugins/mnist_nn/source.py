@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["BLOCK", "Remembered", "SampleSource", "block_rng", "take"]
-
 BLOCK = 500
 """Samples of a block; part of the definition of every sample."""
 
@@ -47,14 +45,14 @@ def block_rng(seed: int, number: int) -> np.random.Generator:
 
 def take(source: SampleSource, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
     """Return samples by their indices (n,), in that order: uint8 (n, C, H, W). Each block is made once."""
-    wanted = np.asarray(indices, dtype=np.int64)
-    blocks = wanted // BLOCK
+    rows = np.asarray(indices, dtype=np.int64)
+    blocks = rows // BLOCK
     found: dict[int, NDArray[np.uint8]] = {}
     for number in np.unique(blocks).tolist():
         positions = np.flatnonzero(blocks == number)
         images = source.images(number)
-        found |= dict(zip(positions.tolist(), images[wanted[positions] % BLOCK], strict=True))
-    return np.stack([found[position] for position in range(len(wanted))])
+        found |= dict(zip(positions.tolist(), images[rows[positions] % BLOCK], strict=True))
+    return np.stack([found[position] for position in range(len(rows))])
 
 
 class Remembered:

@@ -12,8 +12,6 @@ from dcgan_analysis.cli.console import console, print_json, say
 from dcgan_analysis.cli.progress import shown_progress
 from dcgan_analysis.errors import ConfigError
 
-__all__ = ["command"]
-
 
 @click.command()
 @click.argument("number", type=click.Choice(["1", "2", "3"]))

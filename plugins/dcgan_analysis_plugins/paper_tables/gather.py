@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.analysis import Analysis
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
-__all__ = ["PaperTable", "Row", "make_table"]
-
 NOT_RUN = "not run: "
 
 

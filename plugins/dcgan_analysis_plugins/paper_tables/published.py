@@ -10,8 +10,6 @@ from dcgan_analysis.probing.published import TABLE_1, TABLE_2, TABLE_3, Publishe
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["TABLES", "OwnRow", "PublishedTable"]
-
 
 @dataclass(frozen=True)
 class OwnRow:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis_plugins.paper_tables.gather import PaperTable
 
-__all__ = ["as_html", "as_json", "as_latex", "as_markdown", "as_table", "as_text", "write_table"]
-
 _REMARK = 60  # letters of a remark in a line of plain text
 _LATEX = {
     "\\": r"\textbackslash{}",

@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.probing import LabelledImages
     from dcgan_analysis_plugins.supervised_cnn.search import ClassifierTask, ClassifierTrial
 
-__all__ = ["SupervisedCnn", "SupervisedCnnConfig", "make_tasks"]
-
 BEST, FROZEN = "supervised CNN", "random trunk, trained head"
 _SVHN, _ARCHITECTURE = "svhn", "dcgan32-svhn"
 _PUBLISHED = TABLE_2[-1].values[1]  # validation error

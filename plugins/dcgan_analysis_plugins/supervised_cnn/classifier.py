@@ -39,17 +39,6 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.models.architecture import Architecture
 
-__all__ = [
-    "CLASSIFIER_VERSION",
-    "Classifier",
-    "ClassifierSettings",
-    "Labelled",
-    "TrainedClassifier",
-    "predict",
-    "train_classifier",
-]
-
-
 CLASSIFIER_VERSION = 1
 """Grows when a change to this file changes the numbers."""
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis_plugins.supervised_cnn.search import ClassifierTrial
 
-__all__ = ["save_epochs", "save_search", "trials_table"]
-
 _SETTINGS = ("learning_rate", "weight_decay", "beta1", "dropout", "label_smoothing", "shift", "mirror", "batch")
 
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.models.architecture import Architecture
     from dcgan_analysis_plugins.supervised_cnn.classifier import Classifier
 
-__all__ = ["SPACE", "ClassifierTask", "ClassifierTrial", "draw_settings", "run_classifier_trials"]
-
 SPACE = (
     "learning rate 10^-3.5 to 10^-2 and weight decay 10^-3 to 10^0.5, log-uniform; beta1 0.5, 0.9; dropout 0, 0.25, "
     "0.5, 0.75; label smoothing 0, 0.1, 0.2; shift 0 to 3; batch 32, 64, 128"

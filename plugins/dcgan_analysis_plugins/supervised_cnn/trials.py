@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     Outcome = dict[str, np.ndarray]
 
-__all__ = ["run_trials"]
-
 
 def run_trials(
     kind: str,
@@ -55,9 +53,9 @@ def run_trials(
 
     outcomes = {}
     for number, key in enumerate(keys):
-        found = find_outcome(kind, key, folder)
-        if found is not None:
-            outcomes[number] = found
+        cached = find_outcome(kind, key, folder)
+        if cached is not None:
+            outcomes[number] = cached
     missing = [number for number in range(len(keys)) if number not in outcomes]
     progress(f"{kind} (finished)", len(outcomes), len(keys))
     # Not every back end can hand over one outcome after the other; none needs to, as the workers keep them.

@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.latents import Judge
     from dcgan_analysis_plugins.turn_vector.directions import Moves
 
-__all__ = ["TurnVector", "TurnVectorConfig"]
-
 AUTO = "auto"
 # In this order one is taken where nothing is asked for.
 _PREFERRED = ("yaw", "Smiling", "slant")

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from dcgan_analysis.latents.attributes import Judge
     from dcgan_analysis.latents.judges import PerceptualJudge
 
-__all__ = ["RANDOM", "TURN", "Moves", "draw_directions", "end_size", "images_along", "measure_directions", "tails"]
-
 TURN, RANDOM = "turn vector", "random direction"
 """Directions of an attribute, and their controls."""
 
