@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from dcgan_analysis.core.files import write_text
+from dcgan_analysis.core.hashing import hash_file, hash_json
 from dcgan_analysis.core.settings import DeferredModel
 from dcgan_analysis.core.text import Described, count, duration, number, percent
 from dcgan_analysis.errors import AnalysisError
@@ -196,10 +197,15 @@ class Result(Described, _Document):
     started: str = Field(description="UTC, ISO 8601")
     elapsed_seconds: float
     command: str = Field(default="", description="a command line that repeats the run")
+    manifest: dict[str, str] = Field(default_factory=dict, description="file in the run folder -> its SHA-256")
+    checksum: str = Field(default="", description="SHA-256 of the document without this field")
     folder: Path | None = Field(default=None, exclude=True, description="the run folder; not part of the document")
 
     def save(self, folder: Path) -> None:
-        """Write it as ``result.json`` into a folder, whole or not at all."""
+        """Write it as ``result.json`` into a folder, whole or not at all, with hashes of the other files there."""
+        files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / RESULT_FILE)
+        self.manifest = {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
+        self.checksum = hash_json(_without_checksum(json.loads(self.model_dump_json())))
         write_text(folder / RESULT_FILE, self.model_dump_json(indent=2) + "\n")
 
     @classmethod
@@ -228,7 +234,8 @@ class Result(Described, _Document):
         """Read the ``result.json`` of a run folder.
 
         Raises:
-            AnalysisError: If the folder holds none, or it is damaged or of another schema version.
+            AnalysisError: If the folder holds none, or it is damaged or of another schema version, or another file
+                there is not as it was written. Files that were removed are not missed here, but by ``verify``.
         """
         path = folder / RESULT_FILE
         try:
@@ -249,8 +256,18 @@ class Result(Described, _Document):
             # They have defaults only for as long as the runner has not filled them in.
             msg = f"'{path}' is damaged: {absent[0]}: Field required. Run the analysis again."
             raise AnalysisError(msg)
+        sealed = "manifest" in document or "checksum" in document  # both, unless an earlier release wrote it
+        if sealed and hash_json(_without_checksum(document)) != document.get("checksum"):
+            msg = f"'{path}' is damaged: it is not as it was written. Run the analysis again."
+            raise AnalysisError(msg)
         try:
-            return cls.model_validate({**document, "folder": folder}, extra="ignore")
+            result = cls.model_validate({**document, "folder": folder}, extra="ignore")
+            for name, recorded in result.manifest.items():
+                file = folder / name
+                if file.is_file() and file.resolve().is_relative_to(folder.resolve()) and hash_file(file) != recorded:
+                    msg = f"Run '{folder}': file '{name}' is damaged, it is not as it was written. Run again."
+                    raise AnalysisError(msg)
+            return result
         except ValidationError as error:
             item = error.errors()[0]
             where = ".".join(map(str, item["loc"])) or "document"
@@ -289,6 +306,10 @@ class Result(Described, _Document):
             msg = f"headline '{self.headline}' is not among the metrics: {', '.join(sorted(self.metrics))}"
             raise ValueError(msg)
         return self
+
+
+def _without_checksum(document: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name != "checksum"}
 
 
 def _value(metric: Metric) -> str:

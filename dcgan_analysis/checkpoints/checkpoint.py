@@ -7,6 +7,7 @@ as float32. Nothing is ever pickled.
 
 from __future__ import annotations
 
+import json
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,6 +19,7 @@ from safetensors.torch import save_file
 
 from dcgan_analysis.checkpoints.metadata import CheckpointMetadata, read_metadata
 from dcgan_analysis.checkpoints.sampling import Sampler
+from dcgan_analysis.core.checksums import check_once, crc32_file, damaged_tensor, sealed
 from dcgan_analysis.core.files import atomic_path
 from dcgan_analysis.core.hashing import hash_array, hash_json, hash_parts
 from dcgan_analysis.core.randomness import derive_seed, torch_generator
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     from dcgan_analysis.features.extractor import FeatureSpec
     from dcgan_analysis.models.architecture import Architecture
     from dcgan_analysis.models.registry import ArchitectureEntry
+
+LISTED = "checksums.json"
+"""Name of the file with the checksums of the shipped checkpoints."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -265,7 +270,7 @@ class Checkpoint(Described):
         }
         header = {"dcgan_analysis": self.metadata.model_dump_json()}
         with atomic_path(path) as temporary:
-            save_file(tensors, temporary, metadata=header)
+            save_file(tensors, temporary, metadata=sealed(tensors, header))
 
 
 def _parameters(state: Mapping[str, Tensor]) -> int:
@@ -304,6 +309,29 @@ def _check(network: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
             raise CheckpointError(msg)
 
 
+def listed_checksum(path: Path) -> str | None:
+    """Return the CRC-32 that ``checksums.json`` above a checkpoint's folder records for its file, if it does.
+
+    The shipped checkpoints are older than the checksums in headers, and have theirs there.
+    """
+    try:
+        listed = json.loads((path.absolute().parents[1] / LISTED).read_text(encoding="utf-8"))
+        return str(listed[path.absolute().parent.name]) if path.name == "model.safetensors" else None
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
+
+
+def _check_listed(path: Path) -> None:
+    recorded = listed_checksum(path)
+    if recorded is not None and f"{crc32_file(path):08x}" != recorded:
+        place = path.absolute().parents[1] / LISTED
+        msg = (
+            f"Checkpoint file '{path}' is damaged: its CRC-32 is not {recorded}, as '{place}' has it. Fetch it again; "
+            "if it was replaced on purpose, correct its line there."
+        )
+        raise CheckpointError(msg)
+
+
 def read_checkpoint(path: Path, architectures: Registry[ArchitectureEntry], *, name: str | None = None) -> Checkpoint:
     """Read a checkpoint file.
 
@@ -319,9 +347,14 @@ def read_checkpoint(path: Path, architectures: Registry[ArchitectureEntry], *, n
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+            damaged = damaged_tensor(tensors, file.metadata())
     except (SafetensorError, OSError) as error:
         msg = f"Checkpoint file '{path}' cannot be read as safetensors: {error}."
         raise CheckpointError(msg) from None
+    if damaged is not None:
+        msg = f"Checkpoint file '{path}' is damaged: tensor '{damaged}' is not as it was written. Copy it again."
+        raise CheckpointError(msg)
+    check_once(path, partial(_check_listed, path))
     weights: dict[Role, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         role, _, parameter = key.partition(".")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
+from dcgan_analysis.core.checksums import damaged_text
 from dcgan_analysis.core.settings import DeferredModel
 from dcgan_analysis.errors import CheckpointError
 
@@ -93,6 +94,9 @@ def read_metadata(path: Path) -> CheckpointMetadata:
         msg = f"Checkpoint file '{path}' does not exist. Known ones: dcgan-analyze list checkpoints"
         raise CheckpointError(msg)
     header = _safetensors_metadata(path)
+    if damaged_text(header):
+        msg = f"Checkpoint file '{path}' is damaged: its header is not as it was written. Copy it again."
+        raise CheckpointError(msg)
     text = header.get("dcgan_analysis")
     if text is None:
         msg = f"'{path}' is a safetensors file but no checkpoint of dcgan-analysis: its header lacks the metadata."

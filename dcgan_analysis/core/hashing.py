@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from dcgan_analysis.core.checksums import crc32
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.folders import cache_folder
 
@@ -48,12 +49,10 @@ def hash_array(array: np.ndarray) -> str:
 
 
 def checksum(array: np.ndarray) -> int:
-    """Return the CRC-32 of an array's bytes: whether it is as it was, at a gigabyte a second, and nothing more."""
-    import zlib
-
+    """Return the CRC-32 of an array's bytes: whether it is as it was, at gigabytes a second, and nothing more."""
     import numpy as np
 
-    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
 def hash_array_file(path: Path, dtype: str, shape: tuple[int, ...]) -> str:

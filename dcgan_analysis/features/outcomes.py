@@ -12,6 +12,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from dcgan_analysis.core.checksums import damaged_tensor, damaged_text, sealed
 from dcgan_analysis.core.files import atomic_path
 from dcgan_analysis.core.folders import cache_folder
 from dcgan_analysis.core.hashing import hash_json
@@ -49,12 +50,17 @@ def find_outcome(kind: str, key: Mapping[str, Any], folder: Path | None = None) 
         return None
     try:
         with safe_open(path, framework="numpy") as file:
-            if hash_json(json.loads((file.metadata() or {}).get(_HEADER, "null"))) == hash_json(dict(key)):
+            header = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            if damaged_text(header) or damaged_tensor(arrays, header) is not None:
+                problem = "it is damaged, its numbers are not as they were written"
+            elif hash_json(json.loads(header.get(_HEADER, "null"))) == hash_json(dict(key)):
                 # Used now, for the cache's garbage collection; a cache that others share may be read-only.
                 with suppress(OSError):
                     os.utime(path)
-                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        problem = "it is of another key"
+                return arrays
+            else:
+                problem = "it is of another key"
     except (SafetensorError, OSError, ValueError) as error:
         problem = str(error)
     _log.warning("%s is left out of account and computed anew: %s", path, problem)
@@ -83,7 +89,8 @@ def keep_outcome(
     header = {_HEADER: json.dumps(dict(key), sort_keys=True)}
     try:
         with atomic_path(path) as temporary:
-            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, header)
+            whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+            save_file(whole, temporary, sealed(whole, header))
     except OSError as error:
         msg = f"'{path}' cannot be written: {error}. Free some space, or set DCGAN_ANALYSIS_CACHE to another folder."
         raise StoreError(msg) from error

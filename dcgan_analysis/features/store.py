@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import mmap
 import sys
-import zlib
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from dcgan_analysis.core.checksums import crc32
 from dcgan_analysis.core.text import Described, count, short_hash
 from dcgan_analysis.errors import StoreError, unknown_name
 from dcgan_analysis.features.format import STORAGE, FeatureKey, chunk_offsets, hash_table, opened, read_key
@@ -32,6 +32,9 @@ __all__ = ["FeatureKey", "FeatureStore", "FeatureStoreWriter", "StoreRows", "def
 
 # Python names the flag from 3.13 on. Without it Linux refuses a private map larger than its memory.
 _NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
+
+# Which chunks of a store this process has found whole, by the file's name and what changes when it is written.
+_whole: dict[tuple[str, int, int, int], np.ndarray] = {}
 
 
 class FeatureStore(Described):
@@ -63,6 +66,8 @@ class FeatureStore(Described):
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         with opened(self.path) as file:
+            if damaged := next(_damaged_tables(file), None):
+                raise self._damage(damaged)
             features = file["features"]
             self.key = read_key(file)
             self.shape: tuple[int, int] = features.shape
@@ -87,6 +92,9 @@ class FeatureStore(Described):
                 "Extract again: it goes on from there."
             )
             raise StoreError(msg)
+        status = self.path.stat()
+        state = (str(self.path.absolute()), status.st_ino, status.st_mtime_ns, status.st_size)
+        self._whole = _whole.setdefault(state, np.zeros(len(self._offsets), bool))
         self._runs = self._map()
         self._starts = [start for start, _ in self._runs]
 
@@ -133,12 +141,20 @@ class FeatureStore(Described):
         The tensor is a view of the file's memory map (a copy only where rows are not neighbours in
         the file). It must not be written into.
 
+        Whatever of the rows this process has not read before is compared with its checksum.
+
         Raises:
-            StoreError: If the range is empty or outside the store.
+            StoreError: If the range is empty or outside the store, or the file is damaged there.
         """
         if not 0 <= start < stop <= len(self):
             msg = f"Feature store {self.path} has {len(self)} rows, asked for {start} to {stop}."
             raise StoreError(msg)
+        for chunk in range(start // self.chunk_rows, -(-stop // self.chunk_rows)):
+            if not self._whole[chunk]:
+                self._check(chunk)
+        return self._rows(start, stop)
+
+    def _rows(self, start: int, stop: int) -> torch.Tensor:
         pieces = []
         run = bisect_right(self._starts, start) - 1
         while start < stop:
@@ -185,16 +201,21 @@ class FeatureStore(Described):
             damaged = next(_damaged_tables(file), None)
         if damaged:
             raise self._damage(damaged)
-        for chunk, (written, recorded) in enumerate(self._table.tolist()):
-            start = chunk * self.chunk_rows
-            stop = min(start + self.chunk_rows, len(self))
-            found = zlib.crc32(as_bytes(self.read(start, stop)))
-            if found != recorded or written != 1:
-                damage = (
-                    f"chunk {chunk} of /features (rows {start} to {stop}) has CRC-32 {found:08x}, "
-                    f"recorded {recorded:08x}"
-                )
-                raise self._damage(damage)
+        for chunk in range(len(self._table)):
+            self._check(chunk)
+
+    def _check(self, chunk: int) -> None:
+        """Compare a chunk of rows with its checksum, and note that it is whole."""
+        written, recorded = self._table[chunk].item()
+        start = chunk * self.chunk_rows
+        stop = min(start + self.chunk_rows, len(self))
+        found = crc32(as_bytes(self._rows(start, stop)))
+        if found != recorded or written != 1:
+            damage = (
+                f"chunk {chunk} of /features (rows {start} to {stop}) has CRC-32 {found:08x}, recorded {recorded:08x}"
+            )
+            raise self._damage(damage)
+        self._whole[chunk] = True
 
     def _damage(self, what: str) -> StoreError:
         msg = f"Feature store {self.path} is damaged: {what}. Remove the file and extract again."

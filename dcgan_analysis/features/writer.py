@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import os
-import zlib
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 
+from dcgan_analysis.core.checksums import crc32
 from dcgan_analysis.core.distributed import is_leader, wait_for_all
 from dcgan_analysis.core.files import make_folder, put_in_place, writer_lock
 from dcgan_analysis.errors import StoreError
@@ -167,7 +167,7 @@ class FeatureStoreWriter:
         stored = rows.detach().to(device="cpu", dtype=self.dtype).contiguous()
         self._check_finite(start, stored)
         parts = [as_bytes(stored[at : at + self.chunk_rows]) for at in range(0, len(stored), self.chunk_rows)]
-        records = np.array([(1, zlib.crc32(part)) for part in parts], CHUNK_TABLE)
+        records = np.array([(1, crc32(part)) for part in parts], CHUNK_TABLE)
         try:
             for number, part in enumerate(parts, start=first):
                 self._put(self._offsets[number], part)

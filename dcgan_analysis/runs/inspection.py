@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dcgan_analysis.api.result import REPORT_FILE, RESULT_FILE, Result
 from dcgan_analysis.checkpoints.catalogue import WEIGHTS, list_checkpoints
+from dcgan_analysis.core.checksums import CHECKSUMS
 from dcgan_analysis.errors import AnalysisError, CheckpointError, unknown_name
 from dcgan_analysis.runs.library import load_checkpoint
 
@@ -68,7 +69,8 @@ def verify(name: str, host: PluginHost | None = None) -> str:
     if kind == "checkpoint":
         checkpoint = load_checkpoint(path, host=host)
         _check_weights(checkpoint)
-        return f"checkpoint, {checkpoint.architecture.name}, sha256 {checkpoint.sha256()}"
+        known = "" if _has_checksums(path) else "; its file holds no checksums, so that changed weights cannot be seen"
+        return f"checkpoint, {checkpoint.architecture.name}, sha256 {checkpoint.sha256()}{known}"
     if kind == "store":
         from dcgan_analysis.features.store import FeatureStore
 
@@ -77,11 +79,21 @@ def verify(name: str, host: PluginHost | None = None) -> str:
         return f"feature store, {len(store)} x {store.shape[1]}, key {store.key.sha256}"
     result = Result.load(path)
     listed = [*result.files.values(), *(figure.file for figure in result.figures)]
+    known = "" if result.checksum else "; it holds no checksums, so that changed files cannot be seen"
     for name in [*listed, REPORT_FILE]:
         if not (path / name).is_file():
             msg = f"Run '{path}': file '{name}' is missing. Run again: {result.command}"
             raise AnalysisError(msg)
-    return f"run of {result.analysis}, {len(listed)} files, headline {result.headline}"
+    return f"run of {result.analysis}, {len(listed)} files, headline {result.headline}{known}"
+
+
+def _has_checksums(path: Path) -> bool:
+    from safetensors import safe_open
+
+    from dcgan_analysis.checkpoints.checkpoint import listed_checksum
+
+    with safe_open(path, framework="numpy") as file:
+        return CHECKSUMS in file.metadata() or listed_checksum(path) is not None
 
 
 def _check_weights(checkpoint: Checkpoint) -> None:

@@ -148,8 +148,8 @@ def run_prepared(prepared: PreparedRun, host: PluginHost, progress: Progress = s
         sections, warnings = host.report_sections(analysis, context, result, check)
         result.sections.extend(sections)
         result.warnings.extend(warnings)
-        result.save(temporary)
         write_report(result, temporary)
+        result.save(temporary)  # last: it holds the hashes of all other files
     context.output_dir = folder
     if is_leader():
         result.warnings.extend(host.after_run(analysis, context, result.model_copy(deep=True)))

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from dcgan_analysis.core.checksums import damaged_tensor, damaged_text, sealed
 from dcgan_analysis.core.files import atomic_path, make_folder, sweep, writer_lock
 from dcgan_analysis.errors import TrainingError
 from dcgan_analysis.training.config import free_settings
@@ -80,7 +81,7 @@ def save_state(
     named = _tensors(pair) | {f"monitored.{name}": tensor for name, tensor in (monitored or {}).items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=header)
+        save_file(tensors, temporary, metadata=sealed(tensors, header))
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -91,6 +92,9 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     with _readable(path), safe_open(path, framework="pt") as file:
         header = file.metadata()
+        if damaged_text(header):
+            msg = "it is damaged, its header is not as it was written"
+            raise ValueError(msg)
         return json.loads(header["config"]), json.loads(header["progress"])
 
 
@@ -116,6 +120,10 @@ def load_state(path: Path, pair: AdversarialPair, config: TrainingConfig) -> tup
     with _readable(path):
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+            damaged = damaged_tensor(tensors, file.metadata())
+        if damaged is not None:
+            msg = f"it is damaged, tensor '{damaged}' is not as it was written"
+            raise ValueError(msg)
         _restore(pair, tensors)
     monitored = {name.partition(".")[2]: tensor for name, tensor in tensors.items() if name.startswith("monitored.")}
     return progress, monitored

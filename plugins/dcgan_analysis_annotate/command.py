@@ -37,27 +37,27 @@ def command(
     from dcgan_analysis_annotate.server import check_extra, listen, serve
 
     check_extra()
-    listener = listen(port)
-    from dcgan_analysis.checkpoints.sampling import class_labels
-    from dcgan_analysis.core.files import make_folder, writer_lock
-    from dcgan_analysis.errors import AnnotationError
-    from dcgan_analysis.runs.library import load_checkpoint
-    from dcgan_analysis_annotate.workspace import Workspace
+    with listen(port) as listener:
+        from dcgan_analysis.checkpoints.sampling import class_labels
+        from dcgan_analysis.core.files import make_folder, writer_lock
+        from dcgan_analysis.errors import AnnotationError
+        from dcgan_analysis.runs.library import load_checkpoint
+        from dcgan_analysis_annotate.workspace import Workspace
 
-    loaded = load_checkpoint(checkpoint or "cifar10-dcgan32")
-    class_labels(loaded.architecture, [0], label)
-    place = folder or Path("annotations") / loaded.name
-    workspace = Workspace(loaded, place, seed=seed, n=n, label=label)
-    workspace.check()
+        loaded = load_checkpoint(checkpoint or "cifar10-dcgan32")
+        class_labels(loaded.architecture, [0], label)
+        place = folder or Path("annotations") / loaded.name
+        workspace = Workspace(loaded, place, seed=seed, n=n, label=label)
+        workspace.check()
 
-    def opened(address: str) -> None:
-        say(f"{address}  (annotations: {place}; stop with Ctrl-C)")
-        if not no_browser:
-            click.launch(address)
+        def opened(address: str) -> None:
+            say(f"{address}  (annotations: {place}; stop with Ctrl-C)")
+            if not no_browser:
+                click.launch(address)
 
-    make_folder(place)
-    with writer_lock(place / "annotations", f"The folder of annotations '{place}'", AnnotationError):
-        serve(workspace, listener, opened=opened)
-    with suppress(OSError):
-        place.rmdir()  # nothing was annotated
+        make_folder(place)
+        with writer_lock(place / "annotations", f"The folder of annotations '{place}'", AnnotationError):
+            serve(workspace, listener, opened=opened)
+        with suppress(OSError):
+            place.rmdir()  # nothing was annotated
     say(f"Stopped. Everything is saved in {place}")

@@ -81,7 +81,7 @@ def decode_once(
     """
     key = _key(container, names)
     folder = cache_folder() / IMAGES / key[:16]
-    if folder.exists() and _mended(container, names, _opened(folder)):
+    if folder.exists() and not _of_use(container, names, folder):
         shutil.rmtree(folder, ignore_errors=True)
     if not folder.exists():
         _decode(container, names, folder, key, where, progress or silent)
@@ -92,6 +92,15 @@ def decode_once(
     if launched_first():
         _warn(decoded, len(names), where, folder / SKIPPED)
     return decoded
+
+
+def _of_use(container: Container[Any], names: Sequence[str], folder: Path) -> bool:
+    """Say whether decoded images are whole, and none is missing that could be read now."""
+    try:
+        return not _mended(container, names, _opened(folder))
+    except (DatasetError, KeyError) as error:
+        _log.warning("%s The images are decoded anew.", str(error).removesuffix(" Prepare the images again."))
+        return False
 
 
 def _warn(decoded: DecodedImages, n: int, where: str, listed: Path) -> None:

@@ -14,6 +14,7 @@ A split of three million images takes memory for its names only; a minibatch is 
 from __future__ import annotations
 
 import io
+import json
 import math
 import stat
 import zipfile
@@ -23,6 +24,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dcgan_analysis.core.checksums import check_once, crc32_file
+from dcgan_analysis.core.hashing import hash_json
 from dcgan_analysis.data.dataset import Dataset, DatasetSplit
 from dcgan_analysis.errors import DatasetError
 
@@ -54,6 +57,7 @@ class SplitRecord(BaseModel):
         n: How many images it has.
         sha256: Its content hash, pixels and labels.
         images_sha256: Hash of the pixels only.
+        crc32: CRC-32 of each of its files, by suffix; empty: a release without checksums wrote them.
     """
 
     model_config = ConfigDict(strict=True)
@@ -61,6 +65,7 @@ class SplitRecord(BaseModel):
     n: _Positive
     sha256: str
     images_sha256: str | None = None
+    crc32: dict[str, int] = {}
 
 
 class Metadata(BaseModel):
@@ -77,6 +82,7 @@ class Metadata(BaseModel):
         reasons: Why, and how many for each reason.
         remarks: What was changed in others, and in how many.
         splits: The splits.
+        checksum: Hash of all that stands here; empty: a release without checksums wrote it.
     """
 
     model_config = ConfigDict(strict=True)
@@ -91,6 +97,11 @@ class Metadata(BaseModel):
     reasons: _Counts = {}
     remarks: _Counts = {}
     splits: dict[str, SplitRecord] = {}
+    checksum: str = ""
+
+    def own_checksum(self) -> str:
+        """Return the hash of everything but the field ``checksum``."""
+        return hash_json(json.loads(self.model_copy(update={"checksum": ""}).model_dump_json()))
 
     def sentences(self) -> list[str]:
         """Say how many images were left out and why, and what was changed in how many others."""
@@ -123,7 +134,11 @@ def read_metadata(path: Path) -> Metadata:
     """
     try:
         with (path / PREPARED).open("rb") as stream:
-            metadata = Metadata.model_validate_json(stream.read(_MOST_METADATA_BYTES))
+            text = stream.read(_MOST_METADATA_BYTES)
+        metadata = Metadata.model_validate_json(text)
+        if metadata.checksum and hash_json({**json.loads(text), "checksum": ""}) != metadata.checksum:
+            msg = f"'{path / PREPARED}' is damaged: it is not as it was written. Prepare the images again."
+            raise DatasetError(msg)
     except (OSError, ValidationError) as error:
         msg = f"'{path / PREPARED}' cannot be used: {_first(error)}. Prepare the images again."
         raise DatasetError(msg) from error
@@ -173,6 +188,9 @@ def _load_split(path: Path, metadata: Metadata, split: str, progress: Progress |
         if _size(names) > record.n * _LONGEST_NAME:
             msg = f"'{names}' is too long for {record.n:,} names. Prepare the images again."
             raise DatasetError(msg)
+        for suffix, recorded in record.crc32.items():
+            one = file.with_suffix(suffix)
+            check_once(one, partial(_check, one, recorded))
         ids = names.read_text(encoding="utf-8").splitlines()
         _size(arrays)
         columns = _read_columns(arrays, record.n, len(metadata.attribute_names))
@@ -190,6 +208,12 @@ def _load_split(path: Path, metadata: Metadata, split: str, progress: Progress |
         extras={key: values for key, values in columns.items() if key not in _COLUMNS},
         **{key: columns.get(key) for key in _COLUMNS},
     )
+
+
+def _check(file: Path, recorded: int) -> None:
+    if crc32_file(file) != recorded:
+        msg = f"'{file}' is damaged: it is not as it was written. Prepare the images again."
+        raise DatasetError(msg)
 
 
 def _size(file: Path) -> int:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
+from dcgan_analysis.core.checksums import crc32_file
 from dcgan_analysis.core.files import put_in_place, write_text
 from dcgan_analysis.core.hashing import hash_array_file
 from dcgan_analysis.data.dataset import DatasetSplit
@@ -310,11 +311,13 @@ def _finish(
         blank = np.broadcast_to(np.uint8(0), (n, *shape))
         labels = columns[split].get("labels")
         without_pixels = DatasetSplit(blank, labels, [""] * n, classes=metadata.classes, images_sha256=content)
-        metadata.splits[split] = SplitRecord(n=n, sha256=without_pixels.sha256, images_sha256=content)
+        sums = {suffix: crc32_file(part / f"{split}{suffix}") for suffix in (".u8", ".ids", ".npz")}
+        metadata.splits[split] = SplitRecord(n=n, sha256=without_pixels.sha256, images_sha256=content, crc32=sums)
         (part / f"{split}.positions").unlink()
     remarks = metadata.sentences()
     known = [index.note, note, *index.remarks] if index is not None else [note]
     metadata.note = " ".join(filter(None, [*known, *remarks]))
+    metadata.checksum = metadata.own_checksum()
     write_text(part / PREPARED, metadata.model_dump_json(indent=1))
     (part / _JOURNAL).unlink()
     put_in_place(part, out)
