@@ -184,6 +184,8 @@ class _Tracer(TorchFunctionMode):
         self._calls: dict[str, int] = {}
         self._called: dict[str, int] = {}
         self._open: list[tuple[str, int]] = []
+        # Of each of these calls, the values that it was given.
+        self._given: list[set[int]] = []
         # Value -> the call of a module whose output an activation made it of.
         self._after: dict[int, tuple[str, int]] = {}
         self._following: dict[tuple[str, int], Following] = {}
@@ -204,13 +206,15 @@ class _Tracer(TorchFunctionMode):
         name, call = ("", 0) if last is None else (last.name, last.call)
         return Trace(tuple(layers), name, call, tuple(self.operations))
 
-    def _enter(self, path: str, *_: object) -> None:
+    def _enter(self, path: str, _: nn.Module, given: tuple[object, ...]) -> None:
         call = self._calls[path] = self._calls.get(path, -1) + 1
         self._open.append((path, call))
+        self._given.append({self._numbers[id(each)] for each in tensors_in(given) if id(each) in self._numbers})
 
     def _leave(self, _: nn.Module, __: object, output: object) -> None:
-        at = self._open.pop()
-        if isinstance(output, Tensor) and id(output) in self._numbers:
+        at, given = self._open.pop(), self._given.pop()
+        # What hands back what it was given, as dropout does in evaluation mode, names nothing.
+        if isinstance(output, Tensor) and self._numbers.get(id(output), -1) not in {-1, *given}:
             self._returned.setdefault(self._numbers[id(output)], []).append(at)
             self._following[at] = Following(output)
 

@@ -128,6 +128,20 @@ def test_one_module_used_twice_has_a_tap_for_each_call():
     assert trace(Twice(), images(3, 8, 8)).feature_taps == ("block:0", "block:1")
 
 
+def test_dropout_names_no_tap_for_it_makes_nothing():
+    class Dropping(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.act, self.second = nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 3)
+            self.drop, self.last = nn.Dropout(0.5), nn.Conv2d(4, 1, 4)
+
+        def forward(self, x):
+            x = self.drop(self.act(self.first(x)))
+            return self.last(self.drop(F.leaky_relu(self.second(x), 0.2)))
+
+    assert trace(Dropping(), images(3, 8, 8)).feature_taps == ("act", "second:after")
+
+
 def test_networks_that_print_alike_and_compute_otherwise_are_told_apart():
     class Sloped(nn.Module):
         def __init__(self, slope):
