@@ -136,14 +136,14 @@ def read_metadata(path: Path) -> Metadata:
         with (path / PREPARED).open("rb") as stream:
             text = stream.read(_MOST_METADATA_BYTES)
         metadata = Metadata.model_validate_json(text)
-        if metadata.checksum and hash_json({**json.loads(text), "checksum": ""}) != metadata.checksum:
-            msg = f"'{path / PREPARED}' is damaged: it is not as it was written. Prepare the images again."
-            raise DatasetError(msg)
     except (OSError, ValidationError) as error:
         msg = f"'{path / PREPARED}' cannot be used: {_first(error)}. Prepare the images again."
         raise DatasetError(msg) from error
     if metadata.version != VERSION:
         msg = f"'{path}' has version {metadata.version} of {FORMAT}, this release reads {VERSION}. Prepare it again."
+        raise DatasetError(msg)
+    if metadata.checksum and hash_json({**json.loads(text), "checksum": ""}) != metadata.checksum:
+        msg = f"'{path / PREPARED}' is damaged: it is not as it was written. Prepare the images again."
         raise DatasetError(msg)
     return metadata
 
