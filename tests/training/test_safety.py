@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
+from dcgan_analysis.core.files import _host
 from dcgan_analysis.data.dataset import DatasetSplit
 from dcgan_analysis.errors import ConfigError, TrainingError, TrainingStopped
 from dcgan_analysis.training import TrainingConfig
@@ -89,7 +90,8 @@ def test_a_damaged_state_tells_which_older_one_is_there(make_trainer, everything
 def test_what_killed_writers_left_is_swept_away(make_trainer):
     trainer = make_trainer()
     trainer.folder.mkdir()
-    dead, alive = ".state.safetensors.999999999-0123abcd.part", f".model.safetensors.{os.getpid()}-0123abcd.part"
+    dead = f".state.safetensors.999999999-{_host()}-0123abcd.part"
+    alive = f".model.safetensors.{os.getppid()}-{_host()}-0123abcd.part"
     for name in (dead, alive):
         (trainer.folder / name).write_bytes(b"half")
 
