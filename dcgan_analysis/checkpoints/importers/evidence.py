@@ -64,6 +64,7 @@ CLOSE = 0.35
 """A reading further off than this is not taken for right."""
 
 _BETTER = 0.9  # on latent vectors, which are what the statistics come from, so much closer is enough
+_NEAR = 0.06
 _SEED = 0
 _MOST_STRUCTURES = 4
 _ACTIVATIONS: dict[Role, tuple[tuple[str, float | None], ...]] = {
@@ -275,7 +276,8 @@ def _nearest(groups: Iterable[list[Reading]], best: Reading, channels_last: bool
             tried = _tries(each, channels_last, images)
             assert tried is not None
             assert best.misfit is not None
-            if tried.fine < much * best.misfit.fine:
+            # Statistics that are not quite settled favour one slope or another: little counts only where all is near.
+            if tried.fine < (much if tried.fine <= _NEAR else 0.3) * best.misfit.fine:
                 best = replace(each, misfit=tried)
         if best is not before and best.misfit is not None and best.misfit.coarse <= AGREES:
             return best
