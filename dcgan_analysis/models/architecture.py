@@ -150,6 +150,7 @@ class Architecture:
         discriminator_layers: Its layer table; empty likewise.
         batchnorm_affine: Whether batch normalisation has scale and shift.
         batchnorm_eps: Added to the variance in batch normalisation.
+        without_labels: Networks without a layer table that take no labels where the other one does.
         in_memory: Whether its code is known to this process alone: no file can name it, and be read again.
     """
 
@@ -166,6 +167,7 @@ class Architecture:
     discriminator_layers: tuple[Layer, ...] = field(default=())
     batchnorm_affine: bool = True
     batchnorm_eps: float = 1e-5
+    without_labels: frozenset[Role] = frozenset()
     in_memory: bool = False
 
     def has(self, role: Role) -> bool:
@@ -198,8 +200,10 @@ class Architecture:
 
     def takes_labels(self, role: Role) -> bool:
         """Whether what one of the two networks makes depends on class labels."""
+        if not self.classes:
+            return False
         layers = self.layers(role)
-        return bool(self.classes) and (not layers or any(layer.conditional for layer in layers))
+        return any(layer.conditional for layer in layers) if layers else role not in self.without_labels
 
     def identity(self) -> dict[str, Any]:
         """Return name and parameters as plain values, for metadata and hashes."""

@@ -223,6 +223,7 @@ def module_architecture(
         make_generator=None if makes is None else HandOut(makes.network),
         make_discriminator=None if judges is None else HandOut(judges.network),
         classes=classes if any(part is not None and part.form.labels != "none" for part in adapted.values()) else 0,
+        without_labels=frozenset(role for role, part in adapted.items() if part and part.form.labels == "none"),
     )
     traces = {role: trace_role(part.network, architecture, role) for role, part in adapted.items() if part}
     chosen = tuple(taps) if taps is not None else ()

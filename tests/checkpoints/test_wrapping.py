@@ -206,6 +206,18 @@ def test_a_generator_that_takes_labels_stands_beside_a_discriminator_that_takes_
     assert checkpoint.discriminator()(PIXELS, torch.zeros(6, dtype=torch.long)).shape == (6,)
 
 
+def test_features_of_a_discriminator_without_labels_need_none_beside_a_conditional_generator():
+    checkpoint = da.wrap(generator=LabelG("embedded"), discriminator=seeded(PlainD), classes=4)
+    alone = da.wrap(discriminator=seeded(PlainD))
+    images = np.random.default_rng(0).integers(0, 256, (6, *checkpoint.architecture.image_shape), np.uint8)
+
+    assert checkpoint.architecture.takes_labels("generator")
+    assert not checkpoint.architecture.takes_labels("discriminator")
+    reference = da.data.Dataset.from_arrays("r", {"train": images}).split("train")
+    features = [each.features(images, reference=reference) for each in (checkpoint, alone)]
+    assert torch.equal(*features)
+
+
 def test_the_callers_modules_are_left_as_they_are():
     g, d = seeded(convolutional_g).train(), seeded(PlainD).train()
     d.conv1.weight.grad = torch.ones_like(d.conv1.weight)
