@@ -154,15 +154,15 @@ def _print(checkpoint: Checkpoint) -> None:
         read = document["read"].get(role, "")
         table = Table(title=f"{role.capitalize()} {read}".strip(), title_justify="left", title_style="bold", box=None)
         sizes = {side: ["x".join(map(str, row[side])) for row in rows] for side in ("in", "out")}
-        texts = {name: [row[key] for row in rows] for name, key in (("operation", "operation"), ("then", "then"))}
+        texts = {name: [row[name] for row in rows] for name in ("operation", "then")}
         # Words stay whole; names of arrays, which have no end, are what gives way.
         table.add_column("layer", no_wrap=True)
         for column, words in (texts | sizes).items():
             table.add_column(column, min_width=_longest_word(words))
         table.add_column("array", overflow="fold", min_width=_LEAST)
         for number, row in enumerate(rows):
-            said = (row["operation"], row["then"], sizes["in"][number], sizes["out"][number])
-            table.add_row(row["layer"], *said, Text(", ".join(row["arrays"])))
+            cells = (row["layer"], row["operation"], row["then"], sizes["in"][number], sizes["out"][number])
+            table.add_row(*cells, Text(", ".join(row["arrays"])))
         out.print(table)
         out.print()
     if document["assumed"]:
@@ -170,8 +170,10 @@ def _print(checkpoint: Checkpoint) -> None:
         table.add_column("what the file does not say", ratio=1, overflow="fold")
         table.add_column("to say otherwise", ratio=1, overflow="fold")
         for each in document["assumed"]:
-            said = [f"--set {shlex.quote(f'{name}={_toml(value)}')}" for name, value in each["settings"].items()]
-            table.add_row(Text(each["what"]), Text("\n".join(said)))
+            options_text = [
+                f"--set {shlex.quote(f'{name}={_toml(value)}')}" for name, value in each["settings"].items()
+            ]
+            table.add_row(Text(each["what"]), Text("\n".join(options_text)))
         out.print(table)
         out.print()
     facts = Table(box=None, show_header=False, pad_edge=False)
