@@ -170,10 +170,8 @@ def _print(checkpoint: Checkpoint) -> None:
         table.add_column("what the file does not say", ratio=1, overflow="fold")
         table.add_column("to say otherwise", ratio=1, overflow="fold")
         for each in document["assumed"]:
-            options_text = [
-                f"--set {shlex.quote(f'{name}={_toml(value)}')}" for name, value in each["settings"].items()
-            ]
-            table.add_row(Text(each["what"]), Text("\n".join(options_text)))
+            remedies = [f"--set {shlex.quote(f'{name}={_toml(value)}')}" for name, value in each["settings"].items()]
+            table.add_row(Text(each["what"]), Text("\n".join(remedies)))
         out.print(table)
         out.print()
     facts = Table(box=None, show_header=False, pad_edge=False)
