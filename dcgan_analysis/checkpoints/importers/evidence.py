@@ -64,7 +64,7 @@ CLOSE = 0.35
 """A reading further off than this is not taken for right."""
 
 _BETTER = 0.9  # on latent vectors, which are what the statistics come from, so much closer is enough
-_NEAR = 0.06
+_NEAR = 0.08
 _SEED = 0
 _MOST_STRUCTURES = 4
 _ACTIVATIONS: dict[Role, tuple[tuple[str, float | None], ...]] = {
@@ -142,9 +142,9 @@ def misfit(network: nn.Module, *inputs: Tensor | None, first: bool = False) -> M
 
     def measure(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
         mean, variance = layer.running_mean, layer.running_var
-        x = given[0].transpose(0, 1).flatten(1)
         assert isinstance(mean, torch.Tensor)
         assert isinstance(variance, torch.Tensor)
+        x = given[0].transpose(0, 1).flatten(1)
         count = len(given[0])
         moved = (x.mean(1) - mean).abs() / variance.clamp(min=1e-12).sqrt()
         ratio = (x.var(1).clamp(min=1e-12) / variance.clamp(min=1e-12)).log()
@@ -164,6 +164,10 @@ def misfit(network: nn.Module, *inputs: Tensor | None, first: bool = False) -> M
         and isinstance(layer.running_var, torch.Tensor)
         and (layer.running_mean.any() or (layer.running_var != 1).any())
     ]
+    stored = [(layer.running_mean, layer.running_var) for layer in known]
+    for layer in known:
+        # In training each layer was normalised by its batch, whatever the running statistics still held.
+        layer.running_mean, layer.running_var = _settled(layer)
     hooks = [layer.register_forward_pre_hook(measure) for layer in known]
     try:
         with suppress(_Measured):
@@ -171,10 +175,24 @@ def misfit(network: nn.Module, *inputs: Tensor | None, first: bool = False) -> M
     finally:
         for hook in hooks:
             hook.remove()
+        for layer, (mean, variance) in zip(known, stored, strict=True):
+            layer.running_mean, layer.running_var = mean, variance
     if not values:
         return None
     coarse, fine = (sum(each) / len(values) for each in zip(*values, strict=True))
     return Misfit(coarse, fine)
+
+
+def _settled(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return running mean and variance without what is left of the 0 and 1 that they began with."""
+    mean, variance, batches = layer.running_mean, layer.running_var, layer.num_batches_tracked
+    assert isinstance(mean, torch.Tensor)
+    assert isinstance(variance, torch.Tensor)
+    momentum = layer.momentum if isinstance(layer.momentum, float) else 0.0
+    left = (1 - momentum) ** float(batches) if isinstance(batches, torch.Tensor) and batches > 0 else 0.0
+    if left >= 1:
+        return mean, variance
+    return mean / (1 - left), ((variance - left) / (1 - left)).clamp(min=1e-12)
 
 
 def network_of(structure: Structure, channels_last: bool) -> nn.Module:
@@ -184,7 +202,10 @@ def network_of(structure: Structure, channels_last: bool) -> nn.Module:
     rows: dict[str, Any] = {structure.role: table.layers}
     architecture = layers(**rows, image_shape=structure.image_shape, z_size=z_size, classes=structure.classes)
     network = build(partial(architecture.network, structure.role))
-    state = {name: array.tensor() for name, array in table.arrays.items() if not name.endswith("num_batches_tracked")}
+    state = {
+        name: array.tensor().reshape(()) if name.endswith("num_batches_tracked") else array.tensor()
+        for name, array in table.arrays.items()
+    }
     network.load_state_dict(state, strict=False)
     return network.eval()
 
@@ -277,7 +298,7 @@ def _nearest(groups: Iterable[list[Reading]], best: Reading, channels_last: bool
             assert tried is not None
             assert best.misfit is not None
             # Statistics that are not quite settled favour one slope or another: little counts only where all is near.
-            if tried.fine < (much if tried.fine <= _NEAR else 0.3) * best.misfit.fine:
+            if tried.fine < (much if tried.fine <= _NEAR else DECIDES) * best.misfit.fine:
                 best = replace(each, misfit=tried)
         if best is not before and best.misfit is not None and best.misfit.coarse <= AGREES:
             return best
