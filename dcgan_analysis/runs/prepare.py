@@ -198,7 +198,7 @@ def run_folder(name: str, out: str | Path | None, force: bool) -> Path:
         raise AnalysisError(msg)
     if folder.exists() and not (folder / RESULT_FILE).is_file():
         # force replaces runs, never any other folder.
-        msg = f"Output '{folder}' exists and is no run folder (it holds no {RESULT_FILE}). Choose another folder (out)."
+        msg = f"Output '{folder}' exists and is not a run folder (it holds no {RESULT_FILE}). Choose another (out)."
         raise AnalysisError(msg)
     return folder
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import distributed, nn
@@ -104,6 +104,30 @@ def process_group(device: torch.device) -> Iterator[tuple[Processes, torch.devic
         yield processes, device
 
 
+class _SumOverAll(torch.autograd.Function):
+    """Sum over all processes. Each of them uses the sum, so gradients are summed likewise.
+
+    Torch's own, torch.distributed.nn.functional.all_reduce, is deprecated without a public successor.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        summed = values.clone()
+        distributed.all_reduce(summed)
+        return summed
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        summed = gradients[0].clone()
+        distributed.all_reduce(summed)
+        return summed
+
+
+def _sum_over_all(values: Tensor) -> Tensor:
+    summed: Tensor = _SumOverAll.apply(values)
+    return summed
+
+
 class _SynchronisedNorm(nn.modules.batchnorm._BatchNorm):
     """Batch normalisation with the statistics of all processes' batches; torch's own works on GPUs only."""
 
@@ -115,16 +139,13 @@ class _SynchronisedNorm(nn.modules.batchnorm._BatchNorm):
         if not self.training:
             frozen: Tensor = super().forward(input)
             return frozen
-        # Not part of every build of torch; gradients are summed over the processes as well.
-        from torch.distributed.nn.functional import all_reduce
-
         axes = [0, *range(2, input.dim())]
         shape = [1, -1] + [1] * (input.dim() - 2)
         x = input.float()
         n = x.numel() // x.shape[1] * distributed.get_world_size()
-        mean = all_reduce(x.sum(axes)) / n  # type: ignore[no-untyped-call]
+        mean = _sum_over_all(x.sum(axes)) / n
         centred = x - mean.view(shape)
-        variance = all_reduce(centred.square().sum(axes)) / n  # type: ignore[no-untyped-call]
+        variance = _sum_over_all(centred.square().sum(axes)) / n
         self._remember(mean.detach(), variance.detach() * n / (n - 1))
         x = centred * torch.rsqrt(variance + self.eps).view(shape)
         if self.affine:

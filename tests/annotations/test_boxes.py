@@ -65,7 +65,7 @@ def test_coco_may_say_of_which_samples_it_speaks(write):
             "boxes.0.sample",
         ),
         ({"format": "dcgan-analysis boxes"}, "object: Field required"),
-        (COCO, "Choose one: --set object=NAME"),
+        (COCO, "Choose one by the setting object=NAME"),
         ({**COCO, "annotations": [{}]}, "damaged"),
     ],
 )

@@ -328,7 +328,7 @@ def test_a_module_given_in_place_of_a_checkpoint_is_pointed_to_wrap(tmp_path):
     ("given", "message"),
     [
         (dict, r"^There is no network"),
-        (lambda: {"generator": PlainG}, r"got the class PlainG; give a module: PlainG\(\.\.\.\)"),
+        (lambda: {"generator": PlainG}, r"got the class PlainG; give PlainG\(\.\.\.\)"),
         (lambda: {"discriminator": "D"}, r"The discriminator must be a torch\.nn\.Module, got D"),
         (lambda: {"generator": PlainD()}, r"PlainD cannot be run as a generator\. Tried latent"),
         (

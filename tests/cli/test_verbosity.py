@@ -59,9 +59,19 @@ def command(tmp_path):
     def start(*words, **environment):
         program = [sys.executable, "-m", "dcgan_analysis", "--plugin", str(file), *words]
         env = os.environ | environment | {"DCGAN_ANALYSIS_CACHE": str(tmp_path / "cache")}
-        return subprocess.Popen(program, cwd=tmp_path, env=env, stdout=-1, stderr=-1, text=True)
+        # Where the tests run in the background of a shell, Ctrl-C is ignored and a child would inherit that.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            started.append(subprocess.Popen(program, cwd=tmp_path, env=env, stdout=-1, stderr=-1, text=True))
+        finally:
+            signal.signal(signal.SIGINT, before)
+        return started[-1]
 
-    return start
+    started = []
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def test_json_is_one_document_whatever_a_plugin_prints(command):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import signal
 import threading
 import time
 
@@ -92,7 +93,15 @@ def test_at_most_one_item_more_than_workers_is_ahead(workers):
         assert len(begun) - done <= workers
 
 
-def test_an_interrupt_stops_without_the_items_that_are_left(workers):
+@pytest.fixture
+def interruptible():
+    """Let Ctrl-C be heard: it is ignored where the tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_stops_without_the_items_that_are_left(workers, interruptible):
     seen = []
 
     def interrupt(number):
