@@ -22,9 +22,9 @@ _ARCHITECTURE = "modules"
 
 
 def wrap(
-    *,
     generator: nn.Module | None = None,
     discriminator: nn.Module | None = None,
+    *,
     latent: int | Sequence[int] | None = None,
     image: Sequence[int] | None = None,
     image_range: tuple[float, float] = (-1.0, 1.0),

@@ -206,6 +206,11 @@ def test_a_generator_that_takes_labels_stands_beside_a_discriminator_that_takes_
     assert checkpoint.discriminator()(PIXELS, torch.zeros(6, dtype=torch.long)).shape == (6,)
 
 
+def test_generator_and_discriminator_may_be_given_in_that_order_without_names():
+    g, d = seeded(convolutional_g), seeded(PlainD)
+    assert da.wrap(g, d).sha256() == da.wrap(generator=g, discriminator=d).sha256()
+
+
 def test_features_of_a_discriminator_without_labels_need_none_beside_a_conditional_generator():
     checkpoint = da.wrap(generator=LabelG("embedded"), discriminator=seeded(PlainD), classes=4)
     alone = da.wrap(discriminator=seeded(PlainD))
