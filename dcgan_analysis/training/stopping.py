@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as requests to stop at the end of a step."""
+"""Ctrl-C, SIGTERM and a closed terminal (SIGHUP) as requests to stop at the end of a step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 @dataclass
@@ -28,7 +28,7 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Turn the first SIGINT or SIGTERM within the block into a request; a second one interrupts.
+    """Turn the first SIGINT, SIGTERM or SIGHUP within the block into a request; a second one interrupts.
 
     Only the main thread can set handlers: elsewhere nothing changes.
 

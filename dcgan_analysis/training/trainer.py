@@ -161,8 +161,8 @@ class Trainer:
         Raises:
             TrainingError: If a loss is no longer finite, nothing can be written, or another training is under way in
                 the folder; the last saved state stays whole.
-            TrainingStopped: On Ctrl-C or SIGTERM, after the step and the saving of its state. A second one ends the
-                training at once, with the state saved last.
+            TrainingStopped: On Ctrl-C, SIGTERM or SIGHUP, after the step and the saving of its state. A second one ends
+                the training at once, with the state saved last.
         """
         with self._states.held(self._saved_step) if self.processes.first else nullcontext():
             self.processes.wait()

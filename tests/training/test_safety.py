@@ -135,18 +135,19 @@ class Signals(Watcher):
 
 @pytest.fixture
 def hears():
-    """Let Ctrl-C be heard: what a shell starts in the background ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Let Ctrl-C and SIGHUP be heard: what a shell starts in the background, or nohup, ignores them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, before[0])
+    signal.signal(signal.SIGHUP, before[1])
 
 
 @pytest.mark.usefixtures("hears")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("at", [2, 4])  # in the middle of an interval, and at its end
 def test_a_training_asked_to_stop_saves_its_state_and_goes_on_to_the_same_bits(make_trainer, monkeypatch, number, at):
     monkeypatch.setattr("dcgan_analysis.training.trainer._LOOK_EVERY", 1)
-    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     asked = make_trainer("asked to stop", epochs=2)
 
     with pytest.raises(
@@ -155,7 +156,7 @@ def test_a_training_asked_to_stop_saves_its_state_and_goes_on_to_the_same_bits(m
         asked.run([Signals(number, at)])
 
     assert stop.value.signal == number
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == handlers
     rest, whole = make_trainer("asked to stop", epochs=2), make_trainer("whole", epochs=2)
     rest.resume()
     # At the end of an interval the step after it is still done.
