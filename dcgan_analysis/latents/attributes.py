@@ -224,7 +224,7 @@ def train_judge(context: RunContext, *, steps: int | None = None, networks: int 
         judges = []
         for number in range(networks):
             seed = int(context.rng("judge", "network", str(number)).integers(2**31))
-            told = f"attribute classifier {number + 1} of {networks} (steps)"
+            label = f"attribute classifier {number + 1} of {networks} (steps)"
             network = _train_classifier(
                 split.images[kept],
                 targets[kept],
@@ -232,7 +232,7 @@ def train_judge(context: RunContext, *, steps: int | None = None, networks: int 
                 prepare,
                 steps,
                 seed,
-                lambda done, total, told=told: context.progress(told, done, total),  # type: ignore[misc]
+                lambda done, total, label=label: context.progress(label, done, total),  # type: ignore[misc]
             )
             judges.append(_rounded(network))
         weights = {f"{number}.{name}": array for number, one in enumerate(judges) for name, array in _arrays(one)}

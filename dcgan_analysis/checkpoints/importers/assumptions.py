@@ -41,7 +41,11 @@ class Assumption:
 
 
 def assumptions(
-    structure: Structure, table: LayerTable, settings: ReadSettings, others: Sequence[int], told: Collection[str] = ()
+    structure: Structure,
+    table: LayerTable,
+    settings: ReadSettings,
+    others: Sequence[int],
+    settled: Collection[str] = (),
 ) -> list[Assumption]:
     """List what was assumed of one network.
 
@@ -50,10 +54,10 @@ def assumptions(
         table: The same, as rows.
         settings: What was said; nothing of it is listed.
         others: Image sizes that were possible as well.
-        told: What the statistics of batch normalisation decided: ``activation``, ``output``, ``batchnorm_eps``.
+        settled: What the statistics of batch normalisation decided: ``activation``, ``output``, ``batchnorm_eps``.
     """
     role = structure.role
-    found = [
+    assumed = [
         *_labels(structure),
         *_kernels(structure, settings, others),
         *_unweighted(structure, table),
@@ -61,16 +65,16 @@ def assumptions(
     ]
     return [
         Assumption(
-            f"{role}: {what}{''.join(because(told, name) for name in list(said)[:1])}",
-            {name if name == "image_size" else f"{role}.{name}": each for name, each in said.items()},
+            f"{role}: {what}{''.join(because(settled, name) for name in list(remedy)[:1])}",
+            {name if name == "image_size" else f"{role}.{name}": each for name, each in remedy.items()},
         )
-        for what, said in found
+        for what, remedy in assumed
     ]
 
 
-def because(told: Collection[str], name: str) -> str:
+def because(settled: Collection[str], name: str) -> str:
     """Return what is said behind an assumption that the statistics of batch normalisation decided."""
-    return ", as the BatchNorm statistics say" if name in told else ""
+    return ", as the BatchNorm statistics say" if name in settled else ""
 
 
 _Said = tuple[str, dict[str, Any]]
@@ -120,8 +124,8 @@ def _labels(structure: Structure) -> Iterator[_Said]:
             what = "image" if structure.role == "discriminator" else "latent vector"
             on_maps = isinstance(each.size, tuple) and structure.role == "generator"
             order = (" and before it" if each.first else " and behind it") if each.added else ""
-            said: dict[str, Any] = {"label": each.how} | ({"label_first": each.first} if each.added else {})
-            yield f"{each.classes} classes, {words[each.how]} the {'first maps' if on_maps else what}{order}", said
+            remedy: dict[str, Any] = {"label": each.how} | ({"label_first": each.first} if each.added else {})
+            yield f"{each.classes} classes, {words[each.how]} the {'first maps' if on_maps else what}{order}", remedy
 
 
 def _unweighted(structure: Structure, table: LayerTable) -> Iterator[_Said]:
@@ -137,8 +141,8 @@ def _unweighted(structure: Structure, table: LayerTable) -> Iterator[_Said]:
     for kind, slope in dict.fromkeys((each.kind, each.slope) for _, each in hidden):
         names = [name for name, each in hidden if (each.kind, each.slope) == (kind, slope)]
         steep = f" of slope {slope:g}" if slope is not None else ""
-        said = {"activation": kind} | ({"slope": slope} if slope is not None else {})
-        yield f"{kind}{steep} after {_list(names)}", said
+        remedy = {"activation": kind} | ({"slope": slope} if slope is not None else {})
+        yield f"{kind}{steep} after {_list(names)}", remedy
     for name, each in acting:
         if (name, each) not in hidden:
             yield f"{each.kind} after the last layer", {"output": each.kind}
@@ -167,8 +171,8 @@ def _norms(structure: Structure, settings: ReadSettings) -> Iterator[_Said]:
     epses = [each.eps for each in norms if each.assumed]
     if epses:
         amounts = list(dict.fromkeys(epses))
-        said = amounts[0] if len(amounts) == 1 else [each.eps for each in norms]
-        yield f"{' and '.join(f'{eps:g}' for eps in amounts)} added to the variance", {"batchnorm_eps": said}
+        remedy = amounts[0] if len(amounts) == 1 else [each.eps for each in norms]
+        yield f"{' and '.join(f'{eps:g}' for eps in amounts)} added to the variance", {"batchnorm_eps": remedy}
     guessed = [each.name for each in norms if each.guessed]
     if guessed and own.norm is None:
         yield f"instance normalisation, as it has no running statistics: {_list(guessed)}", {"norm": "instance"}

@@ -82,13 +82,13 @@ class Reading:
         structure: Its operations, eps put in.
         z_prior: Distribution of the latent vectors; for a discriminator without meaning.
         misfit: How far it is from the file's statistics; None: there are none, or nothing to try it on.
-        told: What the statistics decided: ``activation``, ``batchnorm_eps``, ``z_prior``, ``structure``.
+        settled: What the statistics decided: ``activation``, ``batchnorm_eps``, ``z_prior``, ``structure``.
     """
 
     structure: Structure
     z_prior: str = "normal"
     misfit: Misfit | None = None
-    told: frozenset[str] = frozenset()
+    settled: frozenset[str] = frozenset()
 
 
 def latent_vectors(count: int, size: int, prior: str) -> Tensor:
@@ -245,13 +245,13 @@ def best_reading(
             best = _nearest(_variants(structure, settings, channels_last, z_prior), best, channels_last, images)
     if best.misfit is None or best.misfit.coarse > CLOSE:
         return usual
-    told = {
+    settled = {
         "activation": _activations(best.structure) != _activations(usual.structure),
         "batchnorm_eps": _all_eps(best.structure) != _all_eps(usual.structure),
         "z_prior": best.z_prior != usual.z_prior,
         "structure": best.structure.image_shape != usual.structure.image_shape,
     }
-    return replace(best, told=frozenset(name for name, differs in told.items() if differs))
+    return replace(best, settled=frozenset(name for name, differs in settled.items() if differs))
 
 
 def _tries(reading: Reading, channels_last: bool, images: Tensor | None, *, first: bool = False) -> Misfit | None:

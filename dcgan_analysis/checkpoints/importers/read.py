@@ -88,13 +88,13 @@ class _Found:
 
 @dataclass(frozen=True)
 class _Settled:
-    """A network with the way that was chosen, other sizes of images that were possible, and what statistics told."""
+    """A network with the way that was chosen, other sizes of images that were possible, and what statistics settled."""
 
     ways: _Ways
     structure: Structure
     other_sizes: tuple[int, ...] = ()
     z_prior: str = "normal"
-    told: frozenset[str] = frozenset()
+    settled: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,8 @@ def load(request: ImportRequest, kind: str) -> ImportedWeights:
     if own != kind:
         msg = f"'{request.paths[0]}' is read as {own}, not as {kind}. Leave --format out."
         raise CheckpointError(msg)
-    found = [each for path in request.paths for each in _found(path, settings)]
-    chosen = _chosen(found, settings, request.paths)
+    candidates = [each for path in request.paths for each in _found(path, settings)]
+    chosen = _chosen(candidates, settings, request.paths)
     alone = [each.role for each in chosen] == ["discriminator"]
     read = _normalised([_remembered(each.network()) for each in chosen], alone)
     networks = labelled(read, [each.role for each in chosen], settings)
@@ -289,21 +289,21 @@ def _first_call(document: Any, depth: int = 0) -> str | None:
 # Which of them.
 
 
-def _chosen(found: list[_Found], settings: ReadSettings, paths: Sequence[Path]) -> list[_Found]:
-    if settings.network is not None and len(found) == 1:
-        return [replace(found[0], role=settings.network)]
+def _chosen(networks: list[_Found], settings: ReadSettings, paths: Sequence[Path]) -> list[_Found]:
+    if settings.network is not None and len(networks) == 1:
+        return [replace(networks[0], role=settings.network)]
     wanted = (settings.key,) if isinstance(settings.key, str) else settings.key or ()
-    by_key = [each for each in found if each.key in wanted]
+    by_key = [each for each in networks if each.key in wanted]
     for key in wanted:
-        if not any(each.key == key for each in found):
-            known = ", ".join(repr(each.key) for each in found)
+        if not any(each.key == key for each in networks):
+            known = ", ".join(repr(each.key) for each in networks)
             msg = f"'{paths[0]}' holds nothing under the key '{key}'. It holds {known}."
             raise CheckpointError(msg)
     if settings.network is not None and len(by_key) == 1:
         return [replace(by_key[0], role=settings.network)]
     taken = {each.role for each in by_key}
-    rest = [each for each in found if each not in by_key and each.role is not None and each.role not in taken]
-    chosen = [*by_key, *rest] if by_key else [each for each in found if each.role is not None] or found
+    rest = [each for each in networks if each not in by_key and each.role is not None and each.role not in taken]
+    chosen = [*by_key, *rest] if by_key else [each for each in networks if each.role is not None] or networks
     for role in (*ROLES, None):
         own = [each for each in chosen if each.role == role]
         if len(own) > (2 if role is None and len(chosen) == 2 else 1):
@@ -311,15 +311,15 @@ def _chosen(found: list[_Found], settings: ReadSettings, paths: Sequence[Path]) 
     return chosen
 
 
-def _several(found: list[_Found], role: Role | None) -> NoReturn:
-    what = f"{len(found)} networks that could be the {role}" if role else f"{len(found)} networks"
-    files = list(dict.fromkeys(each.file for each in found))
-    if len(files) == len(found):
+def _several(networks: list[_Found], role: Role | None) -> NoReturn:
+    what = f"{len(networks)} networks that could be the {role}" if role else f"{len(networks)} networks"
+    files = list(dict.fromkeys(each.file for each in networks))
+    if len(files) == len(networks):
         names = " and ".join(f"'{each.name}'" for each in files[:3])
         msg = f"{names} both hold a {role or 'network'}. Name one file for each network."
     else:
-        keys = ", ".join(each.key or "(the file itself)" for each in found[:8])
-        msg = f"File '{files[0]}' holds {what}: {keys}. Choose one: --set key={found[0].key}"
+        keys = ", ".join(each.key or "(the file itself)" for each in networks[:8])
+        msg = f"File '{files[0]}' holds {what}: {keys}. Choose one: --set key={networks[0].key}"
     raise CheckpointError(msg)
 
 
@@ -331,14 +331,14 @@ def _ways(network: ForeignNetwork, hint: Role | None, settings: ReadSettings) ->
     forced = settings.network == hint and hint is not None
     roles = ROLES if hint is None else (hint,) if forced else (hint, *(role for role in ROLES if role != hint))
     for reordered in (False, True):
-        found: list[_Ways] = []
+        ways: list[_Ways] = []
         for role in roles:
             each = _structures(network, role, settings, reordered=reordered)
             if each is not None and hint is not None:
                 return each
-            found += [each] if each is not None else []
-        if found:
-            return min(found, key=lambda each: each.structures[0].cost)
+            ways += [each] if each is not None else []
+        if ways:
+            return min(ways, key=lambda each: each.structures[0].cost)
     _no_structure(network, hint, settings)
 
 
@@ -421,17 +421,17 @@ def _agreed(ways: list[_Ways], settings: ReadSettings) -> list[_Settled]:
     return [_Settled(first, left, others), _Settled(second, right, others)]
 
 
-def _by_habit(found: list[Structure]) -> list[Structure]:
+def _by_habit(structures: list[Structure]) -> list[Structure]:
     """Keep the cheapest way for each shape of images and each habit of padding."""
     best: dict[tuple[Any, ...], Structure] = {}
-    for each in sorted(found, key=lambda each: each.cost):
+    for each in sorted(structures, key=lambda each: each.cost):
         best.setdefault((each.image_shape, each.padded), each)
     return list(best.values())
 
 
-def _by_shape(found: list[Structure]) -> dict[tuple[int, int, int], Structure]:
+def _by_shape(structures: list[Structure]) -> dict[tuple[int, int, int], Structure]:
     best: dict[tuple[int, int, int], Structure] = {}
-    for each in sorted(found, key=lambda each: each.cost):
+    for each in sorted(structures, key=lambda each: each.cost):
         best.setdefault(each.image_shape, each)
     return best
 
@@ -488,7 +488,7 @@ def _tested(made: list[_Settled], settings: ReadSettings) -> list[_Settled]:
     shape = reading.structure.image_shape
     if discriminator is not None and shape != discriminator.structure.image_shape:
         discriminator = replace(discriminator, structure=_by_shape(discriminator.ways.structures)[shape])
-    generator = replace(generator, structure=reading.structure, z_prior=reading.z_prior, told=reading.told)
+    generator = replace(generator, structure=reading.structure, z_prior=reading.z_prior, settled=reading.settled)
     if discriminator is None:
         return [replace(generator, structure=next(_outputs(generator.structure, settings)))]
     best: Reading | None = None
@@ -498,12 +498,12 @@ def _tested(made: list[_Settled], settings: ReadSettings) -> list[_Settled]:
         images = _samples(variant, generator) if trusted else None
         judged = _read_again(discriminator, settings, images)
         if best is None or _is_nearer(judged.misfit, best.misfit):
-            told = {*generator.told, *(("output",) if number else ())}
-            generator, best = replace(generator, structure=variant, told=frozenset(told)), judged
+            decided = {*generator.settled, *(("output",) if number else ())}
+            generator, best = replace(generator, structure=variant, settled=frozenset(decided)), judged
         if best.misfit is None or best.misfit.coarse <= AGREES:
             break
     assert best is not None  # there is one output at least
-    return [generator, replace(discriminator, structure=best.structure, told=best.told)]
+    return [generator, replace(discriminator, structure=best.structure, settled=best.settled)]
 
 
 def _is_nearer(misfit: Misfit | None, other: Misfit | None) -> bool:
@@ -554,14 +554,14 @@ def _imported(made: list[_Settled], chosen: list[_Found], settings: ReadSettings
     tables: dict[Role, LayerTable] = {}
     notes: list[Assumption] = []
     z_size, z_prior, image_shape = 100, "normal", made[0].structure.image_shape
-    told: frozenset[str] = frozenset()
+    settled: frozenset[str] = frozenset()
     for each in made:
         structure = each.structure
         table = layer_table(structure, each.ways.network.channels_last)
         tables[structure.role] = table
-        notes += assumptions(structure, table, settings, each.other_sizes, each.told)
+        notes += assumptions(structure, table, settings, each.other_sizes, each.settled)
         if structure.role == "generator":
-            z_prior, told = each.z_prior, each.told
+            z_prior, settled = each.z_prior, each.settled
         z_size = structure.z_size or z_size
     image_range = settings.image_range or _range_of(tables.get("generator"))
     rows: dict[str, Any] = {role: table.layers for role, table in tables.items()}
@@ -574,7 +574,9 @@ def _imported(made: list[_Settled], chosen: list[_Found], settings: ReadSettings
     )
     if settings.z_prior is None and "generator" in tables:
         notes.append(
-            Assumption(f"latent vectors from a {z_prior} distribution{because(told, 'z_prior')}", {"z_prior": z_prior})
+            Assumption(
+                f"latent vectors from a {z_prior} distribution{because(settled, 'z_prior')}", {"z_prior": z_prior}
+            )
         )
     if settings.image_range is None:
         low, high = image_range
@@ -622,17 +624,18 @@ def _with_eps(structure: Structure, settings: ReadSettings, channels_last: bool)
             "normalisations."
         )
         raise ConfigError(msg)
-    said = iter(given if isinstance(given, tuple) else (given,) * len(norms))
+    every = iter(given if isinstance(given, tuple) else (given,) * len(norms))
     default = KERAS_EPS if channels_last else EPS
     operations = tuple(
-        each if not isinstance(each, Normalise) else _filled(each, next(said), default) for each in structure.operations
+        each if not isinstance(each, Normalise) else _filled(each, next(every), default)
+        for each in structure.operations
     )
     return replace(structure, operations=operations)
 
 
-def _filled(norm: Normalise, said: float | None, default: float) -> Normalise:
-    if said is not None:
-        return replace(norm, eps=said)
+def _filled(norm: Normalise, eps: float | None, default: float) -> Normalise:
+    if eps is not None:
+        return replace(norm, eps=eps)
     return norm if norm.eps is not None else replace(norm, eps=default, assumed=True)
 
 

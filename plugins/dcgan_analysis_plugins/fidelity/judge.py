@@ -126,7 +126,7 @@ def discriminator(context: RunContext, name: str | None = None) -> FeatureJudge:
     checkpoint = context.checkpoint if name is None else context.load_checkpoint(name)
     architecture = checkpoint.architecture
     whose = "the checkpoint" if name is None else f"'{checkpoint.name}'"
-    if architecture.classes:
+    if architecture.takes_labels("discriminator"):
         msg = (
             f"judge: the discriminator of {whose} is conditional, and features must not depend on a class. Choose "
             "classifier, random or inception."
