@@ -30,7 +30,8 @@ def _checkpoint(path: Path, as_json: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from dcgan_analysis.models.summary import guidelines, layer_rows, parameters_in_words
+    from dcgan_analysis.models.guidelines import guidelines
+    from dcgan_analysis.models.summary import layer_rows, parameters_in_words
     from dcgan_analysis.runs.library import load_checkpoint
 
     checkpoint = load_checkpoint(path)
@@ -75,12 +76,10 @@ def _checkpoint(path: Path, as_json: bool) -> None:
         table.add_row("", "", "", Text(f"{sum(row.parameters for row in rows):,}", style="bold"), "")
         out.print(table)
         out.print()
-    rules = guidelines(architecture)
-    if rules:
-        out.print("Guidelines of the paper (section 3)", style="bold")
-    for guideline in rules:
-        kept = Text("  kept     ", style="green") if guideline.kept else Text("  not kept ", style="yellow")
-        out.print(kept.append(guideline.text, style="default"))
+    out.print("Guidelines of the paper (section 3)", style="bold")
+    marks = {True: ("  kept      ", "green"), False: ("  not kept  ", "yellow"), None: ("  not clear ", "yellow")}
+    for guideline in guidelines(architecture, checkpoint.weights):
+        out.print(Text(*marks[guideline.kept]).append(guideline.text, style="default"))
 
 
 def _store(path: Path, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""An architecture described: its layers with shapes and parameter counts, and the paper's guidelines it keeps."""
+"""An architecture described: its layers with shapes and parameter counts."""
 
 from __future__ import annotations
 
@@ -37,14 +37,6 @@ class LayerRow:
     shape: tuple[int, ...]
     parameters: int
     after: str
-
-
-@dataclass(frozen=True)
-class Guideline:
-    """One of the paper's guidelines for stable DCGANs (section 3) and whether an architecture keeps it."""
-
-    text: str
-    kept: bool
 
 
 def parameters_in_words(architecture: Architecture) -> str:
@@ -168,39 +160,3 @@ def _after(layer: Layer) -> str:
         activation += f" {layer.slope:g}"
     parts = [activation, norm] if layer.norm_after_activation else [norm, activation]
     return ", ".join(filter(None, parts))
-
-
-def guidelines(architecture: Architecture) -> list[Guideline]:
-    """Judge an architecture by the five guidelines of section 3; empty where there are no layer tables."""
-    generator, discriminator = architecture.generator_layers, architecture.discriminator_layers
-    if not generator or not discriminator:
-        return []
-    hidden = [layer for layer in (*generator[1:-1], *discriminator[:-1]) if layer.kind == "linear"]
-    inner = (*_weighted(generator)[:-1], *_weighted(discriminator)[1:-1])
-    bare = (_weighted(generator)[-1], _weighted(discriminator)[0])
-    every = (*generator, *discriminator)
-    return [
-        Guideline(
-            "strided and fractional-strided convolutions instead of pooling",
-            any(layer.kind == "conv" for layer in discriminator)
-            and not any(layer.kind.endswith("pool") or layer.kind == "upsample" for layer in every),
-        ),
-        Guideline(
-            "BatchNorm in both networks, except generator output and discriminator input",
-            all(layer.normalisation == "batch" for layer in inner)
-            and all(layer.normalisation == "none" for layer in bare),
-        ),
-        Guideline("no fully connected hidden layers", not hidden),
-        Guideline(
-            "generator: ReLU, output tanh",
-            all(layer.activation == "relu" for layer in generator[:-1]) and generator[-1].activation == "tanh",
-        ),
-        Guideline(
-            "discriminator: LeakyReLU in all layers",
-            all(layer.activation == "leaky_relu" for layer in discriminator[:-1]),
-        ),
-    ]
-
-
-def _weighted(layers: tuple[Layer, ...]) -> list[Layer]:
-    return [layer for layer in layers if layer.weighted]

@@ -46,6 +46,8 @@ class TracedLayer:
         shape: What comes out there, without the batch axis: ``(C, H, W)`` or ``(D,)``.
         activated: Whether an activation follows.
         hidden: Whether another layer works on it; False of the layers that make the network's output.
+        resizes: Whether it changes height or width of the maps itself, as a strided convolution does.
+        between: Torch's names of the calls between it and the next layer of the pass, in order.
     """
 
     operation: str
@@ -53,6 +55,8 @@ class TracedLayer:
     shape: tuple[int, ...]
     activated: bool
     hidden: bool
+    resizes: bool
+    between: tuple[str, ...]
 
     @property
     def is_convolution(self) -> bool:
@@ -200,7 +204,8 @@ class _Tracer(TorchFunctionMode):
                     stack.callback(module.register_forward_hook(self._leave).remove)
             with self:
                 output = network(*arguments)
-        layers = [self._described(layer) for layer in self._layers]
+        next_layers = [*(layer.position for layer in self._layers), None][1:]
+        layers = [self._described(*each) for each in zip(self._layers, next_layers, strict=True)]
         ends = [self._numbers[id(tensor)] for tensor in tensors_in(output) if id(tensor) in self._numbers]
         last = self._activation(ends)
         name, call = ("", 0) if last is None else (last.name, last.call)
@@ -263,10 +268,18 @@ class _Tracer(TorchFunctionMode):
             for at in self._open:
                 self._held[at] = self._held.get(at, 0) + 1
 
-    def _described(self, layer: _Layer) -> TracedLayer:
+    def _described(self, layer: _Layer, next_layer: int | None) -> TracedLayer:
         value = layer.linear if layer.result is None else layer.result
-        activated = layer.result is not None
-        return TracedLayer(layer.step.name, self._tap(value), self._shapes[value], activated, self._is_hidden(layer))
+        before, after = self._shapes[layer.step.inputs[0]], self._shapes[layer.step.outputs[0]]
+        return TracedLayer(
+            operation=layer.step.name,
+            tap=self._tap(value),
+            shape=self._shapes[value],
+            activated=layer.result is not None,
+            hidden=self._is_hidden(layer),
+            resizes=len(before) == len(after) == 3 and before[1:] != after[1:],
+            between=tuple(step.name for step in self.steps[layer.position + 1 : next_layer]),
+        )
 
     def _tap(self, value: int) -> str | None:
         """Name a value: by the largest module that returned it and holds no other layer, else by what came before."""
