@@ -11,7 +11,7 @@ import json
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -30,7 +30,7 @@ from dcgan_analysis.models.builder import build
 from dcgan_analysis.models.initialisation import initialise, unchanged_parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -217,6 +217,56 @@ class Checkpoint(Described):
         from dcgan_analysis.checkpoints.sample_files import save_samples
 
         return save_samples(self, path, n, seed, start=start, label=label)
+
+    def directions(
+        self,
+        method: Literal["sefa", "pca", "boundary"] = "sefa",
+        k: int = 10,
+        *,
+        scores: Callable[[np.ndarray], np.ndarray] | None = None,
+        layer: str | None = None,
+        samples: int = 4000,
+        tail: float = 0.2,
+        seed: int = 0,
+        label: int = 0,
+    ) -> Tensor:
+        """Find directions in latent space along which images change.
+
+        Args:
+            method: ``sefa``, right singular vectors of the projection from z (arXiv 2007.06600); ``pca``, principal
+                components of activations over samples, regressed to z (GANSpace, arXiv 2004.02546); ``boundary``,
+                normals of linear SVMs between the samples of lowest and of highest scores (InterFaceGAN, arXiv
+                1907.10786).
+            k: How many; of boundaries there are as many as scores.
+            scores: Of ``boundary``: maps images uint8 (N, C, H, W) to (N,) or (N, A), higher is more of an attribute.
+            layer: Of ``pca``: whose activations; None: the projection's, after normalisation and activation.
+            samples: Of ``pca`` and ``boundary``: how many are drawn.
+            tail: Of ``boundary``: share of the samples at either end.
+            seed: Of the samples.
+            label: Class of the samples, of a conditional generator.
+
+        Returns:
+            Directions (k, Z) of length one, those that matter most first; of boundaries (A, Z), pointing to higher
+            scores.
+
+        Raises:
+            AnalysisError: If there are not so many directions, no scores for ``boundary``, or too few samples at its
+                ends.
+            ArchitectureError: If the generator has no projection that is a linear module.
+            CheckpointError: If there is no generator.
+            UnknownNameError: If there is no such method, or layer.
+
+        Example:
+            >>> from dcgan_analysis.models.tables import dcgan32
+            >>> checkpoint = Checkpoint.random(dcgan32(width=4), seed=0)
+            >>> checkpoint.directions("sefa", 3).shape
+            torch.Size([3, 256])
+        """
+        from dcgan_analysis.checkpoints.directions import find_directions
+
+        return find_directions(
+            self, method, k, scores=scores, layer=layer, samples=samples, tail=tail, seed=seed, label=label
+        )
 
     def features(
         self,
