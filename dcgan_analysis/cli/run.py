@@ -74,9 +74,13 @@ class _AnalysisCommand(click.Command):
             rows.append(
                 (name, f"{field.description or ''}  [default: {_shown(field.get_default(call_default_factory=True))}]")
             )
+        needs = self.analysis.needs
+        if needs.generator or needs.discriminator:
+            own = "or " if "batchnorm" in self.analysis.config_type.model_fields else ""
+            text = f"{own}reestimate: first estimate the checkpoint's BatchNorm statistics anew, as on import"
+            rows.append(("batchnorm", text))
         with formatter.section("Settings (--set KEY=VALUE)"):
             formatter.write_dl(rows)
-        needs = self.analysis.needs
         defaults = [("--checkpoint", needs.checkpoint), ("--dataset", needs.dataset)]
         with formatter.section("Used where not given"):
             formatter.write_dl([(option, name or "none") for option, name in defaults])

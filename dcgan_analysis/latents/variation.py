@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.models.batchnorm import has_initial_statistics
+from dcgan_analysis.models.batchnorm import untouched_layers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,14 +81,13 @@ def check_samples_vary(context: RunContext, sampler: Sampler, real: np.ndarray |
     )
     if not samples >= _ONE_IMAGE:
         cause = (
-            "The statistics of its batch normalisation were never updated (mean 0, variance 1)"
-            if has_initial_statistics(sampler.generator)
-            else "Its weights may be damaged or of another architecture, or it has collapsed to one image"
+            "The statistics of its batch normalisation were never updated (mean 0, variance 1). Estimate them anew: "
+            "--set batchnorm=reestimate"
+            if untouched_layers(sampler.generator)
+            else "Its weights may be damaged or of another architecture, or it has collapsed to one image. Import the "
+            "weights again (docs/importing.md), or choose another checkpoint: dcgan-analyze list checkpoints"
         )
-        msg = (
-            f"The generator of '{checkpoint.name}' makes one image whatever the latent vector: {measured}. {cause}. "
-            "Import the weights again (docs/importing.md), or choose another checkpoint: dcgan-analyze list checkpoints"
-        )
+        msg = f"The generator of '{checkpoint.name}' makes one image whatever the latent vector: {measured}. {cause}"
         raise AnalysisError(msg)
     if samples < _LITTLE * usual:
         context.warn(

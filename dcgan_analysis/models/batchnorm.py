@@ -36,13 +36,13 @@ def batchnorm_layers(network: nn.Module) -> dict[str, _BatchNorm]:
     return {name: m for name, m in network.named_modules() if isinstance(m, _BatchNorm)}
 
 
-def has_initial_statistics(network: nn.Module) -> bool:
-    """Say whether all running statistics are as they are made: mean 0 and variance 1; False where there are none."""
-    layers = [layer for layer in batchnorm_layers(network).values() if layer.running_mean is not None]
-    return bool(layers) and all(
-        not layer.running_mean.any() and bool((layer.running_var == 1).all())  # type: ignore[union-attr]
-        for layer in layers
-    )
+def untouched_layers(network: nn.Module) -> list[str]:
+    """Return the paths of layers whose running statistics are as they are made: mean 0 and variance 1."""
+    return [
+        name
+        for name, layer in batchnorm_layers(network).items()
+        if layer.running_mean is not None and not layer.running_mean.any() and bool((layer.running_var == 1).all())  # type: ignore[union-attr]
+    ]
 
 
 @contextmanager

@@ -99,6 +99,26 @@ def _layers(checkpoint: Checkpoint) -> Iterator[str]:
             yield from dict.fromkeys([*traced, *modules])
 
 
+def stale_networks(needs: Needs, checkpoint: Checkpoint, batchnorm: str | None) -> Iterator[str]:
+    """Yield a warning for each network that is used with batch-normalisation statistics that were never updated.
+
+    Args:
+        needs: What the analysis consumes.
+        checkpoint: What it runs on.
+        batchnorm: The analysis's own setting of that name, by which a discriminator is normalised; None: it has none.
+    """
+    from dcgan_analysis.checkpoints.statistics import stale_statistics
+
+    kept = batchnorm == "running" or (batchnorm is None and needs.grid is None)
+    used = {"generator": needs.generator, "discriminator": (needs.generator or needs.discriminator) and kept}
+    for role in filter(checkpoint.has, ROLES):
+        if used[role] and (stale := stale_statistics(checkpoint, role)):
+            yield (
+                f"The BatchNorm statistics of the {role} of '{checkpoint.name}' were {stale}: what it makes with them "
+                "is wrong, unless that was meant. Estimate them anew: --set batchnorm=reestimate"
+            )
+
+
 def missing_in_dataset(analysis: str, needs: Needs, dataset: Dataset | None, limit: int | None = None) -> list[str]:
     """List what an analysis needs and a dataset lacks.
 

@@ -21,15 +21,18 @@ from dcgan_analysis.data.dataset import Dataset
 from dcgan_analysis.data.files.sources import load_dataset
 from dcgan_analysis.errors import AbsentError, AnalysisError, DcganAnalysisError
 from dcgan_analysis.runs.needs import missing_in_checkpoint, missing_in_dataset, missing_packages, unfit_images
+from dcgan_analysis.runs.request import REESTIMATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import torch
 
-    from dcgan_analysis.api.analysis import Analysis, AnalysisConfig
+    from dcgan_analysis.api.analysis import Analysis, AnalysisConfig, Needs
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.data.dataset import DatasetSplit
     from dcgan_analysis.host.host import PluginHost
+    from dcgan_analysis.models.architecture import Role
     from dcgan_analysis.runs.request import RunRequest
 
 
@@ -45,6 +48,7 @@ class Sources:
         self.host = host
         self.progress = progress
         self._checkpoints: dict[str | Path, Checkpoint] = {}
+        self._reestimated: dict[tuple[str, str | None], tuple[Checkpoint, dict[Role, str]]] = {}
         self._datasets: dict[tuple[str | Path, str | Path | None], Dataset] = {}
 
     def checkpoint(self, given: str | Path | Checkpoint) -> Checkpoint:
@@ -62,6 +66,15 @@ class Sources:
         if given not in self._checkpoints:
             self._checkpoints[given] = load_checkpoint(given, self.host.architectures)
         return self._checkpoints[given]
+
+    def reestimated(self, checkpoint: Checkpoint, reference: DatasetSplit | None) -> tuple[Checkpoint, dict[Role, str]]:
+        """Return a checkpoint with new batch-normalisation statistics, estimated on first use, and what was done."""
+        from dcgan_analysis.checkpoints.statistics import with_new_statistics
+
+        key = (checkpoint.sha256(), None if reference is None else reference.sha256)
+        if key not in self._reestimated:
+            self._reestimated[key] = with_new_statistics(checkpoint, reference)
+        return self._reestimated[key]
 
     def dataset(self, given: str | Path | Dataset, data_root: str | Path | None) -> Dataset:
         """Return a dataset, loaded on first use."""
@@ -88,6 +101,7 @@ class PreparedRun:
         folder: The run folder to be.
         device: Where to compute.
         command: Command line that repeats the run.
+        statistics: What was done with the batch-normalisation statistics of each network, where they were re-estimated.
     """
 
     request: RunRequest
@@ -98,6 +112,7 @@ class PreparedRun:
     folder: Path
     device: torch.device
     command: str = field(default="", repr=False)
+    statistics: Mapping[Role, str] = field(default_factory=dict, repr=False)
 
     @property
     def subject(self) -> str:
@@ -121,7 +136,7 @@ def prepare_run(request: RunRequest, sources: Sources) -> PreparedRun:
     analysis = sources.host.analysis(request.analysis) if isinstance(request.analysis, str) else request.analysis
     folder = run_folder(analysis.name, request.out, request.force)
     device = choose_device(request.device)
-    config = analysis.config_type.build(request.settings)
+    config = analysis.config_type.build(request.own_settings)
     needs = needs_of(analysis, config)
     problems: list[DcganAnalysisError] = [*map(AnalysisError, missing_packages(analysis.name, needs))]
     wanted_checkpoint = needs.checkpoint if request.checkpoint is None else request.checkpoint
@@ -142,6 +157,12 @@ def prepare_run(request: RunRequest, sources: Sources) -> PreparedRun:
             unfit += unfit_images(needs, checkpoint, dataset, request.limit, choice=choice)
     except DcganAnalysisError as error:
         unfit.append(error)
+    statistics: dict[Role, str] = {}
+    if request.reestimates and not refused:
+        try:
+            checkpoint, statistics = _reestimated(request, sources, needs, checkpoint, None if unfit else dataset)
+        except DcganAnalysisError as error:
+            refused.append(error)
     context = RunContext(
         output_dir=folder,
         device=device,
@@ -164,8 +185,19 @@ def prepare_run(request: RunRequest, sources: Sources) -> PreparedRun:
         "--seed": str(request.seed),
         "--limit": None if request.limit is None else str(request.limit),
     }
-    command = _command(analysis.name, config, options)
-    return PreparedRun(request, analysis, config, checkpoint, dataset, folder, device, command)
+    command = _command(analysis.name, config, options, request.reestimates)
+    return PreparedRun(request, analysis, config, checkpoint, dataset, folder, device, command, statistics)
+
+
+def _reestimated(
+    request: RunRequest, sources: Sources, needs: Needs, checkpoint: Checkpoint | None, dataset: Dataset | None
+) -> tuple[Checkpoint, dict[Role, str]]:
+    """Estimate the checkpoint's statistics anew, the discriminator's on training images where the run has some."""
+    if checkpoint is None:
+        msg = f"batchnorm=reestimate: analysis '{request.name}' runs without a checkpoint. Leave the setting out."
+        raise AnalysisError(msg)
+    training = None if dataset is None or "train" not in needs.splits else dataset.some("train", request.limit)
+    return sources.reestimated(checkpoint, training)
 
 
 def _failed_checks(analysis: Analysis, context: RunContext, config: AnalysisConfig) -> Iterator[DcganAnalysisError]:
@@ -223,7 +255,7 @@ def _word(used: str | Path | Checkpoint | Dataset | None) -> str | None:
     return str(used) if isinstance(used, Path) else used.name
 
 
-def _command(name: str, config: AnalysisConfig, options: Mapping[str, str | None]) -> str:
+def _command(name: str, config: AnalysisConfig, options: Mapping[str, str | None], reestimates: bool) -> str:
     """Return a command line that repeats the run; the data root is left to the reader."""
     arguments = ["dcgan-analyze", "run", name]
     for option, value in options.items():
@@ -231,6 +263,8 @@ def _command(name: str, config: AnalysisConfig, options: Mapping[str, str | None
             arguments += [option, value]
     for key, value in config.model_dump(mode="json", exclude_defaults=True).items():
         arguments += ["--set", f"{key}={_toml(value)}"]
+    if reestimates:
+        arguments += ["--set", "=".join(REESTIMATE)]
     return shlex.join(arguments)
 
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from dcgan_analysis.host.host import PluginHost
 
 
+REESTIMATE = ("batchnorm", "reestimate")
+"""A setting, and its value, of every run with a checkpoint, whatever the settings of its analysis: as on import."""
+
+
 @dataclass(frozen=True)
 class RunRequest:
     """Request for one run: which analysis, with what settings, on what, and where its result goes.
@@ -24,7 +28,8 @@ class RunRequest:
     Attributes:
         analysis: A registered name, or any object that keeps the contract ``dcgan_analysis.api.Analysis``; empty in
             a template for several runs.
-        settings: Settings of the analysis; omitted ones have their defaults.
+        settings: Settings of the analysis; omitted ones have their defaults. ``{"batchnorm": "reestimate"}``, whatever
+            the analysis: the statistics of the checkpoint's batch normalisation are estimated anew before it runs.
         checkpoint: Name, path, hash or object; the analysis's own default if None.
         dataset: Name, path or object; the analysis's own default if None.
         data_root: Folder with data sets; ``DCGAN_ANALYSIS_DATA`` or the user's data folder if None.
@@ -65,6 +70,16 @@ class RunRequest:
         """Name of the analysis."""
         return self.analysis if isinstance(self.analysis, str) else self.analysis.name
 
+    @property
+    def reestimates(self) -> bool:
+        """Whether the checkpoint's batch-normalisation statistics are to be estimated anew."""
+        return REESTIMATE in self.settings.items()
+
+    @property
+    def own_settings(self) -> dict[str, Any]:
+        """The settings of the analysis itself."""
+        return {key: value for key, value in self.settings.items() if (key, value) != REESTIMATE}
+
     def over(self, template: RunRequest) -> RunRequest:
         """Return this request with all fields that have their default values taken from ``template``.
 
@@ -98,7 +113,7 @@ def settings_by_analysis(analyses: Sequence[Analysis], settings: Mapping[str, An
         if name in own and (dot or isinstance(value, dict)):
             own[name] |= {setting: value} if dot else value
             continue
-        takers = [name for name in shared if key in fields[name]]
+        takers = [name for name in shared if key in fields[name] or (key, value) == REESTIMATE]
         if not takers:
             msg = str(unknown_name("setting", key, {field for known in fields.values() for field in known}))
             raise ConfigError(msg)

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dcgan_analysis.api.analysis import needs_of
 from dcgan_analysis.api.context import RunContext
 from dcgan_analysis.api.environment import describe_environment
 from dcgan_analysis.api.result import Result
@@ -17,6 +18,7 @@ from dcgan_analysis.core.progress import Progress, ProgressLog, silent
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.host.host import PluginHost, default_host
 from dcgan_analysis.runs.guard import guarded
+from dcgan_analysis.runs.needs import stale_networks
 from dcgan_analysis.runs.notebook import notebook_progress
 from dcgan_analysis.runs.prepare import PreparedRun, Sources, prepare_run, run_folder
 from dcgan_analysis.runs.provenance import code_sha256
@@ -50,7 +52,8 @@ def run(
 
     Args:
         analysis: A registered name, or any object that keeps the contract ``dcgan_analysis.api.Analysis``.
-        settings: Its settings; omitted ones have their defaults.
+        settings: Its settings; omitted ones have their defaults. ``{"batchnorm": "reestimate"}``, whatever the
+            analysis: the statistics of the checkpoint's batch normalisation are estimated anew before it runs.
         checkpoint: Name, path, hash or object; the analysis's own default if None.
         dataset: Name, path or object; the analysis's own default if None.
         data_root: Folder with data sets; ``DCGAN_ANALYSIS_DATA`` or the user's data folder if None.
@@ -131,6 +134,12 @@ def run_prepared(prepared: PreparedRun, host: PluginHost, progress: Progress = s
             _dataset=prepared.dataset,
             _load=partial(load_checkpoint, architectures=host.architectures),
         )
+        for role, how in prepared.statistics.items():
+            context.note(f"BatchNorm statistics of the {role}: {how}.")
+        if prepared.checkpoint is not None:
+            batchnorm = getattr(config, "batchnorm", None)
+            for text in stale_networks(needs_of(analysis, config), prepared.checkpoint, batchnorm):
+                context.warn(text)
         subject = f"Analysis '{analysis.name}'" + ("" if plugin is None else f" of {plugin.owner}")
         with guarded(f"{subject}, or an observer of it,", context) as put_back:
             for warning in host.before_run(analysis, config, context):

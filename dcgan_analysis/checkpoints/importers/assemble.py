@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from pydantic import ValidationError
 
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.checkpoints.metadata import CheckpointMetadata
 from dcgan_analysis.checkpoints.sampling import STATISTICS, with_sample_statistics
+from dcgan_analysis.checkpoints.statistics import stale_statistics, with_image_statistics, with_missing_statistics
 from dcgan_analysis.core.hashing import hash_file
-from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.errors import CheckpointError
 from dcgan_analysis.models.architecture import ROLES, Role
-from dcgan_analysis.models.batchnorm import batchnorm_layers, reestimate, reference_batches
+from dcgan_analysis.models.batchnorm import batchnorm_layers
 from dcgan_analysis.models.builder import build
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from dcgan_analysis.checkpoints.importers.contract import ImportedWeights
     from dcgan_analysis.data.dataset import DatasetSplit
@@ -35,11 +33,6 @@ __all__ = ["assemble"]
 
 _LICENCES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "COPYING")
 _LONGEST_LICENCE = 100_000
-_BATCH, _BATCHES, _SEED = 128, 20, 0
-_SAMPLES = 512
-_ON_SAMPLES = (
-    f"re-estimated on {_SAMPLES} samples of the generator in batches of {_BATCH}, seed {_SEED}: no real images"
-)
 _STORED = "in the files"
 _UNKNOWN = "not in the files (mean 0, variance 1 stand in): use BatchNorm mode reestimated or batch"
 
@@ -68,7 +61,9 @@ def assemble(imported: ImportedWeights, name: str, format: str, reference: Datas
     for role in ROLES:
         state = states[role]
         if state is not None:
-            weights[role], kept[role] = _with_statistics(build(partial(imported.architecture.network, role)), state)
+            weights[role], kept[role] = with_missing_statistics(
+                build(partial(imported.architecture.network, role)), state
+            )
     checkpoint = Checkpoint(name, imported.architecture, weights, _metadata(imported, format))
     for role in weights:
         # Building the network checks names and shapes, which a stranger's importer may have got wrong.
@@ -83,67 +78,21 @@ def _with_known_statistics(
 ) -> Checkpoint:
     """Estimate the statistics of one network where they are missing or it is asked for; note what was done."""
     provenance = checkpoint.metadata.provenance
-    network = checkpoint.network(role)
-    layers = list(batchnorm_layers(network).values())
-    stale = [layer for layer in layers if _is_untouched(layer)] if kept else []
+    layers = batchnorm_layers(checkpoint.network(role))
+    stale = stale_statistics(checkpoint, role) if kept else ""
     how = _STORED if kept else _UNKNOWN
     if role == "generator" and ((again and layers) or not kept):
         checkpoint, how = with_sample_statistics(checkpoint), STATISTICS
     elif role == "discriminator" and layers and (again or reference is not None):
-        how = _on_images(network, checkpoint, reference)
-        state = {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
-        checkpoint = replace(checkpoint, weights={**checkpoint.weights, role: state})
+        checkpoint, how = with_image_statistics(checkpoint, reference)
     elif stale:
-        how = f"in the files, but never updated in {len(stale)} of {len(layers)} layers (mean 0, variance 1)"
+        how = f"in the files, but {stale}"
         provenance["warnings"].append(
             f"{role}: BatchNorm statistics are {how}; outputs are wrong unless that was meant. "
             "Estimate them anew: --set batchnorm=reestimate"
         )
     provenance["batchnorm"][role] = how
     return checkpoint
-
-
-def _is_untouched(layer: nn.Module) -> bool:
-    mean, variance = layer.running_mean, layer.running_var
-    return isinstance(mean, torch.Tensor) and not mean.any() and bool(torch.all(torch.as_tensor(variance) == 1))
-
-
-def _with_statistics(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], bool]:
-    """Fill in mean 0, variance 1 and count 0 where they are missing; also say whether none of the first two was."""
-    filled = dict(state)
-    known = True
-    for path, layer in batchnorm_layers(network).items():
-        layer.reset_running_stats()
-        for key, buffer in layer.named_buffers():
-            if f"{path}.{key}" not in state:
-                filled[f"{path}.{key}"] = buffer.clone()
-                known = known and key == "num_batches_tracked"
-    return filled, known
-
-
-def _on_images(discriminator: nn.Module, checkpoint: Checkpoint, reference: DatasetSplit | None) -> str:
-    """Re-estimate the discriminator's statistics; say on what."""
-    classes = checkpoint.architecture.classes
-    if classes:
-        msg = (
-            "BatchNorm statistics of a conditional discriminator are not re-estimated on import. Leave the setting out."
-        )
-        raise CheckpointError(msg)
-    if reference is None:
-        if not checkpoint.has("generator"):
-            msg = (
-                "batchnorm=reestimate: the discriminator's statistics need images, and there is no generator to make "
-                "some. Name images: --set reference=FOLDER, ZIP or dataset"
-            )
-            raise CheckpointError(msg)
-        reestimate(discriminator, torch.split(checkpoint.sample(_SAMPLES, _SEED), _BATCH))
-        return _ON_SAMPLES
-    convert = Preprocessing.for_range(
-        checkpoint.architecture.image_shape, checkpoint.architecture.image_range, fit="resize"
-    )
-    used = reference_batches(len(reference), _BATCH)[:_BATCHES]
-    reestimate(discriminator, used, lambda network, rows: network(convert(reference.images[np.sort(rows)])))
-    return f"re-estimated on {sum(map(len, used)):,} images of {reference.source} in batches of {len(used[0])}"
 
 
 def _metadata(imported: ImportedWeights, format: str) -> CheckpointMetadata:
