@@ -15,6 +15,8 @@ from dcgan_analysis.errors import AnnotationError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+
 __all__ = ["VERSION", "Document", "read_json"]
 
 VERSION = 1
@@ -28,7 +30,9 @@ class Document(DeferredModel):
 
     version: int = Field(default=VERSION, ge=1, description="of the format")
     checkpoint_sha256: str = Field(
-        default="", description="content hash of the checkpoint, or its beginning; empty: unknown"
+        default="",
+        description="content hash of the checkpoint's generator, or of the whole checkpoint, or a beginning of either; "
+        "empty: unknown",
     )
     seed: int = Field(default=0, ge=0, description="of the latent vectors")
 
@@ -66,16 +70,20 @@ class Document(DeferredModel):
             msg = f"'{path}': {where}: {item['msg'].removeprefix('Value error, ')}, got {_short(item['input'])}."
             raise AnnotationError(msg) from None
 
-    def check_checkpoint(self, sha256: str, name: str, path: Path | str) -> None:
+    def check_checkpoint(self, checkpoint: Checkpoint, path: Path | str) -> None:
         """Refuse annotations of another network's samples.
+
+        Samples are the generator's alone, and its hash is what is recorded today; the whole checkpoint's was before.
 
         Raises:
             AnnotationError: If the hashes differ; the beginning of one is enough, an empty one fits all.
         """
-        if not sha256.startswith(self.checkpoint_sha256):
+        sha256 = checkpoint.sha256("generator")
+        if not any(known.startswith(self.checkpoint_sha256) for known in (sha256, checkpoint.sha256())):
             msg = (
-                f"'{path}' marks samples of checkpoint {self.checkpoint_sha256[:12]}, '{name}' is {sha256[:12]}: its "
-                "samples are others. Use that checkpoint, or annotate anew: dcgan-analyze annotate."
+                f"'{path}' marks samples of checkpoint {self.checkpoint_sha256[:12]}, the generator of "
+                f"'{checkpoint.name}' is {sha256[:12]}: its samples are others. Use that checkpoint, or annotate anew: "
+                "dcgan-analyze annotate."
             )
             raise AnnotationError(msg)
 

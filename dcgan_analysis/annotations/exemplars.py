@@ -76,7 +76,7 @@ class Exemplars(Document):
         Raises:
             AnnotationError: If hash or prior differ, or a vector has another length than Z.
         """
-        self.check_checkpoint(checkpoint.sha256(), checkpoint.name, path)
+        self.check_checkpoint(checkpoint, path)
         if self.z_prior is not None and self.z_prior != checkpoint.metadata.z_prior:
             msg = (
                 f"'{path}': exemplars of the prior '{self.z_prior}', '{checkpoint.name}' has "

@@ -124,7 +124,7 @@ class Hello:
     question = "Are generated images as bright as real ones?"
     reference = "An example; see docs/writing-an-analysis.md"
     config_type = HelloConfig
-    needs = Needs(checkpoint="cifar10-dcgan32", dataset="digits", splits=("test",), images=2, samples=2)
+    needs = Needs(checkpoint="cifar10-dcgan32-w64", dataset="digits", splits=("test",), images=2, samples=2)
     demo = Demo(settings={"images": 64})
 
     def run(self, context: RunContext, config: HelloConfig) -> Result:

@@ -44,7 +44,7 @@ def command(
         from dcgan_analysis.runs.library import load_checkpoint
         from dcgan_analysis_annotate.workspace import Workspace
 
-        loaded = load_checkpoint(checkpoint or "cifar10-dcgan32")
+        loaded = load_checkpoint(checkpoint or "cifar10-dcgan32-w64")
         class_labels(loaded.architecture, [0], label)
         place = folder or Path("annotations") / loaded.name
         workspace = Workspace(loaded, place, seed=seed, n=n, label=label)

@@ -112,12 +112,12 @@ class Workspace:
         if self._changed(path) or name not in self._boxes:
             if path.exists():
                 boxes = read_boxes(path, object=name)
-                boxes.check_checkpoint(self.checkpoint.sha256(), self.checkpoint.name, path)
+                boxes.check_checkpoint(self.checkpoint, path)
                 boxes.check(*self.size, path)
                 self._same_samples(path, boxes.seed, boxes.label)
                 boxes.n = max(boxes.n, self.n)
             else:
-                sha256 = self.checkpoint.sha256()
+                sha256 = self.checkpoint.sha256("generator")
                 boxes = Boxes(object=name, n=self.n, seed=self.seed, label=self.label, checkpoint_sha256=sha256)
             self._boxes[name] = boxes
             self._note(path)
@@ -166,7 +166,7 @@ class Workspace:
             else:
                 self._exemplars = Exemplars(
                     checkpoint=self.checkpoint.name,
-                    checkpoint_sha256=self.checkpoint.sha256(),
+                    checkpoint_sha256=self.checkpoint.sha256("generator"),
                     seed=self.seed,
                     z_prior=self.checkpoint.metadata.z_prior,
                     label=self.label,

@@ -72,7 +72,7 @@ class LatentWalk:
     question = "Does the image change smoothly on a walk through latent space, or does it jump?"
     reference = "Radford, Metz, Chintala 2016, section 6.1: https://arxiv.org/abs/1511.06434"
     config_type = LatentWalkConfig
-    needs = Needs(checkpoint="cifar10-dcgan32", generator=True)
+    needs = Needs(checkpoint="cifar10-dcgan32-w64", generator=True)
     demo = Demo(checkpoint="digits-dcgan32", settings={"walks": 1})
 
     def requires(self, config: LatentWalkConfig) -> Needs:

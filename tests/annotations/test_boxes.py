@@ -89,13 +89,13 @@ def test_an_absent_file_says_how_to_make_one(tmp_path):
         read_boxes(tmp_path / "none.json")
 
 
-def test_boxes_of_other_samples_are_refused():
+def test_boxes_of_other_samples_are_refused(tiny_checkpoint):
     boxes = Boxes(object="x", n=2, checkpoint_sha256="a" * 64, boxes=[Box(sample=1, box=(30, 0, 2, 2))])
     boxes.check(32, 32, "f")
     with pytest.raises(AnnotationError, match="leaves the image of 31 x 32"):
         boxes.check(32, 31, "f")
     with pytest.raises(AnnotationError, match="its samples are others"):
-        boxes.check_checkpoint("b" * 64, "other", "f")
+        boxes.check_checkpoint(tiny_checkpoint, "f")
     with pytest.raises(AnnotationError, match="samples 0 to 0"):
         Boxes(object="x", n=1, boxes=boxes.boxes).check(32, 32, "f")
 
@@ -107,7 +107,7 @@ def test_shipped_boxes_are_of_the_checkpoint_they_lie_beside():
     assert files
     for path in files:
         checkpoint, boxes = load_checkpoint(path.parent), read_boxes(path)
-        boxes.check_checkpoint(checkpoint.sha256(), checkpoint.name, path)
+        boxes.check_checkpoint(checkpoint, path)
         boxes.check(*checkpoint.architecture.image_shape[1:], path)
         assert path.name == boxes_file(boxes.object)
         assert len(boxes.by_sample()) > 1

@@ -35,7 +35,9 @@ def test_vectors_are_taken_as_they_stand(tiny_checkpoint, write):
 
 
 def test_what_is_saved_reads_back(tmp_path, tiny_checkpoint):
-    exemplars = Exemplars(checkpoint_sha256=tiny_checkpoint.sha256(), concepts=CONCEPTS, expression=("a", "b", "c"))
+    exemplars = Exemplars(
+        checkpoint_sha256=tiny_checkpoint.sha256("generator"), concepts=CONCEPTS, expression=("a", "b", "c")
+    )
     exemplars.save(tmp_path / "e.json")
     assert read_exemplars(tmp_path / "e.json") == exemplars
     assert next(iter(exemplars.document())) == "format"
@@ -70,7 +72,7 @@ def test_an_absent_file_says_what_to_give(tmp_path):
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ({"checkpoint_sha256": "0123"}, "marks samples of checkpoint 0123, 'tiny' is"),
+        ({"checkpoint_sha256": "0123"}, "marks samples of checkpoint 0123, the generator of 'tiny' is"),
         ({"z_prior": "normal"}, "of the prior 'normal', 'tiny' has 'uniform'"),
         ({"concepts": {"a": [[0.0, 1.0]]}}, "a latent vector of 2 numbers; 'tiny' takes 256"),
     ],
@@ -81,7 +83,8 @@ def test_another_generator_is_refused(write, tiny_checkpoint, document, message)
 
 
 def test_the_beginning_of_the_hash_or_none_is_enough(write, tiny_checkpoint):
-    read_exemplars(write(checkpoint_sha256=tiny_checkpoint.sha256()[:8])).check(tiny_checkpoint, "e.json")
+    for sha256 in (tiny_checkpoint.sha256(), tiny_checkpoint.sha256("generator")):
+        read_exemplars(write(checkpoint_sha256=sha256[:8])).check(tiny_checkpoint, "e.json")
     read_exemplars(write()).check(tiny_checkpoint, "e.json")
 
 

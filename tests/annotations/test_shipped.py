@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2] / "checkpoints"
 def test_shipped_boxes_are_of_the_weights_they_lie_beside(path):
     checkpoint = load_checkpoint(path.parent.name)
     boxes = read_boxes(path)
-    boxes.check_checkpoint(checkpoint.sha256(), checkpoint.name, path)
+    boxes.check_checkpoint(checkpoint, path)
     boxes.check(*checkpoint.architecture.image_shape[1:], path)
     assert path.name == f"boxes-{boxes.object.replace(' ', '-')}.json"
     assert len(boxes.by_sample()) >= 30

@@ -97,7 +97,9 @@ class Fidelity:
         "Heusel et al. 2017: https://arxiv.org/abs/1706.08500; Naeem et al. 2020: https://arxiv.org/abs/2002.09797"
     )
     config_type = FidelityConfig
-    needs = Needs(checkpoint="cifar10-dcgan32", dataset="cifar10", splits=("train",), images=32, samples=1, fit="exact")
+    needs = Needs(
+        checkpoint="cifar10-dcgan32-w64", dataset="cifar10", splits=("train",), images=32, samples=1, fit="exact"
+    )
     demo = Demo(
         checkpoint="digits-dcgan32", dataset="digits", settings={"samples": 300, "draws": 3, "judge_epochs": 10}
     )

@@ -90,7 +90,7 @@ def boxed_samples(boxes: Boxes) -> dict[int, list[_BOX]]:
 def _read(checkpoint: Checkpoint, where: str, object: str | None) -> tuple[Boxes, str]:
     path = Path(where) if where else _beside(checkpoint, object)
     boxes = read_boxes(path, object=object)
-    boxes.check_checkpoint(checkpoint.sha256(), checkpoint.name, path)
+    boxes.check_checkpoint(checkpoint, path)
     boxes.check(*checkpoint.architecture.image_shape[1:], path)
     return boxes, path.name
 
@@ -103,7 +103,7 @@ def boxes_by_rule(checkpoint: Checkpoint, rule: str, *, n: int, seed: int, label
     images = Sampler(checkpoint)(checkpoint.latents(n, seed), labels)
     found = [(number, find_box(image, rule)) for number, image in enumerate(images)]
     return Boxes(
-        checkpoint_sha256=checkpoint.sha256(),
+        checkpoint_sha256=checkpoint.sha256("generator"),
         seed=seed,
         object=f"{rule} patch",
         n=n,

@@ -54,7 +54,7 @@ def make_exemplars(
     a, b, c = concepts
     return Exemplars(
         checkpoint=checkpoint.name,
-        checkpoint_sha256=checkpoint.sha256(),
+        checkpoint_sha256=checkpoint.sha256("generator"),
         seed=seed,
         z_prior=checkpoint.metadata.z_prior,
         label=label,

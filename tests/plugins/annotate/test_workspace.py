@@ -93,7 +93,7 @@ def test_an_expression_is_kept_as_soon_as_its_concepts_have_exemplars(make_works
     workspace.set_exemplars({"a": [1], "b": [2], "c": [3]}, ["a", "b", "c"])
     saved = read_exemplars(workspace.folder / "exemplars.json")
     assert saved.expression == ("a", "b", "c")
-    assert saved.checkpoint_sha256 == workspace.checkpoint.sha256()
+    assert saved.checkpoint_sha256 == workspace.checkpoint.sha256("generator")
     assert make_workspace().exemplars() == saved
 
 

@@ -19,7 +19,7 @@ def test_exemplars_made_of_concepts_are_read_again(tiny_checkpoint, tmp_path):
     assert (read, where) == (made, path)
     assert read.expression == ("a smile", "no smile", "a hat")
     assert read.concepts["a smile"] == [1, 5]
-    assert (read.seed, read.checkpoint_sha256) == (7, tiny_checkpoint.sha256())
+    assert (read.seed, read.checkpoint_sha256) == (7, tiny_checkpoint.sha256("generator"))
 
 
 def test_exemplars_beside_the_weights_are_found_without_being_named(tiny_checkpoint, tmp_path):

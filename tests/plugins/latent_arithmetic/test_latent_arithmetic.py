@@ -50,7 +50,7 @@ def test_the_exemplars_of_a_run_repeat_its_figure(run, network, make_images, tmp
     for before, after in zip(drawn[:2], drawn[2:], strict=True):
         np.testing.assert_array_equal(before, after)
     assert "shows the exemplars of 'exemplars.json'" in second.notes[0]
-    assert read_exemplars(first.folder / "exemplars.json").checkpoint_sha256 == network.sha256()
+    assert read_exemplars(first.folder / "exemplars.json").checkpoint_sha256 == network.sha256("generator")
 
 
 def test_exemplars_without_an_expression_are_refused_before_anything_long(run, make_images, tmp_path):
