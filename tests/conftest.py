@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import resource
 import sys
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -105,6 +107,22 @@ def unrendered(monkeypatch):
         Image.new("RGB", (1, 1)).save(target, format="PNG")
 
     monkeypatch.setattr(MatplotlibFigure, "savefig", savefig)
+
+
+@pytest.fixture
+def small_files():
+    """Return a block in which no file grows over a size, as on a disk that is nearly full."""
+
+    @contextmanager
+    def small_files(size):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return small_files
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from dcgan_analysis.annotations.boxes import Boxes
 from dcgan_analysis.core import files
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.data.files.prepare import prepare_images
+from dcgan_analysis.errors import DcganAnalysisError
 from dcgan_analysis.features.outcomes import keep_outcome
 from dcgan_analysis.features.pipeline import Extraction, FeatureSpec
 from dcgan_analysis.figures.pixels import save_gif, save_image
@@ -59,6 +60,12 @@ class Disk:
         return {source / part for part in parts} <= before and ("synced", path.parent) in self.events[at:]
 
 
+@pytest.fixture(autouse=True)
+def photos(tmp_path):
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "photos" / "one.png")
+
+
 @pytest.fixture
 def disk(monkeypatch):
     return Disk(monkeypatch)
@@ -69,8 +76,6 @@ def a_run(folder, host, force=False):
 
 
 def prepared(folder):
-    (folder / "photos").mkdir()
-    Image.new("RGB", (8, 8), "red").save(folder / "photos" / "a.png")
     return prepare_images(folder / "photos", folder / "prepared", size=8).folder
 
 
@@ -97,6 +102,14 @@ def test_contents_reach_the_disk_before_the_name_and_the_name_before_the_writer_
     kind, tmp_path, disk, host, tiny_checkpoint
 ):
     assert disk.keeps(WRITERS[kind](tmp_path, host, tiny_checkpoint))
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_writer_on_a_full_disk_says_so_and_leaves_nothing(kind, tmp_path, host, tiny_checkpoint, small_files):
+    with small_files(3), pytest.raises((OSError, DcganAnalysisError), match=r"File too large|cannot be written"):
+        WRITERS[kind](tmp_path, host, tiny_checkpoint)
+
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["one.png"]
 
 
 def test_a_run_that_replaces_another_is_on_the_disk(tmp_path, disk, host):

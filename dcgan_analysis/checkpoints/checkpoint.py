@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from dcgan_analysis.checkpoints.metadata import CheckpointMetadata, read_metadata
 from dcgan_analysis.checkpoints.sampling import Sampler
-from dcgan_analysis.core.checksums import check_once, crc32_file, damaged_tensor, sealed
-from dcgan_analysis.core.files import atomic_path
+from dcgan_analysis.core.checksums import check_once, crc32_file, damaged_tensor
 from dcgan_analysis.core.hashing import hash_array, hash_json, hash_parts
 from dcgan_analysis.core.randomness import derive_seed, torch_generator
+from dcgan_analysis.core.tensor_files import write_tensors
 from dcgan_analysis.core.text import Described, count, short_hash
 from dcgan_analysis.errors import ArchitectureError, CheckpointError, UnknownNameError
 from dcgan_analysis.models.architecture import ROLES, Role
@@ -319,8 +318,7 @@ class Checkpoint(Described):
             for name, tensor in state.items()
         }
         header = {"dcgan_analysis": self.metadata.model_dump_json()}
-        with atomic_path(path) as temporary:
-            save_file(tensors, temporary, metadata=sealed(tensors, header))
+        write_tensors(path, tensors, header)
 
 
 def _parameters(state: Mapping[str, Tensor]) -> int:

@@ -69,7 +69,15 @@ _SUMMARIES = {
     "verify": "Check a checkpoint, a feature store or a run for damage.",
 }
 # Errors of the operating system that say enough by themselves.
-_PLAIN_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+_PLAIN_ERRNOS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+    *(errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+}
+# torch has no class of its own for them.
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "can't start new thread")
+_LONGEST_NAME = 120
 
 
 class _LazyGroup(click.Group):
@@ -253,14 +261,27 @@ def _run(words: list[str]) -> int:
     except DcganAnalysisError as error:
         complain(str(error))
         return 1
-    except OSError as error:
-        if error.errno not in _PLAIN_ERRNOS:
+    except (OSError, MemoryError, RuntimeError) as error:
+        cause = _outside_cause(error)
+        if cause is None:
             raise
-        where = f" '{error.filename}'" if error.filename else ""
-        complain(f"{error.strerror}{where}. Nothing half-written was kept as finished; fix the cause and run again.")
+        complain(f"{cause}. Nothing half-written was kept as finished; fix the cause and run again.")
         return 1
     # With standalone_mode off, click returns the code of ctx.exit().
     return result if isinstance(result, int) else 0
+
+
+def _outside_cause(error: Exception) -> str | None:
+    """Return in words what the machine lacks or refuses; None: the error is a bug."""
+    if isinstance(error, OSError):
+        if error.errno not in _PLAIN_ERRNOS:
+            return None
+        name = str(error.filename or "")
+        shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
+        return f"{error.strerror} '{shown}'" if name else str(error.strerror)
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+        return "There is not enough memory for this"
+    return None
 
 
 if __name__ == "__main__":

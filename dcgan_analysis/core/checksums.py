@@ -22,7 +22,7 @@ CHECKSUMS = "checksums"
 """Name of the checksums in a header."""
 
 _TEXTS = ""  # no tensor is called so
-_BLOCK = 1 << 22
+_BLOCK = 1 << 18  # stays in the processor's cache: half the time of 4 MiB
 # Files that were found whole in this process, by name and what changes when they are written.
 _whole: set[tuple[str, int, int, int]] = set()
 

@@ -5,8 +5,23 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from dcgan_analysis.errors import ConfigError
+
 _DATA_VARIABLE = "DCGAN_ANALYSIS_DATA"
 _CACHE_VARIABLE = "DCGAN_ANALYSIS_CACHE"
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with the home folder in the place of ``~``.
+
+    Raises:
+        ConfigError: If it begins with ``~name`` and the system knows no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        msg = f"'{path}' begins with the home folder of a user whom this system does not know. Give the folder itself."
+        raise ConfigError(msg) from None
 
 
 def data_folder(data_root: str | Path | None = None) -> Path:
@@ -19,7 +34,7 @@ def data_folder(data_root: str | Path | None = None) -> Path:
         import platformdirs
 
         return platformdirs.user_data_path("dcgan-analysis") / "data"
-    return Path(named).expanduser()
+    return expanded(named)
 
 
 def cache_folder() -> Path:
@@ -29,4 +44,4 @@ def cache_folder() -> Path:
         import platformdirs
 
         return platformdirs.user_cache_path("dcgan-analysis")
-    return Path(named).expanduser()
+    return expanded(named)

@@ -12,8 +12,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from dcgan_analysis.core.checksums import damaged_tensor, damaged_text, sealed
-from dcgan_analysis.core.files import atomic_path
+from dcgan_analysis.core.checksums import damaged_tensor, damaged_text
 from dcgan_analysis.core.folders import cache_folder
 from dcgan_analysis.core.hashing import hash_json
 from dcgan_analysis.errors import StoreError
@@ -83,14 +82,13 @@ def keep_outcome(
         ([3], None)
     """
     import numpy as np
-    from safetensors.numpy import save_file
+
+    from dcgan_analysis.core.tensor_files import write_tensors
 
     path = outcome_path(kind, key, folder)
     header = {_HEADER: json.dumps(dict(key), sort_keys=True)}
     try:
-        with atomic_path(path) as temporary:
-            whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-            save_file(whole, temporary, sealed(whole, header))
+        write_tensors(path, {name: np.ascontiguousarray(array) for name, array in arrays.items()}, header)
     except OSError as error:
         msg = f"'{path}' cannot be written: {error}. Free some space, or set DCGAN_ANALYSIS_CACHE to another folder."
         raise StoreError(msg) from error

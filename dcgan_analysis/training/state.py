@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from dcgan_analysis.core.checksums import damaged_tensor, damaged_text, sealed
+from dcgan_analysis.core.checksums import damaged_tensor, damaged_text
 from dcgan_analysis.core.files import atomic_path, make_folder, sweep, writer_lock
+from dcgan_analysis.core.tensor_files import write_tensors
 from dcgan_analysis.errors import TrainingError
 from dcgan_analysis.training.config import free_settings
 
@@ -80,8 +80,7 @@ def save_state(
     header = {"config": config.model_dump_json(), "progress": json.dumps(progress)}
     named = _tensors(pair) | {f"monitored.{name}": tensor for name, tensor in (monitored or {}).items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=sealed(tensors, header))
+    write_tensors(path, tensors, header)
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -250,12 +249,11 @@ def explained_write_errors(folder: Path, saved_step: int | None) -> Iterator[Non
     """
     try:
         yield
-    except (OSError, SafetensorError) as error:
-        full = getattr(error, "errno", None) in _FULL or any(f"os error {code}" in str(error) for code in _FULL)
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
         kept = "no state was saved before" if saved_step is None else f"the state of step {saved_step:,} is whole"
         msg = (
             f"The training cannot be saved in '{folder}': {reason}. Nothing half-written was kept, and {kept}. "
-            f"{'Make room' if full else 'Fix the cause'} and resume."
+            f"{'Make room' if error.errno in _FULL else 'Fix the cause'} and resume."
         )
         raise TrainingError(msg) from None

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 HEAVY = ("torch", "torchvision", "sklearn", "matplotlib", "h5py", "captum", "numpy")
 COMMANDS = (
@@ -132,11 +133,42 @@ def test_an_interruption_says_what_is_kept_and_ends_as_a_shell_reports_it(cli, h
 
 
 @pytest.mark.parametrize(
-    ("code", "text"), [(errno.ENOSPC, "No space left on device"), (errno.EACCES, "Permission denied")]
+    ("code", "text"),
+    [
+        (errno.ENOSPC, "No space left on device"),
+        (errno.EFBIG, "File too large"),
+        (errno.EACCES, "Permission denied"),
+        (errno.ENAMETOOLONG, "File name too long"),
+    ],
 )
 def test_errors_of_the_system_are_one_line(code, text, cli, host, make_toy, complains):
     failing(host, make_toy, OSError(code, text, "features.h5"))
     complains(cli("run", "failing"), f"{text} 'features.h5'. Nothing half-written was kept")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes."),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    ],
+)
+def test_too_little_memory_is_one_line(error, cli, host, make_toy, complains):
+    failing(host, make_toy, error)
+    complains(cli("run", "failing"), "There is not enough memory for this.")
+
+
+def test_a_name_that_is_too_long_is_one_line_and_cut(cli, complains):
+    outcome = cli("show", "a" * 300)
+    complains(outcome, "File name too long 'aaa")
+    assert len(outcome.err) < 300
+
+
+@pytest.mark.parametrize("words", [("list", "datasets"), ("run", "toy", "--dataset", "~nobody-here/a.zip")])
+def test_the_home_of_an_unknown_user_is_one_line(words, cli, monkeypatch, complains):
+    monkeypatch.setenv("DCGAN_ANALYSIS_DATA", "~nobody-here/images")
+    complains(cli(*words), "begins with the home folder of a user whom this system does not know.")
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), OSError(errno.EBADF, "Bad file descriptor")])

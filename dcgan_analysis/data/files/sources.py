@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcgan_analysis.core.files import exists
-from dcgan_analysis.core.folders import data_folder
+from dcgan_analysis.core.folders import data_folder, expanded
 from dcgan_analysis.core.registry import Registry, call_registered
 from dcgan_analysis.data.registry import DatasetEntry
 from dcgan_analysis.errors import DatasetError, UnknownNameError, unknown_name
@@ -96,7 +96,7 @@ def load_dataset(
         ['train', 'test']
     """
     if _is_path(name_or_path):
-        dataset = _load_path(Path(name_or_path).expanduser())
+        dataset = _load_path(expanded(name_or_path))
     else:
         names = builtin_registry() if registry is None else registry
         dataset = _load_name(str(name_or_path), data_folder(data_root), names, download)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcgan_analysis.annotations.exemplars import Exemplars, find_exemplars, read_exemplars
+from dcgan_analysis.core.folders import expanded
 from dcgan_analysis.errors import AnnotationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
@@ -29,7 +30,7 @@ def read_expression(checkpoint: Checkpoint, path: Path | str | None = None) -> t
     Raises:
         AnnotationError: If the file is absent or damaged, belongs to another checkpoint, or holds no expression.
     """
-    file = find_exemplars(checkpoint) if path is None else Path(path).expanduser()
+    file = find_exemplars(checkpoint) if path is None else expanded(path)
     if file is None:
         return None
     exemplars = read_exemplars(file)
