@@ -170,6 +170,12 @@ def _curves(history: Sequence[dict[str, Any]]) -> list[_Picture]:
         "Distances between 64 samples over those between real images; near 0: mode collapse.",
         draw(spread, "ratio"),
     )
+    if all("sample_distance" in row for row in history):
+        add(
+            "Distance of samples to real images",
+            "Between patches of 64 samples and of 64 real images; other real images are as near as samples can come.",
+            draw({"samples": "sample_distance", "other real images": "real_distance"}, "distance"),
+        )
     add(
         "Collapsed filters",
         "Maps of the generator's worst layer that do not depend on the latent vector.",

@@ -94,8 +94,8 @@ class Inputs:
         classes = self._architecture.classes
         return z, torch.arange(n) % classes if classes else None
 
-    def real(self, n: int) -> Tensor:
-        """Return n real images (n, C, H, W), always the same; fewer where there are not so many."""
-        rng = np.random.default_rng([self._config.seed, _REAL])
+    def real(self, n: int, draw: int = 0) -> Tensor:
+        """Return n real images (n, C, H, W), those of a draw always the same; fewer where there are not so many."""
+        rng = np.random.default_rng([self._config.seed, _REAL, draw])
         chosen = np.sort(rng.choice(len(self._split), min(n, len(self._split)), replace=False))
         return self._prepared(self._split.images[chosen])

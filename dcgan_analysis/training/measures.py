@@ -14,7 +14,6 @@ from dcgan_analysis.training.monitors import Monitors
 from dcgan_analysis.training.networks import apply
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.training.networks import AdversarialPair
 
 _SAMPLES, _COLUMNS = 64, 8
+_OTHER_DRAWS = range(1, 5)
 
 
 class Measures:
@@ -38,7 +38,7 @@ class Measures:
     def __init__(self, config: TrainingConfig, inputs: Inputs, probed: DatasetSplit) -> None:
         self._config = config
         self._inputs = inputs
-        self.monitors = Monitors(inputs.real(_SAMPLES))
+        self.monitors = Monitors(inputs.real(_SAMPLES), [inputs.real(_SAMPLES, draw) for draw in _OTHER_DRAWS])
         self._probe: FeatureProbe | None = None
         if config.probe_every and probed.labels is not None:
             self._probe = FeatureProbe(probed.images, probed.labels, config.probe_images, config.seed)
@@ -51,8 +51,8 @@ class Measures:
         figures.save_image(page, folder / name, scale=2)
         return name
 
-    def read_monitors(self, pair: AdversarialPair, step: int, means: Mapping[str, float]) -> dict[str, Any]:
-        """Return the monitors' numbers and ``warnings``, of the generator in training mode, not its average."""
+    def read_monitors(self, pair: AdversarialPair) -> dict[str, Any]:
+        """Return the monitors' numbers, of the generator in training mode, not its average."""
         generator = pair.plain("generator", averaged=False).train()
         z, labels = self._inputs.fixed(_SAMPLES)
         table = pair.architecture.generator_layers
@@ -60,8 +60,7 @@ class Measures:
         hidden = [layer.name for layer in table[:-1]] or trace_role(generator, pair.architecture, "generator").map_taps
         with torch.no_grad(), capture(generator, hidden) as activations:
             samples = apply(generator, z.to(pair.device), labels)
-        reading = self.monitors.read(step, means, samples, activations)
-        return {**reading.numbers, "warnings": reading.warnings}
+        return self.monitors.read(samples, activations)
 
     def probe(self, checkpoint: Checkpoint, device: torch.device, *, last: bool) -> dict[str, Any]:
         """Return the feature accuracy and of how many images, where it is due; it always is at the end.

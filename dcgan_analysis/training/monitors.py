@@ -1,11 +1,4 @@
-"""Failures of GAN training detected from numbers; each warning names its evidence.
-
-    collapse       samples of different latent vectors are alike (mode collapse)
-    filters        maps of a generator layer that no longer depend on the latent vector, or never fire: the
-                   instability of arXiv 1511.06434, section 7, "a subset of filters [collapse] to a single oscillating
-                   mode"
-    saturation     the discriminator is never wrong: the generator's gradient vanishes
-    standstill     the discriminator's output is one half for every image: the generator has no gradient
+"""Measurements at the end of an interval by which failures of GAN training are told; ``failures`` judges them.
 
 Statistics are of the generator in training mode on 64 fixed latent vectors. NaN stops the training; the trainer checks
 for it every few steps.
@@ -13,29 +6,22 @@ for it every few steps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from dcgan_analysis.training.patch_distance import patch_distance
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
-# A healthy DCGAN's samples lie nearly as far apart as real images do; half of it is far below any of them.
-_LEAST_SPREAD = 0.5
-# Few kinds of samples: that next to one is far nearer than real images come to each other. Of the eight shipped
-# networks it is 0.9 to 1.3 times as far; of a conditional one that knew two or three pictures of each class, 0.2.
-_LEAST_NEAREST = 0.4
 # Share of a map's variance that comes from the latent vector, below which the map is a fixed picture.
 _FIXED = 0.02
 # How far a fixed picture moves between two readings, in its own standard deviations, to be called oscillating.
 _MOVED = 0.5
-_MOST_COLLAPSED = 0.1
-_SATURATED = 0.97
-_STANDSTILL = 0.01
-_EARLY = 500  # steps: no warnings before
 
 
 def diversity(samples: Tensor, real: Tensor) -> tuple[float, float]:
@@ -115,86 +101,45 @@ def filter_health(activations: Tensor, before: Tensor | None = None) -> FilterHe
     return FilterHealth(len(total), int(dead.sum()), int(fixed.sum()), int((fixed & moved).sum()))
 
 
-@dataclass
-class Reading:
-    """Numbers and warnings of the monitors at the end of an interval.
-
-    Attributes:
-        numbers: Name -> value, for history and curves.
-        warnings: One line each, with its evidence.
-    """
-
-    numbers: dict[str, float] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-
 class Monitors:
     """Monitors a training at the end of each interval; keeps the layers' mean pictures.
 
     Args:
         real: Real images (M, C, H, W) to compare samples with.
+        others: Other draws of as many: their mean distance to the first is that of samples nothing is wrong with.
     """
 
-    def __init__(self, real: Tensor) -> None:
+    def __init__(self, real: Tensor, others: Sequence[Tensor]) -> None:
         self._real = real
+        self._real_distance = sum(patch_distance(other, real) for other in others) / len(others)
         self.pictures: dict[str, Tensor] = {}
         """Mean pictures (C, H, W) by layer at the last reading: part of the state of a training."""
 
-    def read(
-        self, step: int, means: Mapping[str, float], samples: Tensor, activations: Mapping[str, Tensor]
-    ) -> Reading:
-        """Return the numbers and warnings of an interval.
+    def read(self, samples: Tensor, activations: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Return the numbers of an interval.
 
         Args:
-            step: Steps done; numbers are read from the first on, warnings begin after 500.
-            means: ``real_probability`` and ``fake_probability``, means over the interval.
             samples: Images (N, C, H, W) of the fixed latent vectors.
             activations: Outputs of the generator's hidden layers for them, by layer; others than (N, C, H, W) are
-                left out.
+                left out: a layer of units has no pictures.
+
+        Returns:
+            ``diversity`` and ``nearest_sample``, see ``diversity``; ``sample_distance``, see ``patch_distance``, and
+            ``real_distance``, that of other real images; ``filters``, the counts of ``FilterHealth`` by layer;
+            ``collapsed_filters``, their share in the worst layer.
         """
-        reading = Reading()
-        self._read_diversity(reading, samples)
-        self._read_filters(reading, activations)
-        self._read_probabilities(reading, means["real_probability"], means["fake_probability"])
-        if step < _EARLY:
-            reading.warnings.clear()
-        return reading
-
-    def _read_diversity(self, reading: Reading, samples: Tensor) -> None:
         spread, nearest = diversity(samples, self._real)
-        reading.numbers |= {"diversity": spread, "nearest_sample": nearest}
-        evidence = (
-            f"{len(samples)} samples lie {spread:.2f} times as far apart as real images, and the nearest other "
-            f"{nearest:.2f} times"
-        )
-        if spread < _LEAST_SPREAD or nearest < _LEAST_NEAREST:
-            reading.warnings.append(
-                f"Mode collapse: {evidence} (warned below {_LEAST_SPREAD:g} and {_LEAST_NEAREST:g})."
-            )
-
-    def _read_filters(self, reading: Reading, activations: Mapping[str, Tensor]) -> None:
-        worst = 0.0
+        n = min(len(samples), len(self._real))
+        health = {}
         for layer, values in activations.items():
-            if values.dim() != 4:  # a layer of units has no pictures
-                continue
-            health = filter_health(values, self.pictures.get(layer))
-            self.pictures[layer] = map_means(values).cpu()
-            worst = max(worst, health.collapsed)
-            if health.collapsed > _MOST_COLLAPSED:
-                reading.warnings.append(
-                    f"Collapsing filters in the generator's '{layer}': of {health.maps} maps {health.dead} never "
-                    f"change and {health.fixed} show one picture whatever the latent vector, {health.oscillating} of "
-                    f"them another one than at the reading before (warned above {_MOST_COLLAPSED:.0%} of the maps)."
-                )
-        reading.numbers["collapsed_filters"] = worst
-
-    def _read_probabilities(self, reading: Reading, real: float, fake: float) -> None:
-        evidence = f"mean probability of being real {real:.3f} for real and {fake:.3f} for generated images"
-        if real > _SATURATED and fake < 1 - _SATURATED:
-            reading.warnings.append(
-                f"Discriminator saturated: {evidence} (warned beyond {_SATURATED:g} and {1 - _SATURATED:.2f})."
-            )
-        elif abs(real - fake) < _STANDSTILL:
-            reading.warnings.append(
-                f"Discriminator at a standstill: {evidence} (warned below a difference of {_STANDSTILL:g})."
-            )
+            if values.dim() == 4:
+                health[layer] = filter_health(values, self.pictures.get(layer))
+                self.pictures[layer] = map_means(values).cpu()
+        return {
+            "diversity": spread,
+            "nearest_sample": nearest,
+            "sample_distance": patch_distance(samples[:n], self._real[:n]),
+            "real_distance": self._real_distance,
+            "collapsed_filters": max((layer.collapsed for layer in health.values()), default=0.0),
+            "filters": {layer: asdict(counts) for layer, counts in health.items()},
+        }

@@ -29,6 +29,7 @@ from dcgan_analysis.core.files import write_text
 from dcgan_analysis.errors import TrainingError, TrainingStopped
 from dcgan_analysis.training.batches import Prefetcher, check_split
 from dcgan_analysis.training.distributed import SINGLE, Processes
+from dcgan_analysis.training.failures import failures
 from dcgan_analysis.training.inputs import Inputs, Minibatch
 from dcgan_analysis.training.measures import Measures
 from dcgan_analysis.training.networks import AdversarialPair
@@ -286,9 +287,10 @@ class Trainer:
                 "images_per_second": self._speed,
                 "seconds": self._seconds,
                 "samples": self._measures.save_samples(checkpoint, self.folder),
-                **self._measures.read_monitors(self.pair, self.step, means),
+                **self._measures.read_monitors(self.pair),
                 **self._measures.probe(checkpoint, self.device, last=self.step == self.steps),
             }
+            row["warnings"] = list(map(str, failures([*self.history, row])))
             best = max((past.get("feature_accuracy", 0.0) for past in self.history), default=0.0)
             if row.get("feature_accuracy", 0.0) > best:
                 checkpoint.save(self.folder / "best.safetensors")

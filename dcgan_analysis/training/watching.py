@@ -98,7 +98,7 @@ class TensorBoard(Watcher):
         from dcgan_analysis.data.files.pictures import open_picture
 
         step = int(row["step"])
-        names = ("diversity", "nearest_sample", "collapsed_filters", "feature_accuracy")
+        names = ("diversity", "nearest_sample", "sample_distance", "collapsed_filters", "feature_accuracy")
         self._scalars("interval", {name: row[name] for name in names if name in row}, step)
         with open_picture(folder / row["samples"], f"'{row['samples']}'") as grid:
             pixels = np.asarray(grid.convert("RGB"))

@@ -20,7 +20,7 @@ from dcgan_analysis.data import load_dataset
 from dcgan_analysis.errors import TrainingError
 from dcgan_analysis.models.batchnorm import reestimate
 from dcgan_analysis.models.registry import ArchitectureEntry, builtin_architectures
-from dcgan_analysis.training import Watcher
+from dcgan_analysis.training import Watcher, failures
 
 
 @pytest.fixture
@@ -386,3 +386,19 @@ def test_a_short_training_on_digits_learns(make_trainer):
     assert images.shape == (32, 3, 32, 32)
     assert -1 <= images.min() < images.max() <= 1
     assert images.flatten(1).std(0).mean() > 0.01
+
+
+def test_a_training_warns_of_a_generator_that_lets_nothing_of_the_latent_vector_through_and_stays_so(
+    make_trainer, monkeypatch
+):
+    monkeypatch.setattr(failures, "EARLY", 0)
+    trainer = make_trainer(epochs=5, learning_rate=2e-2)
+    trainer.pair.generator_optimizer.step = lambda: None
+    with torch.no_grad():
+        trainer.pair.generator.project.operation.weight.zero_()
+
+    trainer.run()
+
+    warned = {warning.split(":")[0] for warning in trainer.history[-1]["warnings"]}
+    assert {"Mode collapse", "Discriminator ahead", "Collapsing filters in the generator's 'project'"} <= warned
+    assert trainer.history[0]["warnings"] != trainer.history[-1]["warnings"]
