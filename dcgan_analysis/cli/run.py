@@ -69,18 +69,16 @@ class _AnalysisCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Add the analysis's settings and what it uses by default."""
         super().format_options(ctx, formatter)
-        rows = []
-        for name, field in self.analysis.config_type.model_fields.items():
-            rows.append(
-                (name, f"{field.description or ''}  [default: {_shown(field.get_default(call_default_factory=True))}]")
-            )
+        rows = {
+            name: f"{field.description or ''}  [default: {_shown(field.get_default(call_default_factory=True))}]"
+            for name, field in self.analysis.config_type.model_fields.items()
+        }
         needs = self.analysis.needs
         if needs.generator or needs.discriminator:
-            own = "or " if "batchnorm" in self.analysis.config_type.model_fields else ""
-            text = f"{own}reestimate: first estimate the checkpoint's BatchNorm statistics anew, as on import"
-            rows.append(("batchnorm", text))
+            anew = "reestimate: first estimate the checkpoint's BatchNorm statistics anew, as on import"
+            rows["batchnorm"] = f"{rows['batchnorm']}; {anew}" if "batchnorm" in rows else anew
         with formatter.section("Settings (--set KEY=VALUE)"):
-            formatter.write_dl(rows)
+            formatter.write_dl(list(rows.items()))
         defaults = [("--checkpoint", needs.checkpoint), ("--dataset", needs.dataset)]
         with formatter.section("Used where not given"):
             formatter.write_dl([(option, name or "none") for option, name in defaults])

@@ -22,8 +22,9 @@ def ladder():
     return module
 
 
-def test_every_rung_is_a_preset_with_settings_that_it_has(ladder, tmp_path):
-    rungs = ladder.read_ladder()
+@pytest.mark.parametrize("name", ["ladder.toml", "transfer.toml"])
+def test_every_rung_is_a_preset_with_settings_that_it_has(ladder, tmp_path, name):
+    rungs = ladder.read_ladder(FOLDER / name)
     assert len({rung["name"] for rung in rungs}) == len(rungs)
     for rung in rungs:
         for full in (False, True):
