@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from dcgan_analysis.checkpoints.metadata import CheckpointMetadata, read_metadata
 from dcgan_analysis.checkpoints.sampling import Sampler
 from dcgan_analysis.core.checksums import check_once, crc32_file, damaged_tensor
+from dcgan_analysis.core.device import choose_device
 from dcgan_analysis.core.hashing import hash_array, hash_json, hash_parts
 from dcgan_analysis.core.randomness import derive_seed, torch_generator
 from dcgan_analysis.core.tensor_files import write_tensors
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+    from dcgan_analysis.checkpoints.inversion import Inversion
     from dcgan_analysis.core.registry import Registry
     from dcgan_analysis.data.dataset import DatasetSplit
     from dcgan_analysis.features.extractor import FeatureSpec
@@ -266,6 +268,49 @@ class Checkpoint(Described):
         return find_directions(
             self, method, k, scores=scores, layer=layer, samples=samples, tail=tail, seed=seed, label=label
         )
+
+    def invert(
+        self,
+        images: np.ndarray | Tensor,
+        labels: Tensor | None = None,
+        *,
+        seed: int = 0,
+        steps: int = 200,
+        candidates: int = 2048,
+        device: str = "auto",
+    ) -> Inversion:
+        """Find latent vectors whose samples come nearest to given images, by Adam on the pixels within the prior.
+
+        Args:
+            images: Bytes, uint8 (N, C, H, W), or floats (N, C, H, W) in ``metadata.image_range``.
+            labels: Class numbers (N,), for a conditional generator; None: an image gets the class of the sample
+                nearest to it.
+            seed: Of the samples that starting points are taken from.
+            steps: Of Adam.
+            candidates: Samples among which starting points are looked for, and by which an encoder is fitted that
+                gives others.
+            device: ``auto``, ``cpu`` or ``cuda``.
+
+        Returns:
+            ``latents`` (N, Z); ``images``, uint8 (N, C, H, W), that they give; ``errors`` (N,), root mean square
+            differences of pixels in [0, 1]; ``labels`` (N,) or None. What is found for an image does not depend on the
+            others.
+
+        Raises:
+            AnalysisError: If there is no image, labels do not fit, or the generator gives no gradient.
+            CheckpointError: If there is no generator.
+            DatasetError: If the images are neither bytes nor floats in the image range, or of another shape.
+
+        Example:
+            >>> from dcgan_analysis.models.tables import dcgan32
+            >>> checkpoint = Checkpoint.random(dcgan32(width=4), seed=0)
+            >>> checkpoint.invert(checkpoint.sample(2, seed=1), steps=5, candidates=32).latents.shape
+            torch.Size([2, 256])
+        """
+        from dcgan_analysis.checkpoints.inversion import invert
+
+        chosen = choose_device(device)
+        return invert(self, images, labels=labels, seed=seed, steps=steps, candidates=candidates, device=chosen)
 
     def features(
         self,

@@ -156,6 +156,37 @@ class Preprocessing:
         divisor, subtrahend = SCALINGS[self.name]
         return batch.to(torch.float32).div_(divisor).sub_(subtrahend)
 
+    def inputs(self, images: NDArray[Any] | torch.Tensor, *, checkpoint: str = "") -> torch.Tensor:
+        """Prepare bytes, uint8 (N, C, H, W), or take floats (N, C, H, W) that are already what the model takes.
+
+        Args:
+            images: The batch.
+            checkpoint: Whose model takes them, for the message.
+
+        Raises:
+            DatasetError: If they are neither, or bytes of a shape that does not fit.
+        """
+        import torch
+
+        batch = (
+            torch.from_numpy(np.require(images, requirements=["C", "W"])) if isinstance(images, np.ndarray) else images
+        )
+        if batch.dim() != 4 or not (batch.is_floating_point() or batch.dtype == torch.uint8):
+            msg = f"Images must be uint8 or float (N, C, H, W), got {batch.dtype} {tuple(batch.shape)}."
+            raise DatasetError(msg)
+        if batch.dtype == torch.uint8:
+            return self(batch.cpu().numpy())
+        divisor, subtrahend = SCALINGS[self.name]
+        low, high = 0 - subtrahend, 255 / divisor - subtrahend
+        slack = 1e-3 * (high - low)
+        if len(batch) and not (low - slack <= float(batch.min()) and float(batch.max()) <= high + slack):
+            msg = (
+                f"Float images run from {float(batch.min()):.4g} to {float(batch.max()):.4g}; checkpoint "
+                f"'{checkpoint}' takes {low:g} to {high:g}. Give bytes, uint8 from 0 to 255, or scale them."
+            )
+            raise DatasetError(msg)
+        return batch.float()
+
     def _fitted(self, batch: torch.Tensor) -> torch.Tensor:
         return _resize(_to_channels(batch, self.image_shape[0]), self.image_shape[1:])
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import torch
 
 from dcgan_analysis.core.device import PRECISIONS, choose_device
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -176,32 +176,13 @@ class Extraction:
         """
         if isinstance(images, DatasetSplit):
             images = images.images
-        # torch warns of arrays that it must not write to; only those are copied.
-        batch = (
-            torch.from_numpy(np.require(images, requirements=["C", "W"])) if isinstance(images, np.ndarray) else images
-        )
-        if batch.dim() != 4 or not (batch.is_floating_point() or batch.dtype == torch.uint8):
-            msg = f"Images must be uint8 or float (N, C, H, W), got {batch.dtype} {tuple(batch.shape)}."
-            raise DatasetError(msg)
-        if batch.is_floating_point():
-            self._check_range(batch)
-        prepared = batch.float() if batch.is_floating_point() else self._preprocessing(batch.cpu().numpy())
+        prepared = self._preprocessing.inputs(images, checkpoint=self.checkpoint.name)
         result = torch.empty(len(prepared), self._blank.size)
         spans = list(_spans(len(prepared), self._batch))
         for span, found in zip(spans, self._extractor.stream(spans, lambda s: prepared[slice(*s)]), strict=True):
             result[slice(*span)] = found
         self.forward_images += len(prepared)
         return result
-
-    def _check_range(self, images: Tensor) -> None:
-        low, high = self.checkpoint.metadata.image_range
-        slack = 1e-3 * (high - low)
-        if len(images) and not (low - slack <= float(images.min()) and float(images.max()) <= high + slack):
-            msg = (
-                f"Float images run from {float(images.min()):.4g} to {float(images.max()):.4g}; checkpoint "
-                f"'{self.checkpoint.name}' takes {low:g} to {high:g}. Give bytes, uint8 from 0 to 255, or scale them."
-            )
-            raise DatasetError(msg)
 
     @property
     def _batchnorm_batch(self) -> int:
@@ -305,6 +286,7 @@ def extract(
         ArchitectureError: If floats have a shape that the network does not take.
 
     Example:
+        >>> import numpy as np
         >>> from dcgan_analysis.checkpoints.checkpoint import Checkpoint
         >>> from dcgan_analysis.models.tables import dcgan32
         >>> extract(Checkpoint.random(dcgan32(width=8), 0), np.zeros((2, 3, 32, 32), np.uint8)).shape
