@@ -20,7 +20,7 @@ import click
 from dcgan_analysis.cli import options
 from dcgan_analysis.cli.console import complain, listen, release_output, reserve_output, warn
 from dcgan_analysis.core.distributed import launched_first
-from dcgan_analysis.errors import AnalysisError, DcganAnalysisError, TrainingStopped, unknown_name
+from dcgan_analysis.errors import DcganAnalysisError, TrainingStopped, unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -130,31 +130,10 @@ def _plugin_commands() -> Mapping[str, CommandEntry]:
 
 
 def _of_plugin(name: str, host: PluginHost) -> click.Command:
-    command = _made(name, host)
+    command = host.command(name)
     if host.commands.owner(name) not in {info.owner for info in host.plugins if info.builtin}:
         # A stranger's --json, if there is one, prints to standard output.
         release_output()
-    return command
-
-
-def _made(name: str, host: PluginHost) -> click.Command:
-    """Let a plugin make its command.
-
-    Raises:
-        AnalysisError: If it fails, or makes something else.
-    """
-    from dcgan_analysis.errors import describe_error
-    from dcgan_analysis.host.loading import FAILURES
-
-    owner = host.commands.owner(name)
-    try:
-        command: object = host.commands[name].load()
-    except FAILURES as error:
-        msg = f"Command '{name}' of {owner} could not be loaded: {describe_error(error)}. Other commands work."
-        raise AnalysisError(msg) from error
-    if not isinstance(command, click.Command):
-        msg = f"Command '{name}' of {owner} could not be loaded: it is {command!r}, not a click.Command."
-        raise AnalysisError(msg)
     return command
 
 

@@ -80,7 +80,8 @@ def check(name: str, as_json: bool) -> None:
     """Check that everything the plugin NAME registers keeps the contract; nothing is downloaded.
 
     Analyses run on a tiny network and made-up images: settings, result, repeatability, cancelling, what is written
-    where, and whether the model is left as it was. Architectures are built, datasets that are there are read.
+    where, and whether model and images are left as they were. Architectures are built, datasets that are there are
+    read, importers see files of no format, commands are made, observers and sections follow a small run.
     """
     from dcgan_analysis.cli.progress import shown_progress
     from dcgan_analysis.conformance.plugin import check_plugin
@@ -95,5 +96,5 @@ def check(name: str, as_json: bool) -> None:
             click.echo(f"{each.state:8} {each.kind} {each.name}{': ' if each.message else ''}{each.message}")
     broken = sum(each.state == "failed" for each in checks)
     if broken:
-        complain(f"{broken} of {len(checks)} checks failed.")
+        complain(f"Plugin '{name}': {broken} of {len(checks)} checks failed.")
         click.get_current_context().exit(1)

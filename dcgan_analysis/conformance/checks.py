@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from dcgan_analysis.api.result import Metric, Result
 from dcgan_analysis.core.registry import Registry
 from dcgan_analysis.host.checks import check_members
+from dcgan_analysis.runs.guard import ProcessState
 from dcgan_analysis.runs.run import completed
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ def check_analysis(analysis: Analysis, context: RunContext, settings: Mapping[st
     its result is valid and reads back from JSON; progress reports are well formed, and work of more than a few seconds
     has some; an interruption in the middle (Ctrl-C) ends the run; a second run with the same seed measures the same,
     on what the interrupted one left in the cache. After each run the model is as it was found (weights, modes, hooks),
-    and so are torch's defaults and the working folder; nothing is written outside the run folder and the
-    cache.
+    and so are the images, torch's defaults and global hooks and the working folder; nothing is written outside the run
+    folder and the cache.
 
     Args:
         analysis: What the plugin registers.
@@ -122,7 +123,7 @@ def _attempt(
     analysis: Analysis, config: AnalysisConfig, pattern: RunContext, name: str, watch: Watch, cache: Path | None
 ) -> _Attempt:
     """Call ``run`` in folders of its own and check what it leaves, however it ended."""
-    from dcgan_analysis.conformance.watching import Globals, WatchedContext, outside, written_files
+    from dcgan_analysis.conformance.watching import WatchedContext, outside, written_files
 
     folder = pattern.output_dir.resolve() / name
     run, work = folder / "run", folder / "work"
@@ -141,14 +142,16 @@ def _attempt(
     )
     result, caught = None, None
     with chdir(work), written_files() as written:
-        before = Globals.now()
+        before = ProcessState()
         try:
             result = analysis.run(context, config)
         except BaseException as error:  # judged by the caller, once it is known what was left behind
             caught = error
-        changed = before.change(Globals.now())
+        changed = before.restore()
     when = f" when it ends with {type(caught).__name__}" if caught is not None else ""
-    _require(changed is None, analysis, f"it changes {changed}{when}; put it back in 'finally'.")
+    _require(not changed, analysis, f"it changes {', '.join(changed)}{when}; put it back in 'finally'.")
+    images = context.changed_splits()
+    _require(not images, analysis, f"it changes the images of split '{''.join(images[:1])}'{when}; work on a copy.")
     allowed = [run, *([cache] if cache is not None else [])]
     stray = {path for path in folder.iterdir() if path not in (run, work)} | {*work.iterdir()}
     names = sorted({path.name for path in stray} | {*outside(written, [*allowed, *stray], pattern.output_dir.parent)})

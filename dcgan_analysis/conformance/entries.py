@@ -1,21 +1,24 @@
-"""The contracts of an architecture and of a dataset, checked by building the one and reading the other."""
+"""The contracts of an architecture, a dataset and an importer, checked by building, reading and asking them."""
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.checkpoints.importers.contract import WeightImporter
+    from dcgan_analysis.core.registry import Registry
     from dcgan_analysis.data.dataset import Dataset
     from dcgan_analysis.data.registry import DatasetEntry
     from dcgan_analysis.models.architecture import Architecture
     from dcgan_analysis.models.registry import ArchitectureEntry
 
 _IMAGES = 3
+_FOREIGN_FILES = {"an empty file": b"", "a text file": b"not weights\n", "random bytes": bytes(range(7, 256, 3)) * 40}
 
 
 def check_architecture(entry: ArchitectureEntry, **parameters: Any) -> Architecture:
@@ -140,6 +143,46 @@ def check_dataset(entry: DatasetEntry, data_root: Path | None = None) -> Dataset
         _require(len(set(split.ids)) == len(split), f"{who}: two images of split '{name}' have the same id.")
         _require(again.split(name).sha256 == split.sha256, f"{who}: split '{name}' reads differently the second time.")
     return dataset
+
+
+def check_importer(entry: WeightImporter, architectures: Registry[ArchitectureEntry]) -> None:
+    """Check that an importer refuses, in one line, what is none of its format, and leaves files as they are.
+
+    Args:
+        entry: What the plugin registers.
+        architectures: All registered architectures by name.
+
+    Raises:
+        AssertionError: One line that names the rule and what breaks it.
+
+    Example::
+
+        check_importer(host.importers["npz"], host.architectures)
+    """
+    from dcgan_analysis.checkpoints.importers.contract import ImportRequest
+    from dcgan_analysis.errors import DcganAnalysisError, describe_error
+
+    who = f"Importer '{entry.name}'"
+    with tempfile.TemporaryDirectory(prefix="dcgan-analysis-check-") as folder:
+        for name, content in _FOREIGN_FILES.items():
+            path = Path(folder) / name
+            path.write_bytes(content)
+            if entry.recognises is not None:
+                claimed = entry.recognises(path)
+                _require(claimed is False, f"{who}: its recognises() says {claimed!r} of {name}; say False.")
+            try:
+                imported = entry.load(ImportRequest((path,), {}, architectures))
+            except DcganAnalysisError as error:
+                _require(len(str(error).splitlines()) == 1, f"{who} says in several lines why it does not read {name}.")
+            except Exception as error:
+                msg = f"{who} fails on {name} with {describe_error(error)}; raise a CheckpointError that says why."
+                raise AssertionError(msg) from error
+            else:
+                msg = f"{who} takes {name} for weights: it returned {imported!r}; raise a CheckpointError."
+                raise AssertionError(msg)
+            left = {each.name: each.read_bytes() for each in Path(folder).iterdir()}
+            _require(left == {name: content}, f"{who} changes files in the folder it reads from.")
+            path.unlink()
 
 
 def _require(condition: bool, message: str) -> None:

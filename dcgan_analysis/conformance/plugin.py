@@ -14,7 +14,10 @@ from dcgan_analysis.host.loading import FAILURES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dcgan_analysis.api.analysis import Analysis
+    from dcgan_analysis.api.analysis import Analysis, AnalysisConfig
+    from dcgan_analysis.api.context import RunContext
+    from dcgan_analysis.api.result import Result
+    from dcgan_analysis.checkpoints.importers.contract import WeightImporter
     from dcgan_analysis.core.progress import Progress
     from dcgan_analysis.host.host import PluginHost, PluginInfo
 
@@ -24,7 +27,8 @@ class Check:
     """What one check came to.
 
     Attributes:
-        kind: ``analysis``, ``architecture`` or ``dataset``.
+        kind: ``analysis``, ``architecture``, ``command``, ``dataset``, ``importer``, or ``hook``: an observer of runs
+            or a section of reports.
         name: Of what was checked.
         state: ``passed``, ``failed``, or ``skipped`` where it needs what is not there.
         message: Why it did not pass; empty where it did.
@@ -41,10 +45,10 @@ class Check:
 
 
 def check_plugin(name: str, host: PluginHost, *, progress: Progress) -> list[Check]:
-    """Check everything that a plugin registers.
+    """Check everything that a plugin registers or observes.
 
     Analyses run on the tiny networks and made-up images of the testing kit, under the settings of their ``demo`` where
-    they have one.
+    they have one. Observers and sections see a small run of another analysis.
 
     Args:
         name: Name of the plugin, as ``dcgan-analyze plugins`` lists it.
@@ -52,7 +56,7 @@ def check_plugin(name: str, host: PluginHost, *, progress: Progress) -> list[Che
         progress: Told of checks done.
 
     Returns:
-        One check for each analysis, architecture and dataset.
+        One check for each thing that it registers, and for each hook by which it observes runs.
 
     Raises:
         AnalysisError: If the plugin failed to load, or is disabled.
@@ -66,6 +70,14 @@ def check_plugin(name: str, host: PluginHost, *, progress: Progress) -> list[Che
         checks.append(("dataset", entry, partial(_check_dataset, host, entry)))
     for entry in info.registered.get("analyses", ()):
         checks.append(("analysis", entry, partial(_check_analysis, host.analyses[entry])))
+    for entry in info.registered.get("importers", ()):
+        importer = host.importers[entry]
+        checks.append(("importer", entry, partial(_check_importer, importer, host)))
+    for entry in info.registered.get("commands", ()):
+        checks.append(("command", entry, partial(_check_command, host, entry)))
+    for hook in info.hooks:
+        if not hook.startswith("dcgan_register_"):
+            checks.append(("hook", hook, partial(_check_observer, host, name, hook)))
     outcomes = []
     for number, (kind, entry, run) in enumerate(checks):
         progress(f"checks of {name}", number, len(checks))
@@ -114,6 +126,59 @@ def _check_dataset(host: PluginHost, name: str) -> object:
     from dcgan_analysis.conformance.entries import check_dataset
 
     return check_dataset(host.datasets[name])
+
+
+def _check_importer(importer: WeightImporter, host: PluginHost) -> None:
+    from dcgan_analysis.conformance.entries import check_importer
+
+    check_importer(importer, host.architectures)
+
+
+def _check_command(host: PluginHost, name: str) -> object:
+    import click
+
+    command = host.command(name)
+    # A callback's parameters and its help are only looked at when somebody asks.
+    return command.get_help(click.Context(command, info_name=name))
+
+
+class _Brightness:
+    """A run to observe: short, with a dataset and a checkpoint."""
+
+    name, summary, question, reference = "brightness", "Brightness of images", "How bright are the images?", "none"
+
+    def __init__(self) -> None:
+        from dcgan_analysis.api.analysis import AnalysisConfig, Needs
+
+        self.config_type = AnalysisConfig
+        self.needs = Needs(splits=("test",))
+
+    def run(self, context: RunContext, config: AnalysisConfig) -> Result:
+        from dcgan_analysis.api.result import Metric
+
+        images = context.split("test").images
+        metric = Metric(value=float(images.mean()) / 255, n=len(images), higher_is_better=None)
+        return context.result(title=self.summary, headline="mean", metrics={"mean": metric})
+
+
+def _check_observer(host: PluginHost, name: str, hook: str) -> object:
+    """Let a plugin observe a small run by one hook; whatever the run's result warns of is the plugin's doing."""
+    from dcgan_analysis.conformance.images import make_dataset
+    from dcgan_analysis.conformance.tiny import make_checkpoint
+    from dcgan_analysis.runs.run import run
+
+    with tempfile.TemporaryDirectory(prefix="dcgan-analysis-check-") as folder:
+        result = run(
+            _Brightness(),
+            checkpoint=make_checkpoint(),
+            dataset=make_dataset(),
+            out=Path(folder) / "run",
+            cache_dir=folder,
+            host=host.with_one_hook(name, hook),
+        )
+    if result.warnings:
+        raise AssertionError(result.warnings[0])
+    return result
 
 
 def _check_analysis(analysis: Analysis) -> object:

@@ -1,4 +1,4 @@
-"""What an analysis does while it runs: what it reports, where it writes, what of the process it leaves changed."""
+"""What an analysis does while it runs: what it reports, and where it writes."""
 
 from __future__ import annotations
 
@@ -69,41 +69,6 @@ class WatchedContext(RunContext):
             self.progress.moment()
         with super().stage(name) as stage:
             yield stage
-
-
-@dataclass(frozen=True)
-class Globals:
-    """State of the whole process that an analysis must leave as it was, or it changes the runs after its own."""
-
-    gradients: bool
-    dtype: Any
-    threads: int
-    deterministic: bool
-    folder: str
-
-    @classmethod
-    def now(cls) -> Globals:
-        """Return the present state."""
-        import torch
-
-        return cls(
-            torch.is_grad_enabled(),
-            torch.get_default_dtype(),
-            torch.get_num_threads(),
-            torch.are_deterministic_algorithms_enabled(),
-            str(Path.cwd()),
-        )
-
-    def change(self, other: Globals) -> str | None:
-        """Return what is not the same in ``other``, in words; None: nothing."""
-        names = {
-            "gradients": "whether torch computes gradients",
-            "dtype": "torch's default dtype",
-            "threads": "torch's number of threads",
-            "deterministic": "torch's deterministic mode",
-            "folder": "the working folder",
-        }
-        return next((text for name, text in names.items() if getattr(self, name) != getattr(other, name)), None)
 
 
 # One audit hook for the process, for it cannot be removed; asleep where nobody records.

@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from contextlib import redirect_stdout
+from copy import copy
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -43,6 +44,7 @@ from dcgan_analysis.models.registry import ArchitectureEntry
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    import click
     from pluggy import PluginManager
 
     from dcgan_analysis.api.analysis import Analysis, AnalysisConfig
@@ -149,6 +151,32 @@ class PluginHost:
                 )
                 raise AnalysisError(msg)
         return self.analyses[name]
+
+    def command(self, name: str) -> click.Command:
+        """Let a plugin make its command.
+
+        Raises:
+            AnalysisError: If it fails, or makes something else.
+            UnknownNameError: If there is no such command.
+        """
+        import click
+
+        what = f"Command '{name}' of {self.commands.owner(name)} could not be loaded"
+        try:
+            command: object = self.commands[name].load()
+        except FAILURES as error:
+            msg = f"{what}: {describe_error(error)}. Other commands work."
+            raise AnalysisError(msg) from error
+        if not isinstance(command, click.Command):
+            msg = f"{what}: it is {command!r}, not a click.Command."
+            raise AnalysisError(msg)
+        return command
+
+    def with_one_hook(self, name: str, hook: str) -> PluginHost:
+        """Return a host of the same registries in which one plugin alone observes runs, by one hook."""
+        alone = copy(self)
+        alone._plugins = [replace(info, hooks=(hook,)) for info in self._plugins if info.name == name]
+        return alone
 
     def plugin_of(self, analysis: Analysis) -> PluginInfo | None:
         """Return the plugin that registered this very object; None: it was given by a program."""

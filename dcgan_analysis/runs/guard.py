@@ -46,7 +46,7 @@ def guarded(subject: str, context: RunContext) -> Iterator[list[str]]:
     Raises:
         AnalysisError: If weights or images were changed in place.
     """
-    before = _State()
+    before = ProcessState()
     checkpoint = context.checkpoint if context.has_checkpoint else None
     weights = None if checkpoint is None else _weights_sum(checkpoint)
     warning: list[str] = []
@@ -74,8 +74,8 @@ def guarded(subject: str, context: RunContext) -> Iterator[list[str]]:
         raise AnalysisError(msg)
 
 
-class _State:
-    """The parts of a process's state that change what others compute."""
+class ProcessState:
+    """The parts of a process's state that change what others compute, as they are when this is made."""
 
     def __init__(self) -> None:
         self._values = self._read()

@@ -325,10 +325,12 @@ def test_what_an_interrupted_run_leaves_on_the_model_is_noticed(dcgan_context):
 
 def test_a_changed_process_is_noticed(dcgan_context):
     import torch
+    from torch.nn.modules.module import register_module_forward_hook
 
     changes = {
-        "whether torch computes gradients": lambda context: torch.set_grad_enabled(False),
-        "torch's default dtype": lambda context: torch.set_default_dtype(torch.float64),
+        "gradients on or off": lambda context: torch.set_grad_enabled(False),
+        "the default dtype": lambda context: torch.set_default_dtype(torch.float64),
+        "hooks on all modules": lambda context: register_module_forward_hook(lambda module, images, out: None),
     }
     for number, (what, work) in enumerate(changes.items()):
         context = copy.copy(dcgan_context)

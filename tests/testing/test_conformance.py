@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -12,9 +13,13 @@ from torch import nn
 
 from dcgan_analysis.api import Needs
 from dcgan_analysis.api.hookspecs import hookimpl
+from dcgan_analysis.conformance.entries import check_importer
+from dcgan_analysis.conformance.plugin import check_plugin
+from dcgan_analysis.core.progress import silent
 from dcgan_analysis.data.dataset import Dataset, DatasetSplit
 from dcgan_analysis.data.registry import DatasetEntry
 from dcgan_analysis.errors import AnalysisError, DatasetError, UnknownNameError
+from dcgan_analysis.host.host import PluginInfo, load_plugins
 from dcgan_analysis.models.registry import ArchitectureEntry
 from dcgan_analysis.models.tables import dcgan28_conditional, dcgan32
 from dcgan_analysis.testing import check_architecture, check_dataset, make_dataset
@@ -149,14 +154,49 @@ def test_a_plugin_that_breaks_a_contract_is_told_which_and_the_exit_code_is_1(cl
     outcome = cli("plugins", "check", "acme")
     assert outcome.exit_code == 1
     assert "failed   analysis bad: Analysis 'bad': its question must end with a question mark" in outcome.out
-    assert "Error: 1 of 4 checks failed." in outcome.err
+    assert "Error: Plugin 'acme': 1 of 4 checks failed." in outcome.err
+
+
+BROKEN = {
+    "leaving_a_hook": ("analysis", r"'hooking': it changes hooks on all modules; put it back"),
+    "changing_images": ("analysis", r"'blackening': it changes the images of split 'test'; work on a copy"),
+    "raising_section": ("hook", r"Plugin 'acme' \(acme-gan 2\.0\) failed in dcgan_report_sections: .* The run went on"),
+    "unloadable_command": (
+        "command",
+        r"'unloadable' of acme-gan 2\.0 \(acme\) could not .* 'a_package_that_nobody_has'",
+    ),
+    "careless_importer": ("importer", r"'careless' takes an empty file for weights: .* raise a CheckpointError"),
+}
+
+
+@pytest.mark.parametrize("module", BROKEN)
+def test_a_plugin_of_which_one_part_is_broken_is_told_which(module, install):
+    install("acme-gan", "2.0", acme=module)
+    (check,) = check_plugin("acme", load_plugins(), progress=silent)
+    kind, message = BROKEN[module]
+    assert (check.kind, check.state) == (kind, "failed")
+    assert re.search(message, check.message)
+
+
+def test_each_observer_of_a_plugin_is_checked_by_itself(install):
+    install("acme-gan", "2.0", acme="raising_observer")
+    checks = check_plugin("acme", load_plugins(), progress=silent)
+    assert [(check.kind, check.name, check.state) for check in checks] == [
+        ("hook", "dcgan_after_run", "failed"),
+        ("hook", "dcgan_before_run", "failed"),
+    ]
+    assert (
+        "Plugin 'acme' (acme-gan 2.0) failed in dcgan_before_run: ValueError: the observer broke" in checks[1].message
+    )
+
+
+def test_the_importers_of_the_framework_itself_pass():
+    host = load_plugins("")
+    for name in host.importers:
+        check_importer(host.importers[name], host.architectures)
 
 
 def test_a_plugin_that_is_not_loaded_cannot_be_checked(host):
-    from dcgan_analysis.conformance.plugin import check_plugin
-    from dcgan_analysis.core.progress import silent
-    from dcgan_analysis.host.host import PluginInfo
-
     host.disable(PluginInfo("sleeping"))
     with pytest.raises(AnalysisError, match="Plugin 'sleeping' is disabled; nothing to check"):
         check_plugin("sleeping", host, progress=silent)
