@@ -15,6 +15,7 @@ from dcgan_analysis.api.result import (
     DatasetRecord,
     Environment,
     Figure,
+    Gallery,
     Metric,
     Result,
     SplitRecord,
@@ -71,6 +72,7 @@ class RunContext:
     _started: float = field(default_factory=time.time)
     _stages: list[Stage] = field(default_factory=list)
     _figures: list[Figure] = field(default_factory=list)
+    _galleries: list[Gallery] = field(default_factory=list)
     _files: dict[str, str] = field(default_factory=dict)
     _notes: list[str] = field(default_factory=list)
     _warnings: list[str] = field(default_factory=list)
@@ -255,6 +257,52 @@ class RunContext:
         save_gif(frames, self.output_dir / file, milliseconds=milliseconds, scale=scale)
         self._figures.append(Figure(name=name, file=file, title=title, caption=caption))
 
+    def save_gallery(
+        self,
+        split: DatasetSplit,
+        predictions: np.ndarray,
+        name: str,
+        title: str,
+        caption: str = "",
+        *,
+        largest: int = 48,
+    ) -> None:
+        """Save labelled images with what was predicted of them; the report shows them, to be filtered by both.
+
+        Args:
+            split: N labelled images; some hundreds keep the report small.
+            predictions: (N,) class numbers.
+            name: Unique within the run; the sheet of all images becomes ``figures/<name>.jpg``.
+            title: Shown above them.
+            caption: What a reader needs to know: how they were chosen, whose predictions these are.
+            largest: Pixels; larger images are made smaller.
+
+        Raises:
+            AnalysisError: If the images have no labels.
+
+        Example:
+            >>> context.save_gallery(images.test.take([0, 1]), predicted[:2], "some", "Two images")  # doctest: +SKIP
+        """
+        from dcgan_analysis.figures.pixels import save_sheet
+
+        if split.labels is None:
+            msg = f"Gallery '{name}' takes labelled images; {split.source or 'the split'} has no labels."
+            raise AnalysisError(msg)
+        file = f"figures/{name}.jpg"
+        columns = save_sheet(split.images, self.output_dir / file, largest=largest)
+        gallery = Gallery(
+            name=name,
+            file=file,
+            title=title,
+            caption=caption,
+            columns=columns,
+            classes=split.classes,
+            ids=split.ids,
+            labels=split.labels.tolist(),
+            predictions=predictions.tolist(),
+        )
+        self._galleries.append(gallery)
+
     def save_json(self, name: str, document: Any) -> Path:
         """Save a document as ``<name>.json`` in the run folder and list it in the result."""
         path = self.output_dir / f"{name}.json"
@@ -296,6 +344,7 @@ class RunContext:
             metrics=dict(metrics),
             tables=list(tables),
             figures=self._figures,
+            galleries=self._galleries,
             files=self._files,
             notes=self._notes,
             warnings=self._warnings,

@@ -95,6 +95,34 @@ class Figure(_Document):
     caption: str = ""
 
 
+class Gallery(_Document):
+    """Test images on one sheet, each with its class and what was predicted; the report filters them by both.
+
+    Images stand on the sheet row by row, without gaps, each as large as the others.
+    """
+
+    name: str
+    file: str = Field(description="path of the sheet relative to the run folder")
+    title: str
+    caption: str = ""
+    columns: int = Field(ge=1, description="images in a row of the sheet")
+    classes: list[str]
+    ids: list[str] = Field(description="names of the images, as in the dataset")
+    labels: list[int] = Field(description="class number of each image")
+    predictions: list[int] = Field(description="predicted class number of each image")
+
+    @model_validator(mode="after")
+    def _every_image_is_labelled_and_predicted(self) -> Gallery:
+        sizes = {len(self.ids), len(self.labels), len(self.predictions)}
+        known = range(len(self.classes))
+        if len(sizes) > 1 or not self.ids or not {*self.labels, *self.predictions} <= set(known):
+            msg = (
+                f"gallery '{self.name}': each image takes one id, one label and one prediction, numbers of the classes"
+            )
+            raise ValueError(msg)
+        return self
+
+
 class Section(_Document):
     """A section that a plugin adds to the report of any analysis: text, tables, figures.
 
@@ -182,6 +210,7 @@ class Result(Described, _Document):
     metrics: dict[str, Metric]
     tables: list[Table] = Field(default_factory=list)
     figures: list[Figure] = Field(default_factory=list)
+    galleries: list[Gallery] = Field(default_factory=list, description="test images to filter in the report")
     sections: list[Section] = Field(default_factory=list, description="what other plugins added to the report")
     files: dict[str, str] = Field(default_factory=dict, description="name -> file in the run folder")
     notes: list[str] = Field(default_factory=list)
@@ -294,9 +323,10 @@ class Result(Described, _Document):
             report = "" if self.folder is None else (self.folder / REPORT_FILE).read_text(encoding="utf-8")
         except OSError:
             return table
-        # In a frame of its own, so that neither page's style touches the other.
+        # In a frame of its own, so that neither page's style or script touches the other.
         frame = (
-            '<iframe title="Report" style="width: 100%; height: 40em; border: 1px solid #ccc" sandbox="allow-popups"'
+            '<iframe title="Report" style="width: 100%; height: 40em; border: 1px solid #ccc" '
+            'sandbox="allow-popups allow-scripts"'
         )
         return f'{table}{frame} srcdoc="{html.escape(report)}"></iframe>' if report else table
 

@@ -1,7 +1,8 @@
-"""Images as files, pixel by pixel: one as PNG, many as an animated GIF."""
+"""Images as files: one as PNG, pixel by pixel; many as a sheet, or an animated GIF."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _GAP = 2
+_BLOCK = 16  # pixels of a JPEG whose colours are halved that are encoded together
 
 
 def tiled(images: np.ndarray, columns: int, *, gap: int = _GAP) -> np.ndarray:
@@ -59,6 +61,34 @@ def save_image(image: np.ndarray, path: Path, *, scale: int = 1) -> Path:
     with atomic_path(path) as temporary:
         picture.save(temporary, format="PNG")
     return path
+
+
+def save_sheet(images: np.ndarray, path: Path, *, largest: int) -> int:
+    """Write images close together on one JPEG sheet, nearly square, whole or not at all.
+
+    Sides of the cells are multiples of 16 pixels where the images are enlarged or made smaller by that, so that no
+    block of the JPEG holds two images.
+
+    Args:
+        images: uint8 (N, C, H, W), C of 1 or 3, N >= 1.
+        path: Where; missing folders are made.
+        largest: Longest side of a cell, in pixels; larger images are made smaller.
+
+    Returns:
+        How many images stand in a row.
+    """
+    columns = math.isqrt(len(images) - 1) + 1
+    side = min(largest, max(images.shape[2:]))
+    ratio = side / max(images.shape[2:])
+    height, width = (max(1, round(each * ratio / _BLOCK)) * _BLOCK for each in images.shape[2:])
+    page = Image.new("RGB", (columns * width, -(-len(images) // columns) * height))
+    for position, image in enumerate(images):
+        row, column = divmod(position, columns)
+        cell = _picture(image, 1).resize((width, height), Image.Resampling.BICUBIC)
+        page.paste(cell, (column * width, row * height))
+    with atomic_path(path) as temporary:
+        page.save(temporary, format="JPEG", quality=88)
+    return columns
 
 
 def save_gif(frames: np.ndarray, path: Path, *, milliseconds: int = 80, scale: int = 1) -> Path:

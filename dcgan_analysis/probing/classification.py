@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.data.dataset import DatasetSplit
 
-_SHOWN_IMAGES = 40
-_WRONG = "#d55e00"
+_SHOWN_IMAGES = 300
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ def classes_table(images: LabelledImages, predictions: Mapping[str, np.ndarray])
 
 
 def save_class_figures(context: RunContext, images: LabelledImages, predictions: np.ndarray) -> None:
-    """Draw accuracy class by class, the confusion matrix, and test images with their predictions (N_test,)."""
+    """Draw accuracy class by class and the confusion matrix, and show test images with their predictions (N_test,)."""
     from dcgan_analysis import figures
 
     metrics = _by_class(images, predictions)
@@ -168,18 +167,39 @@ def save_class_figures(context: RunContext, images: LabelledImages, predictions:
     )
     counts = confusion(images.test_labels, predictions, len(images.classes))
     context.save_figure(figures.confusion_matrix(counts, images.classes), "confusion", "Confusion matrix")
-    guesses, labels = predictions[:_SHOWN_IMAGES], images.test_labels[:_SHOWN_IMAGES]
-    context.save_figure(
-        figures.image_grid(
-            images.test.images[: len(guesses)],
-            10,
-            titles=[images.classes[guess] for guess in guesses],
-            borders=[None if guess == label else _WRONG for guess, label in zip(guesses, labels, strict=True)],
-        ),
-        "test-images",
-        "Test images and their predicted classes",
-        "The first of the test set; framed: wrong.",
-    )
+    save_test_images(context, images.test, predictions)
+
+
+def save_test_images(context: RunContext, test: DatasetSplit, predictions: np.ndarray, *, whose: str = "") -> None:
+    """Show test images with their predictions: of each class some that are right and some that are wrong.
+
+    Args:
+        context: The run.
+        test: N labelled images.
+        predictions: (N,) class numbers.
+        whose: Words for the caption where there are several predictions of an image: ``" after the first draw"``.
+    """
+    right = predictions == test.labels
+    chosen = _of_each_kind(test, right, _SHOWN_IMAGES)
+    wrong, rightly = (f"{int(kind[chosen].sum()):,} of {int(kind.sum()):,}" for kind in (~right, right))
+    caption = f"{wrong} that are wrong{whose} and {rightly} that are right, evenly spaced in each class."
+    title = "Test images and their predicted classes"
+    context.save_gallery(test.take(chosen), predictions[chosen], "test-images", title, caption)
+
+
+def _of_each_kind(test: DatasetSplit, right: np.ndarray, most: int) -> np.ndarray:
+    """Return positions of about ``most`` images, of each class as many that are right as that are wrong."""
+    import numpy as np
+
+    kinds = [
+        np.flatnonzero((test.labels == number) & (right == is_right))
+        for number in range(len(test.classes))
+        for is_right in (True, False)
+    ]
+    each = max(1, most // len(kinds))
+    sizes = [min(each, len(kind)) for kind in kinds]
+    spaced = [kind[np.arange(size) * len(kind) // max(1, size)] for kind, size in zip(kinds, sizes, strict=True)]
+    return np.sort(np.concatenate(spaced))
 
 
 def save_predictions(context: RunContext, images: LabelledImages, predictions: Mapping[str, np.ndarray]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dcgan_analysis.api.metrics import draws_metric
 from dcgan_analysis.api.result import Cell, Table
 from dcgan_analysis.core.progress import steps
-from dcgan_analysis.probing.classification import confusion
+from dcgan_analysis.probing.classification import confusion, save_test_images
 from dcgan_analysis.probing.grids import note_grid
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def draws_classes_table(images: LabelledImages, probes: Mapping[str, FewLabelPro
 
 
 def save_draws_figures(context: RunContext, images: LabelledImages, classes: Table, probe: FewLabelProbe) -> None:
-    """Draw what ``draws_classes_table`` lists first, and the confusion matrix over all tested draws."""
+    """Draw errors class by class and the confusion matrix over all tested draws; show test images of the first."""
     import numpy as np
 
     from dcgan_analysis import figures
@@ -190,6 +190,7 @@ def save_draws_figures(context: RunContext, images: LabelledImages, classes: Tab
     labels = np.broadcast_to(images.test_labels, probe.predictions.shape)
     counts = confusion(labels.ravel(), probe.predictions.ravel(), len(images.classes))
     context.save_figure(figures.confusion_matrix(counts, images.classes), "confusion", "Confusion matrix, all draws")
+    save_test_images(context, images.test, probe.predictions[0], whose=" after the first draw")
 
 
 def save_draws(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcgan_analysis.api.result import Table
+from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.text import Described, short_hash
 from dcgan_analysis.errors import ConfigError
 from dcgan_analysis.report.format import metric_text, setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from dcgan_analysis.api.result import Result
 
@@ -22,12 +23,33 @@ class Comparison(Described):
     """Runs side by side, as tables that show themselves at a prompt and in a notebook.
 
     Attributes:
+        runs: The results.
         table: Metrics of all runs, then what is not the same in all of them.
         paired: Whether the first run beats each other one on the same test images.
     """
 
+    runs: Sequence[Result]
     table: Table
     paired: Table
+
+    def save_html(self, path: str | Path) -> Path:
+        """Write the runs side by side as one HTML file, figures included, whole or not at all.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            AnalysisError: If a figure of a run is absent or not a picture.
+            FileExistsError: If the path is a folder.
+
+        Example:
+            >>> da.compare("runs/wide", "runs/narrow").save_html("wide-and-narrow.html")  # doctest: +SKIP
+        """
+        from dcgan_analysis.report.comparison_page import render_comparison
+
+        path = Path(path)
+        write_text(path, render_comparison(self.runs, self.table.columns[1:], self.paired))
+        return path
 
     def _describe(self) -> tuple[str, dict[str, str]]:
         names = self.table.columns[1:]
@@ -81,15 +103,23 @@ def comparison_table(results: Sequence[Result], names: Sequence[str] | None = No
         msg = f"A comparison of {len(results)} runs takes as many distinct names, got {columns}."
         raise ConfigError(msg)
     metrics = _rows(results, _metrics, only_different=False)
-    differences = _rows(results, _circumstances, only_different=True)
-    same = "Settings, checkpoint, dataset, code and device are the same in all runs."
-    note = f"Differences between the runs: {', '.join(str(row[0]) for row in differences)}." if differences else same
+    differences = differences_table(results, columns)
+    named = ", ".join(str(row[0]) for row in differences.rows)
     return Table(
         name="comparison",
         title="Comparison",
         columns=["", *columns],
-        rows=[*metrics, *differences],
-        note=note,
+        rows=[*metrics, *differences.rows],
+        note=f"Differences between the runs: {named}." if named else differences.note,
+    )
+
+
+def differences_table(results: Sequence[Result], names: Sequence[str]) -> Table:
+    """List what is not the same in all runs: settings, seed, limit, checkpoint, data, code, packages, device."""
+    rows = _rows(results, _circumstances, only_different=True)
+    same = "Settings, checkpoint, dataset, code and device are the same in all runs."
+    return Table(
+        name="differences", title="Differences", columns=["what", *names], rows=rows, note="" if rows else same
     )
 
 

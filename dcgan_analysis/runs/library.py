@@ -48,7 +48,7 @@ def compare(*runs: Result | str | Path) -> Comparison:
     folders = [result.folder for result in results]
     names = run_names([folder for folder in folders if folder is not None]) if all(folders) else None
     table = comparison_table(results, names)
-    return Comparison(table, paired_table(results, table.columns[1:]))
+    return Comparison(results, table, paired_table(results, table.columns[1:]))
 
 
 def load_checkpoint(what: str | Path, *, host: PluginHost | None = None) -> Checkpoint:

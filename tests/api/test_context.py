@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -162,3 +163,9 @@ def test_analysis_and_settings_in_front_as_plugins_passed_them_before_change_not
     given = dcgan_context.result(toy, toy.config_type(), title="T", headline="m", metrics={"m": Metric(value=0.5)})
     times = {"elapsed_seconds", "started"}
     assert given.model_dump(exclude=times) == finish(dcgan_context).model_dump(exclude=times)
+
+
+def test_a_gallery_takes_images_with_labels(dcgan_context):
+    test = replace(dcgan_context.split("test"), labels=None)
+    with pytest.raises(AnalysisError, match=r"Gallery 'some' takes labelled images; .* has no labels"):
+        dcgan_context.save_gallery(test, np.zeros(len(test), int), "some", "Some")

@@ -12,7 +12,7 @@ from dcgan_analysis import figures
 from dcgan_analysis.api.metrics import error_metric
 from dcgan_analysis.api.result import Cell, Metric, Table
 from dcgan_analysis.core.text import count as grouped
-from dcgan_analysis.probing.classification import confusion
+from dcgan_analysis.probing.classification import confusion, save_test_images
 from dcgan_analysis_plugins.mnist_nn.source import take
 
 if TYPE_CHECKING:
@@ -177,6 +177,7 @@ def save_nearest_figures(
     )
     counts = confusion(study.labels, study.predictions[-1], len(study.test.classes))
     context.save_figure(figures.confusion_matrix(counts, study.test.classes), "confusion", "Confusion matrix")
+    save_test_images(context, study.test, study.predictions[-1])
     shown = study.source.images(0)[: 4 * _SAMPLES_IN_A_ROW]
     context.save_figure(
         figures.image_grid(shown, _SAMPLES_IN_A_ROW), "samples", "The first samples", "The classes take turns."

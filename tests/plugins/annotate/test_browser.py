@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,23 +16,7 @@ from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.errors import DcganAnalysisError
 from dcgan_analysis.models.tables import dcgan32
 
-for package in ("nicegui", "selenium"):
-    pytest.importorskip(package, reason=f"the extra 'annotate' and selenium are needed, {package} is absent")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-DRIVER = shutil.which("chromedriver")
-if not CHROMIUM or not DRIVER:
-    pytest.skip("chromium and chromedriver are needed", allow_module_level=True)
-
-SWITCHES = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1300,850",
-]
+pytest.importorskip("nicegui", reason="the extra 'annotate' is needed")
 PATIENCE = 60
 
 
@@ -55,20 +38,6 @@ def page(tmp_path):
     finally:
         process.kill()
         process.communicate()
-
-
-@pytest.fixture
-def browser():
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for switch in SWITCHES:
-        options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    driver = webdriver.Chrome(service=webdriver.ChromeService(DRIVER), options=options)
-    yield driver
-    driver.quit()
 
 
 def until(condition):
