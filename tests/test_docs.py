@@ -193,6 +193,7 @@ def test_every_headline_stands_with_its_controls(monkeypatch):
     places = dict(re.findall(r"<!-- measured ([\w-]+): ([\w, ]+) -->", readme))
     assert places
     needed = {
+        "directions": "random_effect_meant",
         "filter-dropout": "object_removed_random",
         "latent-arithmetic": "pixel_success",
         "turn-vector": "random_monotonicity",

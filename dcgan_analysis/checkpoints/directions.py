@@ -33,6 +33,9 @@ METHODS = ("sefa", "pca", "boundary")
 _SPLIT = 0.7
 """Share of the samples of either end that an SVM learns from; the others test it."""
 
+# Some to learn from and, at either end, two to test.
+_FEWEST = 6
+
 # What is left of a projection beside its linear map is rounding.
 _ROUNDING = 1e-3
 
@@ -43,13 +46,12 @@ class Boundary:
 
     Attributes:
         normal: (Z,) of length one; it points to higher scores.
-        right: How many of the held-out samples lie on their own side.
-        tested: How many were held out.
+        right: (T,) whether each held-out sample lies on its own side; those of the low end first, then as many of the
+            high end.
     """
 
     normal: Tensor
-    right: int
-    tested: int
+    right: np.ndarray
 
 
 def find_directions(
@@ -213,7 +215,7 @@ def boundary(z: Tensor, scores: np.ndarray, tail: float, rng: np.random.Generato
         rng: Draws which.
 
     Raises:
-        AnalysisError: If either end holds fewer than four samples.
+        AnalysisError: If either end holds fewer than six samples.
 
     Example:
         >>> z = torch.linspace(-1, 1, 40)[:, None] * torch.tensor([[0.6, 0.8]])
@@ -222,13 +224,7 @@ def boundary(z: Tensor, scores: np.ndarray, tail: float, rng: np.random.Generato
     """
     from dcgan_analysis.linear.svm import L2SVM
 
-    size = round(tail * len(z))
-    if size < 4:
-        msg = (
-            f"Either end of the scores holds {size} of {len(z):,} samples; a boundary needs 4. Draw more (samples), or "
-            "take wider ends (tail)."
-        )
-        raise AnalysisError(msg)
+    size = end_size(len(z), tail)
     order = np.argsort(scores, kind="stable")
     chosen = np.stack([rng.permutation(order[:size]), rng.permutation(order[-size:])])
     high = np.repeat([[False], [True]], size, axis=1)
@@ -237,7 +233,27 @@ def boundary(z: Tensor, scores: np.ndarray, tail: float, rng: np.random.Generato
     svm = L2SVM().fit(rows[chosen[:, :learned].ravel()], high[:, :learned].ravel())
     right = svm.predict(rows[chosen[:, learned:].ravel()]) == high[:, learned:].ravel()
     normal = torch.from_numpy(np.asarray(svm.coef_[0])).to(z)
-    return Boundary(normal / normal.norm().clamp_min(1e-12), int(right.sum()), len(right))
+    return Boundary(normal / normal.norm().clamp_min(1e-12), right)
+
+
+def end_size(samples: int, tail: float) -> int:
+    """Return how many samples either end of their scores holds.
+
+    Args:
+        samples: How many there are.
+        tail: Share of them at either end.
+
+    Raises:
+        AnalysisError: If they are fewer than six.
+    """
+    size = round(tail * samples)
+    if size < _FEWEST:
+        msg = (
+            f"Either end of the scores holds {size} of {samples:,} samples; a boundary needs {_FEWEST}. Draw more "
+            "(samples), or take wider ends (tail)."
+        )
+        raise AnalysisError(msg)
+    return size
 
 
 def _arguments(checkpoint: Checkpoint, z: Tensor, label: int) -> list[Tensor]:

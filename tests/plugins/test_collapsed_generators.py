@@ -26,6 +26,7 @@ def one_image(architecture):
         ("latent-walk", {}),
         ("latent-arithmetic", {"classifier_steps": 2}),
         ("turn-vector", {"classifier_steps": 2}),
+        ("directions", {"classifier_steps": 2}),
         ("memorisation", {}),
         ("filter-dropout", {"boxes": "rule:bright"}),
     ],

@@ -68,6 +68,7 @@ def refusal(analysis, dataset=None, checkpoint=None, **settings):
         ("fidelity", {"judge": "classifier"}, [LABELS, SIZE]),
         ("latent-walk", {"judge": "discriminator"}, [DISCRIMINATOR]),
         ("turn-vector", {"judge": "discriminator"}, [DISCRIMINATOR, "has no labels, attributes or numbers to learn"]),
+        ("directions", {"judge": "discriminator"}, [DISCRIMINATOR, "has no labels, attributes or numbers to learn"]),
         ("latent-arithmetic", {"exemplars": "absent.json"}, ["'absent.json' does not exist", "no labels, attributes"]),
         (
             "filter-dropout",
@@ -87,6 +88,7 @@ def test_all_that_a_generator_and_a_wrong_dataset_lack_is_said_at_once(analysis,
     [
         ("latent-walk", {}, [GENERATOR]),
         ("turn-vector", {"attribute": "yaw"}, [GENERATOR, "Unknown attribute 'yaw'"]),
+        ("directions", {"attributes": ["yaw"], "samples": 20}, [GENERATOR, "Unknown attribute 'yaw'", "holds 4 of 20"]),
         ("latent-arithmetic", {"moved": "yaw"}, [GENERATOR, "Unknown attribute 'yaw'"]),
         ("memorisation", {}, [GENERATOR]),
         ("fidelity", {"judge": "inception"}, [GENERATOR, "judge=inception: "]),

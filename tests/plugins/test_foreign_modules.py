@@ -122,6 +122,7 @@ SETTINGS = {
     "activation-maximization": {"features": [0, 1], "steps": 4},
     "latent-walk": {"walks": 1},
     "turn-vector": {"samples": 120, "new": 4, "vectors": 1, "classifier_steps": 10},
+    "directions": {"samples": 60, "new": 4, "k": 1, "random": 2, "classifier_steps": 2},
     "memorisation": {"samples": 20, "copies": 10, "hash_steps": 20, "vgg19": False},
     "supervised-cnn": {"trials": 1, "epochs": 1, "validation": 20, "stopping": 20, "labels_per_class": 10},
     "latent-arithmetic": {

@@ -11,6 +11,7 @@ import dcgan_analysis as da
 QUICK = {
     "latent-walk": {"walks": 1, "points": 3, "steps": 4, "bank": 16},
     "turn-vector": {"samples": 200, "new": 4, "vectors": 1, "classifier_steps": 2},
+    "directions": {"samples": 60, "new": 4, "k": 1, "random": 2, "classifier_steps": 2},
     "memorisation": {"samples": 20, "copies": 20, "hash_steps": 2, "vgg19": False},
     "latent-arithmetic": {
         "samples": 48,
@@ -22,7 +23,7 @@ QUICK = {
     },
     "filter-dropout": {"boxes": "rule:bright", "n": 30, "samples": 20},
 }
-JUDGED = ("latent-walk", "turn-vector", "memorisation")
+JUDGED = ("latent-walk", "turn-vector", "directions", "memorisation")
 
 
 @pytest.fixture(scope="module")

@@ -1,44 +1,31 @@
-"""Directions in latent space: between averages of samples, added to new samples, and judged (section 6.3.2)."""
+"""Directions in latent space between averages of samples at either end of an attribute (section 6.3.2)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.latents.moving import Moves, images_along, measure_directions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     import numpy as np
     from torch import Tensor
 
     from dcgan_analysis.api.context import RunContext
-    from dcgan_analysis.checkpoints.sampling import Sampler
-    from dcgan_analysis.latents.attributes import Judge
-    from dcgan_analysis.latents.judges import PerceptualJudge
+
+__all__ = [
+    "RANDOM",
+    "TURN",
+    "Moves",
+    "draw_directions",
+    "end_size",
+    "images_along",
+    "measure_directions",
+    "tails",
+]
 
 TURN, RANDOM = "turn vector", "random direction"
 """Directions of an attribute, and their controls."""
-
-
-@dataclass(frozen=True)
-class Moves:
-    """What one direction does to S new samples at T multiples.
-
-    Attributes:
-        margins: (J, S, T, A) each judge's values of A attributes, in their units.
-        change: (S,) perceptual distance of the two ends.
-    """
-
-    margins: np.ndarray
-    change: np.ndarray
-
-    @property
-    def ends(self) -> np.ndarray:
-        """How far each attribute moves from the first multiple to the last, (J, S, A)."""
-        moved: np.ndarray = self.margins[:, :, -1] - self.margins[:, :, 0]
-        return moved
 
 
 def tails(values: np.ndarray, share: float, needed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -110,44 +97,3 @@ def draw_directions(
         drawn[TURN].append(turn)
         drawn[RANDOM].append(direction(z[others[:averaged]], z[others[averaged:]], float(turn.norm())))
     return drawn
-
-
-def images_along(sampler: Sampler, new: Tensor, vector: Tensor, multiples: Tensor) -> np.ndarray:
-    """Return the images of new samples (S, Z) with each multiple (T,) of a direction added: (S x T, C, H, W), uint8."""
-    return sampler((new[:, None] + multiples[None, :, None] * vector).flatten(0, 1))
-
-
-def measure_directions(
-    sampler: Sampler,
-    judge: Judge,
-    embed: PerceptualJudge,
-    new: Tensor,
-    vectors: Sequence[Tensor],
-    multiples: Tensor,
-    units: np.ndarray,
-    done: Callable[[int], None] | None = None,
-) -> list[Moves]:
-    """Add multiples of each direction to new samples, and judge the images.
-
-    Args:
-        sampler: Draws the images; a conditional generator's must draw one class.
-        judge: Predicts their attributes.
-        embed: Measures how different they look.
-        new: (S, Z).
-        vectors: Directions (Z,).
-        multiples: (T,), rising.
-        units: (J, A) each judge's unit of each attribute, such as its standard deviation among plain samples.
-        done: Called with the number of directions done.
-    """
-    moves = []
-    for number, vector in enumerate(vectors, start=1):
-        images = images_along(sampler, new, vector, multiples)
-        labels = sampler.labels(range(len(images)))
-        ends = [slice(at, None, len(multiples)) for at in (0, len(multiples) - 1)]
-        low, high = (embed(images[end], None if labels is None else labels[end]) for end in ends)
-        each = judge.each(images)
-        margins = each.reshape(len(each), len(new), len(multiples), -1) / units[:, None, None]
-        moves.append(Moves(margins, (high - low).norm(dim=1).numpy()))
-        if done is not None:
-            done(number)
-    return moves
