@@ -8,13 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
 import dcgan_analysis as da
 from dcgan_analysis import figures
+from dcgan_analysis.annotations import Box, Boxes
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.checkpoints.sampling import with_sample_statistics
 from dcgan_analysis.data.dataset import Dataset, DatasetSplit
+from dcgan_analysis.models.architecture import Architecture
 from dcgan_analysis.models.tables import dcgan32
 from dcgan_analysis.testing import make_dataset
 
@@ -39,6 +43,69 @@ def _network():
 def network():
     """A discriminator and generator of width 4: 896 features."""
     return _network()
+
+
+SIDE = 16
+
+
+class Maps(nn.Module):
+    """Four maps that latent vectors place: a square, stripes, brightness, the lower half."""
+
+    def forward(self, z):
+        y, x = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
+        corner = corners(z)
+        down, right = y - corner[:, 0, None, None], x - corner[:, 1, None, None]
+        square = ((down >= 0) & (down < 4) & (right >= 0) & (right < 4)).float()
+        stripes = (x % 4 < 2) * (z[:, 2, None, None] > 0)
+        plain = torch.ones(SIDE, SIDE) * (1 + z[:, 3, None, None])
+        lower = (y > 7) * (1 + z[:, 2, None, None])
+        return torch.stack([stripes.float(), square, plain, lower], dim=1)
+
+
+class Square(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.maps = Maps()
+        self.mix = nn.Parameter(torch.tensor([0.2, 1.2, 0.1, 0.2]))
+
+    def forward(self, z):
+        return (torch.einsum("nchw,c->nhw", self.maps(z), self.mix) - 1)[:, None].clamp(-1, 1)
+
+
+class Edges(nn.Module):
+    """A discriminator of random weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 16, 5, padding=2)
+        self.score = nn.Linear(16, 1)
+
+    def forward(self, images):
+        return self.score(self.conv(images).relu().mean((2, 3)))[:, 0]
+
+
+def corners(z):
+    return ((z[:, :2] + 1) / 2 * (SIDE - 4)).round()
+
+
+@pytest.fixture
+def squares():
+    """A generator that draws a bright square where z says so, with one map; it has no layer table."""
+    architecture = Architecture(
+        "squares", {}, (1, SIDE, SIDE), (-1.0, 1.0), 4, ("conv",), lambda _: Square(), lambda _: Edges()
+    )
+    checkpoint = Checkpoint.random(architecture, seed=0, name="squares")
+    weights = {"generator": Square().state_dict(), "discriminator": checkpoint.weights["discriminator"]}
+    return Checkpoint("squares", architecture, weights, checkpoint.metadata)
+
+
+@pytest.fixture
+def square_boxes(squares, tmp_path):
+    corner = corners(squares.latents(40, seed=5)).tolist()
+    boxes = [Box(sample=number, box=(x, y, 4, 4)) for number, (y, x) in enumerate(corner)]
+    path = tmp_path / "squares.json"
+    Boxes(object="square", seed=5, n=40, boxes=boxes, checkpoint_sha256=squares.sha256()).save(path)
+    return path
 
 
 def _save_blank(figure, path):

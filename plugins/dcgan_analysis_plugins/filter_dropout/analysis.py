@@ -82,8 +82,7 @@ class FilterDropout:
         """Look for the layer, for boxes, and at a few samples."""
         from dcgan_analysis.checkpoints import Sampler
         from dcgan_analysis.latents import check_samples_vary
-        from dcgan_analysis_plugins.filter_dropout.forgetting import chosen_layer
-        from dcgan_analysis_plugins.filter_dropout.objects import check_boxes
+        from dcgan_analysis_plugins.filter_dropout.forgetting import check_boxes, chosen_layer
 
         return [
             lambda: chosen_layer(context, config.layer),
@@ -105,6 +104,10 @@ class FilterDropout:
             control_orders,
             dose_figure,
             dose_table,
+            find_boxes,
+            fit_positions,
+            grouped_auc,
+            make_detector,
             measure_changes,
             measure_shares,
             new_scene,
@@ -112,8 +115,6 @@ class FilterDropout:
             sample_figures,
             weights_table,
         )
-        from dcgan_analysis_plugins.filter_dropout.objects import find_boxes, make_detector
-        from dcgan_analysis_plugins.filter_dropout.positions import fit_positions, grouped_auc
 
         checkpoint, layer = context.checkpoint, chosen_layer(context, config.layer)
         sampler = Sampler(checkpoint, context.device)

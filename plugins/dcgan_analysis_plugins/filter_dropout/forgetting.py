@@ -18,23 +18,23 @@ from torch.nn import functional
 from dcgan_analysis import figures
 from dcgan_analysis.annotations.cells import cells_inside
 from dcgan_analysis.api.result import Cell, Table
-from dcgan_analysis.checkpoints.sampling import BATCH, as_bytes, class_labels
+from dcgan_analysis.checkpoints.sampling import BATCH, as_bytes
 from dcgan_analysis.core.statistics import judged_interval
-from dcgan_analysis.errors import AnalysisError, UnknownNameError, unknown_name
+from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.figures.marks import cut_out, framed
 from dcgan_analysis.models.hooks import capture, drop_maps
-from dcgan_analysis.models.tracing import trace_role
-from dcgan_analysis_plugins.filter_dropout.hypercolumns import with_moments_of
-from dcgan_analysis_plugins.filter_dropout.marks import cut_out, framed
-from dcgan_analysis_plugins.filter_dropout.objects import boxed_samples, draw_positions
+from dcgan_analysis.units.boxed import Scene, boxed_scene, check_boxes, chosen_layer, find_boxes, new_scene
+from dcgan_analysis.units.detector import draw_positions, make_detector
+from dcgan_analysis.units.hypercolumns import with_moments_of
+from dcgan_analysis.units.positions import fit_positions, grouped_auc
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from dcgan_analysis.annotations import Boxes
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.checkpoints.sampling import Sampler
-    from dcgan_analysis_plugins.filter_dropout.objects import Detector, Positions
+    from dcgan_analysis.units.detector import Detector, Positions
 
 __all__ = [
     "BRIGHT",
@@ -47,10 +47,15 @@ __all__ = [
     "Scene",
     "Shares",
     "boxed_scene",
+    "check_boxes",
     "chosen_layer",
     "control_orders",
     "dose_figure",
     "dose_table",
+    "find_boxes",
+    "fit_positions",
+    "grouped_auc",
+    "make_detector",
     "measure_changes",
     "measure_shares",
     "new_scene",
@@ -69,25 +74,6 @@ _SHOWN = 12  # columns of the figures
 _MATCHED = 16  # samples on which controls are matched
 _CLEAR = 0.1  # share of an image that must be clear of the object for its mean and spread
 _CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Samples to draw again and again.
-
-    Attributes:
-        z: (N, Z).
-        labels: (N,) classes, or None.
-        boxes: Boxes of each sample in pixels; empty for new samples.
-    """
-
-    z: Tensor
-    labels: Tensor | None
-    boxes: Sequence[Sequence[tuple[float, float, float, float]]] = ()
-
-    def first(self, n: int) -> Scene:
-        """Return the first ``n`` samples."""
-        return Scene(self.z[:n], None if self.labels is None else self.labels[:n], self.boxes[:n])
 
 
 @dataclass(frozen=True)
@@ -188,60 +174,6 @@ class AblatedGenerator:
                 found.append(positions.gather(maps, start))
                 start += len(maps)
         return positions, np.concatenate(found)
-
-
-def boxed_scene(context: RunContext, boxes: Boxes) -> Scene:
-    """Return the samples that have boxes.
-
-    Raises:
-        AnalysisError: If they are fewer than two.
-    """
-    by_sample = boxed_samples(boxes)
-    indices = list(by_sample)
-    labels = class_labels(context.checkpoint.architecture, indices, boxes.label)
-    z = context.checkpoint.latents(max(indices) + 1, boxes.seed)[indices]
-    return Scene(z, labels, list(by_sample.values()))
-
-
-def new_scene(context: RunContext, n: int, label: int | None) -> Scene:
-    """Return samples that nobody has looked at."""
-    n = n if context.limit is None else min(n, max(context.limit, 2))
-    seed = int(context.rng("new samples").integers(2**31))
-    context.note(f"New samples: {n} latent vectors of seed {seed}, the same for every set of dropped maps.")
-    labels = class_labels(context.checkpoint.architecture, range(n), label)
-    return Scene(context.checkpoint.latents(n, seed), labels)
-
-
-def chosen_layer(context: RunContext, layer: str | None) -> str:
-    """Return the layer to work on.
-
-    Raises:
-        AnalysisError: If none is given and the generator has no second-highest convolution, or it has no maps.
-        UnknownNameError: If the generator has no layer of this name.
-    """
-    checkpoint = context.checkpoint
-    generator, architecture = checkpoint.generator(), checkpoint.architecture
-    traced = trace_role(generator, architecture, "generator")
-    if layer is not None:
-        labels = class_labels(architecture, range(2))
-        try:
-            with torch.no_grad(), capture(generator, [layer]) as outputs:
-                generator(checkpoint.latents(2, 0), *([] if labels is None else [labels]))
-        except UnknownNameError:
-            error = unknown_name("generator layer", layer, traced.map_taps)
-            raise error from None
-        if outputs[layer].dim() != 4:
-            shape = tuple(outputs[layer].shape[1:])
-            msg = f"Layer '{layer}' has no maps, its output is {shape}. Choose one of {', '.join(traced.map_taps)}."
-            raise AnalysisError(msg)
-        return layer
-    if traced.second_highest is None:
-        msg = (
-            f"The generator of '{checkpoint.name}' has no two convolutional layers. Choose one with maps by the "
-            f"setting layer=NAME (layers with maps: {', '.join(traced.map_taps) or 'none known'})."
-        )
-        raise AnalysisError(msg)
-    return traced.second_highest
 
 
 def weakest_and_strongest(weights: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

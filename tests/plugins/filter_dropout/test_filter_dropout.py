@@ -5,80 +5,17 @@ import pytest
 import torch
 from dcgan_analysis_plugins.filter_dropout.analysis import FilterDropout
 from dcgan_analysis_plugins.filter_dropout.forgetting import CHOSEN, Dropped, Shares, removed, weakest_and_strongest
-from dcgan_analysis_plugins.filter_dropout.objects import make_detector
-from torch import nn
 
-from dcgan_analysis.annotations import Box, Boxes
+from dcgan_analysis.annotations import Box, Boxes, read_boxes
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.checkpoints.sampling import with_sample_statistics
 from dcgan_analysis.errors import AnalysisError, AnnotationError, ConfigError, UnknownNameError
-from dcgan_analysis.models.architecture import Architecture
 from dcgan_analysis.models.tables import dcgan28_conditional, mlp_conditional
 from dcgan_analysis.runs.run import run
 from dcgan_analysis.testing import check_analysis
+from dcgan_analysis.units.detector import make_detector
 
 SMALL = {"samples": 24, "draws": 3, "doses": 2}
-SIDE = 16
-
-
-class Maps(nn.Module):
-    """Four maps that latent vectors place: a square, stripes, brightness, the lower half."""
-
-    def forward(self, z):
-        y, x = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
-        corner = corners(z)
-        down, right = y - corner[:, 0, None, None], x - corner[:, 1, None, None]
-        square = ((down >= 0) & (down < 4) & (right >= 0) & (right < 4)).float()
-        stripes = (x % 4 < 2) * (z[:, 2, None, None] > 0)
-        plain = torch.ones(SIDE, SIDE) * (1 + z[:, 3, None, None])
-        lower = (y > 7) * (1 + z[:, 2, None, None])
-        return torch.stack([stripes.float(), square, plain, lower], dim=1)
-
-
-class Square(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.maps = Maps()
-        self.mix = nn.Parameter(torch.tensor([0.2, 1.2, 0.1, 0.2]))
-
-    def forward(self, z):
-        return (torch.einsum("nchw,c->nhw", self.maps(z), self.mix) - 1)[:, None].clamp(-1, 1)
-
-
-class Edges(nn.Module):
-    """A discriminator of random weights."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv = nn.Conv2d(1, 16, 5, padding=2)
-        self.score = nn.Linear(16, 1)
-
-    def forward(self, images):
-        return self.score(self.conv(images).relu().mean((2, 3)))[:, 0]
-
-
-def corners(z):
-    return ((z[:, :2] + 1) / 2 * (SIDE - 4)).round()
-
-
-@pytest.fixture
-def squares():
-    """A generator that draws a bright square where z says so, with one map; it has no layer table."""
-    architecture = Architecture(
-        "squares", {}, (1, SIDE, SIDE), (-1.0, 1.0), 4, ("conv",), lambda _: Square(), lambda _: Edges()
-    )
-    checkpoint = Checkpoint.random(architecture, seed=0, name="squares")
-    weights = {"generator": Square().state_dict(), "discriminator": checkpoint.weights["discriminator"]}
-    return Checkpoint("squares", architecture, weights, checkpoint.metadata)
-
-
-@pytest.fixture
-def square_boxes(squares, tmp_path):
-    corner = corners(squares.latents(40, seed=5)).tolist()
-    boxes = [Box(sample=number, box=(x, y, 4, 4)) for number, (y, x) in enumerate(corner)]
-    path = tmp_path / "squares.json"
-    Boxes(object="square", seed=5, n=40, boxes=boxes, checkpoint_sha256=squares.sha256()).save(path)
-    return path
 
 
 def test_the_map_that_draws_the_object_is_found_and_nothing_else_changes(run, squares, square_boxes):
@@ -161,15 +98,14 @@ def test_an_unknown_layer_is_named_as_a_layer_of_the_generator(run, tiny_checkpo
 
 
 @pytest.mark.parametrize("kind", ["pixels", "discriminator"])
-def test_the_detector_sees_neither_brightness_nor_contrast(squares, kind):
+def test_the_detector_sees_neither_brightness_nor_contrast(squares, square_boxes, kind):
     """Of samples that were dimmed to 0.9, 0.7 and 0.5, 48, 98 and 100 % of windows counted as removed once."""
     images = squares.sample(40, seed=5)
-    corner = corners(squares.latents(40, seed=5)).tolist()
     detector = make_detector(
         squares,
         images,
         None,
-        [[(x, y, 4, 4)] for y, x in corner],
+        [*read_boxes(square_boxes).by_sample().values()],
         kind=kind,
         judges=3,
         device=torch.device("cpu"),

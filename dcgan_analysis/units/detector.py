@@ -1,18 +1,15 @@
-"""Objects on generated samples: where boxes come from, positions in and outside of them, an independent detector."""
+"""Positions of feature maps in and outside of boxes, and a detector of objects that looks at images alone."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from dcgan_analysis.annotations.boxes import Box, Boxes, boxes_file, read_boxes
 from dcgan_analysis.annotations.cells import cells_inside, cells_touched, draw_cells
-from dcgan_analysis.annotations.rules import RULES, check_rule, find_box
-from dcgan_analysis.errors import AnalysisError, AnnotationError
-from dcgan_analysis_plugins.filter_dropout.positions import fit_linear
+from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.units.positions import fit_linear
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,114 +20,11 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
-__all__ = [
-    "Detector",
-    "Positions",
-    "boxed_samples",
-    "boxes_by_rule",
-    "check_boxes",
-    "draw_positions",
-    "find_boxes",
-    "make_detector",
-]
+__all__ = ["Detector", "Positions", "draw_positions", "make_detector"]
 
-RULE = "rule:"
 # Share of positions outside of boxes that the detector may take for the object.
 FALSE_ALARMS = 0.01
 _BOX = tuple[float, float, float, float]
-
-
-def find_boxes(
-    checkpoint: Checkpoint, where: str, object: str | None, *, n: int, seed: int, label: int | None = None
-) -> tuple[Boxes, str]:
-    """Return boxes and, in words, where they come from.
-
-    Args:
-        checkpoint: Whose samples.
-        where: A file; ``rule:red``, ``rule:bright``, ...; or empty: ``boxes-<object>.json`` beside the checkpoint.
-        object: Which object, where there are several; None: the only one.
-        n: Samples that a rule looks at.
-        seed: Of the samples that a rule looks at.
-        label: Their class, of a conditional checkpoint; None: classes in turn.
-
-    Raises:
-        AnnotationError: If there are none, they are damaged, or they are of another checkpoint's samples.
-    """
-    if where.startswith(RULE):
-        return boxes_by_rule(checkpoint, where.removeprefix(RULE), n=n, seed=seed, label=label), f"found by '{where}'"
-    return _read(checkpoint, where, object)
-
-
-def check_boxes(checkpoint: Checkpoint, where: str, object: str | None) -> None:
-    """Refuse boxes that are not there, or a rule that is none; arguments as for ``find_boxes``.
-
-    Raises:
-        AnalysisError: If there are boxes on fewer than two samples.
-        AnnotationError: If there are none, they are damaged, or they are of another checkpoint's samples.
-    """
-    if where.startswith(RULE):
-        check_rule(where.removeprefix(RULE))
-    else:
-        boxed_samples(_read(checkpoint, where, object)[0])
-
-
-def boxed_samples(boxes: Boxes) -> dict[int, list[_BOX]]:
-    """Return the boxes of each sample that has any.
-
-    Raises:
-        AnalysisError: If they are fewer than two.
-    """
-    by_sample = boxes.by_sample()
-    if len(by_sample) < 2:
-        msg = f"There are boxes of '{boxes.object}' on {len(by_sample)} samples; at least two are needed. Draw more."
-        raise AnalysisError(msg)
-    return by_sample
-
-
-def _read(checkpoint: Checkpoint, where: str, object: str | None) -> tuple[Boxes, str]:
-    path = Path(where) if where else _beside(checkpoint, object)
-    boxes = read_boxes(path, object=object)
-    boxes.check_checkpoint(checkpoint, path)
-    boxes.check(*checkpoint.architecture.image_shape[1:], path)
-    return boxes, path.name
-
-
-def boxes_by_rule(checkpoint: Checkpoint, rule: str, *, n: int, seed: int, label: int | None = None) -> Boxes:
-    """Look for the largest patch of a colour in each of ``n`` samples; see ``annotations.rules``."""
-    from dcgan_analysis.checkpoints.sampling import Sampler, class_labels
-
-    labels = class_labels(checkpoint.architecture, range(n), label)
-    images = Sampler(checkpoint)(checkpoint.latents(n, seed), labels)
-    found = [(number, find_box(image, rule)) for number, image in enumerate(images)]
-    return Boxes(
-        checkpoint_sha256=checkpoint.sha256("generator"),
-        seed=seed,
-        object=f"{rule} patch",
-        n=n,
-        label=label,
-        boxes=[Box(sample=number, box=box) for number, box in found if box is not None],
-        done=list(range(n)),
-    )
-
-
-def _beside(checkpoint: Checkpoint, object: str | None) -> Path:
-    folder = checkpoint.path.parent if checkpoint.path is not None else None
-    files = sorted(folder.glob("boxes-*.json")) if folder is not None else []
-    chosen = [path for path in files if object is None or path.name == boxes_file(object)]
-    if len(chosen) == 1:
-        return chosen[0]
-    names = ", ".join(path.stem.removeprefix("boxes-") for path in files)
-    ways = f"Draw some: dcgan-analyze annotate; or let a rule find patches by the setting boxes=rule:{RULES[0]}"
-    if not files:
-        msg = f"No boxes lie beside checkpoint '{checkpoint.name}'. {ways}"
-    elif object is None:
-        msg = (
-            f"Boxes of several objects lie beside checkpoint '{checkpoint.name}': {names}. "
-            "Choose one by the setting object=NAME."
-        )
-    else:
-        msg = f"No boxes of '{object}' lie beside checkpoint '{checkpoint.name}', only of {names}. {ways}"
-    raise AnnotationError(msg)
 
 
 @dataclass(frozen=True)
@@ -225,7 +119,7 @@ class Detector:
         """
         import torch
 
-        from dcgan_analysis_plugins.filter_dropout.hypercolumns import column_scores, pixel_columns, with_moments
+        from dcgan_analysis.units.hypercolumns import column_scores, pixel_columns, with_moments
 
         weights = torch.from_numpy(self.weights).to(images)
         images = with_moments(images, *self.usual, like)
@@ -267,7 +161,7 @@ def make_detector(
     Raises:
         AnalysisError: If the discriminator is asked for and there is none, or it has no convolutions.
     """
-    from dcgan_analysis_plugins.filter_dropout.hypercolumns import shaded
+    from dcgan_analysis.units.hypercolumns import shaded
 
     network: nn.Module | None = None
     taps: tuple[str, ...] = ()
@@ -325,7 +219,7 @@ def _columns(
 ) -> NDArray[np.float32]:
     """Return what images (N, C, H, W) show at the positions, (P, D)."""
     from dcgan_analysis.checkpoints.sampling import BATCH
-    from dcgan_analysis_plugins.filter_dropout.hypercolumns import hypercolumns, pixel_columns, with_moments
+    from dcgan_analysis.units.hypercolumns import hypercolumns, pixel_columns, with_moments
 
     parts = []
     for start in range(0, len(images), BATCH):

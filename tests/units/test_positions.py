@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dcgan_analysis_plugins.filter_dropout.positions import fit_positions, grouped_auc
 
 from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.units.positions import fit_positions, grouped_auc
 
 
 @pytest.fixture

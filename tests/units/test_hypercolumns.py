@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from dcgan_analysis_plugins.filter_dropout.hypercolumns import column_scores, hypercolumns, pixel_columns
+
+from dcgan_analysis.units.hypercolumns import column_scores, hypercolumns, pixel_columns
 
 
 def test_hypercolumns_average_large_maps_and_interpolate_small_ones(tiny_checkpoint):
