@@ -18,4 +18,4 @@ from .walking import measure_walk as measure_walk
 from .walking import measure_walks as measure_walks
 from .walking import roughness as roughness
 from .walking import sharp_steps as sharp_steps
-from .walking import unrelated_distance as unrelated_distance
+from .walking import unrelated_distances as unrelated_distances

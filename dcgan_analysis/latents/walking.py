@@ -95,13 +95,14 @@ def measure_walks(
     return walks
 
 
-def unrelated_distance(sampler: Sampler, embed: PerceptualJudge, z: Tensor) -> float:
-    """Return the median perceptual distance of pairs of samples: vector 0 with 1, 2 with 3, ... of z (2 M, Z).
+def unrelated_distances(sampler: Sampler, embed: PerceptualJudge, z: Tensor) -> np.ndarray:
+    """Return the perceptual distances (M,) of pairs of samples: vector 0 with 1, 2 with 3, ... of z (2 M, Z).
 
     A conditional generator's sampler must draw one class, the one that is walked in.
     """
     rows = embed(sampler(z), sampler.labels(range(len(z))))
-    return float((rows[0::2] - rows[1::2]).norm(dim=1).median())
+    distances: np.ndarray = (rows[0::2] - rows[1::2]).norm(dim=1).numpy()
+    return distances
 
 
 def sharp_steps(steps: np.ndarray, unrelated: float, share: float = SHARP) -> np.ndarray:

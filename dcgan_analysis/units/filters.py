@@ -140,8 +140,8 @@ def open_images(context: RunContext, settings: FilterSettings, name: str, limit:
 def subjects(context: RunContext) -> dict[str, Checkpoint]:
     """Return the checkpoint and its random twin by the names under which reports show them; say which twin it is."""
     context.note(
-        "Intervals are over filters and images of this one random twin. Random networks differ among themselves; "
-        "Another seed draws another."
+        "Intervals are over filters and images of this one random twin. Random networks differ among themselves: "
+        "another seed draws another one."
     )
     return learned_and_twin(context)
 

@@ -91,10 +91,11 @@ class LatentWalk:
 
     def run(self, context: RunContext, config: LatentWalkConfig) -> Result:
         """Walk, measure, compare with a generator that had memorised."""
+        import numpy as np
         import torch
 
         from dcgan_analysis.checkpoints import Sampler
-        from dcgan_analysis.latents import check_samples_vary, unrelated_distance
+        from dcgan_analysis.latents import check_samples_vary, unrelated_distances
 
         checkpoint = context.checkpoint
         sampler = Sampler(checkpoint, context.device, context.progress, label=config.label)
@@ -103,7 +104,8 @@ class LatentWalk:
         used = config.points * config.walks
         drawn = checkpoint.latents(used + max(config.bank, 2 * _PAIRS), context.seed)
         with context.stage("unrelated samples"):
-            unrelated = unrelated_distance(sampler, embed, drawn[used:][: 2 * _PAIRS])
+            distances = unrelated_distances(sampler, embed, drawn[used:][: 2 * _PAIRS])
+            unrelated = float(np.median(distances))
         with context.stage(f"{config.walks} walks of {config.points} points"):
             points = torch.split(drawn[:used], config.points)
             walks = measure_walks(
@@ -122,7 +124,7 @@ class LatentWalk:
         return context.result(
             title=f"Walks in the latent space of {checkpoint.name}",
             headline="sharp_steps",
-            metrics=_metrics(config, walks, unrelated),
+            metrics=_metrics(config, walks, distances),
             tables=[_legs(config, walks)],
         )
 
@@ -133,12 +135,14 @@ def _joined(walks: list[WalkSteps]) -> np.ndarray:
     return np.concatenate([walk.perceptual for walk in walks])
 
 
-def _metrics(config: LatentWalkConfig, walks: Mapping[str, list[WalkSteps]], unrelated: float) -> dict[str, Metric]:
-    metrics = {}
+def _metrics(
+    config: LatentWalkConfig, walks: Mapping[str, list[WalkSteps]], distances: np.ndarray
+) -> dict[str, Metric]:
+    metrics, unrelated = {}, _median(distances)
     for kind, measured in walks.items():
         steps = _joined(measured)
         metrics[f"{_PREFIX[kind]}sharp_steps"] = share_metric(
-            sharp_steps(steps, unrelated, config.sharp),
+            sharp_steps(steps, unrelated.value, config.sharp),
             f"{kind}: steps that cover over {config.sharp:g} of the distance of unrelated samples",
             higher_is_better=None if kind == MEMORISING else False,
         )
@@ -148,22 +152,33 @@ def _metrics(config: LatentWalkConfig, walks: Mapping[str, list[WalkSteps]], unr
             over="legs",
             higher_is_better=None if kind == MEMORISING else False,
         )
-    steps = _joined(walks[LINEAR])
-    metrics["step_distance"] = Metric(
-        value=float(steps.mean()),
-        n=len(steps),
+    metrics["step_distance"] = mean_metric(
+        _joined(walks[LINEAR]).reshape(-1, config.steps).mean(axis=1).tolist(),
+        "linear: mean perceptual distance of a step",
+        over="legs",
         higher_is_better=None,
-        unit="number",
-        description="linear: mean perceptual distance of a step",
     )
-    metrics["unrelated_distance"] = Metric(
-        value=unrelated,
-        n=_PAIRS,
+    metrics["unrelated_distance"] = unrelated
+    return metrics
+
+
+def _median(distances: np.ndarray) -> Metric:
+    """Return the median of independent distances, with the 95 % interval between two of them (the sign test's)."""
+    import numpy as np
+    from scipy.stats import binom
+
+    n, ordered = len(distances), np.sort(distances)
+    outside = max(1, int(binom.ppf(0.025, n, 0.5)))
+    return Metric(
+        value=float(np.median(distances)),
+        low=float(ordered[outside - 1]),
+        high=float(ordered[n - outside]),
+        interval="95 % by order statistics",
+        n=n,
         higher_is_better=None,
         unit="number",
         description="median perceptual distance of two unrelated samples",
     )
-    return metrics
 
 
 def _legs(config: LatentWalkConfig, walks: Mapping[str, list[WalkSteps]]) -> Table:

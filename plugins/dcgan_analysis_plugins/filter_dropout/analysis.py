@@ -17,7 +17,8 @@ The paper drops about 200 maps. Its second-highest layer has 128 maps by our cou
 
 Consumes a checkpoint with a generator, and boxes; no dataset.
 Produces ``object_removed``, its controls, ``maps_to_halve``, ``probe_auc``, ``detector_auc``, ``maps_dropped``, the
-change in- and outside of the boxes, and forgetting.npz, which holds what each judge saw of each new sample.
+change in- and outside of the boxes, and forgetting.npz, which holds what each judge saw of each new sample at every
+dose of the chosen maps and of each control.
 
 Reference: Radford, Metz, Chintala 2016, section 6.3.1 and figure 6.
 """
@@ -29,13 +30,13 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat
 
-from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs
+from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, mean_metric
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from dcgan_analysis.api import Result, RunContext
-    from dcgan_analysis_plugins.filter_dropout.forgetting import Shares
+    from dcgan_analysis_plugins.filter_dropout.forgetting import Changes, Shares
 
 __all__ = ["FilterDropout", "FilterDropoutConfig"]
 
@@ -148,11 +149,8 @@ class FilterDropout:
         with context.stage("figures"):
             dose_figure(context, shares)
             sample_figures(context, generator, boxed, new, shares, orders)
-            seen = {f"without_{dose}": outcome.share for dose, (outcome,) in shares.by_dose[CHOSEN].items()}
-            context.save_arrays(
-                "forgetting", weights=probe.weights, dropped=orders[CHOSEN][0], before=shares.before, **seen
-            )
-        metrics = outcome_metrics(context, shares, changes)
+            context.save_arrays("forgetting", weights=probe.weights, dropped=orders[CHOSEN][0], **shares.arrays())
+        metrics = outcome_metrics(context, shares, changes, maps=len(probe.weights))
         judged = ~np.isnan(detector.held_out)
         aucs = {
             "probe_auc": (probe.held_out, positions.inside, positions.rows, f"probe of {layer}"),
@@ -190,9 +188,7 @@ class FilterDropout:
         )
 
 
-def outcome_metrics(
-    context: RunContext, shares: Shares, changes: Mapping[str, tuple[float, float]]
-) -> dict[str, Metric]:
+def outcome_metrics(context: RunContext, shares: Shares, changes: Changes, maps: int) -> dict[str, Metric]:
     """Return the numbers to quote."""
     from dcgan_analysis_plugins.filter_dropout.forgetting import BRIGHT, CHOSEN, NEGATIVE, RANDOM, removed
 
@@ -211,21 +207,18 @@ def outcome_metrics(
             description="share of the object that is gone from new samples, maps of weight > 0 dropped",
         ),
         "maps_dropped": Metric(
-            value=most, unit="number", higher_is_better=None, description="maps whose weight is positive"
-        ),
-        "object_before": Metric(
-            value=float(shares.before.mean()), n=n, higher_is_better=None, description="positions that show the object"
-        ),
-        "object_after": Metric(
-            value=float(after.mean()), n=n, higher_is_better=False, description="the same without the maps"
-        ),
-        "change_inside": Metric(
-            value=changes[CHOSEN][0], higher_is_better=None, description="mean change of pixels inside boxes"
-        ),
-        "change_outside": Metric(
-            value=changes[CHOSEN][1], higher_is_better=False, description="mean change of pixels outside of boxes"
+            value=most, n=maps, unit="number", higher_is_better=None, description="maps whose weight is positive, of n"
         ),
     }
+    for name, values, over, better, text in (
+        ("object_before", shares.before, "samples", None, "positions that show the object"),
+        ("object_after", after, "samples", False, "the same without the maps"),
+        ("change_inside", changes[CHOSEN][0], "boxed samples", None, "mean change of pixels inside boxes"),
+        ("change_outside", changes[CHOSEN][1], "boxed samples", False, "mean change of pixels outside of boxes"),
+    ):
+        metrics[name] = mean_metric(
+            values, text, over=over, higher_is_better=better, unit="fraction", bounds=(0.0, 1.0)
+        )
     if RANDOM in shares.by_dose:
         draws, gone = shares.by_dose[RANDOM][most], shares.removed(RANDOM, most)
         metrics["object_removed_random"] = Metric(
@@ -254,9 +247,10 @@ def outcome_metrics(
             low=min(halving[0] + 1, halving[1]),
             high=halving[1],
             interval="resolution of the doses",
+            n=len(shares.by_dose[CHOSEN]),
             unit="number",
             higher_is_better=None,
-            description=f"fewest chosen maps measured to take half of the object away; {halving[0]} do not",
+            description=f"fewest chosen maps, of n doses, that take half of the object away; {halving[0]} do not",
         )
     if falls := shares.falls():
         context.warn(

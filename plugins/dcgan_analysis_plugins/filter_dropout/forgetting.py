@@ -42,6 +42,7 @@ __all__ = [
     "NEGATIVE",
     "RANDOM",
     "AblatedGenerator",
+    "Changes",
     "Dropped",
     "Orders",
     "Scene",
@@ -68,8 +69,11 @@ __all__ = [
 
 CHOSEN, RANDOM = "weight > 0", "random others"
 NEGATIVE, BRIGHT = "weight < 0", "others that brighten most"
+_FILED = {CHOSEN: "chosen", RANDOM: "random", NEGATIVE: "negative", BRIGHT: "bright"}
 Orders = Mapping[str, Sequence["NDArray[np.int64]"]]
 """Kind of dropping -> in which order maps are dropped, one array for each draw."""
+Changes = Mapping[str, tuple["NDArray[np.float64]", "NDArray[np.float64]"]]
+"""Kind of dropping -> change of pixels of each boxed sample (N,), inside and outside of boxes, mean over draws."""
 _SHOWN = 12  # columns of the figures
 _MATCHED = 16  # samples on which controls are matched
 _CLEAR = 0.1  # share of an image that must be clear of the object for its mean and spread
@@ -243,6 +247,19 @@ class Shares:
         """All chosen maps."""
         return max(self.by_dose[CHOSEN])
 
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """Return all outcomes by name, from which every number can be computed again.
+
+        ``before`` (J, N); of each dose ``chosen_DOSE`` (1, J, N), and of each control ``random_DOSE``,
+        ``negative_DOSE``, ``bright_DOSE`` (draws, J, N) with ``..._maps`` (draws,), how many maps were dropped.
+        """
+        found: dict[str, NDArray[np.float64]] = {"before": self.before}
+        for kind, doses in self.by_dose.items():
+            for dose, outcomes in doses.items():
+                found[f"{_FILED[kind]}_{dose}"] = np.stack([one.share for one in outcomes])
+                found[f"{_FILED[kind]}_{dose}_maps"] = np.array([one.maps for one in outcomes])
+        return found
+
     def removed(self, kind: str, dose: int) -> list[float]:
         """Return which share of the object is gone, for each draw."""
         return [1 - float(one.share.sum() / self.before.sum()) for one in self.by_dose[kind][dose]]
@@ -340,8 +357,8 @@ def _shares(seen: Tensor) -> NDArray[np.float64]:
 
 def measure_changes(
     generator: AblatedGenerator, scene: Scene, images: Tensor, orders: Orders, shares: Shares
-) -> dict[str, tuple[float, float]]:
-    """Return the mean change of pixels in and outside of boxes, by kind, as many maps dropped as on new samples."""
+) -> Changes:
+    """Return the change of pixels in and outside of boxes, by kind, as many maps dropped as on new samples."""
     found = {}
     for kind, drawn in orders.items():
         outcomes = shares.by_dose[kind][shares.most]
@@ -349,7 +366,7 @@ def measure_changes(
             generator.change(scene, images, order[: outcome.maps].tolist())
             for order, outcome in zip(drawn, outcomes, strict=True)
         ]
-        inside, outside = (float(np.mean([change[part] for change in changes])) for part in (0, 1))
+        inside, outside = (np.mean([change[part] for change in changes], axis=0) for part in (0, 1))
         found[kind] = (inside, outside)
     return found
 
@@ -414,14 +431,14 @@ def sample_figures(
     )
 
 
-def outcome_table(shares: Shares, changes: Mapping[str, tuple[float, float]]) -> Table:
+def outcome_table(shares: Shares, changes: Changes) -> Table:
     """Return what each kind of dropping did."""
     rows: list[list[Cell]] = []
     for kind, doses in shares.by_dose.items():
         outcomes, gone = doses[shares.most], shares.removed(kind, shares.most)
         ends = (min(gone), max(gone)) if kind == RANDOM else removed(shares.before, outcomes[0].share)[1:]
         means = np.mean([(one.maps, one.distance, one.share.mean()) for one in outcomes], axis=0).tolist()
-        rows.append([kind, *means, float(np.mean(gone)), *ends, *changes[kind]])
+        rows.append([kind, *means, float(np.mean(gone)), *ends, *(float(part.mean()) for part in changes[kind])])
     rows.insert(0, ["nothing", 0.0, 0.0, float(shares.before.mean()), 0.0, *[None] * 4])
     columns = ["dropped", "maps", "change", "shown", "removed", "low", "high", "changed inside", "outside"]
     return Table(

@@ -63,11 +63,12 @@ class Attributions:
         responses: All responses of the layer.
         boxes: What each unit sees, F x M.
         maps: Attributions, float32 (F x M, C, H, W).
-        columns: Measure -> values (F, M), NaN where an attribution is zero everywhere. Measures: ``concentration``,
-            ``gini``, ``entropy``; correlations with the attributions of noisy images (``stability``), of images shifted
-            by a pixel (``shift_stability``), of the same unit on another image (``other_image_agreement``), and
-            ``stability_margin``, the first less the last; ``gradient_agreement``, the correlation with the plain
-            gradient; ``margin``, how far the strongest responses stand out.
+        columns: Measure -> values (F, M), NaN where an attribution is zero everywhere, or that on the other image is,
+            where it counts. Measures: ``concentration``, ``gini``, ``entropy``; correlations with the attributions of
+            noisy images (``stability``), of images shifted by a pixel (``shift_stability``), of the same unit on
+            another image (``other_image_agreement``), and ``stability_margin``, the first less the last;
+            ``gradient_agreement``, the correlation with the plain gradient; ``margin``, how far the strongest responses
+            stand out.
     """
 
     features: tuple[int, ...]
@@ -122,6 +123,22 @@ def attribute_strongest(
     columns["margin"] = responses.margins(settings.top)[chosen].repeat(per_filter)
     shaped = {name: values.reshape(len(features), per_filter) for name, values in columns.items()}
     return Attributions(features, responses, boxes, maps, shaped)
+
+
+def other_image_agreement(
+    maps: NDArray[np.float32], elsewhere: NDArray[np.float32], boxes: Sequence[Box]
+) -> NDArray[np.float64]:
+    """Return how much attributions (N, C, H, W) agree with those of the same units on other images, (N,).
+
+    NaN where a unit is silent on the other image: that its attribution there is zero everywhere does not say that it
+    depends on the image, and an agreement of 0 would count as if it did.
+    """
+    import numpy as np
+
+    from dcgan_analysis.units.attribution.stability import agreement
+
+    silent = [not cut(sample, box).any() for sample, box in zip(elsewhere, boxes, strict=True)]
+    return np.where(silent, np.nan, agreement(maps, elsewhere, boxes))
 
 
 class _Trial:
@@ -182,7 +199,7 @@ class _Trial:
         moved = [agreement(maps, self._maps(shifted(pixels, *by), labels), boxes, by) for by in _SHIFTS]
         # The same units on other images: mostly the feature's next strongest, of which each unit's neighbour has one.
         rolled = [torch.roll(sample, 1, dims=0) for sample in inputs]
-        other = agreement(maps, self._maps(rolled[0], rolled[1:]), boxes)
+        other = other_image_agreement(maps, self._maps(rolled[0], rolled[1:]), boxes)
         columns = {
             "concentration": measures.top_share,
             "gini": measures.gini,

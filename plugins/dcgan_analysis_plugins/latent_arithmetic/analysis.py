@@ -146,8 +146,8 @@ class LatentArithmetic:
             judge = candidates.judge
             right = {way: matches(judge, judge.each(page), wanted) for way, page in images.items()}
             right[PLAIN] = matches(judge, candidates.margins, wanted)
-            _save_outcomes(context, right, triples)
             real = realism(checkpoint, context.device, images, sampler(z[:_PLAIN_SHOWN]), sampler.label)
+            _save_outcomes(context, right, real, triples)
         with context.stage("figures"):
             shown = picked or _drawn(context, config, candidates, sampler.label)
             context.save_json("exemplars", shown.document())
@@ -185,7 +185,10 @@ def _drawn(context: RunContext, config: LatentArithmeticConfig, candidates: Cand
 
 
 def _metrics(
-    config: LatentArithmeticConfig, right: Mapping[str, np.ndarray], candidates: Candidates, real: Mapping[str, float]
+    config: LatentArithmeticConfig,
+    right: Mapping[str, np.ndarray],
+    candidates: Candidates,
+    real: Mapping[str, np.ndarray],
 ) -> dict[str, Metric]:
     metrics = {
         name: share_metric(
@@ -207,7 +210,9 @@ def _metrics(
     for way, name in ((LATENT, "realism"), (PIXELS, "pixel_realism")):
         if way in real:
             text = f"{way}: share of plain samples that the discriminator takes for less real; 50 % is as real as these"
-            metrics[name] = Metric(value=real[way], n=right[way].shape[1], higher_is_better=True, description=text)
+            metrics[name] = mean_metric(
+                real[way], text, over="triples", higher_is_better=True, unit="fraction", bounds=(0.0, 1.0)
+            )
     return metrics
 
 
@@ -216,12 +221,14 @@ def _share(hits: np.ndarray) -> tuple[float, float, float]:
     return metric.value, metric.low or 0.0, metric.high or 0.0
 
 
-def _ways(right: Mapping[str, np.ndarray], real: Mapping[str, float]) -> Table:
+def _ways(right: Mapping[str, np.ndarray], real: Mapping[str, np.ndarray]) -> Table:
     rows: list[list[Cell]] = []
     for way in _WAYS:
         each = right[way].mean(axis=1)
         ends = (float(each.min()), float(each.max()))
-        rows.append([way, *_share(right[way]), *ends, right[way].shape[1], real.get(way)])
+        rows.append(
+            [way, *_share(right[way]), *ends, right[way].shape[1], float(real[way].mean()) if way in real else None]
+        )
     columns = ["computed by", "as asked", "low", "high", "lowest judge", "highest judge", "n", "realism"]
     note = (
         "Low and high: 95 % over judges and triples. Triples share exemplars where pools are small. Realism: share of "
@@ -258,11 +265,17 @@ def _notes(context: RunContext, config: LatentArithmeticConfig, label: int | Non
     )
 
 
-def _save_outcomes(context: RunContext, right: Mapping[str, np.ndarray], triples: Sequence[Tensor]) -> None:
-    """Save which triples there were, (3, T, E) indices of samples, and by way what each judge says, (J, T)."""
+def _save_outcomes(
+    context: RunContext, right: Mapping[str, np.ndarray], real: Mapping[str, np.ndarray], triples: Sequence[Tensor]
+) -> None:
+    """Save which triples there were, (3, T, E) indices of samples, and by way what each judge says, (J, T).
+
+    Beside them, as ``..._realism``, (T,), how real the discriminator takes each result to be.
+    """
     import numpy as np
 
     outcomes = {_WAYS[way]: hits for way, hits in right.items()}
+    outcomes |= {f"{_WAYS[way]}_realism": ranks for way, ranks in real.items()}
     context.save_arrays("outcomes", triples=np.stack([one.numpy() for one in triples]), **outcomes)
 
 

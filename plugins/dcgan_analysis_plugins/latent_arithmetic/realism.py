@@ -24,7 +24,7 @@ def realism(
     images: Mapping[str, np.ndarray],
     plain: np.ndarray,
     label: int | None = None,
-) -> dict[str, float]:
+) -> dict[str, np.ndarray]:
     """Return how real a checkpoint's own discriminator takes images to be, beside plain samples.
 
     Args:
@@ -35,7 +35,7 @@ def realism(
         label: Class of all images, for a conditional discriminator.
 
     Returns:
-        Name -> share of plain samples that it takes for less real, mean over the images; 0.5: as real as a sample.
+        Name -> share of plain samples that it takes for less real than each image, (N,); 0.5: as real as a sample.
     """
     if not checkpoint.has("discriminator"):
         return {}
@@ -56,4 +56,4 @@ def realism(
         return values
 
     usual = np.sort(logits(plain))
-    return {name: float((np.searchsorted(usual, logits(page)) / len(usual)).mean()) for name, page in images.items()}
+    return {name: np.searchsorted(usual, logits(page)) / len(usual) for name, page in images.items()}

@@ -210,14 +210,16 @@ def _subsets(context: RunContext, train: Images) -> tuple[Tensor | None, Images 
 
 def _walk(context: RunContext, embed: PerceptualJudge) -> np.ndarray:
     """Return which steps of a linear walk are sharp transitions; a conditional generator walks within class 0."""
+    import numpy as np
+
     from dcgan_analysis.checkpoints import Sampler
-    from dcgan_analysis.latents import measure_walk, sharp_steps, unrelated_distance, walk
+    from dcgan_analysis.latents import measure_walk, sharp_steps, unrelated_distances, walk
 
     sampler = Sampler(context.checkpoint, context.device, context.progress, label=0)
     drawn = context.checkpoint.latents(_POINTS + 2 * _PAIRS, context.seed)
     z = walk(drawn[:_POINTS], _STEPS)
     steps = measure_walk(sampler(z), embed, sampler.labels(range(len(z)))).perceptual
-    return sharp_steps(steps, unrelated_distance(sampler, embed, drawn[_POINTS:]))
+    return sharp_steps(steps, float(np.median(unrelated_distances(sampler, embed, drawn[_POINTS:]))))
 
 
 def _save_neighbours(

@@ -11,7 +11,8 @@
 
 Consumes a checkpoint with generator and discriminator and a dataset with attributes, numbers or classes.
 Produces ``monotonicity``, ``effect``, ``others_moved``, ``selectivity``, ``image_change``, each with its ``random_``
-control; turn.npz, what each judge says of each image; judges.npz, which repeats the judgement.
+control; turn.npz, what each judge says of each image, from which all of them follow; judges.npz, which repeats the
+judgement.
 
 Reference: Radford, Metz, Chintala, ICLR 2016, arXiv 1511.06434, section 6.3.2 and Figure 8.
 Beyond the paper: everything measured. There the four samples were picked by eye.
@@ -37,7 +38,7 @@ from dcgan_analysis_plugins.turn_vector.directions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from torch import Tensor
@@ -141,6 +142,7 @@ class TurnVector:
         with context.stage("figures"):
             _save_turns(context, config, sampler, new, vectors, attribute)
             _save_curve(context, config, moves, column, attribute)
+            _save_moves(context, config, moves, judge.names)
         if sampler.label is not None:
             context.note(f"The generator is conditional: all images are of class {sampler.label}.")
         context.note("Standard deviations are those among plain samples, as the attribute classifier judges them.")
@@ -266,6 +268,14 @@ def _save_curve(
     context.save_figure(
         figure, "response", f"How {attribute} follows", "Mean over new samples and vectors, 95 % intervals."
     )
-    context.save_arrays(
-        "turn", **{f"{kind.split()[0]}_said": np.stack([one.margins for one in some]) for kind, some in moves.items()}
-    )
+
+
+def _save_moves(
+    context: RunContext, config: TurnVectorConfig, moves: dict[str, list[Moves]], attributes: Sequence[str]
+) -> None:
+    """Save, of V vectors and as many controls, what J judges say of S samples at T multiples, (V, J, S, T, A)."""
+    import numpy as np
+
+    said = {f"{kind.split()[0]}_said": np.stack([one.margins for one in some]) for kind, some in moves.items()}
+    change = {f"{kind.split()[0]}_change": np.stack([one.change for one in some]) for kind, some in moves.items()}
+    context.save_arrays("turn", attributes=np.array(attributes), multiples=multiples(config).numpy(), **said, **change)

@@ -18,11 +18,18 @@ from dcgan_analysis.units.detector import make_detector
 SMALL = {"samples": 24, "draws": 3, "doses": 2}
 
 
-def test_the_map_that_draws_the_object_is_found_and_nothing_else_changes(run, squares, square_boxes):
+def test_the_map_that_draws_the_object_is_found_and_nothing_else_changes(run, squares, square_boxes, saved):
     result = run(FilterDropout(), None, squares, boxes=str(square_boxes), layer="maps", detector="pixels", **SMALL)
     metrics = {name: metric.value for name, metric in result.metrics.items()}
-    with np.load(result.folder / "forgetting.npz") as saved:
-        assert saved["dropped"][0] == 1
+    told = saved(result, "forgetting")
+    assert told["dropped"][0] == 1
+    # The file alone gives every number again, those of the controls as well.
+    most, before = len(told["dropped"]), told["before"]
+    assert removed(before, told[f"chosen_{most}"][0])[0] == metrics["object_removed"]
+    random = [1 - one.sum() / before.sum() for one in told[f"random_{most}"]]
+    control = result.metrics["object_removed_random"]
+    assert (np.mean(random), min(random), max(random)) == pytest.approx((control.value, control.low, control.high))
+    assert removed(before, told[f"bright_{most}"][0])[0] == metrics["object_removed_bright"]
     assert metrics["probe_auc"] > 0.99
     assert metrics["object_removed"] > 0.9
     assert metrics["object_before"] == pytest.approx(16 / 256, abs=0.05)
@@ -30,6 +37,7 @@ def test_the_map_that_draws_the_object_is_found_and_nothing_else_changes(run, sq
     assert result.metrics["object_removed_random"].high < 0.3
     assert metrics["object_removed_bright"] < 0.3
     assert metrics["maps_to_halve"] == 1
+    assert all(metric.low is not None and metric.n for name, metric in result.metrics.items() if name != "maps_dropped")
 
 
 def test_filter_dropout_keeps_the_contract(dcgan_context, tmp_path):

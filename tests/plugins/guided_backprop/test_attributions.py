@@ -6,8 +6,10 @@ from dcgan_analysis_plugins.guided_backprop.attributions import (
     AttributionSettings,
     attribute_strongest,
     measured_features,
+    other_image_agreement,
 )
 
+from dcgan_analysis.models.receptive import Box
 from dcgan_analysis.units.filters import open_images
 
 
@@ -34,3 +36,12 @@ def test_the_attributions_of_any_network_are_found_and_measured(dcgan_context):
     outside[:, found.boxes[0].rows, found.boxes[0].columns] = 0
     assert not outside.any()
     assert found.maps[0].any()
+
+
+def test_a_unit_that_is_silent_on_the_other_image_says_nothing_of_whether_it_depends_on_the_image():
+    maps = np.random.default_rng(0).normal(size=(3, 1, 4, 4)).astype(np.float32)
+    # The same everywhere; silent in what the unit sees; another.
+    elsewhere = np.stack([maps[0], np.zeros_like(maps[1]), -maps[2]])
+    elsewhere[1, :, 3:] = 1
+    found = other_image_agreement(maps, elsewhere, [Box(top=0, bottom=3, left=0, right=4)] * 3)
+    np.testing.assert_allclose(found, [1, np.nan, -1], atol=1e-6)

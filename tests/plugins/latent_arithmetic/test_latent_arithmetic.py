@@ -8,6 +8,7 @@ from dcgan_analysis_plugins.latent_arithmetic.analysis import LatentArithmetic
 from dcgan_analysis_plugins.latent_arithmetic.exemplars import read_exemplars
 
 from dcgan_analysis import figures
+from dcgan_analysis.core.statistics import judged_share
 from dcgan_analysis.errors import AnalysisError, AnnotationError, UnknownNameError
 from dcgan_analysis.testing import check_analysis
 
@@ -51,6 +52,19 @@ def test_the_exemplars_of_a_run_repeat_its_figure(run, network, make_images, tmp
         np.testing.assert_array_equal(before, after)
     assert "shows the exemplars of 'exemplars.json'" in second.notes[0]
     assert read_exemplars(first.folder / "exemplars.json").checkpoint_sha256 == network.sha256("generator")
+
+
+def test_every_number_follows_from_the_files_of_the_run(run, make_images, saved):
+    result = run(LatentArithmetic(), make_images(), **SHORT)
+    outcomes, metrics = saved(result, "outcomes"), result.metrics
+    assert outcomes["triples"].shape == (3, 4, 3)
+    for name in ("success", "one_exemplar_success", "pixel_success", "c_alone", "chance"):
+        expected = judged_share(outcomes[name])
+        assert (metrics[name].value, metrics[name].low, metrics[name].high) == pytest.approx(expected)
+    for way, name in (("success", "realism"), ("pixel_success", "pixel_realism")):
+        ranks = outcomes[f"{way}_realism"]
+        assert (metrics[name].value, metrics[name].n) == (pytest.approx(ranks.mean()), len(ranks))
+        assert metrics[name].low <= metrics[name].value <= metrics[name].high
 
 
 def test_exemplars_without_an_expression_are_refused_before_anything_long(run, make_images, tmp_path):

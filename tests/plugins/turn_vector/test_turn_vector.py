@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from dcgan_analysis_plugins.turn_vector.analysis import TurnVector
 
+from dcgan_analysis.core import rank_correlations
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.testing import check_analysis
 
@@ -20,6 +22,22 @@ def test_the_direction_of_brightness_turns_a_random_generator_brighter(run, make
     metrics = run(TurnVector(), make_images(), **settings).metrics
     assert metrics["monotonicity"].value > 0.5
     assert metrics["effect"].value > 2 * metrics["random_effect"].value
+
+
+def test_every_number_follows_from_the_files_of_the_run(run, make_images, saved):
+    result = run(TurnVector(), make_images(), **SHORT, attribute="brightness")
+    told = saved(result, "turn")
+    column = told["attributes"].tolist().index(result.config["attribute"])
+    for prefix, kind, sign in (("", "turn", np.array), ("random_", "random", np.abs)):
+        said = told[f"{kind}_said"]  # (V, J, S, T, A)
+        correlations = [[rank_correlations(one[..., column]).mean() for one in judges] for judges in said]
+        ends = said[..., -1, :] - said[..., 0, :]
+        expected = {
+            "monotonicity": sign(correlations).mean(),
+            "effect": sign(ends[..., column].mean(axis=2)).mean(),
+            "image_change": told[f"{kind}_change"].mean(),
+        }
+        assert {name: result.metrics[prefix + name].value for name in expected} == pytest.approx(expected)
 
 
 def test_ends_that_hold_too_few_samples_are_refused(run, make_images):
