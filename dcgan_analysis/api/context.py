@@ -95,6 +95,11 @@ class RunContext:
         return self._checkpoint
 
     @property
+    def has_dataset(self) -> bool:
+        """Whether the run has a dataset."""
+        return self._dataset is not None
+
+    @property
     def dataset(self) -> Dataset:
         """The dataset to work on.
 

@@ -16,14 +16,29 @@ from dcgan_analysis.training.networks import apply
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import Tensor, nn
+
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.data.dataset import DatasetSplit
+    from dcgan_analysis.models.architecture import Architecture
     from dcgan_analysis.training.config import TrainingConfig
     from dcgan_analysis.training.inputs import Inputs
     from dcgan_analysis.training.networks import AdversarialPair
 
 _SAMPLES, _COLUMNS = 64, 8
 _OTHER_DRAWS = range(1, 5)
+
+
+def samples_and_maps(
+    generator: nn.Module, architecture: Architecture, z: Tensor, labels: Tensor | None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return images (N, C, H, W) of latent vectors (N, Z), and the outputs of the hidden layers, by layer."""
+    table = architecture.generator_layers
+    # What a table does not name is found by watching a pass.
+    hidden = [layer.name for layer in table[:-1]] or trace_role(generator, architecture, "generator").map_taps
+    with torch.no_grad(), capture(generator, hidden) as activations:
+        samples = apply(generator, z, labels)
+    return samples, dict(activations)
 
 
 class Measures:
@@ -55,12 +70,7 @@ class Measures:
         """Return the monitors' numbers, of the generator in training mode, not its average."""
         generator = pair.plain("generator", averaged=False).train()
         z, labels = self._inputs.fixed(_SAMPLES)
-        table = pair.architecture.generator_layers
-        # What a table does not name is found by watching a pass.
-        hidden = [layer.name for layer in table[:-1]] or trace_role(generator, pair.architecture, "generator").map_taps
-        with torch.no_grad(), capture(generator, hidden) as activations:
-            samples = apply(generator, z.to(pair.device), labels)
-        return self.monitors.read(samples, activations)
+        return self.monitors.read(*samples_and_maps(generator, pair.architecture, z.to(pair.device), labels))
 
     def probe(self, checkpoint: Checkpoint, device: torch.device, *, last: bool) -> dict[str, Any]:
         """Return the feature accuracy and of how many images, where it is due; it always is at the end.

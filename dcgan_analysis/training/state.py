@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from dcgan_analysis.models.architecture import Role
     from dcgan_analysis.training.config import TrainingConfig
     from dcgan_analysis.training.networks import AdversarialPair
 
@@ -97,6 +98,27 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         return json.loads(header["config"]), json.loads(header["progress"])
 
 
+def read_weights(path: Path, role: Role) -> dict[str, Tensor]:
+    """Return the parameters and buffers of one of the two networks in a state, by name.
+
+    Raises:
+        TrainingError: If the file is unreadable.
+    """
+    with _readable(path):
+        tensors = _undamaged_tensors(path)
+    return {name.partition(".")[2]: tensor for name, tensor in tensors.items() if name.startswith(f"{role}.")}
+
+
+def _undamaged_tensors(path: Path) -> dict[str, Tensor]:
+    with safe_open(path, framework="pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+        damaged = damaged_tensor(tensors, file.metadata())
+    if damaged is not None:
+        msg = f"it is damaged, tensor '{damaged}' is not as it was written"
+        raise ValueError(msg)
+    return tensors
+
+
 def check_settings(path: Path, config: TrainingConfig) -> None:
     """Refuse to go on from a state with other settings, before anything long begins.
 
@@ -117,12 +139,7 @@ def load_state(path: Path, pair: AdversarialPair, config: TrainingConfig) -> tup
     check_settings(path, config)
     _, progress = read_header(path)
     with _readable(path):
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-            damaged = damaged_tensor(tensors, file.metadata())
-        if damaged is not None:
-            msg = f"it is damaged, tensor '{damaged}' is not as it was written"
-            raise ValueError(msg)
+        tensors = _undamaged_tensors(path)
         _restore(pair, tensors)
     monitored = {name.partition(".")[2]: tensor for name, tensor in tensors.items() if name.startswith("monitored.")}
     return progress, monitored

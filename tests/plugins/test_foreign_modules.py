@@ -124,6 +124,7 @@ SETTINGS = {
     "turn-vector": {"samples": 120, "new": 4, "vectors": 1, "classifier_steps": 10},
     "directions": {"samples": 60, "new": 4, "k": 1, "random": 2, "classifier_steps": 2},
     "memorisation": {"samples": 20, "copies": 10, "hash_steps": 20, "vgg19": False},
+    "stability": {"draws": 2, "judged": 20},
     "supervised-cnn": {"trials": 1, "epochs": 1, "validation": 20, "stopping": 20, "labels_per_class": 10},
     "latent-arithmetic": {
         "samples": 60,

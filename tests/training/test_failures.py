@@ -19,7 +19,7 @@ HEALTHY = {
 
 
 def history(*changes, **of_all):
-    """Return one row for each change to a healthy row, from step 1000 on."""
+    """Return one row for each change to a healthy row, from step 1100 on."""
     return [
         HEALTHY | of_all | {"epoch": float(number), "step": 1000 + 100 * number} | change
         for number, change in enumerate(changes, start=1)
@@ -120,10 +120,10 @@ def test_layers_fail_one_by_one():
 
 
 def test_the_first_steps_are_not_judged():
-    assert failures([HEALTHY | {"step": 499, "epoch": 1.0, "diversity": 0.0}]) == []
+    assert failures([HEALTHY | {"step": 999, "epoch": 1.0, "diversity": 0.0}]) == []
 
 
 def test_rows_of_older_releases_are_judged_by_what_they_hold():
-    (failure,) = failures([{"step": 900, "epoch": 3.0, "collapsed_filters": 0.3}])
+    (failure,) = failures([{"step": 1200, "epoch": 3.0, "collapsed_filters": 0.3}])
 
     assert failure.evidence == "30% of the maps of the worst generator layer (warned above 10% of the maps)."

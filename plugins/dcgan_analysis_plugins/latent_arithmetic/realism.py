@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from dcgan_analysis.checkpoints.sampling import BATCH, class_labels
-from dcgan_analysis.data.preprocessing import Preprocessing
+from dcgan_analysis.checkpoints.judgement import discriminator_logits
+from dcgan_analysis.checkpoints.sampling import class_labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import torch
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
@@ -39,21 +40,11 @@ def realism(
     """
     if not checkpoint.has("discriminator"):
         return {}
-    network = checkpoint.discriminator().to(device)
-    prepare = Preprocessing.for_range(checkpoint.architecture.image_shape, checkpoint.metadata.image_range)
 
     def logits(page: np.ndarray) -> np.ndarray:
-        labels = class_labels(checkpoint.architecture, range(len(page)), label)
-        batches = []
-        with torch.inference_mode():
-            for start in range(0, len(page), BATCH):
-                chosen = slice(start, start + BATCH)
-                inputs = [prepare(page[chosen]).to(device)]
-                if labels is not None:
-                    inputs.append(labels[chosen].to(device))
-                batches.append(network(*inputs).float().cpu())
-        values: np.ndarray = torch.cat(batches).numpy()
-        return values
+        return discriminator_logits(
+            checkpoint, device, page, class_labels(checkpoint.architecture, range(len(page)), label)
+        )
 
     usual = np.sort(logits(plain))
     return {name: np.searchsorted(usual, logits(page)) / len(usual) for name, page in images.items()}

@@ -1,0 +1,140 @@
+"""The networks as they are: how much samples differ, filters, and what the discriminator says of whose images."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+
+from dcgan_analysis.checkpoints.fitting import image_problems
+from dcgan_analysis.checkpoints.judgement import discriminator_logits
+from dcgan_analysis.checkpoints.sampling import Sampler, with_sample_statistics
+from dcgan_analysis.data.preprocessing import Preprocessing
+from dcgan_analysis.training.measures import samples_and_maps
+from dcgan_analysis.training.monitors import Monitors, filter_health
+
+if TYPE_CHECKING:
+    from dcgan_analysis.api import RunContext
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.data.dataset import DatasetSplit
+
+__all__ = ["DRAW", "HELD_OUT", "SAMPLES", "TRAINING", "RealImages", "filters", "judgements", "real_images", "spreads"]
+
+DRAW = 64
+"""Samples of a draw, as many as the monitors of a training look at."""
+TRAINING, HELD_OUT, SAMPLES = "training images", "held-out images", "samples"
+
+_KEPT_OUT = ("test", "validation")
+
+
+class RealImages(NamedTuple):
+    """Images that the networks were trained on, and others of the same data; None: there are none."""
+
+    training: DatasetSplit
+    held_out: DatasetSplit | None
+
+
+def real_images(context: RunContext) -> RealImages:
+    """Return the images of the run's dataset, as the checkpoint's metadata say what it was trained on.
+
+    Held out are those of the training split after the first ``images`` that were trained on, else the test or the
+    validation split.
+
+    Raises:
+        DcganAnalysisError: If they have another shape than the networks' images.
+    """
+    metadata, dataset = context.checkpoint.metadata, context.dataset
+    name = metadata.data.get("split", "train")
+    split = context.split(name if name in dataset.split_names else dataset.split_names[0])
+    for problem in image_problems(context.checkpoint, split, dataset.name, "exact", judged=False, choice=False):
+        raise problem
+    first = metadata.training.get("images")
+    held_back = None
+    training = split
+    if context.limit is None and first is not None and first < len(split) and "left_out" not in metadata.data:
+        training, held_back = split.take(range(first)), split.take(range(first, len(split)))
+    if context.limit is None and metadata.data.get("sha256") not in (None, training.sha256):
+        context.note(
+            f"The {len(training):,} images of '{dataset.name}' are not the very ones that the networks were trained "
+            f"on ({metadata.data.get('n', 0):,} of '{metadata.data.get('name')}'), by their hash."
+        )
+    other = next((other for other in _KEPT_OUT if other in dataset.split_names and other != name), None)
+    if held_back is None and other is not None:
+        held_back = context.split(other)
+    return RealImages(training, held_back)
+
+
+def filters(checkpoint: Checkpoint, seed: int) -> dict[str, dict[str, int]]:
+    """Return the counts of the generator's maps by layer, as ``filters`` of a history has them."""
+    z, sampler = checkpoint.latents(DRAW, seed), Sampler(checkpoint)
+    _, maps = samples_and_maps(sampler.generator, checkpoint.architecture, z, sampler.labels(range(DRAW)))
+    return {layer: asdict(filter_health(values)) for layer, values in maps.items() if values.dim() == 4}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Readings of the monitors on draws of images against real ones.
+
+    Attributes:
+        diversity: One a draw, likewise the others; see ``training.monitors``.
+        nearest_sample: Likewise.
+        sample_distance: Likewise.
+    """
+
+    diversity: list[float]
+    nearest_sample: list[float]
+    sample_distance: list[float]
+
+
+def spreads(context: RunContext, real: RealImages, draws: int) -> dict[str, Spread]:
+    """Read the monitors on samples (``""``), on other real images (``"real_"``) and on the random twin (``"twin_"``).
+
+    Args:
+        context: The run.
+        real: Images.
+        draws: How many draws of 64 images of each kind; fewer images where there are not so many real ones.
+    """
+    checkpoint = context.checkpoint
+    n = min(DRAW, len(real.training) // 2)
+    prepare = Preprocessing.for_range(checkpoint.architecture.image_shape, checkpoint.metadata.image_range)
+    z = checkpoint.latents(n * draws, context.seed)
+    samplers = {
+        "": Sampler(checkpoint, context.device),
+        # Else its samples would be one gray image.
+        "twin_": Sampler(with_sample_statistics(checkpoint.twin(context.seed), batches=2), context.device),
+    }
+    drawn = {kind: sampler.images(z, sampler.labels(range(len(z)))).cpu() for kind, sampler in samplers.items()}
+    readings: dict[str, list[dict[str, Any]]] = {"": [], "real_": [], "twin_": []}
+    for draw in range(draws):
+        order = context.rng("spread", str(draw)).permutation(len(real.training))[: 2 * n]
+        chosen, other = (prepare(real.training.images[np.sort(half)]) for half in (order[:n], order[n:]))
+        monitors = Monitors(chosen, [other])
+        images = {kind: of_kind[draw * n : (draw + 1) * n] for kind, of_kind in drawn.items()} | {"real_": other}
+        for kind, of_kind in readings.items():
+            of_kind.append(monitors.read(images[kind], {}))
+        context.progress("draws", draw + 1, draws)
+    names = Spread.__dataclass_fields__
+    return {kind: Spread(**{name: [row[name] for row in rows] for name in names}) for kind, rows in readings.items()}
+
+
+def judgements(context: RunContext, real: RealImages, n: int) -> dict[str, np.ndarray]:
+    """Return the discriminator's logits of at most n images of each kind, in evaluation mode.
+
+    Its statistics are those of real images, for samples too; in training each minibatch has its own.
+    """
+    checkpoint = context.checkpoint
+    sampler = Sampler(checkpoint, context.device, context.progress)
+    labels = sampler.labels(range(n))
+    samples = sampler(checkpoint.latents(n, context.seed), labels)
+    by_label = checkpoint.architecture.takes_labels("discriminator")
+    logits = {}
+    for kind, split in {TRAINING: real.training, HELD_OUT: real.held_out}.items():
+        if split is None or (by_label and split.labels is None):
+            continue
+        chosen = np.sort(context.rng("judged", kind).permutation(len(split))[:n])
+        classes = torch.from_numpy(np.asarray(split.labels)[chosen]) if by_label else None
+        logits[kind] = discriminator_logits(checkpoint, context.device, split.images[chosen], classes)
+    logits[SAMPLES] = discriminator_logits(checkpoint, context.device, samples, labels if by_label else None)
+    return logits

@@ -1,0 +1,92 @@
+"""What a training left in the folder of its checkpoint: the history, and states with their generators."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.training.measures import samples_and_maps
+from dcgan_analysis.training.monitors import filter_health, map_means
+from dcgan_analysis.training.state import OLDER, STATE, read_header, read_weights
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+
+__all__ = ["TrainingRecord", "filters_of_states", "training_record"]
+
+_NEEDED = ("epoch", "step", "generator_loss", "discriminator_loss", "real_probability", "fake_probability")
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """What a training left.
+
+    Attributes:
+        history: One row an interval, as in ``history.json``; empty without a training.
+        states: The states that are there, the oldest first.
+    """
+
+    history: list[dict[str, Any]]
+    states: tuple[Path, ...]
+
+
+def training_record(checkpoint: Checkpoint) -> TrainingRecord:
+    """Read what lies beside a checkpoint's file; where ``history.json`` is absent, the newest state holds it too.
+
+    Raises:
+        AnalysisError: If the history is there and is none.
+        TrainingError: If a state cannot be read.
+    """
+    if checkpoint.path is None:
+        return TrainingRecord([], ())
+    folder = checkpoint.path.parent
+    path = folder / "history.json"
+    states = (*sorted((folder / OLDER).glob("step-*.safetensors")), *folder.glob(STATE))
+    if not path.is_file():
+        return TrainingRecord(read_header(states[-1])[1]["history"] if states else [], states)
+    try:
+        history = json.loads(path.read_text(encoding="utf-8"))
+        absent = sorted({key for row in history for key in _NEEDED if key not in row})
+        problem = f"its rows lack {', '.join(absent)}" if absent else ""
+    except (OSError, ValueError, TypeError) as error:
+        problem = " ".join(str(error).split())
+    if problem:
+        msg = (
+            f"'{path}' is no history of a training: {problem}. Move the file away, and the history is taken from the "
+            "state beside it, or the networks are judged as they are."
+        )
+        raise AnalysisError(msg)
+    return TrainingRecord(history, states)
+
+
+def filters_of_states(
+    record: TrainingRecord, checkpoint: Checkpoint, z: Tensor, labels: Tensor | None
+) -> list[dict[str, Any]]:
+    """Return rows ``step``, ``epoch`` and ``filters``, as those of a history, of the generators in the states.
+
+    Args:
+        record: Of the training.
+        checkpoint: Of the same training.
+        z: Latent vectors (N, Z).
+        labels: Class numbers (N,), for a conditional generator.
+    """
+    rows: list[dict[str, Any]] = []
+    pictures: dict[str, Tensor] = {}
+    steps_per_epoch = checkpoint.metadata.step / checkpoint.metadata.epoch
+    for path in record.states:
+        generator = checkpoint.architecture.generator()
+        generator.load_state_dict(read_weights(path, "generator"))
+        # As the monitors see it: in training mode.
+        _, maps = samples_and_maps(generator.train(), checkpoint.architecture, z, labels)
+        maps = {layer: values for layer, values in maps.items() if values.dim() == 4}
+        filters = {layer: asdict(filter_health(values, pictures.get(layer))) for layer, values in maps.items()}
+        pictures = {layer: map_means(values) for layer, values in maps.items()}
+        step = read_header(path)[1]["step"]
+        rows.append({"step": step, "epoch": step / steps_per_epoch, "filters": filters})
+    return rows
