@@ -7,6 +7,8 @@ import pytest
 
 from dcgan_analysis.core.statistics import (
     Z_95,
+    auc_difference,
+    auc_interval,
     bootstrap_difference,
     bootstrap_mean,
     judged_interval,
@@ -14,6 +16,7 @@ from dcgan_analysis.core.statistics import (
     mcnemar,
     mean_interval,
     paired_draws,
+    precedence_test,
     rank_correlations,
     spread_interval,
     wilson_interval,
@@ -240,3 +243,23 @@ def test_intervals_of_means_of_few_draws_cover_the_truth_95_times_in_100(n):
     covered = np.mean([low <= 1.0 <= high for _, low, high in (mean_interval(row.tolist()) for row in draws)])
 
     assert covered == pytest.approx(0.95, abs=0.015)
+
+
+def test_the_difference_of_two_areas_on_the_same_cases_has_their_common_part_taken_out():
+    rng = np.random.default_rng(0)
+    plainness = rng.random(400)
+    ours, theirs = plainness + 0.1 * rng.random(400), plainness + 0.1 * rng.random(400)
+    value, low, high = auc_difference(ours[:200], ours[200:], theirs[:200], theirs[200:])
+    assert low < 0 < high
+    assert value == pytest.approx(auc_interval(ours[:200], ours[200:])[0] - auc_interval(theirs[:200], theirs[200:])[0])
+    assert high - low < 0.3 * np.diff(auc_interval(ours[:200], ours[200:])[1:])
+    assert auc_difference(ours[:200], ours[200:], ours[:200], ours[200:]) == (0, 0, 0)
+
+
+def test_the_precedence_test_holds_its_level_and_sees_a_few_small_values_among_many():
+    rng = np.random.default_rng(0)
+    chances = np.array([precedence_test(rng.random(300), rng.random(60), 2)[1] for _ in range(1000)])
+    assert 0.02 < (chances < 0.05).mean() <= 0.06
+    copies = np.concatenate([rng.random(290), np.full(10, -1.0)])
+    assert precedence_test(copies, rng.random(300), 3)[1] < 0.05
+    assert precedence_test([5, 6], [1, 2]) == (0, 1)

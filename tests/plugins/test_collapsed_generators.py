@@ -28,6 +28,7 @@ def one_image(architecture):
         ("turn-vector", {"classifier_steps": 2}),
         ("directions", {"classifier_steps": 2}),
         ("memorisation", {}),
+        ("invert", {}),
         ("filter-dropout", {"boxes": "rule:bright"}),
     ],
 )

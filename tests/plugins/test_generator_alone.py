@@ -13,6 +13,7 @@ QUICK = {
     "turn-vector": {"samples": 200, "new": 4, "vectors": 1, "classifier_steps": 2},
     "directions": {"samples": 60, "new": 4, "k": 1, "random": 2, "classifier_steps": 2},
     "memorisation": {"samples": 20, "copies": 20, "hash_steps": 2, "vgg19": False},
+    "invert": {"images": 20, "steps": 2, "candidates": 16},
     "latent-arithmetic": {
         "samples": 48,
         "triples": 4,
@@ -23,7 +24,7 @@ QUICK = {
     },
     "filter-dropout": {"boxes": "rule:bright", "n": 30, "samples": 20},
 }
-JUDGED = ("latent-walk", "turn-vector", "directions", "memorisation")
+JUDGED = ("latent-walk", "turn-vector", "directions", "memorisation", "invert")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dcgan_analysis.checkpoints.sampling import Sampler, with_sample_statistics
+from dcgan_analysis.checkpoints.sampling import Sampler
+from dcgan_analysis.latents.twins import sampling_twin
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +21,5 @@ def draw(context: RunContext, sampler: Sampler, n: int) -> np.ndarray:
 
 
 def twin_sampler(context: RunContext) -> Sampler:
-    """Return the sampler of the random twin, its statistics re-estimated: else its samples are one gray image."""
-    twin = with_sample_statistics(context.checkpoint.twin(context.seed))
-    context.note("The random twin's batch-normalisation statistics were re-estimated on latent vectors.")
-    return Sampler(twin, context.device, context.progress)
+    """Return the sampler of the random twin."""
+    return Sampler(sampling_twin(context), context.device, context.progress)

@@ -40,12 +40,12 @@ from dcgan_analysis_plugins.memorisation.copying import (
 from dcgan_analysis_plugins.memorisation.nearest_images import (
     Images,
     View,
-    conditioning_labels,
     disjoint_subsets,
     hash_view,
+    held_out_images,
     nearest_images,
     pixel_views,
-    training_images,
+    seen_images,
 )
 
 if TYPE_CHECKING:
@@ -114,14 +114,14 @@ class Memorisation:
         from dcgan_analysis.latents import check_samples_vary
 
         return [
-            lambda: conditioning_labels(context, context.split("train")),
+            lambda: seen_images(context),
             partial(choose_judge, context, config, grid=_GRID),
             lambda: check_samples_vary(context, Sampler(context.checkpoint, context.device)),
         ]
 
     def run(self, context: RunContext, config: MemorisationConfig) -> Result:
         """Look up samples, held-out images and copies; compare; judge."""
-        gallery = training_images(context)
+        gallery = seen_images(context)
         checkpoint = context.checkpoint
         embed = choose_judge(context, config, grid=_GRID)
         with context.stage("images"):
@@ -158,10 +158,6 @@ class Memorisation:
         )
 
 
-def _held_out_name(context: RunContext) -> str | None:
-    return next((split for split in ("test", "validation") if split in context.dataset.split_names), None)
-
-
 def _samples(context: RunContext, config: MemorisationConfig, train: Images) -> Images:
     from dcgan_analysis.checkpoints import Sampler
     from dcgan_analysis.latents import check_samples_vary
@@ -176,16 +172,13 @@ def _real(context: RunContext, config: MemorisationConfig, train: Images) -> Ima
     """Return held-out images, or without such training images that do not count as their own neighbours."""
     import torch
 
-    name = _held_out_name(context)
-    if name is None:
+    source = held_out_images(context)
+    if source is None:
         context.note(
             "The dataset has no held-out split: real images are training images, each compared with all others, as an "
             "unseen image would be. Features may treat seen images differently, pixels and hashes cannot."
         )
         source = Images(train.images, train.labels, own=torch.arange(len(train.images)))
-    else:
-        split = context.split(name)
-        source = Images(split.images, conditioning_labels(context, split))
     return source.take(context.rng("real").permutation(len(source.images))[: config.samples])
 
 
@@ -197,15 +190,13 @@ def _copies(context: RunContext, config: MemorisationConfig, train: Images) -> I
 
 def _subsets(context: RunContext, train: Images) -> tuple[Tensor | None, Images | None]:
     """Return masks of pairs of disjoint training subsets, and as many held-out images; None twice without a split."""
-    name = _held_out_name(context)
-    if name is None:
+    held_out, n = held_out_images(context), len(train.images)
+    if held_out is None:
         return None, None
     # All held-out images, not only those looked up: the larger the subsets, the more of what is copied is in them.
-    held_out, n = context.split(name), len(train.images)
-    size = min(len(held_out), n // 2)
+    size = min(len(held_out.images), n // 2)
     masks = disjoint_subsets(n, size, [context.rng("halves", str(pair)) for pair in range(_HALVES)])
-    chosen = context.rng("held out").permutation(len(held_out))[:size]
-    return masks, Images(held_out.images, conditioning_labels(context, held_out)).take(chosen)
+    return masks, held_out.take(context.rng("held out").permutation(len(held_out.images))[:size])
 
 
 def _walk(context: RunContext, embed: PerceptualJudge) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from dcgan_analysis.core.progress import Progress, silent
-from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.latents.seen_images import Images, held_out_images, seen_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -14,37 +14,20 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from dcgan_analysis.api.context import RunContext
-    from dcgan_analysis.data.dataset import DatasetSplit
     from dcgan_analysis.neighbours import Nearest
 
+__all__ = [
+    "Images",
+    "View",
+    "disjoint_subsets",
+    "hash_view",
+    "held_out_images",
+    "nearest_images",
+    "pixel_views",
+    "seen_images",
+]
+
 _BLOCK = 512
-
-
-@dataclass(frozen=True)
-class Images:
-    """A set of images that is looked up, or looked up in.
-
-    Attributes:
-        images: uint8 (N, C, H, W).
-        labels: (N,) for a conditional discriminator, or None.
-        own: (N,) where the images themselves stand in what they are looked up in, which is not counted; or None.
-    """
-
-    images: np.ndarray
-    labels: Tensor | None = None
-    own: Tensor | None = None
-
-    def take(self, positions: np.ndarray) -> Images:
-        """Return some of them."""
-        import torch
-
-        chosen = torch.from_numpy(positions)
-        return Images(
-            self.images[positions],
-            None if self.labels is None else self.labels[chosen],
-            None if self.own is None else self.own[chosen],
-        )
 
 
 @dataclass(frozen=True)
@@ -145,37 +128,3 @@ def disjoint_subsets(n: int, size: int, rngs: Sequence[np.random.Generator]) -> 
         masks[2 * pair, order[:size]] = True
         masks[2 * pair + 1, order[size : 2 * size]] = True
     return masks
-
-
-def conditioning_labels(context: RunContext, split: DatasetSplit) -> Tensor | None:
-    """Return the labels (N,) of real images for the run's networks; None where these are not conditional.
-
-    Raises:
-        AnalysisError: If the networks are conditioned on other classes than the images have.
-    """
-    import torch
-
-    classes = context.checkpoint.architecture.classes
-    if not classes:
-        return None
-    if split.labels is None or len(split.classes) != classes:
-        msg = (
-            f"Checkpoint '{context.checkpoint.name}' is conditioned on {classes} classes; dataset "
-            f"'{context.dataset.name}' has {len(split.classes)}. Give the dataset it was trained on."
-        )
-        raise AnalysisError(msg)
-    return torch.from_numpy(split.labels)
-
-
-def training_images(context: RunContext) -> Images:
-    """Return the images that the run's checkpoint learned from: the dataset's training split.
-
-    A note says so where the checkpoint does not name these very images.
-
-    Raises:
-        AnalysisError: If they are of other classes than the checkpoint's.
-    """
-    train = context.split("train")
-    if context.checkpoint.metadata.data.get("sha256") != train.sha256:
-        context.note("The checkpoint does not name these very images as those it was trained on.")
-    return Images(train.images, conditioning_labels(context, train))

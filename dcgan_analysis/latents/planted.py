@@ -1,0 +1,153 @@
+"""Whether a test of memorisation would have seen copies: its power, by planting them, and the verdict that it allows.
+
+A test that finds nothing says something only if it finds what is there. So a share of what is tested is replaced by
+what a generator would give that had memorised, again and again, and it is counted how often the test finds it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dcgan_analysis.api.metrics import share_metric
+from dcgan_analysis.api.result import Metric, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dcgan_analysis.api.context import RunContext
+
+SHARES = (0.0, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1)
+"""Shares of planted copies that the curve of power has."""
+
+ENOUGH = 0.8
+"""Power from which a test that finds nothing is believed."""
+
+
+@dataclass(frozen=True)
+class Power:
+    """How often tests find planted copies.
+
+    Attributes:
+        found: Test -> (S, D) whether it found them, for S shares and D draws; ``ANY`` is whether one of them did.
+        share: The share that must be found before "no sign" is said; one of ``SHARES``.
+    """
+
+    found: Mapping[str, NDArray[np.bool_]]
+    share: float
+
+    def of(self, test: str) -> float:
+        """Return the share of draws in which a test finds copies of the stated share."""
+        return float(self.found[test][SHARES.index(self.share)].mean())
+
+    def least(self, test: str) -> float | None:
+        """Return the least share from which on a test finds copies in four of five draws; None: not up to 10 %."""
+        rates = self.found[test].mean(axis=1)
+        enough = [bool((rates[at:] >= ENOUGH).all()) for at in range(len(SHARES))]
+        return SHARES[enough.index(True)] if any(enough) else None
+
+    def answer(self, test: str, *, sign: bool) -> str:
+        """Return ``yes``, ``no``, or ``cannot tell`` where the test would not have found copies."""
+        return "yes" if sign else "no" if self.of(test) >= ENOUGH else "cannot tell"
+
+
+ANY = "any of them"
+
+
+def measure_power(
+    signs: Callable[[NDArray[np.int64], NDArray[np.int64]], Mapping[str, bool]],
+    n: int,
+    copies: int,
+    *,
+    share: float,
+    draws: int,
+    rng: np.random.Generator,
+) -> Power:
+    """Plant copies among n cases, drawn with replacement, and count how often tests find them.
+
+    Args:
+        signs: Of the cases kept, and of the copies put in their place, by position: which tests find something.
+        n: Number of cases.
+        copies: Number of copies there are, at least a tenth of n.
+        share: See :class:`Power`.
+        draws: D.
+        rng: Source of the draws.
+
+    Example:
+        >>> import numpy as np
+        >>> def signs(kept, planted):
+        ...     return {"at least five": len(planted) >= 5}
+        >>> measure_power(signs, 100, 10, share=0.05, draws=3, rng=np.random.default_rng(0)).least("at least five")
+        0.05
+    """
+    import numpy as np
+
+    found: dict[str, list[list[bool]]] = {}
+    for at, planted in enumerate(SHARES):
+        put = round(planted * n)
+        for _ in range(draws):
+            each = signs(rng.integers(n, size=n - put), rng.permutation(copies)[:put])
+            for test, sign in {**each, ANY: any(each.values())}.items():
+                found.setdefault(test, [[] for _ in SHARES])[at].append(sign)
+    return Power({test: np.array(rows) for test, rows in found.items()}, share)
+
+
+def verdict(signs: Sequence[str], power: Power) -> str:
+    """Return one line: signs of memorisation, none, or that the tests cannot tell."""
+    if signs:
+        return f"signs of memorisation ({'; '.join(signs)})"
+    rate = power.of(ANY)
+    planted = f"{power.share:.0%} planted copies are found in {rate:.0%} of draws"
+    return f"no sign of memorisation ({planted})" if rate >= ENOUGH else f"cannot tell ({planted})"
+
+
+def power_metrics(power: Power) -> dict[str, Metric]:
+    """Return ``power``, of all tests together at the stated share, and ``least_found``, where there is one."""
+    rows = power.found[ANY][SHARES.index(power.share)]
+    text = f"draws in which {power.share:.0%} planted copies are found by a test"
+    metrics = {"power": share_metric(rows, text, higher_is_better=True)}
+    least = power.least(ANY)
+    if least is not None:
+        text = f"least share of planted copies found in {ENOUGH:.0%} of draws"
+        metrics["least_found"] = Metric(value=least, n=len(rows), higher_is_better=False, description=text)
+    return metrics
+
+
+def save_power(context: RunContext, power: Power, planted: str) -> Table:
+    """Save the curve of power as a figure, and return it as a table.
+
+    Args:
+        context: The run.
+        power: What was measured.
+        planted: What the copies are, for the caption.
+    """
+    from dcgan_analysis import figures
+    from dcgan_analysis.core.statistics import wilson_interval
+
+    shares, series = [100 * share for share in SHARES], {}
+    for test in (ANY, *(name for name in power.found if name != ANY)):
+        rows = power.found[test]
+        ends = [wilson_interval(int(row.sum()), len(row)) for row in rows]
+        series[test] = figures.Series(
+            shares,
+            rows.mean(axis=1).tolist(),
+            low=[low for low, _ in ends] if test == ANY else None,
+            high=[high for _, high in ends] if test == ANY else None,
+        )
+    figure = figures.curve(series, x_label="planted copies, %", y_label="found in", log_x=False)
+    draws = power.found[ANY].shape[1]
+    caption = f"{planted} {draws} draws for each share; the band is 95 % Wilson. At 0 nothing is planted."
+    context.save_figure(figure, "power", "How often planted copies are found", caption)
+    names = list(power.found)
+    columns = ["planted", *names]
+    return Table(
+        name="power",
+        title="How often planted copies are found",
+        columns=columns,
+        rows=[[share, *(float(power.found[name][at].mean()) for name in names)] for at, share in enumerate(SHARES)],
+        percent=columns,
+        note=f"{planted} {draws} draws for each share.",
+    )

@@ -1,0 +1,103 @@
+"""Which real images a generator has learned from, and which were held out: what tests of memorisation compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dcgan_analysis.errors import AnalysisError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from dcgan_analysis.api.context import RunContext
+    from dcgan_analysis.data.dataset import DatasetSplit
+
+
+@dataclass(frozen=True)
+class Images:
+    """A set of images, with what a conditional network needs to know of them.
+
+    Attributes:
+        images: uint8 (N, C, H, W).
+        labels: (N,) for a conditional network, or None.
+        own: (N,) where the images themselves stand in what they are looked up in, which is not counted; or None.
+    """
+
+    images: np.ndarray
+    labels: Tensor | None = None
+    own: Tensor | None = None
+
+    def take(self, positions: np.ndarray) -> Images:
+        """Return some of them."""
+        import torch
+
+        chosen = torch.from_numpy(positions)
+        return Images(
+            self.images[positions],
+            None if self.labels is None else self.labels[chosen],
+            None if self.own is None else self.own[chosen],
+        )
+
+
+def conditioning_labels(context: RunContext, split: DatasetSplit) -> Tensor | None:
+    """Return the labels (N,) of real images for the run's networks; None where these are not conditional.
+
+    Raises:
+        AnalysisError: If the networks are conditioned on other classes than the images have.
+    """
+    import torch
+
+    classes = context.checkpoint.architecture.classes
+    if not classes:
+        return None
+    if split.labels is None or len(split.classes) != classes:
+        msg = (
+            f"Checkpoint '{context.checkpoint.name}' is conditioned on {classes} classes; dataset "
+            f"'{context.dataset.name}' has {len(split.classes)}. Give the dataset it was trained on."
+        )
+        raise AnalysisError(msg)
+    return torch.from_numpy(split.labels)
+
+
+def seen_images(context: RunContext) -> Images:
+    """Return the images that the run's checkpoint learned from: the training split, or the first of it.
+
+    A note says so where the checkpoint does not name these very images.
+
+    Raises:
+        AnalysisError: If they are of other classes than the checkpoint's.
+    """
+    train = context.split("train")
+    seen = train.take(range(_seen(context, train)))
+    if context.checkpoint.metadata.data.get("sha256") != seen.sha256:
+        context.note("The checkpoint does not name these very images as those it was trained on.")
+    return Images(seen.images, conditioning_labels(context, seen))
+
+
+def held_out_images(context: RunContext) -> Images | None:
+    """Return images that it has not seen: the split 'test', or 'validation', or what training kept back of its own.
+
+    Returns:
+        None where there are none.
+
+    Raises:
+        AnalysisError: If they are of other classes than the checkpoint's.
+    """
+    name = next((split for split in ("test", "validation") if split in context.dataset.split_names), None)
+    if name is not None:
+        split = context.split(name)
+    else:
+        train = context.split("train")
+        split = train.take(range(_seen(context, train), len(train)))
+    return Images(split.images, conditioning_labels(context, split)) if len(split) else None
+
+
+def _seen(context: RunContext, train: DatasetSplit) -> int:
+    """Return how many of the training images, from the first, the checkpoint says that it learned from; else all."""
+    data = context.checkpoint.metadata.data
+    n = data.get("n")
+    if isinstance(n, int) and 0 < n < len(train) and train.take(range(n)).sha256 == data.get("sha256"):
+        return n
+    return len(train)
