@@ -11,6 +11,8 @@ from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.linear.rows import ArrayRows, RowSource, as_rows, spans
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
@@ -138,6 +140,30 @@ def learn_standardisation(
     deviation = (squares / count + added).sqrt()
     floor = float(deviation.median()) / 1000 or 1.0
     return Standardisation(mean.float(), deviation.clamp_min(floor).float())
+
+
+def learn_block_scales(features: Any, blocks: Sequence[slice]) -> Standardisation:
+    """Learn the root mean square of each block of columns, in one pass; columns of a block keep their proportions.
+
+    Args:
+        features: Training features (N, D): array, tensor or ``RowSource``.
+        blocks: Columns of each block, such as those of a layer; a column of none stays as it is.
+
+    Returns:
+        Division by the root mean square, nothing subtracted; a block of zeros stays as it is.
+
+    Example:
+        >>> learn_block_scales(torch.tensor([[3.0, 3.0, 0.1], [3.0, 3.0, 0.1]]), [slice(0, 2), slice(2, 3)]).deviation
+        tensor([3.0000, 3.0000, 0.1000])
+    """
+    rows = as_rows(features)
+    squares = torch.zeros(rows.shape[1], dtype=torch.float64)
+    for start, stop in spans(rows):
+        squares += rows.read(start, stop).float().square().sum(dim=0).double()
+    scales = torch.ones_like(squares)
+    for block in blocks:
+        scales[block] = (squares[block].mean() / rows.shape[0]).sqrt() or 1.0
+    return Standardisation(torch.zeros(len(scales)), scales.float())
 
 
 class _Transformed:

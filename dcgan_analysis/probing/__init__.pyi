@@ -15,7 +15,7 @@ from .grids import note_grid as note_grid
 from .grids import save_grid_figure as save_grid_figure
 from .label_curves import LabelSettings as LabelSettings
 from .label_curves import label_curve_table as label_curve_table
-from .label_curves import label_metric as label_metric
+from .label_curves import label_metrics as label_metrics
 from .label_curves import probe_by_labels as probe_by_labels
 from .label_curves import save_label_curve as save_label_curve
 from .published import TABLE_1 as TABLE_1
@@ -26,6 +26,7 @@ from .study import TWIN as TWIN
 from .study import FeatureSettings as FeatureSettings
 from .study import ProbeSettings as ProbeSettings
 from .study import Studies as Studies
+from .study import TwinSettings as TwinSettings
 from .study import extract_features as extract_features
 from .study import images_and_draws as images_and_draws
 from .study import learned_and_twin as learned_and_twin

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 from dcgan_analysis.api.metrics import draws_metric
 from dcgan_analysis.api.result import Cell, Metric, Table
 from dcgan_analysis.probing.few_labels import few_label_study
 from dcgan_analysis.probing.grids import GridSettings
-from dcgan_analysis.probing.study import FeatureSettings, extract_features
+from dcgan_analysis.probing.study import LEARNED, TWIN, FeatureSettings, TwinSettings, extract_features
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 Measure = Literal["accuracy", "error"]
 
 
-class LabelSettings(FeatureSettings, GridSettings):
+class LabelSettings(TwinSettings, FeatureSettings, GridSettings):
     """Which features are probed with how many labels, and the grid of C."""
 
 
@@ -59,11 +60,35 @@ def probe_by_labels(
     return probes
 
 
-def label_metric(probe: FewLabelProbe, measure: Measure, description: str = "") -> Metric:
-    """Return the mean over the tested draws with mean -+ 1.96 standard deviations."""
-    if measure == "accuracy":
-        return draws_metric(probe.accuracies, description)
-    return draws_metric([1 - accuracy for accuracy in probe.accuracies], description, higher_is_better=False)
+def label_metric(measure: Measure, *probes: FewLabelProbe, description: str = "") -> Metric:
+    """Return the mean over the tested draws with mean -+ 1.96 standard deviations.
+
+    Of several random networks it is the mean of their means, and the standard deviation is that over networks.
+    """
+    over = "draws"
+    values = probes[0].accuracies
+    if len(probes) > 1:
+        over, values = "random networks", [math.fsum(one.accuracies) / len(one.accuracies) for one in probes]
+    if measure == "error":
+        values = [1 - accuracy for accuracy in values]
+    return draws_metric(values, description, over=over, higher_is_better=measure == "accuracy")
+
+
+def label_metrics(
+    measure: Measure, probes: Mapping[str, FewLabelProbe], name: str, labels: int, images: LabelledImages
+) -> dict[str, Metric]:
+    """Return the metric ``name`` of the learned features, and ``twin_`` before it that of all random networks."""
+    groups = {name: [LEARNED], f"twin_{name}": [who for who in probes if who != LEARNED]}
+    return {
+        metric: label_metric(
+            measure,
+            *(probes[who] for who in names),
+            description=f"{names[0]}{', one network' if names == [TWIN] else ''}, {labels} labels per class, "
+            f"C = {', '.join(f'{probes[who].c:g}' for who in names)}, {len(images.test):,} test images",
+        )
+        for metric, names in groups.items()
+        if names
+    }
 
 
 def label_curve_table(curves: Curves, measure: Measure) -> Table:
@@ -79,7 +104,7 @@ def label_curve_table(curves: Curves, measure: Measure) -> Table:
     for labels in sorted(next(iter(curves.values()))):
         row: list[Cell] = [labels]
         for probes in curves.values():
-            metric = label_metric(probes[labels], measure)
+            metric = label_metric(measure, probes[labels])
             row += [probes[labels].c, metric.value, metric.low, metric.high]
         rows.append(row)
     return Table(
@@ -98,7 +123,7 @@ def save_label_curve(context: RunContext, curves: Curves, measure: Measure) -> N
 
     series = {}
     for name, probes in curves.items():
-        metrics = [label_metric(probes[labels], measure) for labels in sorted(probes)]
+        metrics = [label_metric(measure, probes[labels]) for labels in sorted(probes)]
         value, low, high = zip(*((metric.value, metric.low, metric.high) for metric in metrics), strict=True)
         series[name] = figures.Series(sorted(probes), value, low, high)
     figure = figures.curve(series, x_label="labels per class", y_label=f"test {measure}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,13 +12,14 @@ from pydantic import Field, PositiveInt, field_validator
 from dcgan_analysis.api.analysis import AnalysisConfig
 from dcgan_analysis.api.metrics import accuracy_metric, draws_metric
 from dcgan_analysis.core.progress import steps
+from dcgan_analysis.core.randomness import derive_seed
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.probing.classification import classes_table, labelled_images, save_predictions, tail_size
 from dcgan_analysis.probing.few_labels import few_label_study, make_draws, save_draws
 from dcgan_analysis.probing.grids import GridSettings, grid_table, note_grid, save_grid_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -84,6 +86,16 @@ class FeatureSettings(AnalysisConfig):
         return FeatureSpec(grid=self.grid, batchnorm=self.batchnorm, precision=self.precision, dtype=self.dtype)
 
 
+class TwinSettings(AnalysisConfig):
+    """Random networks beside the checkpoint."""
+
+    twin: bool = Field(default=True, description="whether the random-weight twin is run beside it")
+    twins: PositiveInt = Field(
+        default=1,
+        description="random networks; from 2 on the twin's number is their mean and its interval their spread",
+    )
+
+
 @dataclass(frozen=True)
 class Studies:
     """Probes of sets of features on the same images and draws.
@@ -93,12 +105,14 @@ class Studies:
         draws: The few-label subsets.
         probes: Name of the features -> the probe on all training images.
         few_label_probes: Name -> the few-label probe; empty: there are no draws.
+        weights: Name -> weights (K, D) of the L2-SVM fitted to all training images; (1, D) of two classes.
     """
 
     images: LabelledImages
     draws: Draws
     probes: Mapping[str, Probe]
     few_label_probes: Mapping[str, FewLabelProbe]
+    weights: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def predictions(self) -> dict[str, NDArray[np.int64]]:
@@ -133,7 +147,7 @@ class Studies:
                 source=source if published[0] else None,
             )
         }
-        if self.few_label_probes:
+        if name in self.few_label_probes:
             few = self.few_label_probes[name]
             metrics[f"{prefix}few_label_accuracy"] = draws_metric(
                 few.accuracies,
@@ -142,6 +156,33 @@ class Studies:
                 source=source if published[1] else None,
             )
         return metrics
+
+    def metrics_over_networks(self, names: Sequence[str], *, prefix: str = "") -> dict[str, Metric]:
+        """Return ``accuracy`` and, where there are draws, ``few_label_accuracy`` as means over several random networks.
+
+        Args:
+            names: Names of their features, one for each network.
+            prefix: Put before the names of the metrics.
+        """
+        networks, n = f"{len(names)} random networks" if len(names) > 1 else "one random network", len(self.images.test)
+        accuracies = [self.images.correct(self.predictions[name]) / n for name in names]
+        metrics = {
+            f"{prefix}accuracy": draws_metric(
+                accuracies, f"random weights, all layers, {networks}, {n:,} test images", over="random networks"
+            )
+        }
+        if self.few_label_probes:
+            few = [self.few_label_probes[name].accuracies for name in names]
+            metrics[f"{prefix}few_label_accuracy"] = draws_metric(
+                [math.fsum(accuracies) / len(accuracies) for accuracies in few],
+                f"random weights, {self.draws.per_class} labels per class, {networks}, each one's mean over draws",
+                over="random networks",
+            )
+        return metrics
+
+    def beside(self, others: Studies) -> Studies:
+        """Return these probes and others, of the same images."""
+        return replace(self, probes={**self.probes, **others.probes}, weights={**self.weights, **others.weights})
 
     def tables(self) -> list[Table]:
         """Return the accuracy class by class, and the held-out accuracy against C."""
@@ -163,10 +204,28 @@ def images_and_draws(context: RunContext, settings: ProbeSettings) -> tuple[Labe
         return images, make_draws(images, settings.labels_per_class, context, choosing=number, tested=number)
 
 
-def learned_and_twin(context: RunContext, *, twin: bool = True) -> dict[str, Checkpoint]:
-    """Return the run's checkpoint and, if ``twin``, its random twin, by their names in reports."""
+def learned_and_twin(context: RunContext, *, twin: bool = True, twins: int | None = None) -> dict[str, Checkpoint]:
+    """Return the run's checkpoint and, if ``twin``, its random twin, or several, by their names in reports.
+
+    Args:
+        context: The run; its seed decides the twins.
+        twin: Whether there is one.
+        twins: How many. Of 1 the result notes what the twin's interval leaves out; None: one, and no note.
+    """
     networks = {LEARNED: context.checkpoint}
-    return networks | {TWIN: context.checkpoint.twin(context.seed)} if twin else networks
+    for number, seed in enumerate(twin_seeds(context.seed, twins or 1) if twin else (), 1):
+        networks[TWIN if number == 1 else f"{TWIN} {number}"] = context.checkpoint.twin(seed)
+    if twin and twins == 1:
+        context.note(
+            "The twin is one random network: its interval does not hold the spread between random networks, which the "
+            "setting twins=5 measures."
+        )
+    return networks
+
+
+def twin_seeds(seed: int, n: int) -> list[int]:
+    """Return the seeds of ``n`` random twins of a run: its own first, then others, the same for every analysis."""
+    return [seed, *(derive_seed("random features", seed, number) for number in range(1, n))]
 
 
 def extract_features(
@@ -240,13 +299,14 @@ def run_study(
     grid, accuracies = search_grid(
         {name: partial(judge, name) for name in features}, settings.C, decades=settings.decades
     )
-    probes = {}
+    probes, weights = {}, {}
     for name, (train, test) in features.items():
         c = float(grid[accuracies[name].argmax()])
         step = steps(context.progress, f"{name}: L2-SVM, refit (steps)")
         with context.stage(f"{name}: L2-SVM, refit, test"):
-            predictions = L2SVM(C=c, progress=step).fit(train, images.labels).predict(test)
+            svm = L2SVM(C=c, progress=step).fit(train, images.labels)
+            predictions, weights[name] = svm.predict(test), svm.coef_
         probes[name] = Probe(c, grid, accuracies[name], predictions)
     note_grid(context, settings, probes)
     few = few_label_study(context, settings, features, images, draws) if draws.per_class else {}
-    return Studies(images, draws, probes, few)
+    return Studies(images, draws, probes, few, weights)

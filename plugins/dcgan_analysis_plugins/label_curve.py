@@ -30,7 +30,7 @@ from dcgan_analysis.probing import (
     LEARNED,
     LabelSettings,
     label_curve_table,
-    label_metric,
+    label_metrics,
     labelled_images,
     learned_and_twin,
     make_draws,
@@ -65,7 +65,6 @@ class LabelCurveConfig(LabelSettings):
     )
     choosing_draws: PositiveInt = Field(default=5, description="random draws that choose C, for each number of labels")
     draws: PositiveInt = Field(default=10, description="random draws that are tested with it")
-    twin: bool = Field(default=True, description="whether the random-weight twin is run beside it")
 
 
 def usual_labels(smallest_class: int) -> tuple[int, ...]:
@@ -108,7 +107,7 @@ class LabelCurve:
         with context.stage("images and draws"):
             images, draws = _images_and_draws(context, config)
             numbers = [draw.per_class for draw in draws]
-        networks = learned_and_twin(context, twin=config.twin)
+        networks = learned_and_twin(context, twin=config.twin, twins=config.twins)
         curves = probe_by_labels(context, config, networks, images, draws)
         with context.stage("figures"):
             save_label_curve(context, curves, "accuracy")
@@ -144,12 +143,12 @@ def _numbers(config: LabelCurveConfig, images: LabelledImages) -> list[int]:
 
 
 def _metrics(images: LabelledImages, curves: Mapping[str, Mapping[int, FewLabelProbe]]) -> dict[str, Metric]:
-    metrics = {}
-    for name, by_labels in curves.items():
-        for labels, probe in sorted(by_labels.items(), reverse=True):
-            text = f"{name}, {labels} labels per class, C = {probe.c:g}, {len(images.test):,} test images"
-            metrics[f"{'' if name == LEARNED else 'twin_'}accuracy_{labels}"] = label_metric(probe, "accuracy", text)
-    return metrics
+    metrics: dict[str, Metric] = {}
+    for labels in sorted(curves[LEARNED], reverse=True):
+        probes = {name: by_labels[labels] for name, by_labels in curves.items()}
+        metrics |= label_metrics("accuracy", probes, f"accuracy_{labels}", labels, images)
+    # Stable: those of the learned features come first, each by falling numbers of labels.
+    return dict(sorted(metrics.items(), key=lambda named: named[0].startswith("twin_")))
 
 
 @hookimpl

@@ -22,14 +22,15 @@ from typing import TYPE_CHECKING
 from pydantic import Field, PositiveInt
 
 from dcgan_analysis import hookimpl
-from dcgan_analysis.api import Demo, Metric, Needs, Table, accuracy_metric, draws_metric
-from dcgan_analysis.core import derive_seed
+from dcgan_analysis.api import Demo, Needs, Table, accuracy_metric, draws_metric
 from dcgan_analysis.probing import (
+    LEARNED,
     FeatureSettings,
     ProbeSettings,
     Studies,
     extract_features,
     images_and_draws,
+    learned_and_twin,
     run_study,
     save_class_figures,
 )
@@ -74,47 +75,25 @@ class RandomFeatures:
         """Probe one random network after the other."""
         images, draws = images_and_draws(context, config)
         features = {}
-        for seed in _seeds(context.seed, config.networks):
-            name = f"seed {seed}"
-            train, test = extract_features(context, config, name, context.checkpoint.twin(seed), images)
+        networks = learned_and_twin(context, twins=None if config.networks == 1 else config.networks)
+        del networks[LEARNED]
+        for name, network in networks.items():
+            train, test = extract_features(context, config, name, network, images)
             features[name] = (train.rows(), test.rows())
         studies = run_study(context, config, features, images, draws)
-        networks = _networks(studies)
+        table = _networks(studies)
         with context.stage("figures"):
             studies.save(context)
-            _save_networks(context, networks)
+            _save_networks(context, table)
             save_class_figures(context, images, next(iter(studies.predictions.values())))
         if config.networks == 1:
             context.note("One random network has no spread; the intervals over networks have no width.")
         return context.result(
             title=f"Random {context.checkpoint.architecture.name} features + L2-SVM on {context.dataset.name}",
             headline="accuracy",
-            metrics=_metrics(studies),
-            tables=[networks, *studies.tables()],
+            metrics=studies.metrics_over_networks([*features]),
+            tables=[table, *studies.tables()],
         )
-
-
-def _seeds(seed: int, networks: int) -> list[int]:
-    """Return the seeds of the twins: first that of svm-cifar's twin, then seeds of this analysis alone."""
-    return [seed, *(derive_seed("random features", seed, number) for number in range(1, networks))]
-
-
-def _metrics(studies: Studies) -> dict[str, Metric]:
-    images = studies.images
-    accuracies = [images.correct(predicted) / len(images.test) for predicted in studies.predictions.values()]
-    metrics = {
-        "accuracy": draws_metric(
-            accuracies, f"random weights, all layers, {len(images.test):,} test images", over="random networks"
-        )
-    }
-    few = [sum(probe.accuracies) / len(probe.accuracies) for probe in studies.few_label_probes.values()]
-    if few:
-        metrics["few_label_accuracy"] = draws_metric(
-            few,
-            f"random weights, {studies.draws.per_class} labels per class, each network's mean over draws",
-            over="random networks",
-        )
-    return metrics
 
 
 def _networks(studies: Studies) -> Table:

@@ -31,7 +31,7 @@ from dcgan_analysis.probing import (
     draws_classes_table,
     grid_table,
     label_curve_table,
-    label_metric,
+    label_metrics,
     labelled_images,
     learned_and_twin,
     make_draws,
@@ -68,7 +68,6 @@ class SvmSvhnConfig(LabelSettings):
     labels_curve: tuple[PositiveInt, ...] = Field(
         default=(), description="further numbers of labels per class, each by the whole protocol: [10, 20, 50]"
     )
-    twin: bool = Field(default=True, description="whether the random-weight twin is run beside it")
 
 
 class SvmSvhn:
@@ -99,7 +98,7 @@ class SvmSvhn:
         """Probe the checkpoint, then its twin, on the same draws."""
         with context.stage("images and draws"):
             images, (first, *more) = _images_and_draws(context, config)
-        networks = learned_and_twin(context, twin=config.twin)
+        networks = learned_and_twin(context, twin=config.twin, twins=config.twins)
         curves = probe_by_labels(context, config, networks, images, (first, *more))
         per_class = first.per_class
         probes = {name: by_labels[per_class] for name, by_labels in curves.items()}
@@ -146,12 +145,7 @@ def _is_published(context: RunContext, per_class: int) -> bool:
 def _metrics(
     context: RunContext, images: LabelledImages, per_class: int, probes: Mapping[str, FewLabelProbe]
 ) -> dict[str, Metric]:
-    metrics = {
-        "test_error" if name == LEARNED else "twin_test_error": label_metric(
-            probe, "error", f"{name}, {per_class} labels per class, C = {probe.c:g}, {len(images.test):,} test images"
-        )
-        for name, probe in probes.items()
-    }
+    metrics = label_metrics("error", probes, "test_error", per_class, images)
     if _is_published(context, per_class):
         published = {"published": _PUBLISHED_ERROR, "source": _PAPER}
         metrics["test_error"] = metrics["test_error"].model_copy(update=published)

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from dcgan_analysis_plugins.random_features import RandomFeatures, _seeds
+from dcgan_analysis_plugins.random_features import RandomFeatures
 
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.models.tables import dcgan32
+from dcgan_analysis.probing.study import twin_seeds
 from dcgan_analysis.testing import check_analysis
 
 BARE = {"C": (1e-3, 1e-2), "protocol": "paper", "labels_per_class": 0}
@@ -20,7 +21,7 @@ def test_random_features_keeps_the_contract(dcgan_context):
 def test_the_accuracy_is_the_mean_over_the_networks(run, make_images, saved):
     result = run(RandomFeatures(), make_images(), networks=3, seed=5, **BARE)
     arrays = saved(result, "predictions")
-    names = [f"seed {seed}" for seed in _seeds(5, 3)]
+    names = ["random weights", "random weights 2", "random weights 3"]
     right = [float((arrays[name] == arrays["labels"]).mean()) for name in names]
     networks = next(table for table in result.tables if table.name == "networks")
     assert [row[0] for row in networks.rows] == names
@@ -30,10 +31,10 @@ def test_the_accuracy_is_the_mean_over_the_networks(run, make_images, saved):
 
 
 def test_runs_of_neighbouring_seeds_share_no_network():
-    seeds = [number for seed in range(20) for number in _seeds(seed, 5)]
+    seeds = [number for seed in range(20) for number in twin_seeds(seed, 5)]
     assert len(set(seeds)) == 100
-    assert _seeds(7, 3)[0] == 7
-    assert _seeds(7, 3) == _seeds(7, 5)[:3]
+    assert twin_seeds(7, 3)[0] == 7
+    assert twin_seeds(7, 3) == twin_seeds(7, 5)[:3]
 
 
 def test_the_first_network_is_the_twin_of_svm_cifar(run, make_images, saved):
@@ -41,7 +42,7 @@ def test_the_first_network_is_the_twin_of_svm_cifar(run, make_images, saved):
     random = run(RandomFeatures(), make_images(), networks=1, seed=3, **BARE)
     cifar = run(svm_cifar.SvmCifar(), make_images(), ablation=False, seed=3, **BARE)
     assert random.metrics["accuracy"].value == cifar.metrics["twin_accuracy"].value
-    ours, theirs = saved(random, "predictions")["seed 3"], saved(cifar, "predictions")["random weights"]
+    ours, theirs = (saved(result, "predictions")["random weights"] for result in (random, cifar))
     assert ours.tolist() == theirs.tolist()
 
 

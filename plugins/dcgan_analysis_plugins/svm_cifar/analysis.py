@@ -5,14 +5,16 @@
 2. C of a linear L2-SVM is chosen on held-out training images, the SVM refitted on all of them, the test set used once.
 3. The same for the random-weight twin, with its own statistics and C: what the architecture alone achieves.
 4. The same for each layer separately, and for few labels per class over several random draws.
+5. Where asked for (``--set layer_scaling=true``), all of it with each layer's features divided by their root mean
+   square on the training images: the penalty is on weights, so that a layer of small features is used little otherwise.
 
 Consumes a checkpoint with a discriminator and a labelled dataset with a training and a test split.
-Produces ``accuracy``, ``twin_accuracy``, ``few_label_accuracy``, ``twin_few_label_accuracy``, predictions.npz
-and draws.npz.
+Produces ``accuracy``, ``twin_accuracy``, ``few_label_accuracy``, ``twin_few_label_accuracy``, the same with layers
+scaled (``scaled_accuracy``, ``scaling_gain``), how large each layer's weights are, predictions.npz and draws.npz.
 
 Reference: Radford, Metz, Chintala, ICLR 2016, arXiv 1511.06434, section 5.1 and Table 1.
-Beyond the paper: intervals, the twin, single layers. The held-out part, a fifth of the training images, is not given in
-the paper.
+Beyond the paper: intervals, the twin or several, single layers, scaled layers. The held-out part, a fifth of the
+training images, is not given in the paper.
 """
 
 from __future__ import annotations
@@ -23,20 +25,28 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from dcgan_analysis.api import Demo, Metric, Needs, Table
+from dcgan_analysis.api import Demo, Metric, Needs, Table, paired_metric
 from dcgan_analysis.probing import (
     LEARNED,
     TABLE_1,
+    TWIN,
     FeatureSettings,
     ProbeSettings,
     Studies,
+    TwinSettings,
     extract_features,
     images_and_draws,
     learned_and_twin,
     run_study,
     save_class_figures,
 )
-from dcgan_analysis_plugins.svm_cifar.layers import layers_table, probe_layers, save_layers
+from dcgan_analysis_plugins.svm_cifar.layers import (
+    layer_scales,
+    layers_table,
+    probe_layers,
+    save_layers,
+    used_layers_table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,13 +58,16 @@ _PUBLISHED_ACCURACY, _PUBLISHED_FEW_LABEL = TABLE_1[-1].values
 _PUBLISHED_LABELS = 400
 _CIFAR = "cifar10"
 _SAMPLES = 40
+_SCALED = ", layers scaled"
 
 
-class SvmCifarConfig(FeatureSettings, ProbeSettings):
+class SvmCifarConfig(TwinSettings, FeatureSettings, ProbeSettings):
     """Settings; the defaults are the paper's protocol."""
 
-    twin: bool = Field(default=True, description="whether the random-weight twin is run beside it")
     ablation: bool = Field(default=True, description="whether each layer is also probed separately")
+    layer_scaling: bool = Field(
+        default=False, description="whether all is repeated with each layer divided by its root mean square"
+    )
 
 
 class SvmCifar:
@@ -87,18 +100,26 @@ class SvmCifar:
         images, draws = images_and_draws(context, config)
         stores = {
             name: extract_features(context, config, name, network, images)
-            for name, network in learned_and_twin(context, twin=config.twin).items()
+            for name, network in learned_and_twin(context, twin=config.twin, twins=config.twins).items()
         }
         features = {name: (train.rows(), test.rows()) for name, (train, test) in stores.items()}
         studies = run_study(context, config, features, images, draws)
-        layers: list[Table] = []
+        with context.stage("size of each layer"):
+            scales = layer_scales({name: stores[name] for name in (LEARNED, TWIN) if name in stores})
+        if config.layer_scaling:
+            scaled = {
+                f"{name}{_SCALED}": (scale(features[name][0]), scale(features[name][1]))
+                for name, scale in scales.items()
+            }
+            studies = studies.beside(run_study(context, config, scaled, images, replace(draws, per_class=0)))
+        layers: list[Table] = [used_layers_table(stores[LEARNED][0].taps, scales, studies.weights)]
         if config.ablation:
             probes = probe_layers(context, config, LEARNED, *stores[LEARNED], images)
-            layers.append(layers_table(images, probes, studies.probes[LEARNED]))
+            layers.insert(0, layers_table(images, probes, studies.probes[LEARNED]))
         with context.stage("figures"):
             studies.save(context)
-            for table in layers:
-                save_layers(context, table)
+            if config.ablation:
+                save_layers(context, layers[0])
             save_class_figures(context, images, studies.predictions[LEARNED])
             _save_samples(context)
         metrics = _metrics(context, studies)
@@ -129,16 +150,26 @@ def _on_cifar(context: RunContext) -> bool:
 
 
 def _metrics(context: RunContext, studies: Studies) -> dict[str, Metric]:
-    metrics: dict[str, Metric] = {}
-    for name in studies.probes:
-        on_cifar = _on_cifar(context) and name == LEARNED
-        published = (
-            _PUBLISHED_ACCURACY if on_cifar else None,
-            _PUBLISHED_FEW_LABEL if on_cifar and studies.draws.per_class == _PUBLISHED_LABELS else None,
-        )
-        metrics |= studies.metrics(
-            name, prefix="" if name == LEARNED else "twin_", layers="all layers", published=published, source=_PAPER
-        )
+    on_cifar = _on_cifar(context)
+    published = (
+        _PUBLISHED_ACCURACY if on_cifar else None,
+        _PUBLISHED_FEW_LABEL if on_cifar and studies.draws.per_class == _PUBLISHED_LABELS else None,
+    )
+    metrics = studies.metrics(LEARNED, layers="all layers", published=published, source=_PAPER)
+    twins = [name for name in studies.probes if name.startswith(TWIN) and not name.endswith(_SCALED)]
+    if len(twins) > 1:
+        metrics |= studies.metrics_over_networks(twins, prefix="twin_")
+    elif twins:
+        metrics |= studies.metrics(TWIN, prefix="twin_", layers="one network, all layers")
+    for name, prefix in ((LEARNED, ""), (TWIN, "twin_")):
+        if f"{name}{_SCALED}" in studies.probes:
+            metrics |= studies.metrics(f"{name}{_SCALED}", prefix=f"{prefix}scaled_", layers="all layers")
+            labels, predicted = studies.images.test_labels, studies.predictions
+            metrics[f"{prefix}scaling_gain"] = paired_metric(
+                predicted[f"{name}{_SCALED}"] == labels,
+                predicted[name] == labels,
+                f"{name}: accuracy with layers scaled less that with layers as they are",
+            )
     return metrics
 
 

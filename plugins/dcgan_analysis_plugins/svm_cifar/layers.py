@@ -1,4 +1,4 @@
-"""A probe of each layer separately, with table and figure."""
+"""A probe of each layer separately, and how much of the SVM each layer carries, as features are and scaled by layer."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from dcgan_analysis.core.progress import steps
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.features.store import FeatureStore
-    from dcgan_analysis.linear import Probe
+    from dcgan_analysis.linear import Probe, Standardisation
     from dcgan_analysis.probing.classification import LabelledImages
     from dcgan_analysis.probing.grids import GridSettings
 
@@ -93,6 +96,45 @@ def layers_table(images: LabelledImages, layers: Mapping[str, LayerProbe], toget
         rows=rows,
         percent=columns[3:],
         note="C is chosen for each row by itself. Low and high: 95 % Wilson interval.",
+    )
+
+
+def layer_scales(stores: Mapping[str, tuple[FeatureStore, FeatureStore]]) -> dict[str, Standardisation]:
+    """Return, by name of the features, the division of each layer by its root mean square on the training images."""
+    from dcgan_analysis.linear.scaling import learn_block_scales
+
+    return {name: learn_block_scales(train.rows(), [*train.taps.values()]) for name, (train, _) in stores.items()}
+
+
+def used_layers_table(
+    taps: Mapping[str, slice], scales: Mapping[str, Standardisation], weights: Mapping[str, NDArray[np.float64]]
+) -> Table:
+    """Return how large the features of each layer are, and the weights that the L2-SVM gives them.
+
+    Args:
+        taps: Layer -> its columns.
+        scales: Name of the features -> root mean squares of the layers.
+        weights: Name of the features, also of scaled ones -> weights (K, D).
+    """
+    import numpy as np
+
+    columns = ["layer", *(f"{name}: size" for name in scales), *(f"{name}: weights" for name in weights)]
+    rows: list[list[Cell]] = [
+        [
+            tap,
+            *(float(scale.deviation[block][0]) for scale in scales.values()),
+            *(float(np.linalg.norm(matrix[:, block])) for matrix in weights.values()),
+        ]
+        for tap, block in taps.items()
+    ]
+    return Table(
+        name="layers-used",
+        title="What the L2-SVM on all layers uses",
+        columns=columns,
+        rows=rows,
+        note="Size: root mean square of the features of the training images. Weights: norm over the layer's features "
+        "and all classes. The penalty is on weights, so that small features are used little, whatever they know; the "
+        "setting layer_scaling=true brings all layers to size 1 first.",
     )
 
 

@@ -107,3 +107,24 @@ def test_digits_are_told_apart_from_the_command_line(run_cli, network, tmp_path,
     assert metrics["accuracy"].low < metrics["accuracy"].value < metrics["accuracy"].high
     assert 0.7 < metrics["few_label_accuracy"].value < metrics["accuracy"].value
     assert metrics["twin_accuracy"].n == 500
+
+
+def test_several_twins_and_scaled_layers_stand_beside_the_protocol(run, make_images, saved):
+    settings = {**BARE, "twin": True, "twins": 3, "layer_scaling": True, "labels_per_class": 4, "draws": 2}
+    result = run(SvmCifar(), make_images(), **settings)
+    metrics = result.metrics
+    for name in ("twin_accuracy", "twin_few_label_accuracy"):
+        assert (metrics[name].n, metrics[name].interval) == (3, "1.96 std over random networks")
+    predicted = saved(result, "predictions")
+    right = {name: (predicted[name] == predicted["labels"]).mean() for name in predicted if "features" in name}
+    assert metrics["scaled_accuracy"].value == pytest.approx(right["learned features, layers scaled"])
+    assert metrics["scaling_gain"].value == pytest.approx(metrics["scaled_accuracy"].value - metrics["accuracy"].value)
+    used = next(table for table in result.tables if table.name == "layers-used")
+    assert len(used.rows) == 6
+    assert not any("one random network" in note for note in result.notes)
+
+
+def test_a_single_twin_is_said_to_be_one_network(run, make_images):
+    result = run(SvmCifar(), make_images(), **{**BARE, "twin": True})
+    assert "one network" in result.metrics["twin_accuracy"].description
+    assert any("one random network" in note and "twins=5" in note for note in result.notes)
