@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from dcgan_analysis.core.parallel import parallel_map, worker_count
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.linear.design import Design
 from dcgan_analysis.linear.gram import GramFit, solve_gram
@@ -98,16 +100,25 @@ def fit_draws(
     classes = np.unique(labels[np.concatenate(draws)])
     scaling = float(intercept_scaling) if fit_intercept else 0.0
     predictions, objective, error = [], [], []
+
+    def solve(draw: tuple[int, torch.Tensor]) -> tuple[torch.Tensor, GramFit]:
+        number, features = draw
+        drawn, codes = classes_and_codes(labels[draws[number]], np.ones(len(features), dtype=bool))
+        if len(drawn) < len(classes):
+            msg = f"Draw {number} holds {len(drawn)} of {len(classes)} classes; draw every class in every draw."
+            raise AnalysisError(msg)
+        design = Design(ArrayRows(features), scaling, device)
+        problems = as_problems(design, codes, np.ones(len(codes)), Cs, len(classes))
+        return _solve_draw(design, problems, tol, max_iter)
+
+    where = torch.device(device)
     for group in _groups(draws, source, len(Cs) * len(classes)):
+        features = gather(source, [draws[number] for number in group])
+        # Where each worker has a draw of its own, none waits for the others within one.
+        solve_each = partial(parallel_map, device=where) if len(group) >= worker_count(where) else map
         coefs = []
-        for number, features in zip(group, gather(source, [draws[number] for number in group]), strict=True):
-            drawn, codes = classes_and_codes(labels[draws[number]], np.ones(len(draws[number]), dtype=bool))
-            if len(drawn) < len(classes):
-                msg = f"Draw {number} holds {len(drawn)} of {len(classes)} classes; draw every class in every draw."
-                raise AnalysisError(msg)
-            design = Design(ArrayRows(features), scaling, device)
-            problems = as_problems(design, codes, np.ones(len(codes)), Cs, len(classes))
-            coef, fit = _solve_draw(design, problems, tol, max_iter)
+        for number, (coef, fit) in zip(group, solve_each(solve, zip(group, features, strict=True)), strict=True):
+            warn_if_short(fit.error, tol)
             coefs.append(coef)
             objective.append(fit.objective.reshape(len(Cs), -1).cpu().numpy())
             error.append(fit.error.reshape(len(Cs), -1).cpu().numpy())
@@ -138,7 +149,6 @@ def _solve_draw(design: Design, problems: Problems, tol: float, max_iter: int) -
     if len(short) and fits_refinement(*design.shape):
         exact = refine_newton(design, problems.take(short), coef[short], max_iter=max_iter)
         coef[short], fit.objective[short], fit.error[short] = exact.coef, exact.objective, exact.error
-    warn_if_short(fit.error, tol)
     return coef, fit
 
 

@@ -40,9 +40,9 @@ _WINDOW = 4
 _RENEWALS = 3
 # Newton's method pays up to this share of the rows inside the margin; parts of fewer rows than these are quick anyway.
 _MOST_INSIDE, _LEAST_ROWS = 0.5, 512
-# The last decrease, relative to the error asked for, after which a step of Newton's method has reached the optimum; and
-# relative to the objective, after which a part of the rows is solved well enough.
-_NEWTON_SHARE, _PART_TOLERANCE = 0.1, 1e-2
+# The duality gap, relative to the error asked for, at which Newton's method ends, as the dual is rounded to float32
+# afterwards; and relative to the objective, at which a part of the rows is solved well enough.
+_NEWTON_SHARE, _PART_TOLERANCE = 0.5, 1e-2
 
 
 @dataclass(frozen=True)
@@ -109,17 +109,8 @@ def _solve_one_c(
 
     Newton's method where few rows are inside the margin, conjugate gradients where many are.
     """
-    exact = Problems(problems.labels, problems.weights.double(), problems.positive, problems.c.double())
-
-    def newton(number: int) -> tuple[torch.Tensor, float, int] | None:
-        one = torch.tensor([number], device=product.device)
-        return _by_margin(product, exact.take(one), dual[one].double(), tol, max_iter)
-
-    dual, steps = dual.clone(), torch.zeros(len(problems), dtype=torch.int64, device=product.device)
-    least = torch.full((len(problems),), -torch.inf, dtype=torch.float64, device=product.device)
-    for number, solution in enumerate(parallel_map(newton, range(len(problems)), device=product.device)):
-        if solution is not None:
-            dual[number], least[number], steps[number] = solution[0][0], solution[1], solution[2]
+    solution, least, steps = _by_margin(product, problems, dual.double(), tol, max_iter)
+    dual = solution.to(dual.dtype)
     objective = _objective(problems, dual, _scores(dual, product))
     error = (objective - least).clamp_min(0) / objective.clamp_min(1e-300)
     left = (~(error <= tol)).nonzero().squeeze(1)
@@ -137,35 +128,33 @@ def _solve_one_c(
 
 
 def _by_margin(
-    product: torch.Tensor, problem: Problems, dual: torch.Tensor, tol: float, max_iter: int
-) -> tuple[torch.Tensor, float, int] | None:
-    """Solve one problem by Newton's method; None where too many rows are inside the margin for that to pay.
+    product: torch.Tensor, problems: Problems, dual: torch.Tensor, tol: float, max_iter: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Solve problems by Newton's method, those with too many rows inside the margin for that to pay excepted.
 
-    Returns dual (1, n) float64, a lower bound of the objective (the value of the dual problem) and the number of steps.
+    Returns dual (M, n) float64, lower bounds of the objectives (the values of the dual problems) and the numbers of
+    steps.
 
     Without a start every row is inside. Then a part of the rows is solved first, of twice as many next, and so on: on
     which side of the margin most of the rows are that join is known by then.
     """
+    exact = Problems(problems.labels, problems.weights.double(), problems.positive, problems.c.double())
     strides = [1]
     while not dual.any() and len(product) // (2 * strides[0]) >= _LEAST_ROWS:
         strides.insert(0, 2 * strides[0])
-    part, steps = dual[:, :: strides[0]], 0
+    part = dual[:, :: strides[0]]
     for stride in strides:
         if part.shape[1] < len(range(0, len(product), stride)):
             wider = dual[:, ::stride].clone()
             wider[:, ::2] = part
             part = wider
-        own = Problems(problem.labels[::stride], problem.weights[::stride], problem.positive, problem.c)
+        own = Problems(exact.labels[::stride], exact.weights[::stride], exact.positive, exact.c)
         size = part.shape[1]
         most = size if size < 2 * _LEAST_ROWS else int(size * _MOST_INSIDE)
         near = tol * _NEWTON_SHARE if stride == 1 else _PART_TOLERANCE
-        solution = newton_on_gram(product[::stride, ::stride], own, part, max_iter=max_iter, most=most, tol=near)
-        if solution is None:
-            return None
-        part, scores, steps = solution
-    residual = part - problem.dual(scores)
-    gap = 0.5 * (residual * combine_rows(residual, product)).sum()
-    return part, float(_objective(problem, part, scores) - gap), steps
+        rows = product[::stride, ::stride].contiguous()
+        part, scores, gap, steps = newton_on_gram(rows, own, part, max_iter=max_iter, most=most, tol=near)
+    return part, _objective(exact, part, scores) - gap, steps
 
 
 def _conjugate(
@@ -217,10 +206,7 @@ def _conjugate(
 
 def _scores(dual: torch.Tensor, product: torch.Tensor) -> torch.Tensor:
     """Return ``dual @ product``, (M, n), summed in float64: large terms of either sign nearly cancel."""
-    total = torch.zeros(dual.shape, dtype=torch.float64, device=dual.device)
-    for columns, rows in zip(torch.split(dual, _GRAM_BLOCK, dim=1), torch.split(product, _GRAM_BLOCK), strict=True):
-        total += columns.double() @ rows.double()
-    return total.to(dual.dtype)
+    return combine_rows(dual.double(), product).to(dual.dtype)
 
 
 def _objective(problems: Problems, dual: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from dcgan_analysis.linear import gram as gram_module
 from dcgan_analysis.linear.descent import Problems
 from dcgan_analysis.linear.design import Design
 from dcgan_analysis.linear.gram import ShiftedFactor, gram, solve_gram
-from dcgan_analysis.linear.newton import newton_on_gram
+from dcgan_analysis.linear.newton import newton_on_gram, solve_shifted
 from dcgan_analysis.linear.rows import ArrayRows
 
 
@@ -72,12 +72,26 @@ def test_newton_on_the_rows_inside_the_margin_ends_at_the_optimum():
     # One feature, two rows at 1 and -1: both inside, w = 2 C (1 - w) 2, so w = 4 C / (1 + 4 C) = 0.8 at C = 1.
     product = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
     problem = Problems(torch.tensor([1, 0]), torch.ones(2).double(), torch.tensor([1]), torch.ones(1).double())
-    solution = newton_on_gram(product, problem, torch.zeros(1, 2).double(), max_iter=9, most=2)
-    assert solution is not None
-    dual, scores, _ = solution
+    dual, scores, gap, _ = newton_on_gram(product, problem, torch.zeros(1, 2).double(), max_iter=9, most=2)
     torch.testing.assert_close(dual, torch.tensor([[0.4, -0.4]]).double())
     torch.testing.assert_close(scores, torch.tensor([[0.8, -0.8]]).double())
-    assert newton_on_gram(product, problem, torch.zeros(1, 2).double(), max_iter=9, most=1) is None
+    assert float(gap) < 1e-12
+    # Too many rows inside: the start is handed back, with the gap that it has, w = 4 C at the other end.
+    dual, _, gap, steps = newton_on_gram(product, problem, torch.zeros(1, 2).double(), max_iter=9, most=1)
+    assert (int(steps), float(gap)) == (0, 8)
+    assert not dual.any()
+
+
+def test_a_float32_factor_is_refined_to_float64_or_replaced():
+    product = gram_of(300, 200, torch.float32) + 1e4
+    chosen = torch.arange(0, 300, 2)
+    right = torch.randn(150, generator=torch.Generator().manual_seed(1)).double()
+    # The last shift is lost in float32: 1e-9 beside 1e4.
+    for shift in (50.0, 1e-2, 1e-9):
+        diagonal = torch.full((150,), shift).double()
+        solution = solve_shifted(product, chosen, diagonal, right)
+        system = product[chosen[:, None], chosen].double() + torch.diag(diagonal)
+        assert float((system @ solution - right).norm() / right.norm()) < 2e-6
 
 
 def test_newton_in_parts_finds_the_optimum_of_liblinear_where_conjugate_gradients_stop_short(monkeypatch):
@@ -92,7 +106,7 @@ def test_newton_in_parts_finds_the_optimum_of_liblinear_where_conjugate_gradient
         optimum.extend(0.5 * ((machine.coef_**2).sum(1) + machine.intercept_**2) + c * loss)
     assert (newton.error <= 1e-8).all()
     torch.testing.assert_close(newton.objective, torch.tensor(optimum), rtol=1e-6, atol=0)
-    monkeypatch.setattr(gram_module, "_by_margin", lambda *_: None)
+    monkeypatch.setattr(gram_module, "_MOST_INSIDE", 0)
     conjugate = solve_gram(design, problems, tol=1e-6, max_iter=1000)
     assert (newton.steps < conjugate.steps).all()
     assert (conjugate.error > newton.error).any()
