@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2024.4.15"
@@ -42,8 +44,10 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation site; nox -s docs -- serve shows it while it is written."""
+    """Build the documentation site with its gallery of reports; nox -s docs -- serve shows it while it is written."""
     session.install(".[docs]")
+    if not Path("build/gallery").exists():
+        session.run("dcgan-analyze", "demo", "--all", "--out", "build/gallery")
     session.run("mkdocs", *(session.posargs or ("build", "--strict")))
 
 

@@ -1,4 +1,4 @@
-"""Pages of the site that no file in docs/ holds: the home page, the field reference, settings, model cards.
+"""Pages of the site that no file in docs/ holds: the home page, the field reference, settings, model cards, reports.
 
 mkdocs calls the two hooks at the end; the tests call ``reference_pages``.
 """
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 ROOT = Path(__file__).resolve().parent.parent
+GALLERY = ROOT / "build" / "gallery"
 CARDS = sorted(path.parent.name for path in (ROOT / "checkpoints").glob("*/README.md"))
 
 
@@ -147,6 +148,44 @@ def rooted(text: str, folder: str) -> str:
     return re.sub(r"\]\(([^)#\s]+)(#[\w-]+)?\)", link, text)
 
 
+def gallery_rows() -> str:
+    """Return the reports in ``build/gallery`` as a table of Markdown; where there are none, what is missing."""
+    from dcgan_analysis.api import Result
+    from dcgan_analysis.report.format import label, metric_text
+
+    if not (runs := gallery_runs()):
+        return "**No reports yet.**"
+    rows = ["| report | its question, and what came out here |", "|---|---|"]
+    for folder in runs:
+        result = Result.load(folder)
+        report = f"gallery/{folder.name}/report.html"
+        number = f"{label(result.headline)} {metric_text(result.metrics[result.headline])}"
+        picture = f"[![{result.title}](gallery/{folder.name}/thumbnail.jpg){{ width=360 }}]({report})"
+        rows.append(f"| {picture} | **[{folder.name}]({report})**<br>{result.question}<br>{number} |")
+    return "\n".join(rows)
+
+
+def gallery_runs() -> list[Path]:
+    """Return the run folders of the gallery that have a report with a figure."""
+    return sorted(path.parent for path in GALLERY.glob("*/figures") if (path.parent / "report.html").exists())
+
+
+def thumbnail(folder: Path) -> bytes:
+    """Return the first figure of a run as a small JPEG file."""
+    import io
+
+    from PIL import Image
+
+    from dcgan_analysis.api import Result
+
+    drawn = io.BytesIO()
+    with Image.open(folder / Result.load(folder).figures[0].file) as picture:
+        small = picture.convert("RGB")
+    small.thumbnail((440, 330))
+    small.save(drawn, "JPEG", quality=85)
+    return drawn.getvalue()
+
+
 def on_config(config: MkDocsConfig) -> None:
     """Put the pages that are made here into the navigation."""
     modules = [
@@ -176,6 +215,10 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
         if (ROOT / folder / "samples.png").exists():
             picture = (ROOT / folder / "samples.png").read_bytes()
             files.append(File.generated(config, f"model-cards/{name}.png", content=picture))
+    for folder in gallery_runs():
+        report = (folder / "report.html").read_text(encoding="utf-8")
+        files.append(File.generated(config, f"gallery/{folder.name}/report.html", content=report))
+        files.append(File.generated(config, f"gallery/{folder.name}/thumbnail.jpg", content=thumbnail(folder)))
     for uri, text in pages.items():
         files.append(File.generated(config, uri, content=text))
 
@@ -184,6 +227,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Turn links that lead out of docs/ to the pages made of their targets."""
     if page.file.generated_by:
         return markdown
+    if page.file.src_uri == "gallery.md":
+        markdown = markdown.replace("<!-- gallery -->", gallery_rows())
     up = "../" * page.file.src_uri.count("/")
     markdown = re.sub(r"\]\((?:\.\./)+checkpoints/([\w.-]+)/README\.md", rf"]({up}model-cards/\1.md", markdown)
     return re.sub(r"\[([^\]]+)\]\((?:\.\./)+examples/[^)]*\)", r"\1", markdown)

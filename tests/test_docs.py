@@ -207,3 +207,18 @@ def test_every_page_has_a_place_in_the_navigation_of_the_site():
     listed = re.findall(r"[\w./-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
     assert pages == set(listed)
+
+
+def test_every_analysis_answers_one_question_on_the_page_of_questions():
+    page = (ROOT / "docs" / "which-analysis.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("| ")
+    ]
+    rows = [row for row in rows if len(row) == 5 and row[0] != "question"]
+    names = [re.match(r"\[([\w-]+)\]", row[1])[1] for row in rows]
+    assert sorted(names) == sorted(load_plugins("").analyses)
+    for name, (question, _, command, number, control) in zip(names, rows, strict=True):
+        assert question.endswith("?")
+        assert command == f"`dcgan-analyze run {name}`"
+        assert number
+        assert control

@@ -389,6 +389,7 @@ class RunContext:
             architecture=metadata.architecture,
             parameters=metadata.parameters,
             training={"data": metadata.data, "epoch": metadata.epoch, "step": metadata.step, **metadata.training},
+            downloaded=metadata.provenance.get("downloaded", ""),
         )
 
 

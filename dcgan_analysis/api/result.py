@@ -175,6 +175,7 @@ class CheckpointRecord(_Document):
     architecture: str
     parameters: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
+    downloaded: str = Field(default="", description="where from, with the commit: hf:USER/NAME@COMMIT")
 
 
 class Environment(_Document):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platformdirs
 
+from dcgan_analysis.checkpoints.hub import PREFIX, download
 from dcgan_analysis.checkpoints.metadata import CheckpointMetadata, read_metadata
 from dcgan_analysis.errors import CheckpointError, unknown_name
 
@@ -84,8 +85,8 @@ def load_checkpoint(what: str | Path, architectures: Registry[ArchitectureEntry]
     """Load a checkpoint by path, name, or the beginning of its hash.
 
     Args:
-        what: A file; a folder that holds ``model.safetensors``; a name from ``list_checkpoints``; or at least six
-            digits of a content hash.
+        what: A file; a folder that holds ``model.safetensors``; a name from ``list_checkpoints``; at least six
+            digits of a content hash; or a repository of the Hugging Face hub, ``hf:USER/NAME[@REVISION]``.
         architectures: Where its architecture is looked up.
 
     Raises:
@@ -95,6 +96,8 @@ def load_checkpoint(what: str | Path, architectures: Registry[ArchitectureEntry]
     from dcgan_analysis.checkpoints.checkpoint import read_checkpoint
 
     text = str(what)
+    if text.startswith(PREFIX):
+        return _from_hub(text, architectures)
     path = Path(what)
     if path.is_dir() and (path / WEIGHTS).is_file():
         return read_checkpoint(path / WEIGHTS, architectures, name=path.resolve().name)
@@ -121,3 +124,13 @@ def load_checkpoint(what: str | Path, architectures: Registry[ArchitectureEntry]
                     return checkpoint
     error = unknown_name("checkpoint", text, entries, architectures.failed())
     raise error
+
+
+def _from_hub(address: str, architectures: Registry[ArchitectureEntry]) -> Checkpoint:
+    """Load a checkpoint of the hub; its provenance names the commit."""
+    from dcgan_analysis.checkpoints.checkpoint import read_checkpoint
+
+    path, origin = download(address, WEIGHTS)
+    checkpoint = read_checkpoint(path, architectures, name=origin.partition("@")[0].rpartition("/")[2])
+    provenance = {**checkpoint.metadata.provenance, "downloaded": origin}
+    return replace(checkpoint, metadata=checkpoint.metadata.model_copy(update={"provenance": provenance}))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dcgan_analysis.api.result import REPORT_FILE, RESULT_FILE, Result
+from dcgan_analysis.checkpoints import hub
 from dcgan_analysis.checkpoints.catalogue import WEIGHTS, list_checkpoints
 from dcgan_analysis.core.checksums import CHECKSUMS
 from dcgan_analysis.errors import AnalysisError, CheckpointError, unknown_name
@@ -27,22 +28,12 @@ def kind_of(name: str) -> tuple[Kind, Path]:
     Raises:
         DcganAnalysisError: If it is none of them.
     """
+    if name.startswith(hub.PREFIX):
+        return "checkpoint", hub.download(name, WEIGHTS)[0]
     path = Path(name)
     known = {entry.name: entry.path for entry in list_checkpoints()}
     if path.is_dir():
-        if (path / RESULT_FILE).is_file():
-            return "run", path
-        if (path / WEIGHTS).is_file():
-            return "checkpoint", path / WEIGHTS
-        if name in known:
-            return "checkpoint", known[name]
-        msg = f"Folder '{name}' is neither a run ({RESULT_FILE}) nor a checkpoint ({WEIGHTS})."
-        if (path / "state.safetensors").is_file():
-            msg = (
-                f"Folder '{name}' holds a training that has not finished its first interval and has no checkpoint yet. "
-                f"Continue it: dcgan-analyze train --resume --out {name}"
-            )
-        raise AnalysisError(msg)
+        return _kind_of_folder(path, known.get(name))
     if path.is_file():
         if path.name == RESULT_FILE:
             return "run", path.parent
@@ -54,6 +45,23 @@ def kind_of(name: str) -> tuple[Kind, Path]:
         raise AnalysisError(msg)
     error = unknown_name("path or checkpoint", name, known)
     raise error
+
+
+def _kind_of_folder(path: Path, known: Path | None) -> tuple[Kind, Path]:
+    """Tell what a folder holds, or else which checkpoint has its name."""
+    if (path / RESULT_FILE).is_file():
+        return "run", path
+    if (path / WEIGHTS).is_file():
+        return "checkpoint", path / WEIGHTS
+    if known is not None:
+        return "checkpoint", known
+    msg = f"Folder '{path}' is neither a run ({RESULT_FILE}) nor a checkpoint ({WEIGHTS})."
+    if (path / "state.safetensors").is_file():
+        msg = (
+            f"Folder '{path}' holds a training that has not finished its first interval and has no checkpoint yet. "
+            f"Continue it: dcgan-analyze train --resume --out {path}"
+        )
+    raise AnalysisError(msg)
 
 
 def verify(name: str, host: PluginHost | None = None) -> str:

@@ -180,7 +180,8 @@ def prepare_run(request: RunRequest, sources: Sources) -> PreparedRun:
     if problems:
         raise _all_of(problems)
     options = {
-        "--checkpoint": _word(wanted_checkpoint),
+        # A downloaded one by its commit: a branch moves on.
+        "--checkpoint": (checkpoint and checkpoint.metadata.provenance.get("downloaded")) or _word(wanted_checkpoint),
         "--dataset": _word(wanted_dataset),
         "--seed": str(request.seed),
         "--limit": None if request.limit is None else str(request.limit),
