@@ -215,10 +215,10 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
         if (ROOT / folder / "samples.png").exists():
             picture = (ROOT / folder / "samples.png").read_bytes()
             files.append(File.generated(config, f"model-cards/{name}.png", content=picture))
-    for folder in gallery_runs():
-        report = (folder / "report.html").read_text(encoding="utf-8")
-        files.append(File.generated(config, f"gallery/{folder.name}/report.html", content=report))
-        files.append(File.generated(config, f"gallery/{folder.name}/thumbnail.jpg", content=thumbnail(folder)))
+    for run in gallery_runs():
+        report = (run / "report.html").read_text(encoding="utf-8")
+        files.append(File.generated(config, f"gallery/{run.name}/report.html", content=report))
+        files.append(File.generated(config, f"gallery/{run.name}/thumbnail.jpg", content=thumbnail(run)))
     for uri, text in pages.items():
         files.append(File.generated(config, uri, content=text))
 

@@ -22,6 +22,7 @@ def command(runs: tuple[Path, ...], page: Path | None, as_json: bool) -> None:
     predict for each image; where the test images are not the same, why they cannot be paired.
     """
     from dcgan_analysis.report import print_table
+    from dcgan_analysis.report.paired import paired_lines
     from dcgan_analysis.runs.library import compare
 
     comparison = compare(*runs)
@@ -32,10 +33,8 @@ def command(runs: tuple[Path, ...], page: Path | None, as_json: bool) -> None:
         print_json(json.dumps({**table.model_dump(mode="json"), "paired": paired.model_dump(mode="json")}, indent=2))
         return
     print_table(table, console())
-    if paired.rows:
-        print_table(paired, console())
-    else:
-        console().print(paired.note, soft_wrap=True)
+    for line in [*paired_lines(paired), paired.note]:
+        console().print(line, soft_wrap=True)
     if page is not None:
         # Never wrapped, so that the path can be copied and clicked.
         console().print(str(page), soft_wrap=True)

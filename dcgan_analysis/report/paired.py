@@ -90,6 +90,25 @@ def paired_table(results: Sequence[Result], names: Sequence[str]) -> Table:
     )
 
 
+def paired_lines(table: Table) -> list[str]:
+    """Say each comparison of a :func:`paired_table` in a sentence, for places too narrow for its nine columns.
+
+    Example:
+        >>> columns = ["A", "B", "trained with", "images", "difference", "low", "high", "p", "verdict"]
+        >>> row = ["wide", "narrow", "all labels", 1000, 0.021, 0.006, 0.036, "0.0071", "A is better"]
+        >>> paired_lines(Table(name="paired", title="Paired", columns=columns, rows=[row]))
+        ['wide against narrow, all labels, 1,000 images: 2.1 points [0.6, 3.6], p = 0.0071: wide is better.']
+    """
+    lines = []
+    for a, b, labels, images, difference, low, high, p, verdict in table.rows:
+        points = (
+            f"{100 * float(difference or 0):.1f} points [{100 * float(low or 0):.1f}, {100 * float(high or 0):.1f}]"
+        )
+        better = str(verdict).replace("A is", f"{a} is").replace("B is", f"{b} is")
+        lines.append(f"{a} against {b}, {labels}, {images:,} images: {points}, p = {p}: {better}.")
+    return lines
+
+
 def _row(kind: str, first: tuple[str, _Judged], second: tuple[str, _Judged]) -> list[Cell]:
     (name_a, a), (name_b, b) = first, second
     right_a = a.predictions == a.labels
