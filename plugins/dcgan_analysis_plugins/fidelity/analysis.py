@@ -258,7 +258,7 @@ def _metrics(draws: Sequence[_Draw], judge: FeatureJudge, n: int) -> dict[str, M
     metrics = {}
     for kind, prefix in _PREFIX.items():
         for name, (description, higher) in _DESCRIPTIONS.items():
-            metrics[f"{prefix}{name}"] = mean_metric(
+            metric = mean_metric(
                 [getattr(one.measures[kind], name) for one in draws],
                 f"{kind}: {description}{known.get(name, '')}",
                 over="draws",
@@ -266,6 +266,7 @@ def _metrics(draws: Sequence[_Draw], judge: FeatureJudge, n: int) -> dict[str, M
                 unit="fraction" if name in _SHARES else "number",
                 bounds=(0, 1) if name in _SHARES else None,
             )
+            metrics[f"{prefix}{name}"] = _open_to_one_side(metric, n) if name in _SHARES else metric
         if kind != TWIN:
             metrics[f"{prefix}frechet_extrapolated"] = mean_metric(
                 [extrapolate(_sizes(n)[_EXTRAPOLATED], one.curve[kind][_EXTRAPOLATED]) for one in draws],
@@ -274,6 +275,16 @@ def _metrics(draws: Sequence[_Draw], judge: FeatureJudge, n: int) -> dict[str, M
                 higher_is_better=False if kind == SAMPLES else None,
             )
     return metrics
+
+
+def _open_to_one_side(share: Metric, n: int) -> Metric:
+    """Return the share with an interval of some width where all draws had none of their n images, or all of them."""
+    if share.value not in (0, 1):
+        return share
+    one = accuracy_metric(int(share.value) * n, n, share.description)
+    return share.model_copy(
+        update={"low": one.low, "high": one.high, "interval": f"{one.interval} over the images of a draw", "n": n}
+    )
 
 
 def _table(metrics: Mapping[str, Metric], n: int, draws: int) -> Table:

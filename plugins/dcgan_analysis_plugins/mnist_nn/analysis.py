@@ -163,6 +163,17 @@ class MnistNN:
         errors = study.metrics(published, _PAPER)
         by_count = {f"error_{n}": error for n, error in zip(search.counts, errors, strict=True)}
         metrics = {"test_error": errors[-1]} | by_count
+        if samples is not real:
+            with context.stage("nearest real images"):
+                control = nearest_samples(
+                    test.images,
+                    real,
+                    [min(total, len(train))],
+                    device=context.device,
+                    folder=context.cache_dir,
+                    progress=context.progress,
+                )
+            metrics["real_error"] = NearestStudy(real, test, control).real_metric()
         with context.stage("classifiers trained on samples and on real images"):
             metrics |= cas_metrics(context, source, real, test, min(config.cas_samples, total))
         with context.stage("coverage"):

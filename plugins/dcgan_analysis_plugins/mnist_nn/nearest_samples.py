@@ -70,12 +70,17 @@ class NearestStudy:
             error_metric(
                 wrong,
                 len(self.test),
-                f"nearest of {grouped(n)} samples",
+                f"test images whose nearest of {grouped(n)} samples is of another class",
                 published=published_values.get(n),
                 source=source if n in published_values else None,
             )
             for n, wrong in zip(self.search.counts, self.errors(), strict=True)
         ]
+
+    def real_metric(self) -> Metric:
+        """Return the error at the largest count as that of the control, real training images instead of samples."""
+        real = f"the same, nearest of {grouped(self.search.counts[-1])} real training images"
+        return error_metric(self.errors()[-1], len(self.test), real).model_copy(update={"higher_is_better": None})
 
     def by_class(self) -> dict[str, Metric]:
         """Return the error of each class that has test images, at the largest count."""

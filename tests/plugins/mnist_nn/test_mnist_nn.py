@@ -48,6 +48,7 @@ def test_mnist_nn_keeps_the_contract(dcgan_context, thirds, conditional):
         "test_error",
         "error_1000",
         "error_1500",
+        "real_error",
         "cas_accuracy",
         "real_cas_accuracy",
         "coverage",
@@ -73,6 +74,9 @@ def test_real_images_need_no_checkpoint_and_leave_the_last_ones_out(run, thirds,
 def test_deformed_images_are_of_their_class(run, thirds):
     result = run(MnistNN(), thirds, checkpoint=None, **(BARE | {"source": "elastic", "alpha": 3.0}))
     assert result.metrics["test_error"].value < 0.1
+    # The control: what real images in their place come to.
+    assert result.metrics["real_error"].value == 0
+    assert result.metrics["real_error"].description.endswith("nearest of 100 real training images")
     assert result.metrics["test_error"].published is None
 
 
@@ -96,7 +100,7 @@ def test_a_longer_run_goes_on_from_a_shorter_one_and_says_so(run, thirds, condit
     # 600 was a count of the first run; it is none of the second.
     longer = run(MnistNN(), thirds, checkpoint=conditional, **(BARE | {"samples": 1200}))
     assert any("first 600 samples had been compared by an earlier run" in note for note in longer.notes)
-    assert list(longer.metrics) == ["test_error", "error_1000", "error_1200"]
+    assert list(longer.metrics) == ["test_error", "error_1000", "error_1200", "real_error"]
 
 
 @pytest.mark.slow
