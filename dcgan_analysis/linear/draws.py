@@ -12,7 +12,7 @@ import torch
 from dcgan_analysis.core.parallel import parallel_map, worker_count
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.linear.design import Design
-from dcgan_analysis.linear.gram import GramFit, solve_gram
+from dcgan_analysis.linear.gram import GramFit, gram, solve_gram
 from dcgan_analysis.linear.newton import fits_refinement, refine_newton
 from dcgan_analysis.linear.path import MAX_ITER, TOLERANCE, as_problems, classes_and_codes, predict_classes
 from dcgan_analysis.linear.rows import ArrayRows, RowSource, as_rows, gather
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # Bytes of a group of draws, features and coefficients: each group costs a pass over the source and one over the rows
 # to be scored.
 _GROUP_BYTES = 1 << 29
+# Bytes of Gram matrices that are kept for a grid that goes on: ten draws of 4,000 rows take 640 MB.
+_KEPT_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ def fit_draws(
     tol: float = TOLERANCE,
     max_iter: int = MAX_ITER,
     device: torch.device | str = "cpu",
+    products: dict[int, torch.Tensor] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> DrawFits:
     """Fit L2-SVMs on small draws of rows, for every C, and score other rows with all of them.
@@ -76,6 +79,8 @@ def fit_draws(
         tol: Relative error of each objective, estimated, at which to stop.
         max_iter: Largest number of steps per problem.
         device: Where to compute.
+        products: Gram matrices of the draws by their numbers, from an earlier call with other C; those of this call
+            are added, up to a gigabyte.
         progress: Called with one line per draw.
 
     Returns:
@@ -109,7 +114,12 @@ def fit_draws(
             raise AnalysisError(msg)
         design = Design(ArrayRows(features), scaling, device)
         problems = as_problems(design, codes, np.ones(len(codes)), Cs, len(classes))
-        return _solve_draw(design, problems, tol, max_iter)
+        if products is not None and number in products:
+            return _solve_draw(design, problems, products[number], tol, max_iter)
+        product = gram(design, torch.arange(len(features)))
+        if products is not None and (number + 1) * product.nbytes <= _KEPT_BYTES:
+            products[number] = product
+        return _solve_draw(design, problems, product, tol, max_iter)
 
     where = torch.device(device)
     for group in _groups(draws, source, len(Cs) * len(classes)):
@@ -136,14 +146,16 @@ def fit_draws(
     )
 
 
-def _solve_draw(design: Design, problems: Problems, tol: float, max_iter: int) -> tuple[torch.Tensor, GramFit]:
+def _solve_draw(
+    design: Design, problems: Problems, product: torch.Tensor, tol: float, max_iter: int
+) -> tuple[torch.Tensor, GramFit]:
     """Solve the problems of one draw through its Gram matrix, those that stop short of ``tol`` by Newton's method.
 
     Returns:
         (M, D + 1) coefficients; objectives and errors.
     """
     most = steps_before_newton(*design.shape, max_iter)
-    fit = solve_gram(design, problems, tol=tol, max_iter=most)
+    fit = solve_gram(design, problems, tol=tol, max_iter=most, product=product)
     coef = design.exact_adjoint(torch.where(torch.isfinite(fit.dual).all(1, keepdim=True), fit.dual, 0))
     short = (~(fit.error <= tol)).nonzero().squeeze(1)
     if len(short) and fits_refinement(*design.shape):

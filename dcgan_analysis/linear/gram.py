@@ -68,6 +68,7 @@ def solve_gram(
     *,
     tol: float,
     max_iter: int,
+    product: torch.Tensor | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> GramFit:
     """Solve M problems through the Gram matrix of the rows with a weight above 0.
@@ -79,10 +80,11 @@ def solve_gram(
         problems: M problems.
         tol: Relative error of the objective.
         max_iter: Largest number of steps per problem.
+        product: The Gram matrix, where it is known.
         progress: Called with one line per C.
     """
     used = problems.weights.nonzero().squeeze(1)
-    product = gram(design, used)
+    product = gram(design, used) if product is None else product
     inner = Problems(problems.labels[used], problems.weights[used], problems.positive, problems.c)
     dual = product.new_zeros(len(problems), design.shape[0])
     objective, error = torch.empty(2, len(problems), dtype=torch.float64, device=product.device)

@@ -19,6 +19,7 @@ from dcgan_analysis.linear.svm import L2SVM
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import torch
     from numpy.typing import NDArray
 
 DECADES = 6
@@ -188,11 +189,12 @@ def held_out_draws(
     draws: Sequence[NDArray[np.int64]],
     cs: Sequence[float],
     *,
+    products: dict[int, torch.Tensor] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> NDArray[np.float64]:
     """Return the accuracy (draws, G) on held-out training rows of L2-SVMs fitted to few rows, for each C.
 
-    Arguments are those of :func:`few_label_probe`.
+    Arguments are those of :func:`few_label_probe`, and ``products`` of `fit_draws`, for a grid that goes on.
 
     Raises:
         ValueError: If a draw contains a held-out row: its label would choose the C that it is fitted with.
@@ -200,7 +202,7 @@ def held_out_draws(
     _check_draws(draws, held_out)
     rows = np.flatnonzero(held_out)
     features = gather(as_rows(train), [rows])[0]
-    fits = fit_draws(train, labels, draws, cs, features, tol=_CHOOSING_TOLERANCE, progress=progress)
+    fits = fit_draws(train, labels, draws, cs, features, tol=_CHOOSING_TOLERANCE, products=products, progress=progress)
     accuracies: NDArray[np.float64] = (fits.predictions == labels[rows]).mean(axis=2)
     return accuracies
 
@@ -254,8 +256,10 @@ def few_label_probe(
     """
     _check_draws(tested, held_out)
 
+    products: dict[int, torch.Tensor] = {}
+
     def judge(values: list[float]) -> NDArray[np.float64]:
-        return held_out_draws(train, labels, held_out, choosing, values, progress=progress)
+        return held_out_draws(train, labels, held_out, choosing, values, products=products, progress=progress)
 
     grid, accuracies = search_grid({"": judge}, cs, decades=decades)
     accuracy = accuracies[""]

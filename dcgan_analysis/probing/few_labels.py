@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
+    import torch
 
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.linear import FewLabelProbe
@@ -107,11 +108,15 @@ def few_label_study(
     from dcgan_analysis.linear import FewLabelProbe
     from dcgan_analysis.linear.selection import held_out_draws, predict_draws, search_grid
 
+    products: dict[str, dict[int, torch.Tensor]] = {name: {} for name in features}
+
     def judge(name: str, cs: list[float]) -> np.ndarray:
         step = steps(context.progress, f"{name}: few labels (steps)")
         with context.stage(f"{name}: {draws.per_class} labels per class, {len(draws.choosing) * len(cs)} fits"):
             train = features[name][0]
-            return held_out_draws(train, images.labels, images.held_out, draws.choosing, cs, progress=step)
+            return held_out_draws(
+                train, images.labels, images.held_out, draws.choosing, cs, products=products[name], progress=step
+            )
 
     grid, accuracies = search_grid(
         {name: partial(judge, name) for name in features}, settings.C, decades=settings.decades

@@ -47,6 +47,26 @@ def test_the_source_is_read_once_for_many_draws(data, counted):
     assert len(target.reads) == len(set(target.reads))
 
 
+def test_gram_matrices_kept_for_more_c_are_not_multiplied_again_and_change_nothing(data, monkeypatch):
+    stored, labels, draws = data
+    alone = fit_draws(stored, labels, draws, GRID[1:], stored[600:])
+    products = {}
+    fit_draws(stored, labels, draws, GRID[:1], stored[600:], products=products)
+    assert sorted(products) == [0, 1, 2]
+    monkeypatch.setattr(dual, "gram", None)
+    again = fit_draws(stored, labels, draws, GRID[1:], stored[600:], products=products)
+    np.testing.assert_array_equal(again.predictions, alone.predictions)
+    np.testing.assert_array_equal(again.objective, alone.objective)
+
+
+def test_no_more_gram_matrices_are_kept_than_the_memory_for_them_holds(data, monkeypatch):
+    stored, labels, draws = data
+    products = {}
+    monkeypatch.setattr(dual, "_KEPT_BYTES", 120 * 120 * 4)
+    fit_draws(stored, labels, draws, GRID[:1], stored[600:], products=products)
+    assert len(products) == 1
+
+
 def test_a_draw_without_a_class_is_named(data):
     stored, labels, draws = data
     draws[1] = draws[1][labels[draws[1]] != 2]

@@ -41,7 +41,6 @@ from dcgan_analysis_plugins.latent_arithmetic.arithmetic import (
     draw_triples,
     save_arithmetic,
 )
-from dcgan_analysis_plugins.latent_arithmetic.exemplars import make_exemplars, read_expression
 from dcgan_analysis_plugins.latent_arithmetic.expressions import find_candidates, matches
 
 if TYPE_CHECKING:
@@ -169,6 +168,8 @@ class LatentArithmetic:
 
 def _picked(context: RunContext, config: LatentArithmeticConfig) -> Exemplars | None:
     """Read the exemplars that the user or the checkpoint brings, before anything long starts."""
+    from dcgan_analysis_plugins.latent_arithmetic.exemplars import read_expression
+
     given = read_expression(context.checkpoint, None if config.exemplars == AUTO else config.exemplars)
     if given is None:
         return None
@@ -179,6 +180,8 @@ def _picked(context: RunContext, config: LatentArithmeticConfig) -> Exemplars | 
 
 def _drawn(context: RunContext, config: LatentArithmeticConfig, candidates: Candidates, label: int | None) -> Exemplars:
     """Draw exemplars of each concept."""
+    from dcgan_analysis_plugins.latent_arithmetic.exemplars import make_exemplars
+
     rng = context.rng("figure")
     concepts = {name: rng.choice(pool, config.averaged, replace=False).tolist() for name, pool in candidates.named()}
     return make_exemplars(context.checkpoint, context.seed, concepts, label)
