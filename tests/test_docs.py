@@ -194,6 +194,7 @@ def test_every_headline_stands_with_its_controls(monkeypatch):
     assert places
     needed = {
         "directions": "random_effect_meant",
+        "dissect": "generator_iou_shuffled",
         "filter-dropout": "object_removed_random",
         "latent-arithmetic": "pixel_success",
         "turn-vector": "random_monotonicity",

@@ -321,9 +321,7 @@ def drop_maps(network: nn.Module, maps: Mapping[str, Sequence[int]], *, rows: in
         dropped, size = list(maps[tap]), value.shape[1]
         if not dropped:
             return None
-        if min(dropped) < 0 or max(dropped) >= size:
-            msg = f"Layer '{tap}' has the maps 0 to {size - 1}, got {min(dropped)} to {max(dropped)}."
-            raise ArchitectureError(msg)
+        _check_maps(tap, dropped, size)
         mask = torch.ones(size, dtype=value.dtype, device=value.device)
         mask[dropped] = 0
         mask = mask.view(1, -1, *[1] * (value.dim() - 2))
@@ -331,3 +329,46 @@ def drop_maps(network: nn.Module, maps: Mapping[str, Sequence[int]], *, rows: in
 
     with _Watch(network, list(maps), drop).watching():
         yield
+
+
+@contextmanager
+def set_maps(
+    network: nn.Module, tap: str, levels: Mapping[int, float], where: Callable[[tuple[int, int]], Tensor]
+) -> Iterator[None]:
+    """Set feature maps to constants at some positions during the forward passes of the block.
+
+    Args:
+        network: Any module; its weights do not change, its hooks are as before when the block ends, also after an
+            error.
+        tap: Whose value, (N, C, H, W).
+        levels: Number of a map (channel) -> what it is set to.
+        where: Returns the positions (N, H, W) for a map's height and width, as booleans.
+
+    Raises:
+        UnknownNameError: If the tap is no module of the network.
+        ArchitectureError: In the forward pass, if there is no such map.
+
+    Example:
+        >>> network = torch.nn.Sequential(torch.nn.ReLU())
+        >>> with set_maps(network, "0", {0: 5.0}, lambda size: torch.eye(2).bool()[None]):
+        ...     network(torch.ones(1, 1, 2, 2))
+        tensor([[[[5., 1.],
+                  [1., 5.]]]])
+    """
+
+    def put(_: str, value: Tensor) -> Tensor:
+        _check_maps(tap, list(levels), value.shape[1])
+        places = where((value.shape[2], value.shape[3])).to(value.device)
+        changed = value.clone()
+        for number, level in levels.items():
+            changed[:, number] = torch.where(places, level, value[:, number])
+        return changed
+
+    with _Watch(network, [tap], put).watching():
+        yield
+
+
+def _check_maps(tap: str, numbers: Sequence[int], size: int) -> None:
+    if min(numbers) < 0 or max(numbers) >= size:
+        msg = f"Layer '{tap}' has the maps 0 to {size - 1}, got {min(numbers)} to {max(numbers)}."
+        raise ArchitectureError(msg)

@@ -56,6 +56,12 @@ class Scene:
         """Return the first ``n`` samples."""
         return Scene(self.z[:n], None if self.labels is None else self.labels[:n], self.boxes[:n])
 
+    def take(self, rows: Sequence[int]) -> Scene:
+        """Return the samples of these numbers."""
+        chosen = list(rows)
+        labels = None if self.labels is None else self.labels[chosen]
+        return Scene(self.z[chosen], labels, [self.boxes[row] for row in chosen])
+
 
 def find_boxes(
     checkpoint: Checkpoint, where: str, object: str | None, *, n: int, seed: int, label: int | None = None
@@ -148,13 +154,20 @@ def _beside(checkpoint: Checkpoint, object: str | None) -> Path:
     raise AnnotationError(msg)
 
 
-def boxed_scene(context: RunContext, boxes: Boxes) -> Scene:
+def boxed_scene(context: RunContext, boxes: Boxes, *, empty: bool = False) -> Scene:
     """Return the samples that have boxes.
 
+    Args:
+        context: Whose checkpoint's samples they are.
+        boxes: The boxes.
+        empty: Whether samples that were looked at and have none are among them.
+
     Raises:
-        AnalysisError: If they are fewer than two.
+        AnalysisError: If fewer than two have boxes.
     """
     by_sample = boxed_samples(boxes)
+    if empty:
+        by_sample = {number: by_sample.get(number, []) for number in sorted({*by_sample, *boxes.done})}
     indices = list(by_sample)
     labels = class_labels(context.checkpoint.architecture, indices, boxes.label)
     z = context.checkpoint.latents(max(indices) + 1, boxes.seed)[indices]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from dcgan_analysis.annotations.cells import cells_inside, cells_touched, draw_cells
+from dcgan_analysis.core.statistics import judged_interval
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.units.positions import fit_linear
 
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
-__all__ = ["Detector", "Positions", "draw_positions", "make_detector"]
+__all__ = ["Detector", "Positions", "draw_positions", "make_detector", "removed"]
 
 # Share of positions outside of boxes that the detector may take for the object.
 FALSE_ALARMS = 0.01
+_CONFIDENCE = 0.95
 _BOX = tuple[float, float, float, float]
 
 
@@ -199,6 +201,29 @@ def make_detector(
     held_out[known] = np.nanmean(scores[:, known], axis=0)
     word = "pixels" if network is None else f"discriminator ({', '.join(taps)})"
     return Detector(weights, biases, thresholds, positions, held_out, usual, word, network, taps)
+
+
+def removed(before: NDArray[np.float64], after: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return which share of the object is gone: 1 - sum(after) / sum(before), with its 95 % interval.
+
+    The interval is over judges and samples (``judged_interval``), of the ratio linearised around its value. Where
+    nothing is left in anybody's eyes, its lower end is the one-sided bound of Clopper and Pearson 1934 (Biometrika
+    26:404) for none of the samples that showed the object.
+
+    Args:
+        before: (J, N) share of each sample that shows the object, to each judge.
+        after: (J, N) the same for the same latent vectors with maps dropped. More than before gives a negative value.
+
+    Example:
+        >>> removed(np.full((2, 2), 0.4), np.full((2, 2), 0.1))
+        (0.75, 0.75, 0.75)
+    """
+    left = float(after.sum() / before.sum())
+    if left == 0:
+        seen = max(1, round(float((before > 0).sum(axis=1).mean())))
+        return 1.0, float((1 - _CONFIDENCE) ** (1 / seen)), 1.0
+    value, low, high = judged_interval(1 - left - (after - left * before) / before.mean())
+    return value, low, min(1.0, high)
 
 
 def _draw_samples(n: int, rng: np.random.Generator) -> NDArray[np.int64]:

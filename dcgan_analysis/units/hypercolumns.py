@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-__all__ = ["column_scores", "hypercolumns", "pixel_columns", "shaded", "with_moments", "with_moments_of"]
+__all__ = ["column_scores", "hypercolumns", "on_grid", "pixel_columns", "shaded", "with_moments", "with_moments_of"]
 
 _PATCH = 5
 _FLAT = 1e-6  # spread of an image of one shade
@@ -51,7 +51,7 @@ def hypercolumns(
     """
     with torch.inference_mode(), capture(network, taps) as outputs:
         network(images) if labels is None else network(images, labels.to(images.device))
-        return torch.cat([_on_grid(outputs[tap], grid) for tap in taps], dim=1)
+        return torch.cat([on_grid(outputs[tap], grid) for tap in taps], dim=1)
 
 
 def column_scores(
@@ -70,7 +70,7 @@ def column_scores(
         network(images) if labels is None else network(images, labels.to(images.device))
         parts = torch.split(weights, [outputs[tap].shape[1] for tap in taps], dim=1)
         scores = [
-            _on_grid(torch.einsum("nchw,jc->njhw", outputs[tap], part), grid)
+            on_grid(torch.einsum("nchw,jc->njhw", outputs[tap], part), grid)
             for tap, part in zip(taps, parts, strict=True)
         ]
         return torch.stack(scores).sum(dim=0)
@@ -85,7 +85,7 @@ def pixel_columns(images: Tensor, grid: tuple[int, int]) -> Tensor:
     """
     n, _, height, width = images.shape
     patches = F.unfold(F.pad(images, [_PATCH // 2] * 4, mode="replicate"), _PATCH)
-    return _on_grid(patches.view(n, -1, height, width), grid)
+    return on_grid(patches.view(n, -1, height, width), grid)
 
 
 def with_moments(images: Tensor, mean: float, std: float, like: Tensor | None = None) -> Tensor:
@@ -147,7 +147,8 @@ def shaded(images: Tensor, image_range: tuple[float, float], rng: np.random.Gene
     return ((images - dark) * light + dark).clamp(dark, bright)
 
 
-def _on_grid(maps: Tensor, grid: tuple[int, int]) -> Tensor:
+def on_grid(maps: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Bring maps (N, C, H, W) to a grid: larger ones are averaged in each cell, smaller ones interpolated linearly."""
     if tuple(maps.shape[2:]) == grid:
         return maps
     if maps.shape[2] >= grid[0] and maps.shape[3] >= grid[1]:

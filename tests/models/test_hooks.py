@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from dcgan_analysis.conformance.networks import Snapshot
 from dcgan_analysis.errors import ArchitectureError, UnknownNameError
-from dcgan_analysis.models.hooks import Tap, capture, drop_maps, run_to
+from dcgan_analysis.models.hooks import Tap, capture, drop_maps, run_to, set_maps
 
 
 class Failing(nn.Module):
@@ -319,3 +319,31 @@ def test_maps_may_be_dropped_in_the_first_rows_alone(tiny_checkpoint):
         after = generator(z)
     assert not after[0].any()
     torch.testing.assert_close(after[1], before[1])
+
+
+def test_set_maps_are_constant_where_they_are_set_and_as_before_elsewhere():
+    network = nn.Sequential(nn.ReLU())
+    values = torch.rand(2, 3, 4, 4)
+    where = torch.zeros(2, 4, 4, dtype=torch.bool)
+    where[0, :2] = True
+    asked = []
+
+    def place(size):
+        asked.append(size)
+        return where
+
+    with set_maps(network, "0", {1: 7.0, 2: 0.0}, place):
+        changed = network(values)
+
+    assert asked == [(4, 4)]
+    assert (changed[0, 1, :2] == 7).all()
+    assert (changed[0, 2, :2] == 0).all()
+    assert torch.equal(changed[:, 0], values[:, 0])
+    assert torch.equal(changed[0, :, 2:], values[0, :, 2:])
+    assert torch.equal(changed[1], values[1])
+    assert hooks(network) == 0
+    with (
+        pytest.raises(ArchitectureError, match="Layer '0' has the maps 0 to 2, got 5 to 5"),
+        set_maps(network, "0", {5: 1.0}, place),
+    ):
+        network(values)

@@ -104,7 +104,7 @@ def square_boxes(squares, tmp_path):
     corner = corners(squares.latents(40, seed=5)).tolist()
     boxes = [Box(sample=number, box=(x, y, 4, 4)) for number, (y, x) in enumerate(corner)]
     path = tmp_path / "squares.json"
-    Boxes(object="square", seed=5, n=40, boxes=boxes, checkpoint_sha256=squares.sha256()).save(path)
+    Boxes(object="square", seed=5, n=40, boxes=boxes, checkpoint_sha256=squares.sha256("generator")).save(path)
     return path
 
 

@@ -29,6 +29,7 @@ def one_image(architecture):
         ("directions", {"classifier_steps": 2}),
         ("memorisation", {}),
         ("invert", {}),
+        ("dissect", {"boxes": "rule:bright"}),
         ("filter-dropout", {"boxes": "rule:bright"}),
     ],
 )

@@ -72,6 +72,7 @@ def refusal(analysis, dataset=None, checkpoint=None, **settings):
         ("turn-vector", {"judge": "discriminator"}, [DISCRIMINATOR, "has no labels, attributes or numbers to learn"]),
         ("directions", {"judge": "discriminator"}, [DISCRIMINATOR, "has no labels, attributes or numbers to learn"]),
         ("latent-arithmetic", {"exemplars": "absent.json"}, ["'absent.json' does not exist", "no labels, attributes"]),
+        ("dissect", {"detector": "discriminator", "boxes": "absent.json"}, [DISCRIMINATOR]),
         (
             "filter-dropout",
             {"detector": "discriminator", "boxes": "absent.json", "layer": "deconv9"},
@@ -97,6 +98,7 @@ def test_all_that_a_generator_and_a_wrong_dataset_lack_is_said_at_once(analysis,
         ("fidelity", {"judge": "inception"}, [GENERATOR, "judge=inception: "]),
         ("stability", {}, [GENERATOR]),
         ("filter-dropout", {}, [GENERATOR]),
+        ("dissect", {}, [GENERATOR]),
         ("mnist-nn", {}, [GENERATOR, "needs networks conditioned on classes"]),
         ("guided-backprop", {"tap": "conv9"}, ["Unknown tap 'conv9'"]),
         ("guided-backprop", {"features": [0, 99]}, ["features 0 to 15, got 99"]),
@@ -117,9 +119,10 @@ def test_what_a_run_would_refuse_later_is_refused_first(analysis, settings, sent
     assert [sentence for sentence in sentences if sentence not in text] == []
 
 
-def test_boxes_layers_and_samples_are_looked_for_at_once():
+@pytest.mark.parametrize("analysis", ["filter-dropout", "dissect"])
+def test_boxes_layers_and_samples_are_looked_for_at_once(analysis):
     settings = {"boxes": "absent.json", "layer": "deconv9", "label": 3}
-    text = refusal("filter-dropout", None, Checkpoint.random(dcgan32(width=4), seed=0, name="mine"), **settings)
+    text = refusal(analysis, None, Checkpoint.random(dcgan32(width=4), seed=0, name="mine"), **settings)
     assert "'absent.json' does not exist" in text
     assert "Unknown generator layer 'deconv9'" in text
 

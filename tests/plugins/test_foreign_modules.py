@@ -152,6 +152,13 @@ def test_a_generator_of_modules_forgets_what_its_maps_draw(run, blocks):
     assert result.metrics["maps_dropped"].value == 3
 
 
+def test_the_maps_that_draw_the_white_block_agree_with_it_best(run, blocks):
+    settings = {"boxes": "rule:bright", "n": 60, "detector": "pixels", "units": 3, "walks": 2}
+    result = run("dissect", None, blocks, layer=None, **settings)
+    assert {row[2] for row in result.tables[1].rows if row[0] == "generator"} >= {0, 1, 2}
+    assert result.metrics["generator_iou"].value > 2 * result.metrics["generator_iou_shuffled"].value
+
+
 def test_classes_of_modules_are_drawn_by_the_labels(run, conditional):
     assert conditional.sample(3, seed=0).shape == (3, 3, 32, 32)
     result = run("latent-walk", make_dataset(train=60, test=20), conditional, walks=1)

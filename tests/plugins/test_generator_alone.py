@@ -22,6 +22,7 @@ QUICK = {
         "moved": "slant",
         "contrast": ["brightness"],
     },
+    "dissect": {"boxes": "rule:bright", "n": 30, "walks": 2, "steps": 2},
     "filter-dropout": {"boxes": "rule:bright", "n": 30, "samples": 20},
 }
 JUDGED = ("latent-walk", "turn-vector", "directions", "memorisation", "invert")

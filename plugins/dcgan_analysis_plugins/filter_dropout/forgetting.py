@@ -19,12 +19,11 @@ from dcgan_analysis import figures
 from dcgan_analysis.annotations.cells import cells_inside
 from dcgan_analysis.api.result import Cell, Table
 from dcgan_analysis.checkpoints.sampling import BATCH, as_bytes
-from dcgan_analysis.core.statistics import judged_interval
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.figures.marks import cut_out, framed
 from dcgan_analysis.models.hooks import capture, drop_maps
 from dcgan_analysis.units.boxed import Scene, boxed_scene, check_boxes, chosen_layer, find_boxes, new_scene
-from dcgan_analysis.units.detector import draw_positions, make_detector
+from dcgan_analysis.units.detector import draw_positions, make_detector, removed
 from dcgan_analysis.units.hypercolumns import with_moments_of
 from dcgan_analysis.units.positions import fit_positions, grouped_auc
 
@@ -77,7 +76,6 @@ Changes = Mapping[str, tuple["NDArray[np.float64]", "NDArray[np.float64]"]]
 _SHOWN = 12  # columns of the figures
 _MATCHED = 16  # samples on which controls are matched
 _CLEAR = 0.1  # share of an image that must be clear of the object for its mean and spread
-_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -189,29 +187,6 @@ def weakest_and_strongest(weights: NDArray[Any]) -> tuple[NDArray[np.int64], NDA
     """
     order = np.argsort(-weights, kind="stable")
     return order[weights[order] > 0], order[::-1][weights[order[::-1]] < 0]
-
-
-def removed(before: NDArray[np.float64], after: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Return which share of the object is gone: 1 - sum(after) / sum(before), with its 95 % interval.
-
-    The interval is over judges and samples (``judged_interval``), of the ratio linearised around its value. Where
-    nothing is left in anybody's eyes, its lower end is the one-sided bound of Clopper and Pearson 1934 (Biometrika
-    26:404) for none of the samples that showed the object.
-
-    Args:
-        before: (J, N) share of each sample that shows the object, to each judge.
-        after: (J, N) the same for the same latent vectors with maps dropped. More than before gives a negative value.
-
-    Example:
-        >>> removed(np.full((2, 2), 0.4), np.full((2, 2), 0.1))
-        (0.75, 0.75, 0.75)
-    """
-    left = float(after.sum() / before.sum())
-    if left == 0:
-        seen = max(1, round(float((before > 0).sum(axis=1).mean())))
-        return 1.0, float((1 - _CONFIDENCE) ** (1 / seen)), 1.0
-    value, low, high = judged_interval(1 - left - (after - left * before) / before.mean())
-    return value, low, min(1.0, high)
 
 
 @dataclass(frozen=True)
