@@ -71,7 +71,7 @@ def draws_metric(
     published: float | None = None,
     source: str | None = None,
 ) -> Metric:
-    """Return the mean over random draws and the interval of 1.96 standard deviations around it, as the paper does.
+    """Return the mean over random draws, with 1.96 standard deviations to either side, as the authors' code does.
 
     The interval is clipped to [0, 1], the range of a fraction.
 

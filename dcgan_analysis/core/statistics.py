@@ -50,7 +50,7 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
 
 
 def spread_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return mean, mean - 1.96 std and mean + 1.96 std over draws (std with n - 1), as the paper reports draws.
+    """Return mean, mean - 1.96 std and mean + 1.96 std over draws (std with n - 1), as the authors' code does.
 
     With a single draw the interval has no width.
 

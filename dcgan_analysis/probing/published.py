@@ -14,7 +14,7 @@ class PublishedRow:
     Attributes:
         method: As the paper calls it.
         values: Fractions, one for each column; None where the paper gives none.
-        spread: Half widths published with them, column by column; empty: none.
+        spread: Half widths published with them, column by column; empty: none. What they are the paper does not say.
         remark: What must be known beside them.
 
     Example:
@@ -45,7 +45,7 @@ class PublishedRow:
 
 
 TABLE_1 = (
-    PublishedRow("1 layer K-means", (0.806, 0.637), (None, 0.007)),
+    PublishedRow("1 layer K-means", (0.806, 0.637), (None, 0.007), "4,800 centroids"),
     PublishedRow("3 layer K-means learned RF", (0.820, 0.707), (None, 0.007)),
     PublishedRow("View-invariant K-means", (0.819, 0.726), (None, 0.007)),
     PublishedRow("Exemplar CNN", (0.843, 0.774), (None, 0.002)),

@@ -183,7 +183,8 @@ def _table_2(context: RunContext, images: LabelledImages, metrics: Mapping[str, 
         columns=columns,
         rows=rows,
         percent=columns[1:],
-        note=f"1,000 labels. Low and high: 1.96 std over draws. Test images here: {len(images.test):,}. Of a "
+        note="1,000 labels. Low and high of this run: 1.96 standard deviations over draws; of the paper's rows as "
+        f"published. Test images here: {len(images.test):,}. Of a "
         "supervised CNN of the same architecture the paper gives the validation error, 28.87 % (supervised-cnn).",
     )
 
