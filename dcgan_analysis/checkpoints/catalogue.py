@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 WEIGHTS = "model.safetensors"
 _SHORTEST_HASH = 6
 _MEASURED = re.compile(r"^\| measured \| (.+) \|$", re.MULTILINE)
+_MARKS = re.compile(r"<!--.*?-->|`")
 _FOREIGN = {".pth", ".pt", ".ckpt", ".h5", ".hdf5", ".keras", ".npz", ".npy", ".pkl", ".onnx"}
 
 
@@ -50,7 +51,7 @@ class CheckpointEntry:
         except (OSError, ValueError):
             return ""
         row = _MEASURED.search(card)
-        return "" if row is None else row[1].replace("`", "")
+        return "" if row is None else _MARKS.sub("", row[1])
 
 
 def checkpoint_folders() -> list[Path]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # Subcommand -> module; imported only when it is called, so that --help stays fast.
 _COMMANDS = {
     "cache": "cache",
+    "card": "card",
     "compare": "compare",
     "crop-faces": "crop_faces",
     "dedup": "dedup",
@@ -51,6 +52,7 @@ _COMMANDS = {
 }
 _SUMMARIES = {
     "cache": "List, explain or clear cached feature stores and outcomes.",
+    "card": "Write the model card of a checkpoint with its measured numbers.",
     "compare": "Show results of several runs side by side.",
     "crop-faces": "Cut faces out of photos.",
     "dedup": "Find near-duplicates in a dataset before training on it.",

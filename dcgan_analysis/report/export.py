@@ -121,25 +121,35 @@ def _latex(results: Sequence[Result], names: Sequence[str]) -> str:
     return f"{top}  \\midrule\n{body}  \\bottomrule\n\\end{{tabular}}\n"
 
 
-def _model_index(results: Sequence[Result], names: Sequence[str]) -> str:
-    """Return the ``model-index`` of a model card on the Hugging Face hub; JSON is YAML, so it can be pasted there."""
+def model_index(results: Sequence[Result], names: Sequence[str]) -> dict[str, Any]:
+    """Return the ``model-index`` of a model card on the Hugging Face hub, which lists results by model."""
     entries: dict[str, list[dict[str, Any]]] = {}
     for result, name in zip(results, names, strict=True):
         dataset = result.dataset.name if result.dataset is not None else "none"
         model = result.checkpoint.name if result.checkpoint is not None else name
         entries.setdefault(model, []).append(
             {
-                "task": {"type": "unconditional-image-generation", "name": result.analysis},
+                "task": {"type": "unconditional-image-generation", "name": name},
                 "dataset": {"name": dataset, "type": dataset},
+                # The hub takes a source only with a URL; what the number rests on stands in its arguments.
                 "metrics": [
-                    {"type": metric_name, "name": label(metric_name), "value": metric.value, "verified": False}
+                    {
+                        "type": metric_name,
+                        "name": label(metric_name),
+                        "value": metric.value,
+                        "args": {**metric.model_dump(include={"low", "high", "n"}), "command": result.command},
+                        "verified": False,
+                    }
                     for metric_name, metric in result.metrics.items()
                 ],
-                "source": {"name": f"{name}: dcgan-analysis {result.environment.dcgan_analysis}, {result.command}"},
             }
         )
-    document = {"model-index": [{"name": model, "results": evaluated} for model, evaluated in entries.items()]}
-    return json.dumps(document, indent=2) + "\n"
+    return {"model-index": [{"name": model, "results": evaluated} for model, evaluated in entries.items()]}
+
+
+def _model_index(results: Sequence[Result], names: Sequence[str]) -> str:
+    """Return the model index as text; JSON is YAML, so that it can be pasted into a card."""
+    return json.dumps(model_index(results, names), indent=2) + "\n"
 
 
 FORMATS: dict[str, Callable[[Sequence[Result], Sequence[str]], str]] = {

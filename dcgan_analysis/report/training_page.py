@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from dcgan_analysis.api.result import REPORT_FILE
+from dcgan_analysis.checkpoints.catalogue import WEIGHTS
 from dcgan_analysis.checkpoints.metadata import read_metadata
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.statistics import wilson_interval
@@ -19,6 +20,7 @@ from dcgan_analysis.core.text import count, duration, number, percent
 from dcgan_analysis.data.files.pictures import open_picture
 from dcgan_analysis.report import format as text
 from dcgan_analysis.report.html import make_environment
+from dcgan_analysis.report.model_card import CARD_FILE, may_write, write_card
 from dcgan_analysis.training.watching import Watcher
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ _DPI = 110
 
 
 class TrainingPage(Watcher):
-    """Keeps ``report.html`` in the folder of a training up to date.
+    """Keeps ``report.html`` and the model card in the folder of a training up to date.
 
     A page takes a second or two. Where intervals are shorter than twenty times that, it is not written anew at each of
     them, but always at the end.
@@ -73,13 +75,17 @@ class _Picture:
 
 
 def write_training_page(folder: Path) -> Path:
-    """Write ``report.html`` into the folder of a training, whole or not at all; returns its path.
+    """Write ``report.html`` and the model card into the folder of a training; returns the path of the page.
+
+    A card that somebody else wrote is left alone.
 
     Args:
         folder: With ``history.json``, ``model.safetensors`` and ``samples/``.
     """
     path = folder / REPORT_FILE
     write_text(path, render_training_page(folder))
+    if may_write(folder / CARD_FILE):
+        write_card(folder / WEIGHTS)
     return path
 
 

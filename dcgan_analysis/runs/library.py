@@ -11,7 +11,7 @@ from dcgan_analysis.checkpoints import catalogue
 from dcgan_analysis.checkpoints.importers.contract import ImportRequest
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.files import sources
-from dcgan_analysis.errors import CheckpointError, TrainingError
+from dcgan_analysis.errors import CheckpointError, ConfigError, TrainingError
 from dcgan_analysis.host.host import PluginHost, default_host
 from dcgan_analysis.training.watching import Steps, Watcher
 
@@ -49,6 +49,36 @@ def compare(*runs: Result | str | Path) -> Comparison:
     names = run_names([folder for folder in folders if folder is not None]) if all(folders) else None
     table = comparison_table(results, names)
     return Comparison(results, table, paired_table(results, table.columns[1:]))
+
+
+def write_model_card(
+    checkpoint: str | Path, runs: Sequence[Result | str | Path] = (), *, out: str | Path | None = None
+) -> Path:
+    """Write the model card of a checkpoint with the numbers of runs that measured it; returns its path.
+
+    Args:
+        checkpoint: Name or path.
+        runs: Results or run folders.
+        out: Where; ``README.md`` beside the weights if None.
+
+    Raises:
+        AnalysisError: If a folder holds no run.
+        ConfigError: If a run measured another checkpoint, or somebody else wrote the card that stands there.
+    """
+    from dcgan_analysis.api.result import Result
+    from dcgan_analysis.report.model_card import write_card
+
+    loaded = load_checkpoint(checkpoint)
+    results = [run if isinstance(run, Result) else Result.load(Path(run)) for run in runs]
+    for result in results:
+        if result.checkpoint is None or result.checkpoint.sha256 != loaded.sha256():
+            whose = "no checkpoint" if result.checkpoint is None else f"checkpoint '{result.checkpoint.name}'"
+            msg = f"Run '{result.folder}' measured {whose}, not '{checkpoint}' as it is. Leave it out, or run it again."
+            raise ConfigError(msg)
+    if loaded.path is None:
+        msg = f"Checkpoint '{checkpoint}' lies in no file. Save it first."
+        raise ConfigError(msg)
+    return write_card(loaded.path, results, None if out is None else Path(out))
 
 
 def load_checkpoint(what: str | Path, *, host: PluginHost | None = None) -> Checkpoint:

@@ -112,3 +112,14 @@ def test_short_intervals_are_not_slowed_by_the_page_but_the_last_is_on_it(monkey
     page.close()
 
     assert written == [0, 44, 88, 96]
+
+
+def test_a_training_keeps_a_card_beside_its_page_and_leaves_one_of_somebody_else(training):
+    page = TrainingPage()
+    page.interval(training, {})
+    card = training / "README.md"
+    assert "| recipe | the paper's |" in card.read_text(encoding="utf-8")
+    card.write_text("mine", encoding="utf-8")
+    page.interval(training, {})
+    page.close()
+    assert card.read_text(encoding="utf-8") == "mine"
