@@ -193,10 +193,18 @@ def test_every_headline_stands_with_its_controls(monkeypatch):
     places = dict(re.findall(r"<!-- measured ([\w-]+): ([\w, ]+) -->", readme))
     assert places
     needed = {
+        "activation-maximization": "twin_activation_ratio",
         "directions": "random_effect_meant",
         "dissect": "generator_iou_shuffled",
+        "fidelity": "real_precision",
         "filter-dropout": "object_removed_random",
+        "guided-backprop": "twin_concentration",
         "latent-arithmetic": "pixel_success",
+        "latent-walk": "memorising_sharp_steps",
+        "max-activations": "twin_purity",
+        "mnist-nn": "real_error",
+        "svm-cifar": "twin_accuracy",
+        "svm-svhn": "twin_test_error",
         "turn-vector": "random_monotonicity",
     }
     for name, metrics in places.items():
