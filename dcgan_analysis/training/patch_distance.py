@@ -57,13 +57,16 @@ def _pyramid(images: Tensor) -> Iterator[Tensor]:
 
 def _level_distance(level: Tensor, real: Tensor) -> float:
     patches, real_patches = _patches(level), _patches(real)
-    mean, deviation = real_patches.mean((0, 2), keepdim=True), real_patches.std((0, 2), keepdim=True)
-    patches, real_patches = (((each - mean) / deviation.clamp_min(1e-8)).flatten(1) for each in (patches, real_patches))
-    directions = torch.randn(patches.shape[1], _PROJECTIONS, generator=torch_generator("patch distance", "directions"))
+    deviation, mean = torch.std_mean(real_patches, (0, 2), keepdim=True)
+    for each in (patches, real_patches):
+        each.sub_(mean).div_(deviation.clamp_min(1e-8))
+    directions = torch.randn(
+        patches[0].numel(), _PROJECTIONS, generator=torch_generator("patch distance", "directions")
+    )
     directions /= directions.norm(dim=0)
     # Sorted by numpy, which is 25 times as fast at it as torch.
     projected, real_projected = (
-        np.sort((each @ directions).T.contiguous().numpy(), axis=1) for each in (patches, real_patches)
+        np.sort((each.flatten(1) @ directions).T.contiguous().numpy(), axis=1) for each in (patches, real_patches)
     )
     return float(np.abs(projected - real_projected).mean())
 

@@ -10,6 +10,7 @@ import torch
 
 from dcgan_analysis.core.hashing import hash_array
 from dcgan_analysis.core.progress import Progress, silent
+from dcgan_analysis.features.trials import run_trials
 from dcgan_analysis_plugins.supervised_cnn.classifier import (
     CLASSIFIER_VERSION,
     ClassifierSettings,
@@ -18,7 +19,6 @@ from dcgan_analysis_plugins.supervised_cnn.classifier import (
     predict,
     train_classifier,
 )
-from dcgan_analysis_plugins.supervised_cnn.trials import run_trials
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,9 +5,9 @@ import os
 import joblib
 import numpy as np
 import pytest
-from dcgan_analysis_plugins.supervised_cnn.trials import run_trials
 
 from dcgan_analysis.features.outcomes import outcome_path
+from dcgan_analysis.features.trials import run_trials
 
 CALLS = []
 

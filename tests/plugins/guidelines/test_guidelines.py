@@ -1,0 +1,134 @@
+"""Every guideline is broken by the variant that is to break it, and what a broken one does is seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from dcgan_analysis_plugins.guidelines import Guidelines, trainings
+from dcgan_analysis_plugins.guidelines.trainings import Outcome
+from dcgan_analysis_plugins.guidelines.variants import CONTROL, PAPER, VARIANTS, architecture
+
+import dcgan_analysis as da
+from dcgan_analysis.data.dataset import Dataset, DatasetSplit
+from dcgan_analysis.errors import DcganAnalysisError
+from dcgan_analysis.models.guidelines import guidelines
+from dcgan_analysis.testing import check_analysis, make_dataset
+
+TINY = {"width": 2, "z_size": 4, "epochs": 1, "batch_size": 16, "seeds": 2, "probe_images": 50}
+BREAKS = {
+    "pooling and upsampling": [0],
+    "no batch normalisation": [1],
+    "batch normalisation everywhere": [1],
+    "fully connected hidden layers": [2],
+    "ReLU in the discriminator": [4],
+    "sigmoid output": [3],
+}
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 64, 64)], ids=str)
+def test_each_variant_breaks_its_guideline_and_no_other(shape):
+    for variant in VARIANTS:
+        judged = guidelines(architecture(variant, shape, 4, 8))
+        assert [number for number, each in enumerate(judged) if not each.kept] == BREAKS.get(variant.name, []), variant
+
+
+def test_the_settings_of_section_4_are_changed_one_by_one():
+    changed = {variant.name: dict(variant.settings) for variant in VARIANTS if variant.settings}
+
+    assert changed == {"step size 1e-3": {"learning_rate": 1e-3}, "beta1 0.9": {"beta1": 0.9}}
+
+
+def history(last, rows=6, **changes):
+    healthy = {
+        "generator_loss": 1.5,
+        "real_probability": 0.7,
+        "fake_probability": 0.3,
+        "diversity": 0.9,
+        "nearest_sample": 1.0,
+        "sample_distance": 0.2,
+        "real_distance": 0.05,
+        "collapsed_filters": 0.0,
+        "filters": {},
+        "feature_accuracy": 0.9,
+    }
+    return [{"epoch": n, "step": 10 * n, **healthy, **changes} for n in range(1, rows)] + [
+        {"epoch": rows, "step": 10 * rows, **healthy, **changes, **last}
+    ]
+
+
+@pytest.fixture
+def planted(monkeypatch):
+    """Let trainings of named variants come to what is given, all others to a healthy end."""
+
+    def plant(of_variant):
+        def run_trainings(tasks, **_):
+            samples = np.zeros((16, 3, 32, 32), np.uint8)
+            outcomes = []
+            for task in tasks:
+                last = of_variant.get(task.variant.name, {})
+                noise = 0.001 * task.settings["seed"]
+                rows = [] if last is None else history({"sample_distance": 0.2 + noise, **last})
+                outcomes.append(Outcome(rows, samples if rows else samples[:0]))
+            return outcomes, len(tasks)
+
+        monkeypatch.setattr(trainings, "run_trainings", run_trainings)
+
+    return plant
+
+
+def test_what_a_broken_guideline_costs_is_found_and_the_control_costs_nothing(run, planted):
+    planted(
+        {
+            "no batch normalisation": {"diversity": 0.2, "nearest_sample": 0.1, "sample_distance": 0.8},
+            "step size 1e-3": {"feature_accuracy": 0.5},
+            "beta1 0.9": None,
+        }
+    )
+
+    result = run(Guidelines(), make_dataset(), None)
+
+    assert (result.metrics["worse"].value, result.metrics["worse"].n) == (3, 8)
+    assert result.metrics["control_worse"].value == 0
+    assert result.metrics["no_batch_normalisation_failed"].value == 1
+    verdicts = dict(result.tables[1].rows)
+    assert verdicts[CONTROL] == verdicts["sigmoid output"] == "nothing that these seeds show"
+    assert "distance between samples" in verdicts["no batch normalisation"]
+    assert verdicts["step size 1e-3"] == "accuracy of an L2-SVM on the discriminator's features"
+    failures = {row[0]: row[1] for row in result.tables[0].rows}
+    assert failures[PAPER] == "none"
+    assert failures["no batch normalisation"] == "mode collapse 3x"
+    assert failures["beta1 0.9"] == "diverged 3x"
+
+
+def test_trainings_are_kept_and_one_whose_loss_is_not_finite_has_diverged(run, monkeypatch):
+    exploding = replace(VARIANTS[0], name="exploding", settings={"learning_rate": 1e30})
+    monkeypatch.setattr("dcgan_analysis_plugins.guidelines.variants.VARIANTS", (*VARIANTS[:2], exploding))
+    digits = da.load_dataset("digits")
+
+    first = run(Guidelines(), digits, None, limit=64, **TINY)
+    again = run(Guidelines(), digits, None, limit=64, **TINY)
+
+    assert first.metrics == again.metrics
+    assert [one.stages[0].note.split(",")[0] for one in (first, again)] == ["6 computed", "0 computed"]
+    assert first.tables[0].rows[2][1] == "diverged 2x"
+    assert not list(first.folder.glob("training-*"))
+
+
+def test_guidelines_keep_the_contract(dcgan_context, unrendered, planted):
+    planted({})
+
+    check_analysis(Guidelines(), dcgan_context, TINY)
+
+
+def test_images_that_do_not_fit_and_too_few_of_them_are_refused(run):
+    def images(shape, n=40):
+        return Dataset.from_splits(
+            "own", {"train": DatasetSplit(np.zeros((n, *shape), np.uint8), None, [str(i) for i in range(n)])}
+        )
+
+    with pytest.raises(DcganAnalysisError, match="The images have 30x30 pixels; the networks of this experiment take"):
+        run(Guidelines(), images((3, 30, 30)), None, **TINY)
+    with pytest.raises(DcganAnalysisError, match="has 12 images, fewer than one minibatch of 16"):
+        run(Guidelines(), images((3, 32, 32), 12), None, **TINY)
