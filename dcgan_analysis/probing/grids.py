@@ -56,11 +56,10 @@ def _curve(choice: _Choice, measure: str) -> list[float]:
 
 
 def grid_table(choices: Mapping[str, _Choice], measure: Literal["accuracy", "error"] = "accuracy") -> Table:
-    """Return the held-out accuracy, or error, for each C of the common grid; one column for each choice."""
+    """Return the held-out accuracy, or error, for each C; one column for each choice, empty where it lacks the C."""
     columns = ["C", *choices]
-    grid = next(iter(choices.values())).cs.tolist()
-    curves = [_curve(choice, measure) for choice in choices.values()]
-    rows: list[list[Cell]] = [[c, *values] for c, *values in zip(grid, *curves, strict=True)]
+    curves = [dict(zip(choice.cs.tolist(), _curve(choice, measure), strict=True)) for choice in choices.values()]
+    rows: list[list[Cell]] = [[c, *(curve.get(c) for curve in curves)] for c in sorted(set().union(*curves))]
     return Table(name="grid", title=f"Held-out {measure} against C", columns=columns, rows=rows, percent=columns[1:])
 
 

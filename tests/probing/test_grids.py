@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dcgan_analysis.linear.selection import DECADES, probe, search_grid
-from dcgan_analysis.probing.grids import GridSettings, note_grid
+from dcgan_analysis.probing.grids import GridSettings, grid_table, note_grid
 
 
 @dataclass
@@ -100,3 +100,9 @@ def test_a_best_c_that_stays_at_an_end_is_a_warning(validation, word, words, dcg
     notes, warnings = words
     assert not notes
     assert [f"A {word} one may do better" in text for text in warnings] == ([True] if word else [])
+
+
+def test_grids_that_were_extended_apart_share_a_table():
+    near = Choice(0.1, np.array([0.1, 1.0]), np.array([0.75, 0.5]))
+    far = Choice(10, np.array([1.0, 10.0]), np.array([0.5, 1.0]))
+    assert grid_table({"near": near, "far": far}).rows == [[0.1, 0.75, None], [1.0, 0.5, 0.5], [10.0, None, 1.0]]
