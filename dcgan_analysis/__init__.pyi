@@ -10,4 +10,5 @@ from .runs.library import compare as compare
 from .runs.library import import_weights as import_weights
 from .runs.library import load_checkpoint as load_checkpoint
 from .runs.library import load_dataset as load_dataset
+from .runs.library import train as train
 from .runs.run import run as run

@@ -13,6 +13,7 @@ from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.files import sources
 from dcgan_analysis.errors import CheckpointError, ConfigError, TrainingError
 from dcgan_analysis.host.host import PluginHost, default_host
+from dcgan_analysis.runs.notebook import notebook_progress
 from dcgan_analysis.training.watching import Steps, Watcher
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def train(
     limit: int | None = None,
     device: str = "auto",
     host: PluginHost | None = None,
-    progress: Progress = silent,
+    progress: Progress | None = None,
     watchers: Sequence[Watcher] = (),
 ) -> Checkpoint:
     """Train a DCGAN and return its checkpoint, which is also saved as ``out/model.safetensors``.
@@ -245,7 +246,7 @@ def train(
         limit: Train on the first ``limit`` images only: the setting ``images``.
         device: ``auto``, ``cpu`` or ``cuda``.
         host: Provides the known datasets and architectures; all installed plugins by default.
-        progress: Called while images are read and, without watchers, after training steps.
+        progress: Called while images are read and, without watchers, after training steps; in a notebook a bar if None.
         watchers: Callbacks for training progress, in the first process.
 
     Raises:
@@ -274,8 +275,8 @@ def train(
     chosen = choose_device(device)
     if resuming:
         check_settings(out / STATE, config.resolved(chosen))
-    with process_group(chosen) as (processes, place):
-        progress = progress if processes.first else silent
+    with process_group(chosen) as (processes, place), notebook_progress(progress) as shown:
+        progress = shown if processes.first else silent
         dataset = load_dataset(config.dataset, data_root=data_root, progress=progress, host=host)
         # A list of near-duplicates may have been made of all images.
         known = None if config.leave_out is not None else config.images

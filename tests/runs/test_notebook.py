@@ -20,6 +20,7 @@ def page(monkeypatch):
     monkeypatch.setattr(notebook, "time", SimpleNamespace(monotonic=lambda: next(now)))
     modules = ModuleType("IPython"), ModuleType("IPython.display")
     modules[0].get_ipython = lambda: SimpleNamespace(kernel=object())
+    modules[0].version_info = (9, 0)
     modules[1].HTML = str
 
     def display(html, *, display_id):
@@ -67,3 +68,12 @@ def test_elsewhere_nothing_is_shown(shell, page):
     sys.modules["IPython"].get_ipython = lambda: shell
     with notebook_progress(None) as progress:
         assert progress is silent
+
+
+def test_a_training_shows_it_by_itself(page, tmp_path, unrendered):
+    import dcgan_analysis as da
+
+    settings = {"dataset": "digits", "images": 32, "batch_size": 16, "epochs": 1, "parameters": {"width": 2}}
+    da.train(settings, tmp_path / "net")
+    assert any("dcgan32 on digits (steps): 2 of 2" in html for html in page)
+    assert page[-1] == ""
