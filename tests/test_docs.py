@@ -206,6 +206,7 @@ def test_every_headline_stands_with_its_controls(monkeypatch):
         "svm-cifar": "twin_accuracy",
         "svm-svhn": "twin_test_error",
         "turn-vector": "random_monotonicity",
+        "stability": "told_from_held_out",
     }
     for name, metrics in places.items():
         control = next(control for analysis, control in needed.items() if name.startswith(analysis))
