@@ -2,7 +2,8 @@
 
 A run's ``result.json`` lies as ``docs/measured/NAME.json``. Between ``<!-- measured NAME -->`` and ``<!-- end -->``
 stand its command and all its metrics, controls included; between ``<!-- measured NAME: a, b -->`` and
-``<!-- end -->``, within a line, the metrics named. The tests compare.
+``<!-- end -->``, within a line, the metrics named; between ``<!-- measured NAME table T -->`` and ``<!-- end -->`` its
+table T. The tests compare.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import re
 from functools import partial
 from pathlib import Path
 
-from dcgan_analysis.api import Result
-from dcgan_analysis.report.format import label, metric_text
+from dcgan_analysis.api import Result, Table
+from dcgan_analysis.report.format import label, metric_text, table_cells
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "checkpoints").glob("*/README.md")))
-_PLACE = re.compile(r"(<!-- measured ([\w.-]+)(?:: ([\w, ]+))? -->)(.*?)(<!-- end -->)", re.DOTALL)
+_PLACE = re.compile(r"(<!-- measured ([\w.-]+)(?: table ([\w-]+))?(?:: ([\w, ]+))? -->)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 def filled(page: Path) -> str:
@@ -25,9 +26,11 @@ def filled(page: Path) -> str:
 
 
 def _place(place: re.Match[str]) -> str:
-    start, name, metrics, _, end = place.groups()
+    start, name, table, metrics, _, end = place.groups()
     document = ROOT / "docs" / "measured" / f"{name}.json"
     result = Result.model_validate_json(document.read_text(encoding="utf-8"))
+    if table is not None:
+        return f"{start}\n\n{_rows(next(one for one in result.tables if one.name == table))}\n\n{end}"
     if metrics is None:
         return f"{start}\n\n{_table(result)}\n\n{end}"
     return start + "; ".join(map(partial(_phrase, result), metrics.split(", "))) + end
@@ -43,6 +46,11 @@ def _table(result: Result) -> str:
             f"| {bold}{label(name)}{bold}: {meaning} | {metric_text(metric)} | {metric.interval or ''} | {n} |"
         )
     return "\n".join(lines)
+
+
+def _rows(table: Table) -> str:
+    lines = [table.columns, ["---"] * len(table.columns), *table_cells(table)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _phrase(result: Result, name: str) -> str:
