@@ -333,15 +333,15 @@ def drop_maps(network: nn.Module, maps: Mapping[str, Sequence[int]], *, rows: in
 
 @contextmanager
 def set_maps(
-    network: nn.Module, tap: str, levels: Mapping[int, float], where: Callable[[tuple[int, int]], Tensor]
+    network: nn.Module, tap: str, levels: Mapping[int, float | Tensor], where: Callable[[tuple[int, int]], Tensor]
 ) -> Iterator[None]:
-    """Set feature maps to constants at some positions during the forward passes of the block.
+    """Set feature maps to given levels at some positions during the forward passes of the block.
 
     Args:
         network: Any module; its weights do not change, its hooks are as before when the block ends, also after an
             error.
         tap: Whose value, (N, C, H, W).
-        levels: Number of a map (channel) -> what it is set to.
+        levels: Number of a map (channel) -> what it is set to: one number, or a map (H, W).
         where: Returns the positions (N, H, W) for a map's height and width, as booleans.
 
     Raises:
@@ -361,7 +361,8 @@ def set_maps(
         places = where((value.shape[2], value.shape[3])).to(value.device)
         changed = value.clone()
         for number, level in levels.items():
-            changed[:, number] = torch.where(places, level, value[:, number])
+            given = torch.as_tensor(level).to(value)
+            changed[:, number] = torch.where(places, given, value[:, number])
         return changed
 
     with _Watch(network, [tap], put).watching():

@@ -221,3 +221,9 @@ def dissect_layer(
         ],
         [average_precision(theirs[unit], there[0])[0] for unit in drawn],
     )
+
+
+def best_layer(layers: Sequence[Layer], network: str, concept: int = 0) -> Layer | None:
+    """Return the layer of a network with the unit that agrees best on the half that chooses; None: it has none."""
+    of_network = [one for one in layers if one.network == network]
+    return max(of_network, key=lambda one: one.chosen(concept), default=None)

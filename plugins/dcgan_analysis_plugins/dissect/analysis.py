@@ -1,10 +1,12 @@
 """dissect: which units of the two networks answer to an object, and does the generator draw it by them?
 
-1. Boxes around the object on generated samples: drawn by hand, or found by a rule (docs/annotating.md). Half of the
+1. Boxes around the object on generated samples: drawn by hand, or found by a rule (docs/annotating.md). Or an attribute
+   or a class of the dataset: attribute classifiers, trained on real images, say which samples show it. Half of the
    samples that were looked at chooses, the other half measures.
 2. Every unit of every layer with maps, of the generator while it draws and of the discriminator while it looks:
    intersection over union of the places where the unit exceeds a threshold with the boxes, average precision of its
-   activation. Threshold and unit are chosen on one half and measured on the other.
+   activation (of an attribute the places are whole images). Threshold and unit are chosen on one half and measured on
+   the other.
 3. Controls: the same choice where each sample has the boxes of another one, and units drawn at random.
 4. The units of one layer of the generator that agree best are taken away (set to 0 everywhere), and put in (set to the
    level of their strongest places, in a place without the object). A detector that knows images alone says whether the
@@ -12,7 +14,7 @@
    of about the activation of a chosen one, several draws; and the mean change of colour painted there.
 5. Along walks in latent space: whether the units are active where the detector sees the object.
 
-Consumes a checkpoint with a generator, and boxes; no dataset.
+Consumes a checkpoint with a generator, and boxes, or a dataset that knows the attribute.
 Produces ``generator_iou``, ``discriminator_iou``, ``..._precision`` with their ``_shuffled`` and ``_random`` controls,
 ``removed``, ``inserted``, changes of pixels, ``walk_correlation``; units.npz, what was measured of every unit.
 
@@ -27,17 +29,15 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, mean_metric
+from dcgan_analysis.api import AnalysisConfig, Demo, Needs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from dcgan_analysis.api import Result, RunContext
+    from dcgan_analysis.api import Metric, Result, RunContext
     from dcgan_analysis.checkpoints import Sampler
     from dcgan_analysis_plugins.dissect.agreement import Layer
-    from dcgan_analysis_plugins.dissect.experiments import Experiments
-    from dcgan_analysis_plugins.dissect.interventions import Intervention
-    from dcgan_analysis_plugins.dissect.scenes import Looked
+    from dcgan_analysis_plugins.dissect.scenes import Looked, Sight
 
 __all__ = ["Dissect", "DissectConfig"]
 
@@ -53,6 +53,13 @@ class DissectConfig(AnalysisConfig):
         "empty: boxes-OBJECT.json beside the checkpoint",
     )
     object: str | None = Field(default=None, description="which object, where there are boxes of several")
+    attribute: str = Field(
+        default="", description="attribute or class of the dataset that whole samples show; empty: boxes are looked at"
+    )
+    samples: int = Field(default=400, ge=16, description="samples that are looked at for an attribute")
+    classifier_steps: PositiveInt | None = Field(
+        default=None, description="minibatches that train an attribute classifier; none given: by the dataset's size"
+    )
     n: int = Field(default=150, ge=10, description="samples that a rule looks at; files say it themselves")
     label: NonNegativeInt | None = Field(default=None, description="class of a conditional generator; none: in turn")
     layer: str | None = Field(
@@ -66,7 +73,9 @@ class DissectConfig(AnalysisConfig):
     detector: Literal["auto", "discriminator", "pixels"] = Field(
         default="auto", description="what sees the object; auto: the discriminator where there is one"
     )
-    judges: int = Field(default=5, ge=2, description="detectors, each fitted on other draws of the boxed samples")
+    judges: int = Field(
+        default=5, ge=2, description="detectors, each fitted on other draws of the boxed samples; or classifiers"
+    )
     walks: int = Field(default=12, ge=2, description="walks between random points")
     steps: int = Field(default=8, ge=2, description="steps of a walk")
 
@@ -83,17 +92,23 @@ class Dissect:
     demo = Demo(checkpoint="digits-dcgan32", settings={"shuffles": 3, "draws": 3, "walks": 4, "judges": 3})
 
     def requires(self, config: DissectConfig) -> Needs:
-        """Return what it consumes with this detector."""
+        """Return what it consumes with this detector, or for an attribute."""
+        if config.attribute:
+            return replace(self.needs, checkpoint="digits-dcgan32", dataset="digits", splits=("train",))
         return replace(self.needs, discriminator=config.detector == "discriminator")
 
     def checks(self, context: RunContext, config: DissectConfig) -> list[Callable[[], object]]:
         """Look for boxes, for the layer, and at a few samples."""
         from dcgan_analysis.checkpoints import Sampler
-        from dcgan_analysis.latents import check_samples_vary
+        from dcgan_analysis.latents import check_samples_vary, judged_names
         from dcgan_analysis_plugins.dissect.scenes import check_boxes, chosen_layer
 
         calls: list[Callable[[], object]] = [
-            lambda: check_boxes(context.checkpoint, config.boxes, config.object),
+            lambda: (
+                judged_names(context.split("train"), [config.attribute])
+                if config.attribute
+                else check_boxes(context.checkpoint, config.boxes, config.object)
+            ),
             lambda: check_samples_vary(context, Sampler(context.checkpoint, context.device, label=config.label)),
         ]
         if config.layer is not None:
@@ -108,22 +123,18 @@ class Dissect:
         from dcgan_analysis.latents import check_samples_vary
         from dcgan_analysis_plugins.dissect import showing
         from dcgan_analysis_plugins.dissect.experiments import change_units
-        from dcgan_analysis_plugins.dissect.scenes import find_boxes, look
+        from dcgan_analysis_plugins.dissect.metrics import agreement_metrics, change_metrics
 
         checkpoint = context.checkpoint
         sampler = Sampler(checkpoint, context.device, label=config.label)
         check_samples_vary(context, sampler)
-        with context.stage("boxes"):
-            boxes, source = find_boxes(
-                checkpoint, config.boxes, config.object, n=config.n, seed=context.seed, label=config.label
-            )
-            looked = look(context, sampler, boxes)
+        looked, sight, label = _look(context, config, sampler)
         with context.stage("units"):
             layers = _dissected(context, config, sampler, looked)
         with context.stage("units changed"):
-            done = change_units(context, config, sampler, looked, layers, boxes.label)
+            done = change_units(context, config, sampler, looked, sight, layers, label)
         with context.stage("figures"):
-            showing.save_layers(context, layers)
+            showing.save_layers(context, looked, layers)
             showing.save_units(context, sampler, looked, layers, done.layer)
             showing.save_changes(context, looked, done)
             showing.save_walks(context, done)
@@ -132,27 +143,48 @@ class Dissect:
             **{f"{one.network}_{one.name}_iou": np.array(one.random_iou) for one in layers},
             changed=np.array(done.units),
         )
+        context.note("Half of the samples chooses thresholds and units, the other half measures.")
         context.note(
-            f"Boxes of '{boxes.object}': {len(boxes.boxes)} on {len(boxes.by_sample())} of {len(looked.scene.z)} "
-            f"samples of seed {boxes.seed}, {source}. Half of the samples chooses thresholds and units, the other half "
-            "measures."
+            f"Units of '{done.layer}' that were changed: {', '.join(map(str, done.units))}. Whether '{looked.object}' "
+            f"is there is said by {done.seen_by}."
         )
-        context.note(
-            f"Units of '{done.layer}' that were changed: {', '.join(map(str, done.units))}. Whether the object is "
-            f"there is said by {config.judges} detectors ({done.detector}), fitted on the half that chooses."
-        )
-        metrics = _agreement_metrics(layers, looked) | _change_metrics(done)
+        metrics = agreement_metrics(layers, looked) | change_metrics(looked, done)
         _warn_of_colour(context, metrics)
         return context.result(
-            title=f"Units of '{boxes.object}' in {checkpoint.name}",
+            title=f"Units of '{looked.object}' in {checkpoint.name}",
             headline="generator_iou",
             metrics=metrics,
-            tables=[showing.layers_table(layers), showing.units_table(layers), showing.changes_table(done)],
+            tables=[showing.layers_table(looked, layers), showing.units_table(layers), showing.changes_table(done)],
         )
+
+
+def _look(context: RunContext, config: DissectConfig, sampler: Sampler) -> tuple[Looked, Sight, int | None]:
+    """Return the samples that are looked at, who says where the object is, and the class of the samples."""
+    from dcgan_analysis.latents import train_judge
+    from dcgan_analysis_plugins.dissect import scenes
+
+    if config.attribute:
+        with context.stage("attribute classifier"):
+            judge = train_judge(context, steps=config.classifier_steps, networks=config.judges)
+        with context.stage("samples"):
+            looked, judge = scenes.look_for_attribute(context, sampler, judge, config.attribute, config.samples)
+        shown = sum(map(bool, looked.scene.boxes))
+        context.note(f"'{looked.object}' is shown by {shown} of {config.samples} samples of seed {context.seed}.")
+        return looked, scenes.sight_of_attribute(context.checkpoint, judge, config.attribute), sampler.label
+    with context.stage("boxes"):
+        boxes, source = scenes.find_boxes(
+            context.checkpoint, config.boxes, config.object, n=config.n, seed=context.seed, label=config.label
+        )
+        looked = scenes.look_at_boxes(context, sampler, boxes)
+    context.note(
+        f"Boxes of '{boxes.object}': {len(boxes.boxes)} on {len(boxes.by_sample())} of {len(looked.scene.z)} samples "
+        f"of seed {boxes.seed}, {source}."
+    )
+    return looked, scenes.sight_of_boxes(context, config, looked), boxes.label
 
 
 def _dissected(context: RunContext, config: DissectConfig, sampler: Sampler, looked: Looked) -> list[Layer]:
-    """Compare every unit of both networks with the boxes, and with those of other samples."""
+    """Compare every unit of both networks with where the object is, and with where it is on other samples."""
     import torch
 
     from dcgan_analysis_plugins.dissect import scenes
@@ -173,121 +205,6 @@ def _dissected(context: RunContext, config: DissectConfig, sampler: Sampler, loo
     return layers
 
 
-def best_layer(layers: Sequence[Layer], network: str, concept: int = 0) -> Layer | None:
-    """Return the layer of a network with the unit that agrees best on the half that chooses; None: it has none."""
-    of_network = [one for one in layers if one.network == network]
-    return max(of_network, key=lambda one: one.chosen(concept), default=None)
-
-
-def _agreement_metrics(layers: Sequence[Layer], looked: Looked) -> dict[str, Metric]:
-    """Return how well the best unit of each network agrees, and what chance is worth."""
-    measured = int((~looked.choosing).sum())
-    metrics = {}
-    for network in (GENERATOR, DISCRIMINATOR):
-        best = best_layer(layers, network)
-        if best is None:
-            continue
-        shuffles = range(1, best.found.chosen.shape[1])
-        others = [best_layer(layers, network, concept) or best for concept in shuffles]
-        shuffled = [
-            float(other.found.measured[other.found.ranked(concept)[0], concept])
-            for other, concept in zip(others, shuffles, strict=True)
-        ]
-        unit = f"unit {best.best} of {best.name}"
-        share = {"unit": "fraction", "bounds": (0, 1), "higher_is_better": None}
-        for name, (value, low, high), text in (
-            ("iou", best.iou, "intersection over union with the boxes"),
-            ("precision", best.precision, "average precision as a score of the boxes"),
-        ):
-            metrics[f"{network}_{name}"] = Metric(
-                value=value,
-                low=low,
-                high=high,
-                interval="95 % bootstrap over samples",
-                n=measured,
-                description=f"{network}, {unit}: {text}",
-            )
-        metrics[f"{network}_iou_shuffled"] = mean_metric(
-            shuffled,
-            f"{network}: the same choice, boxes of other samples",
-            over="shuffles",
-            **share,  # type: ignore[arg-type]
-        )
-        metrics[f"{network}_iou_random"] = mean_metric(
-            best.random_iou,
-            f"{network}: the same, any unit of {best.name}",
-            over="units",
-            **share,  # type: ignore[arg-type]
-        )
-        metrics[f"{network}_precision_shuffled"] = mean_metric(
-            best.shuffled_precision,
-            f"{network}: the same choice, boxes of other samples",
-            over="shuffles",
-            **share,  # type: ignore[arg-type]
-        )
-        metrics[f"{network}_precision_random"] = mean_metric(
-            best.random_precision,
-            f"{network}: the same, random units of {best.name}",
-            over="units",
-            **share,  # type: ignore[arg-type]
-        )
-    metrics["object_share"] = Metric(
-        value=float(looked.masks[~looked.choosing].double().mean()),
-        n=measured,
-        higher_is_better=None,
-        description="share of all places that lie in boxes: the average precision of chance",
-    )
-    return metrics
-
-
-def _change_metrics(done: Experiments) -> dict[str, Metric]:
-    """Return what taking the units away and putting them in does, and what other units do."""
-    from dcgan_analysis_plugins.dissect.scenes import removed
-
-    (removal, *other_removals), (insertion, *other_insertions) = done.removals, done.insertions
-    units = f"{len(done.units)} units of {done.layer}"
-    metrics = {
-        "object_seen": mean_metric(
-            removal.before,
-            "share of the places in boxes that the detector takes for the object, samples as they are",
-            over="samples",
-            higher_is_better=None,
-            unit="fraction",
-            bounds=(0, 1),
-        ),
-        "removed": _removed(removal, f"share of the object that is gone from the boxes without {units}", True),
-        "removed_random": _of_draws(
-            [removed(one.before, one.after)[0] for one in other_removals], "the same, other units as active"
-        ),
-        "removed_painted": _removed(done.paled, "the same, their mean change of colour in boxes painted", None),
-        "inserted": _inserted(
-            insertion, f"share of a place without the object that shows it once {units} are put in, less before", True
-        ),
-        "inserted_random": _of_draws(
-            [float((one.after - one.before).mean()) for one in other_insertions], "the same, other units as active"
-        ),
-        "inserted_painted": _inserted(done.painted, "the same, their mean change of colour in the place painted", None),
-    }
-    for name, one, others in (
-        ("removal", removal, other_removals),
-        ("insertion", insertion, other_insertions),
-    ):
-        for where in ("inside", "outside"):
-            metrics[f"{name}_change_{where}"] = mean_metric(
-                getattr(one, where).tolist(),
-                f"{name}: mean change of pixels {where} of the place",
-                over="samples",
-                higher_is_better=None,
-                unit="fraction",
-                bounds=(0, 1),
-            )
-            metrics[f"{name}_change_{where}_random"] = _of_draws(
-                [float(getattr(other, where).mean()) for other in others], "the same, other units as active"
-            )
-    metrics |= _walk_metrics(done.correlations)
-    return metrics
-
-
 def _warn_of_colour(context: RunContext, metrics: Mapping[str, Metric]) -> None:
     """Say where a change of colour alone does what the units do."""
     for name, what in (("removed", "takes the object away"), ("inserted", "puts the object in")):
@@ -297,53 +214,3 @@ def _warn_of_colour(context: RunContext, metrics: Mapping[str, Metric]) -> None:
                 f"The mean change of colour, painted without touching a unit, {what} about as well "
                 f"({painted.value:.1%} against {ours.value:.1%}): these units may carry brightness, not the object."
             )
-
-
-def _removed(one: Intervention, description: str, better: bool | None) -> Metric:
-    from dcgan_analysis_plugins.dissect.scenes import removed
-
-    value, low, high = removed(one.before, one.after)
-    return Metric(
-        value=value,
-        low=low,
-        high=high,
-        interval="95 % over judges and samples",
-        n=one.before.shape[1],
-        higher_is_better=better,
-        description=description,
-    )
-
-
-def _inserted(one: Intervention, description: str, better: bool | None) -> Metric:
-    return mean_metric(
-        one.after - one.before,
-        description,
-        over="samples",
-        higher_is_better=better,
-        unit="fraction",
-        bounds=(-1, 1),
-    )
-
-
-def _of_draws(values: Sequence[float], description: str) -> Metric:
-    return Metric(
-        value=sum(values) / len(values),
-        low=min(values),
-        high=max(values),
-        interval="least and most of the draws",
-        n=len(values),
-        higher_is_better=None,
-        description=description,
-    )
-
-
-def _walk_metrics(correlations: Mapping[str, Sequence[float]]) -> dict[str, Metric]:
-    words = {
-        "walk_correlation": "correlation along a walk of the units' activation with the share that shows the object",
-        "walk_correlation_random": "the same, other units as active, mean of the draws",
-    }
-    return {
-        name: mean_metric(values, words[name], over="walks", higher_is_better=None, bounds=(-1, 1))
-        for name, values in correlations.items()
-        if values
-    }

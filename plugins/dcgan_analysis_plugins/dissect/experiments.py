@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from dcgan_analysis.checkpoints.sampling import class_labels
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.latents.interpolation import walk
+from dcgan_analysis_plugins.dissect.agreement import best_layer
 from dcgan_analysis_plugins.dissect.interventions import (
     Intervention,
     insert,
@@ -20,7 +22,7 @@ from dcgan_analysis_plugins.dissect.interventions import (
     remove,
     walk_activity,
 )
-from dcgan_analysis_plugins.dissect.scenes import generator_values, make_detector
+from dcgan_analysis_plugins.dissect.scenes import generator_maps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,11 +31,9 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.checkpoints.sampling import Sampler
-    from dcgan_analysis.units.boxed import Scene
-    from dcgan_analysis.units.detector import Detector
     from dcgan_analysis_plugins.dissect.agreement import Layer
     from dcgan_analysis_plugins.dissect.analysis import DissectConfig
-    from dcgan_analysis_plugins.dissect.scenes import Looked
+    from dcgan_analysis_plugins.dissect.scenes import Looked, Sight
 
 __all__ = ["Experiments", "Walk", "change_units"]
 
@@ -64,7 +64,7 @@ class Experiments:
         layer: Which.
         units: Those that agree best with the object.
         activation: Mean activation of these units, then of each draw of others.
-        detector: What the detector looks at.
+        seen_by: Who said whether the object is there, in words.
         boxed: Samples of the half that measures, with boxes.
         removals: Of these units, then of each draw of others.
         paled: The mean change of colour in boxes of the first of them, painted.
@@ -79,7 +79,7 @@ class Experiments:
     layer: str
     units: list[int]
     activation: list[float]
-    detector: str
+    seen_by: str
     boxed: list[int]
     removals: list[Intervention]
     paled: Intervention
@@ -96,6 +96,7 @@ def change_units(
     config: DissectConfig,
     sampler: Sampler,
     looked: Looked,
+    sight: Sight,
     layers: Sequence[Layer],
     label: int | None,
 ) -> Experiments:
@@ -106,14 +107,17 @@ def change_units(
         config: Its settings.
         sampler: Draws with the generator.
         looked: Samples with boxes.
+        sight: Says where the object is.
         layers: What was measured of all units.
         label: Class of the samples, of a conditional generator; None: in turn.
 
     Raises:
-        AnalysisError: If the layer has no other units, or the detector finds the object in no box.
+        AnalysisError: If no layer has maps, the layer has no other units, or the object is seen nowhere.
     """
-    of_generator = [one for one in layers if one.network == "generator"]
-    layer = max((one for one in of_generator if config.layer in (None, one.name)), key=lambda one: one.chosen())
+    layer = best_layer([one for one in layers if config.layer in (None, one.name)], "generator")
+    if layer is None:
+        msg = f"The generator of '{context.checkpoint.name}' has no layer with maps. Name one: layer=PATH."
+        raise AnalysisError(msg)
     size = len(layer.random_iou)
     count = config.units or max(1, size // _EIGHTH)
     if 2 * count > size:
@@ -123,52 +127,39 @@ def change_units(
         )
         raise AnalysisError(msg)
     units = layer.found.ranked()[:count]
-    detector, plain = _detector(context, config, looked), looked.images
+    plain = looked.images
     boxed = looked.rows(choosing=False, boxed=True)
     share = float(looked.masks[looked.choosing].double().mean())
-    levels = levels_of(generator_values(sampler, looked.scene, layer.name).flatten(1), share)
+    maps = generator_maps(sampler, looked.scene, layer.name)
+    levels = levels_of(maps.transpose(0, 1).flatten(1), share)
     kinds = [units, *(matched_units(levels, units, context.rng("others", str(draw))) for draw in range(config.draws))]
     with_boxes = looked.scene.take(boxed)
-    removals = [remove(sampler, layer.name, kind, with_boxes, plain[boxed], detector) for kind in kinds]
+    removals = [remove(sampler, layer.name, kind, with_boxes, plain[boxed], sight) for kind in kinds]
     if not removals[0].before.any():
-        msg = "The detector finds the object in none of the boxes of the half that measures. Draw more boxes."
+        msg = f"'{looked.object}' is seen in none of the samples of the half that measures. Draw more boxes."
         raise AnalysisError(msg)
-    free = looked.rows(choosing=False, boxed=False)
+    free = looked.rows(choosing=False, boxed=False if looked.whole else None)
     scene, places = looked.scene.take(free), _places(context, looked, free)
-    high = [{unit: float(levels.high[unit]) for unit in kind} for kind in kinds]
-    insertions = [insert(sampler, layer.name, of_kind, scene, places, plain[free], detector) for of_kind in high]
+    # All over an image one level would leave nothing of it: units of an attribute get their usual maps.
+    usual = maps[looked.rows(choosing=True, boxed=True)].mean(dim=0) if looked.whole else torch.from_numpy(levels.high)
+    high = [{unit: usual[unit] for unit in kind} for kind in kinds]
+    insertions = [insert(sampler, layer.name, of_kind, scene, places, plain[free], sight) for of_kind in high]
     marked = [[place] for place in places]
-    walks, correlations = _walked(context, config, sampler, layer.name, kinds, detector, label)
+    walks, correlations = _walked(context, config, sampler, layer.name, kinds, sight, label)
     return Experiments(
         layer=layer.name,
         units=units,
         activation=[float(levels.mean[kind].mean()) for kind in kinds],
-        detector=detector.kind,
+        seen_by=sight.kind,
         boxed=boxed,
         removals=removals,
-        paled=paint(sampler, with_boxes, with_boxes.boxes, plain[boxed], removals[0].images, detector),
+        paled=paint(sampler, with_boxes, with_boxes.boxes, plain[boxed], removals[0].images, sight),
         free=free,
         places=places,
         insertions=insertions,
-        painted=paint(sampler, scene, marked, plain[free], insertions[0].images, detector),
+        painted=paint(sampler, scene, marked, plain[free], insertions[0].images, sight),
         walks=walks,
         correlations=correlations,
-    )
-
-
-def _detector(context: RunContext, config: DissectConfig, looked: Looked) -> Detector:
-    """Fit the detector on the half that chooses."""
-    rows = looked.rows(choosing=True, boxed=True)
-    scene: Scene = looked.scene.take(rows)
-    return make_detector(
-        context.checkpoint,
-        looked.images[rows],
-        scene.labels,
-        scene.boxes,
-        kind=config.detector,
-        judges=config.judges,
-        device=context.device,
-        rng=context.rng("detector"),
     )
 
 
@@ -185,7 +176,7 @@ def _walked(
     sampler: Sampler,
     layer: str,
     kinds: Sequence[Sequence[int]],
-    detector: Detector,
+    sight: Sight,
     label: int | None,
 ) -> tuple[list[Walk], dict[str, list[float]]]:
     """Walk, and correlate the activation of units with the share of the image that shows the object."""
@@ -197,7 +188,7 @@ def _walked(
     for number, pair in enumerate(ends):
         points = walk(pair, config.steps)
         labels = class_labels(architecture, [number] * len(points), label if architecture.classes else None)
-        images, shown, active = walk_activity(sampler, layer, points, labels, detector)
+        images, shown, active = walk_activity(sampler, layer, points, labels, sight)
         relative = active / np.maximum(np.abs(active.mean(axis=0)), _STILL)
         walks.append(Walk(images, shown, relative[:, list(kinds[0])].mean(axis=1)))
         context.progress("walks", number + 1, config.walks)

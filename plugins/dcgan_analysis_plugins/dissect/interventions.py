@@ -14,13 +14,13 @@ from dcgan_analysis.checkpoints.sampling import BATCH
 from dcgan_analysis.models.hooks import capture, drop_maps, set_maps
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
     from dcgan_analysis.checkpoints.sampling import Sampler
     from dcgan_analysis.units.boxed import Scene
-    from dcgan_analysis.units.detector import Detector
+    from dcgan_analysis_plugins.dissect.scenes import Sight
 
 __all__ = [
     "Intervention",
@@ -100,7 +100,7 @@ def matched_units(levels: Levels, chosen: Sequence[int], rng: np.random.Generato
 
 
 def remove(
-    sampler: Sampler, layer: str, units: Sequence[int], scene: Scene, plain: Tensor, detector: Detector
+    sampler: Sampler, layer: str, units: Sequence[int], scene: Scene, plain: Tensor, sight: Sight
 ) -> Intervention:
     """Set units to zero everywhere, and look at the boxes of a scene.
 
@@ -110,32 +110,32 @@ def remove(
         units: Which.
         scene: Samples with boxes.
         plain: (N, C, H, W) the samples as they are.
-        detector: Judges.
+        sight: Says where the object is.
     """
     with drop_maps(sampler.generator, {layer: units}):
         images = sampler.images(scene.z, scene.labels)
-    return _compared(sampler, scene, plain, images, scene.boxes, detector)
+    return _compared(sampler, scene, plain, images, scene.boxes, sight)
 
 
 def insert(
     sampler: Sampler,
     layer: str,
-    levels: dict[int, float],
+    levels: Mapping[int, Tensor],
     scene: Scene,
     places: Sequence[_BOX],
     plain: Tensor,
-    detector: Detector,
+    sight: Sight,
 ) -> Intervention:
-    """Set units to high levels within one place of each sample, and look there.
+    """Set units to given levels within one place of each sample, and look there.
 
     Args:
         sampler: Draws the samples.
         layer: Of the generator.
-        levels: Unit -> what it is set to.
+        levels: Unit -> what it is set to, one number or a map of the layer's height and width.
         scene: Samples.
         places: One box (x, y, width, height) for each, in pixels.
         plain: (N, C, H, W) the samples as they are.
-        detector: Judges.
+        sight: Says where the object is.
     """
     size = sampler.checkpoint.architecture.image_shape[1:]
     parts = []
@@ -143,7 +143,7 @@ def insert(
         rows = slice(start, start + BATCH)
         with set_maps(sampler.generator, layer, levels, partial(_masks, places[rows], size)):
             parts.append(sampler.images(scene.z[rows], None if scene.labels is None else scene.labels[rows]))
-    return _compared(sampler, scene, plain, torch.cat(parts), [[place] for place in places], detector)
+    return _compared(sampler, scene, plain, torch.cat(parts), [[place] for place in places], sight)
 
 
 def paint(
@@ -152,7 +152,7 @@ def paint(
     boxes: Sequence[Sequence[_BOX]],
     plain: Tensor,
     changed: Tensor,
-    detector: Detector,
+    sight: Sight,
 ) -> Intervention:
     """Give each channel of the places in boxes the mean change that units made there, and look: colour without shape.
 
@@ -162,13 +162,13 @@ def paint(
         boxes: The places of each.
         plain: (N, C, H, W) the samples as they are.
         changed: (N, C, H, W) the samples with units changed.
-        detector: Judges.
+        sight: Says where the object is.
     """
     size = (plain.shape[2], plain.shape[3])
     where = torch.from_numpy(np.stack([cells_inside(of_sample, size, size) for of_sample in boxes])[:, None]).to(plain)
     change = ((changed - plain) * where).sum((2, 3), keepdim=True) / where.sum((2, 3), keepdim=True).clamp_min(1)
     painted = (plain + change * where).clamp(*sampler.checkpoint.metadata.image_range)
-    return _compared(sampler, scene, plain, painted, boxes, detector)
+    return _compared(sampler, scene, plain, painted, boxes, sight)
 
 
 def _masks(places: Sequence[_BOX], size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
@@ -181,26 +181,25 @@ def _compared(
     plain: Tensor,
     images: Tensor,
     boxes: Sequence[Sequence[_BOX]],
-    detector: Detector,
+    sight: Sight,
 ) -> Intervention:
     low, high = sampler.checkpoint.metadata.image_range
     moved = (images - plain).abs().mean(dim=1).cpu().numpy() / (high - low)
     size = (images.shape[2], images.shape[3])
     pixels = np.stack([cells_inside(of_sample, size, size) for of_sample in boxes])
     inside, outside = ((moved * part).sum(axis=(1, 2)) / part.sum(axis=(1, 2)).clip(1) for part in (pixels, ~pixels))
-    grid = detector.positions.grid
+    grid = sight.grid
     cells = np.stack([cells_inside(of_sample, grid, size) for of_sample in boxes])
     before, after = (
-        (_seen(detector, page, scene.labels) * cells).sum(axis=(2, 3)) / cells.sum(axis=(1, 2))
-        for page in (plain, images)
+        (_seen(sight, page, scene.labels) * cells).sum(axis=(2, 3)) / cells.sum(axis=(1, 2)) for page in (plain, images)
     )
     return Intervention(before, after, inside, outside, images)
 
 
-def _seen(detector: Detector, images: Tensor, labels: Tensor | None) -> np.ndarray:
+def _seen(sight: Sight, images: Tensor, labels: Tensor | None) -> np.ndarray:
     """Return which places of images show the object to each judge, (J, N, h, w)."""
     parts = [
-        detector.seen(images[start : start + BATCH], None if labels is None else labels[start : start + BATCH])
+        sight.seen(images[start : start + BATCH], None if labels is None else labels[start : start + BATCH])
         for start in range(0, len(images), BATCH)
     ]
     seen: np.ndarray = torch.cat(parts).transpose(0, 1).cpu().numpy()
@@ -233,7 +232,7 @@ def places_without(
 
 
 def walk_activity(
-    sampler: Sampler, layer: str, points: Tensor, labels: Tensor | None, detector: Detector
+    sampler: Sampler, layer: str, points: Tensor, labels: Tensor | None, sight: Sight
 ) -> tuple[Tensor, np.ndarray, np.ndarray]:
     """Draw a walk, and see where the object comes and goes.
 
@@ -242,7 +241,7 @@ def walk_activity(
         layer: Whose units are looked at.
         points: Latent vectors of the walk (T, Z).
         labels: (T,) or None.
-        detector: Judges.
+        sight: Says where the object is.
 
     Returns:
         Images (T, C, H, W); the share of each that shows the object, mean of the judges, (T,); how active each unit is
@@ -254,5 +253,5 @@ def walk_activity(
             images.append(batch)
             active.append(outputs[layer].float().mean(dim=(2, 3)).cpu())
     page = torch.cat(images)
-    shown = _seen(detector, page, labels).mean(axis=(0, 2, 3))
+    shown = _seen(sight, page, labels).mean(axis=(0, 2, 3))
     return page, shown, torch.cat(active).numpy()

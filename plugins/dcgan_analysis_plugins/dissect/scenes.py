@@ -9,35 +9,42 @@ import numpy as np
 import torch
 
 from dcgan_analysis.annotations.cells import cells_inside
-from dcgan_analysis.checkpoints.sampling import BATCH
+from dcgan_analysis.checkpoints.sampling import BATCH, as_bytes, class_labels
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.models.hooks import capture
 from dcgan_analysis.models.tracing import trace_role
 from dcgan_analysis.units.boxed import Scene, boxed_scene, check_boxes, chosen_layer, find_boxes
-from dcgan_analysis.units.detector import Detector, make_detector, removed
+from dcgan_analysis.units.detector import make_detector, removed
 from dcgan_analysis.units.hypercolumns import on_grid
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from torch import Tensor
 
     from dcgan_analysis.annotations.boxes import Boxes
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.checkpoints.sampling import Sampler
+    from dcgan_analysis.latents.attributes import Judge
+    from dcgan_analysis_plugins.dissect.analysis import DissectConfig
 
 __all__ = [
-    "Detector",
     "Looked",
+    "Sight",
     "check_boxes",
     "chosen_layer",
     "discriminator_layers",
     "discriminator_values",
     "find_boxes",
     "generator_layers",
+    "generator_maps",
     "generator_values",
-    "look",
-    "make_detector",
+    "look_at_boxes",
+    "look_for_attribute",
     "removed",
+    "sight_of_attribute",
+    "sight_of_boxes",
 ]
 
 _FEWEST = 4
@@ -48,51 +55,147 @@ class Looked:
     """Samples that were looked at.
 
     Attributes:
-        scene: The samples, with boxes or without.
+        object: What was looked for.
+        scene: The samples, with boxes or without; an attribute fills the whole of those that show it.
         images: (N, C, H, W) in the image range.
-        grid: Height and width of the grid on which units and object are compared: half of the image's.
+        grid: Height and width of the grid on which units and object are compared: half of the image's; of an attribute
+            the whole image is one place.
         masks: (N, P) at which of its places the object is.
         choosing: (N,) the half that chooses thresholds and units; the other one measures.
     """
 
+    object: str
     scene: Scene
     images: Tensor
     grid: tuple[int, int]
     masks: Tensor
     choosing: Tensor
 
-    def rows(self, *, choosing: bool, boxed: bool) -> list[int]:
-        """Return the samples of one half: those with boxes, or all."""
+    @property
+    def whole(self) -> bool:
+        """Whether the object is an attribute of whole images."""
+        return self.grid == (1, 1)
+
+    @property
+    def places(self) -> str:
+        """What units are compared with, in words."""
+        return f"the samples that show '{self.object}'" if self.whole else "the boxes"
+
+    def rows(self, *, choosing: bool, boxed: bool | None = None) -> list[int]:
+        """Return the samples of one half: those with boxes, those without, or, None, all."""
         return [
             row
             for row, boxes in enumerate(self.scene.boxes)
-            if bool(self.choosing[row]) == choosing and (boxes or not boxed)
+            if bool(self.choosing[row]) == choosing and boxed in (None, bool(boxes))
         ]
 
 
-def look(context: RunContext, sampler: Sampler, boxes: Boxes) -> Looked:
+@dataclass(frozen=True)
+class Sight:
+    """Says which places of images show the object; it looks at images alone.
+
+    Attributes:
+        kind: Who sees, in words.
+        grid: Height and width of the places.
+        seen: Maps images (N, C, H, W), and labels (N,) or None, to what each of J judges says, (N, J, *grid).
+    """
+
+    kind: str
+    grid: tuple[int, int]
+    seen: Callable[[Tensor, Tensor | None], Tensor]
+
+
+def look_at_boxes(context: RunContext, sampler: Sampler, boxes: Boxes) -> Looked:
     """Draw the samples that were looked at, and halve them: of those with boxes, and of those without.
 
     Raises:
         AnalysisError: If fewer than four have boxes.
     """
     scene = boxed_scene(context, boxes, empty=True)
-    with_boxes = [row for row, of_sample in enumerate(scene.boxes) if of_sample]
-    if len(with_boxes) < _FEWEST:
+    with_boxes = sum(map(bool, scene.boxes))
+    if with_boxes < _FEWEST:
         msg = (
-            f"There are boxes of '{boxes.object}' on {len(with_boxes)} samples; {_FEWEST} are needed, half of them to "
+            f"There are boxes of '{boxes.object}' on {with_boxes} samples; {_FEWEST} are needed, half of them to "
             "choose units. Draw more."
         )
         raise AnalysisError(msg)
-    rng, choosing = context.rng("halves"), np.zeros(len(scene.z), bool)
-    without = sorted(set(range(len(scene.z))) - set(with_boxes))
-    for kind in (with_boxes, without):
-        choosing[rng.permutation(kind)[::2].astype(int)] = True
-    size = context.checkpoint.architecture.image_shape[1:]
-    grid = (size[0] // 2, size[1] // 2)
-    masks = np.stack([cells_inside(of_sample, grid, size).ravel() for of_sample in scene.boxes])
+    height, width = context.checkpoint.architecture.image_shape[1:]
     images = sampler.images(scene.z, scene.labels)
-    return Looked(scene, images, grid, torch.from_numpy(masks), torch.from_numpy(choosing))
+    return _looked(context, boxes.object, scene, images, (height // 2, width // 2))
+
+
+def look_for_attribute(
+    context: RunContext, sampler: Sampler, judge: Judge, attribute: str, samples: int
+) -> tuple[Looked, Judge]:
+    """Draw samples and let attribute classifiers say which of them show an attribute, or more of it than usual.
+
+    Args:
+        context: The run.
+        sampler: Draws.
+        judge: The classifiers.
+        attribute: One that they know.
+        samples: How many.
+
+    Returns:
+        The samples, halved, and the classifiers, whose numbers are relative to these samples.
+
+    Raises:
+        AnalysisError: If fewer than four samples show it, or do not.
+    """
+    z = context.checkpoint.latents(samples, context.seed)
+    labels = class_labels(context.checkpoint.architecture, range(samples), sampler.label)
+    images = sampler.images(z, labels)
+    page = as_bytes(context.checkpoint, images)
+    judge = judge.centred_on(judge.each(page))
+    shown = judge(page)[:, judge.column(attribute)] > 0
+    if min(shown.sum(), (~shown).sum()) < _FEWEST:
+        msg = (
+            f"Of {samples:,} samples {int(shown.sum()):,} show '{attribute}'; {_FEWEST} that do and {_FEWEST} that do "
+            "not are needed. Draw more by the setting samples=N, or choose another attribute."
+        )
+        raise AnalysisError(msg)
+    height, width = context.checkpoint.architecture.image_shape[1:]
+    boxes = [[(0.0, 0.0, float(width), float(height))] if there else [] for there in shown]
+    return _looked(context, attribute, Scene(z, labels, boxes), images, (1, 1)), judge
+
+
+def _looked(context: RunContext, name: str, scene: Scene, images: Tensor, grid: tuple[int, int]) -> Looked:
+    rng, choosing = context.rng("halves"), np.zeros(len(scene.z), bool)
+    size = (images.shape[2], images.shape[3])
+    for there in (True, False):
+        kind = [row for row, boxes in enumerate(scene.boxes) if bool(boxes) == there]
+        choosing[rng.permutation(kind)[::2].astype(int)] = True
+    masks = np.stack([cells_inside(of_sample, grid, size).ravel() for of_sample in scene.boxes])
+    return Looked(name, scene, images, grid, torch.from_numpy(masks), torch.from_numpy(choosing))
+
+
+def sight_of_boxes(context: RunContext, config: DissectConfig, looked: Looked) -> Sight:
+    """Fit detectors of the object on the half that chooses."""
+    rows: Sequence[int] = looked.rows(choosing=True, boxed=True)
+    scene = looked.scene.take(rows)
+    detector = make_detector(
+        context.checkpoint,
+        looked.images[rows],
+        scene.labels,
+        scene.boxes,
+        kind=config.detector,
+        judges=config.judges,
+        device=context.device,
+        rng=context.rng("detector"),
+    )
+    kind = f"{config.judges} detectors ({detector.kind}), fitted on the half that chooses"
+    return Sight(kind, detector.positions.grid, detector.seen)
+
+
+def sight_of_attribute(checkpoint: Checkpoint, judge: Judge, attribute: str) -> Sight:
+    """Let attribute classifiers look."""
+    column = judge.column(attribute)
+
+    def seen(images: Tensor, _: Tensor | None) -> Tensor:
+        shown = judge.each(as_bytes(checkpoint, images))[..., column] > 0
+        return torch.from_numpy(shown.T[:, :, None, None])
+
+    return Sight("attribute classifiers, trained on real images", (1, 1), seen)
 
 
 def generator_layers(sampler: Sampler, layer: str | None = None) -> list[str]:
@@ -110,13 +213,16 @@ def discriminator_layers(checkpoint: Checkpoint) -> list[str]:
     return [tap for tap in checkpoint.architecture.taps if tap in with_maps]
 
 
-def generator_values(sampler: Sampler, scene: Scene, layer: str, grid: tuple[int, int] | None = None) -> Tensor:
-    """Return the activations (U, N, P) of a generator's layer, on a grid or, None, at the places of its maps."""
+def generator_maps(sampler: Sampler, scene: Scene, layer: str) -> Tensor:
+    """Return the maps (N, U, H, W) of a generator's layer while it draws a scene."""
     with capture(sampler.generator, [layer]) as outputs:
-        pages = [
-            _page(outputs[layer], grid) for _ in sampler.batches(scene.z, scene.labels, what=f"activations of {layer}")
-        ]
-    return torch.cat(pages).transpose(0, 1).contiguous()
+        batches = sampler.batches(scene.z, scene.labels, what=f"activations of {layer}")
+        return torch.cat([outputs[layer].float().cpu() for _ in batches])
+
+
+def generator_values(sampler: Sampler, scene: Scene, layer: str, grid: tuple[int, int]) -> Tensor:
+    """Return the activations (U, N, P) of a generator's layer on a grid."""
+    return _values(generator_maps(sampler, scene, layer), grid)
 
 
 def discriminator_values(checkpoint: Checkpoint, looked: Looked, layer: str, device: torch.device) -> Tensor:
@@ -129,10 +235,9 @@ def discriminator_values(checkpoint: Checkpoint, looked: Looked, layer: str, dev
             rows = slice(start, start + BATCH)
             labels = looked.scene.labels[rows] if takes_labels and looked.scene.labels is not None else None
             network(looked.images[rows], *([] if labels is None else [labels.to(device)]))
-            pages.append(_page(outputs[layer], looked.grid))
-    return torch.cat(pages).transpose(0, 1).contiguous()
+            pages.append(outputs[layer].float().cpu())
+    return _values(torch.cat(pages), looked.grid)
 
 
-def _page(maps: Tensor, grid: tuple[int, int] | None) -> Tensor:
-    page = maps.float() if grid is None else on_grid(maps.float(), grid)
-    return page.flatten(2).cpu()
+def _values(maps: Tensor, grid: tuple[int, int]) -> Tensor:
+    return on_grid(maps, grid).flatten(2).transpose(0, 1).contiguous()

@@ -11,6 +11,7 @@ from dcgan_analysis import figures
 from dcgan_analysis.api.result import Cell, Table
 from dcgan_analysis.checkpoints.sampling import as_bytes
 from dcgan_analysis.figures.marks import framed
+from dcgan_analysis_plugins.dissect.agreement import best_layer
 from dcgan_analysis_plugins.dissect.scenes import discriminator_values, generator_values, removed
 
 if TYPE_CHECKING:
@@ -32,11 +33,7 @@ _WALKS = 4
 _DARK = 0.25  # of the brightness is left where a unit is not active
 
 
-def _best(layers: Sequence[Layer], network: str) -> Layer | None:
-    return max((one for one in layers if one.network == network), key=lambda one: one.chosen(), default=None)
-
-
-def save_layers(context: RunContext, layers: Sequence[Layer]) -> None:
+def save_layers(context: RunContext, looked: Looked, layers: Sequence[Layer]) -> None:
     """Draw how well the best unit of each layer agrees, beside the controls."""
     values, low, high = zip(*(one.iou for one in layers), strict=True)
     shuffled = [_of_shuffled(one) for one in layers]
@@ -45,15 +42,15 @@ def save_layers(context: RunContext, layers: Sequence[Layer]) -> None:
         values,
         low=low,
         high=high,
-        markers={"boxes of other samples": shuffled, "any unit": [float(np.mean(one.random_iou)) for one in layers]},
+        markers={"those of other samples": shuffled, "any unit": [float(np.mean(one.random_iou)) for one in layers]},
         x_label="intersection over union of the best unit",
     )
     context.save_figure(
         figure,
         "layers",
-        "How well units agree with the boxes, layer by layer",
+        f"How well units agree with {looked.places}, layer by layer",
         "The best unit of each layer, chosen on one half of the samples and measured on the other; 95 % over samples. "
-        "Diamond: the same choice with the boxes of other samples. Circle: the mean of all units.",
+        "Diamond: the same choice with those of other samples. Circle: the mean of all units.",
     )
 
 
@@ -65,9 +62,9 @@ def _of_shuffled(layer: Layer) -> float:
 
 def save_units(context: RunContext, sampler: Sampler, looked: Looked, layers: Sequence[Layer], changed: str) -> None:
     """Show where the best units of each network are active, on samples of the half that measures."""
-    rows = looked.rows(choosing=False, boxed=True)
+    rows = looked.rows(choosing=False, boxed=None if looked.whole else True)
     for network in ("generator", "discriminator"):
-        layer = _best(layers, network)
+        layer = best_layer(layers, network)
         if layer is None:
             continue
         if network == "generator":
@@ -141,7 +138,7 @@ def save_walks(context: RunContext, done: Experiments) -> None:
     )
 
 
-def layers_table(layers: Sequence[Layer]) -> Table:
+def layers_table(looked: Looked, layers: Sequence[Layer]) -> Table:
     """Return the best unit of each layer."""
     rows: list[list[Cell]] = [
         [
@@ -163,15 +160,15 @@ def layers_table(layers: Sequence[Layer]) -> Table:
         columns=columns,
         rows=rows,
         percent=columns[4:],
-        note="Intersection over union with the boxes and average precision, unit and threshold chosen on the other "
-        "half of the samples. Shuffled: the same choice with boxes of other samples.",
+        note=f"Intersection over union with {looked.places} and average precision, unit and threshold chosen on the "
+        "other half of the samples. Shuffled: the same choice with those of other samples.",
     )
 
 
 def units_table(layers: Sequence[Layer]) -> Table:
     """Return the units of both networks that agree best."""
     rows: list[list[Cell]] = []
-    for layer in filter(None, (_best(layers, network) for network in ("generator", "discriminator"))):
+    for layer in filter(None, (best_layer(layers, network) for network in ("generator", "discriminator"))):
         for unit in layer.found.ranked()[: 2 * _UNITS]:
             agreed = (float(part[unit, 0]) for part in (layer.found.chosen, layer.found.measured))
             rows.append([layer.network, layer.name, unit, *agreed])
@@ -202,7 +199,7 @@ def changes_table(done: Experiments) -> Table:
         columns=columns,
         rows=rows,
         percent=columns[2:],
-        note="Activation: mean of the units over all places. Removed: share of the object in the boxes that is gone. "
-        "Inserted: share of a place without the object that shows it, less before. Inside, outside: mean change of "
+        note="Activation: mean of the units over all places. Removed: share of the object that is gone from where it "
+        "is. Inserted: share of a place without the object that shows it, less before. Inside, outside: mean change of "
         "pixels.",
     )

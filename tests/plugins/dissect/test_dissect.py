@@ -3,8 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 from dcgan_analysis_plugins.dissect.analysis import Dissect
+from torch import nn
+from torch.nn import functional as F
 
+import dcgan_analysis as da
 from dcgan_analysis.annotations import Box, Boxes
 from dcgan_analysis.errors import AnalysisError, AnnotationError, UnknownNameError
 from dcgan_analysis.testing import check_analysis
@@ -35,6 +39,36 @@ def test_the_unit_that_draws_the_square_is_found_and_draws_it(run, squares, squa
     assert value["insertion_change_inside"] > 20 * value["insertion_change_outside"]
 
 
+class Lamp(nn.Module):
+    """Four maps: the third lights the whole image where the first latent number is positive, the others draw dots."""
+
+    def __init__(self):
+        super().__init__()
+        self.maps, self.mix = nn.ReLU(), nn.Parameter(torch.tensor([0.1, 0.1, 1.0, 0.1]))
+
+    def forward(self, z):
+        light = (z[:, :1] > 0).float().expand(-1, 64)
+        dots = [(z[:, unit : unit + 64] > 1).float() for unit in (1, 2, 3)]
+        maps = self.maps(torch.stack([dots[0], dots[1], light, dots[2]], dim=1).view(-1, 4, 8, 8))
+        image = torch.einsum("nchw,c->nhw", maps, self.mix) - 0.6
+        return F.interpolate(image[:, None].expand(-1, 3, -1, -1), scale_factor=4)
+
+
+def test_the_unit_that_lights_whole_images_is_that_of_brightness(run, make_images, saved):
+    lamp = da.wrap(generator=Lamp(), latent=80)
+    settings = {"attribute": "brightness", "samples": 80, "classifier_steps": 2, "units": 1, "layer": "maps"}
+    result = run(Dissect(), make_images(), lamp, **{**SHORT, **settings})
+    value = {name: metric.value for name, metric in result.metrics.items()}
+
+    assert saved(result, "units")["changed"].tolist() == [2]
+    assert value["generator_iou"] > 0.9
+    assert value["generator_precision"] > 0.99
+    assert value["removed"] == value["inserted"] == 1
+    assert result.metrics["removed_random"].high < 0.1
+    assert result.metrics["inserted_random"].high < 0.1
+    assert "removal_change_outside" not in value
+
+
 def test_dissect_keeps_the_contract(dcgan_context, tmp_path):
     boxes = [Box(sample=number, box=(5 * number, 9, 8, 8)) for number in range(4)]
     Boxes(object="thing", n=12, boxes=boxes, done=list(range(8))).save(tmp_path / "b.json")
@@ -60,13 +94,15 @@ def test_a_generator_alone_is_dissected_by_the_pixels(run, squares, square_boxes
     assert not any(name.startswith("discriminator") for name in metrics)
 
 
-def test_what_is_missing_is_said_in_one_line(run, squares, square_boxes, tmp_path):
+def test_what_is_missing_is_said_in_one_line(run, squares, square_boxes, make_images, tmp_path):
     with pytest.raises(AnnotationError, match="No boxes lie beside"):
         run(Dissect(), None)
     with pytest.raises(UnknownNameError, match="Unknown generator layer 'deconv9'"):
         run(Dissect(), None, layer="deconv9", boxes="rule:bright")
     with pytest.raises(AnalysisError, match="units=3: layer 'maps' has 4 units"):
         run(Dissect(), None, squares, boxes=str(square_boxes), layer="maps", units=3, **SHORT)
+    with pytest.raises(UnknownNameError, match="Unknown attribute 'smile'"):
+        run(Dissect(), make_images(), attribute="smile", **SHORT)
     boxes = [Box(sample=number, box=(1, 1, 4, 4)) for number in range(3)]
     Boxes(object="thing", n=12, boxes=boxes).save(tmp_path / "few.json")
     with pytest.raises(AnalysisError, match="on 3 samples; 4 are needed"):
