@@ -6,11 +6,13 @@
 2. The filters of the generators in the states that are kept, where the history is older than the counts of filters.
 3. The networks as they are: the same measures on several draws of samples, beside other real images and the random
    twin. Without a history they alone are judged.
-4. The discriminator on training images, held-out images and samples. One that tells training images from held-out ones
+4. Samples of the same latent vectors after one epoch, after five, and at the end (figures 2 and 3), which the paper
+   shows against memorisation: one pass with small steps can hardly learn images by heart.
+5. The discriminator on training images, held-out images and samples. One that tells training images from held-out ones
    knows them by heart (Karras et al. 2020, section 3): the usual reason why it runs ahead.
 
 Consumes a checkpoint with a generator; of a training, its folder: ``--checkpoint runs/svhn``. With a dataset, the one
-it was trained on, points 3 and 4 are complete.
+it was trained on, points 3 and 5 are complete.
 Produces a verdict with the numbers behind it, curves over epochs, and readings.json.
 
 Reference: Radford, Metz, Chintala, ICLR 2016, arXiv 1511.06434, section 7; Karras et al. 2020, arXiv 2006.06676.
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, mean_metric, share_metric
 
@@ -45,6 +47,9 @@ class StabilityConfig(AnalysisConfig):
     """Settings."""
 
     draws: int = Field(default=5, ge=2, description="draws of 64 samples, and of as many real images")
+    shown: tuple[PositiveFloat, ...] = Field(
+        default=(1.0, 5.0), description="epochs whose samples are shown, from the nearest reading, beside the last"
+    )
     judged: int = Field(default=500, ge=10, description="images of each kind that the discriminator judges")
 
 
@@ -98,6 +103,7 @@ class Stability:
             )
         with context.stage("figures"):
             _save_curves(context, record.history, of_states)
+            _save_sheets(context, record, config.shown)
         context.save_json("readings", {"history": record.history, "states": of_states, "now": now})
         failing = Metric(
             value=len(verdict.present),
@@ -200,3 +206,15 @@ def _save_curves(
 
     for name, (title, caption, figure) in curves(history, of_states).items():
         context.save_figure(figure, name, title, caption)
+
+
+def _save_sheets(context: RunContext, record: TrainingRecord, epochs: Sequence[float]) -> None:
+    from dcgan_analysis.core import number
+
+    for epoch, sheet in record.sheets(epochs):
+        context.save_image(
+            sheet,
+            f"samples-{number(epoch)}",
+            f"Samples after {number(epoch)} epochs",
+            "Of latent vectors that are the same every time, not selected.",
+        )

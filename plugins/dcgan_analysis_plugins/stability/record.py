@@ -6,12 +6,16 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from dcgan_analysis.data.files.pictures import open_picture
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.training.measures import samples_and_maps
 from dcgan_analysis.training.monitors import filter_health, map_means
 from dcgan_analysis.training.state import OLDER, STATE, read_header, read_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -30,10 +34,30 @@ class TrainingRecord:
     Attributes:
         history: One row an interval, as in ``history.json``; empty without a training.
         states: The states that are there, the oldest first.
+        folder: Where both lie.
     """
 
     history: list[dict[str, Any]]
     states: tuple[Path, ...]
+    folder: Path | None = None
+
+    def sheets(self, epochs: Sequence[float]) -> list[tuple[float, np.ndarray]]:
+        """Return the sheets of samples of the readings nearest to some epochs, and of the last one that has a sheet.
+
+        Returns:
+            Epoch and picture, uint8 (3, H, W), in the order of the training; each reading once.
+        """
+        rows = [row for row in self.history if self.folder and (self.folder / row.get("samples", "")).is_file()]
+        if not rows or self.folder is None:
+            return []
+        chosen = {min(rows, key=lambda row: abs(row["epoch"] - epoch))["step"] for epoch in epochs} | {rows[-1]["step"]}
+        sheets = []
+        for row in rows:
+            if row["step"] in chosen:
+                path = self.folder / row["samples"]
+                with open_picture(path, f"'{path}'") as picture:
+                    sheets.append((row["epoch"], np.asarray(picture.convert("RGB")).transpose(2, 0, 1).copy()))
+        return sheets
 
 
 def training_record(checkpoint: Checkpoint) -> TrainingRecord:
@@ -49,7 +73,7 @@ def training_record(checkpoint: Checkpoint) -> TrainingRecord:
     path = folder / "history.json"
     states = (*sorted((folder / OLDER).glob("step-*.safetensors")), *folder.glob(STATE))
     if not path.is_file():
-        return TrainingRecord(read_header(states[-1])[1]["history"] if states else [], states)
+        return TrainingRecord(read_header(states[-1])[1]["history"] if states else [], states, folder)
     try:
         history = json.loads(path.read_text(encoding="utf-8"))
         absent = sorted({key for row in history for key in _NEEDED if key not in row})
@@ -62,7 +86,7 @@ def training_record(checkpoint: Checkpoint) -> TrainingRecord:
             "state beside it, or the networks are judged as they are."
         )
         raise AnalysisError(msg)
-    return TrainingRecord(history, states)
+    return TrainingRecord(history, states, folder)
 
 
 def filters_of_states(

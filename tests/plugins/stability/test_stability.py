@@ -135,6 +135,8 @@ def test_images_that_the_training_left_over_are_the_held_out_ones(run, trained):
     result = run(Stability(), "digits", da.load_checkpoint(trained), **SHORT)
 
     assert result.title == "Stability of digits: no failure"
+    # Figures 2 and 3; no reading is nearer to the fifth epoch than the last.
+    assert [figure.name for figure in result.figures if "samples" in figure.name] == ["samples-1", "samples-3"]
     assert not any("not the very ones" in note for note in result.notes)
     assert result.metrics["told_from_held_out"].n == 40
 
