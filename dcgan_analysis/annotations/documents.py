@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from dcgan_analysis.core.documents import parse_json, read_document
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.settings import DeferredModel
 from dcgan_analysis.errors import AnnotationError
@@ -95,7 +96,7 @@ def read_json(path: Path) -> Any:
         AnnotationError: If it is absent, unreadable or not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(read_document(path))
     except FileNotFoundError:
         msg = f"Annotation file '{path}' does not exist. Make one: dcgan-analyze annotate."
         raise AnnotationError(msg) from None

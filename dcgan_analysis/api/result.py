@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import html
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+import os
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
+from dcgan_analysis.core.documents import parse_json, read_document
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.hashing import hash_file, hash_json
 from dcgan_analysis.core.settings import DeferredModel
@@ -30,6 +32,15 @@ REPORT_FILE = "report.html"
 
 _SHOWN = 6  # metrics named at a prompt
 
+
+def _inside(name: str) -> str:
+    if PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or ".." in Path(name).parts:
+        msg = f"'{name}' does not lie in the run folder"
+        raise ValueError(msg)
+    return name
+
+
+RunFile = Annotated[str, AfterValidator(_inside)]
 Cell = str | int | float | bool | None
 
 
@@ -49,7 +60,7 @@ class Metric(_Document):
     low: float | None = Field(default=None, description="lower end of the interval")
     high: float | None = Field(default=None, description="upper end of the interval")
     interval: str | None = Field(default=None, description="what the interval is: '95 % Wilson', '1.96 std over draws'")
-    n: int | None = Field(default=None, description="number of test images, or of draws")
+    n: int | None = Field(default=None, ge=0, description="number of test images, or of draws")
     higher_is_better: bool | None = Field(default=True, description="None: neither is better")
     published: float | None = Field(default=None, description="the paper's figure, if it gives one")
     source: str | None = Field(default=None, description="where the figure is published")
@@ -90,7 +101,7 @@ class Figure(_Document):
     """A picture in the run folder, shown in the report with its caption."""
 
     name: str
-    file: str = Field(description="path relative to the run folder")
+    file: RunFile = Field(description="path relative to the run folder")
     title: str
     caption: str = ""
 
@@ -213,7 +224,7 @@ class Result(Described, _Document):
     figures: list[Figure] = Field(default_factory=list)
     galleries: list[Gallery] = Field(default_factory=list, description="test images to filter in the report")
     sections: list[Section] = Field(default_factory=list, description="what other plugins added to the report")
-    files: dict[str, str] = Field(default_factory=dict, description="name -> file in the run folder")
+    files: dict[str, RunFile] = Field(default_factory=dict, description="name -> file in the run folder")
     notes: list[str] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     config: dict[str, Any] = Field(default_factory=dict, description="settings of the analysis, all of them")
@@ -227,7 +238,7 @@ class Result(Described, _Document):
     started: str = Field(description="UTC, ISO 8601")
     elapsed_seconds: float
     command: str = Field(default="", description="a command line that repeats the run")
-    manifest: dict[str, str] = Field(default_factory=dict, description="file in the run folder -> its SHA-256")
+    manifest: dict[RunFile, str] = Field(default_factory=dict, description="file in the run folder -> its SHA-256")
     checksum: str = Field(default="", description="SHA-256 of the document without this field")
     folder: Path | None = Field(default=None, exclude=True, description="the run folder; not part of the document")
 
@@ -269,7 +280,7 @@ class Result(Described, _Document):
         """
         path = folder / RESULT_FILE
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = parse_json(read_document(path))
         except FileNotFoundError:
             msg = f"'{folder}' is not a run folder: it holds no {RESULT_FILE}."
             raise AnalysisError(msg) from None
@@ -292,9 +303,10 @@ class Result(Described, _Document):
             raise AnalysisError(msg)
         try:
             result = cls.model_validate({**document, "folder": folder}, extra="ignore")
+            result._check_links(folder)
             for name, recorded in result.manifest.items():
                 file = folder / name
-                if file.is_file() and file.resolve().is_relative_to(folder.resolve()) and hash_file(file) != recorded:
+                if file.is_file() and hash_file(file) != recorded:
                     msg = f"Run '{folder}': file '{name}' is damaged, it is not as it was written. Run again."
                     raise AnalysisError(msg)
             return result
@@ -303,6 +315,19 @@ class Result(Described, _Document):
             where = ".".join(map(str, item["loc"])) or "document"
             msg = f"'{path}' is damaged: {where}: {item['msg']}. Run the analysis again."
             raise AnalysisError(msg) from None
+
+    def _check_links(self, folder: Path) -> None:
+        """Refuse links that lead out of the run folder: whoever shows a run opens its files.
+
+        Raises:
+            AnalysisError: If a file that the document names is one, or lies behind one.
+        """
+        top = os.path.realpath(folder)
+        shown = [*self.figures, *(figure for section in self.sections for figure in section.figures)]
+        for name in {*self.files.values(), *self.manifest, *(figure.file for figure in shown)}:
+            if not Path(os.path.realpath(Path(top, name))).is_relative_to(top):
+                msg = f"Run '{folder}': '{name}' is a link that leads out of the folder. Run the analysis again."
+                raise AnalysisError(msg)
 
     def _describe(self) -> tuple[str, dict[str, str]]:
         subject = " on ".join(part.name for part in (self.checkpoint, self.dataset) if part is not None)
@@ -336,6 +361,15 @@ class Result(Described, _Document):
         if self.headline not in self.metrics:
             msg = f"headline '{self.headline}' is not among the metrics: {', '.join(sorted(self.metrics))}"
             raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _accuracies_are_fractions(self) -> Result:
+        for name, metric in self.metrics.items():
+            share = metric.unit == "fraction" and name.endswith(("accuracy", "error"))
+            if share and not 0 <= metric.value <= 1:
+                msg = f"metric '{name}' is {metric.value:g}: accuracies and errors are fractions between 0 and 1"
+                raise ValueError(msg)
         return self
 
 

@@ -7,7 +7,6 @@ as float32. Nothing is ever pickled.
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,6 +19,7 @@ from dcgan_analysis.checkpoints.metadata import CheckpointMetadata, read_metadat
 from dcgan_analysis.checkpoints.sampling import Sampler
 from dcgan_analysis.core.checksums import check_once, crc32_file, damaged_tensor
 from dcgan_analysis.core.device import choose_device
+from dcgan_analysis.core.documents import parse_json, read_document
 from dcgan_analysis.core.hashing import hash_array, hash_json, hash_parts
 from dcgan_analysis.core.randomness import derive_seed, torch_generator
 from dcgan_analysis.core.tensor_files import write_tensors
@@ -400,6 +400,9 @@ def _check(network: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
                 f"the architecture expects {tuple(tensor.shape)}."
             )
             raise CheckpointError(msg)
+        if tensor.is_floating_point() and not state[name].is_floating_point():
+            msg = f"{what}: tensor '{name}' has type {state[name].dtype}, the architecture expects real numbers."
+            raise CheckpointError(msg)
 
 
 def listed_checksum(path: Path) -> str | None:
@@ -408,13 +411,17 @@ def listed_checksum(path: Path) -> str | None:
     The shipped checkpoints are older than the checksums in headers, and have theirs there.
     """
     try:
-        listed = json.loads((path.absolute().parents[1] / LISTED).read_text(encoding="utf-8"))
+        listed = parse_json(read_document(path.absolute().parents[1] / LISTED))
         return str(listed[path.absolute().parent.name]) if path.name == "model.safetensors" else None
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
 
 
-def _check_listed(path: Path) -> None:
+def _check_contents(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+    damaged = damaged_tensor(tensors, header)
+    if damaged is not None:
+        msg = f"Checkpoint file '{path}' is damaged: tensor '{damaged}' is not as it was written. Copy it again."
+        raise CheckpointError(msg)
     recorded = listed_checksum(path)
     if recorded is not None and f"{crc32_file(path):08x}" != recorded:
         place = path.absolute().parents[1] / LISTED
@@ -423,6 +430,18 @@ def _check_listed(path: Path) -> None:
             "if it was replaced on purpose, correct its line there."
         )
         raise CheckpointError(msg)
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not _finite(tensor):
+            msg = f"Checkpoint file '{path}': tensor '{name}' holds values that are not finite. Train or import again."
+            raise CheckpointError(msg)
+        if name.endswith("running_var") and bool((tensor < 0).any()):
+            msg = f"Checkpoint file '{path}': tensor '{name}' holds negative variances. Train or import again."
+            raise CheckpointError(msg)
+
+
+def _finite(tensor: Tensor) -> bool:
+    # Where the sum is finite all summands are; where it is too large itself, each is looked at.
+    return bool(tensor.sum(dtype=torch.float32).isfinite()) or bool(tensor.isfinite().all())
 
 
 def read_checkpoint(path: Path, architectures: Registry[ArchitectureEntry], *, name: str | None = None) -> Checkpoint:
@@ -440,14 +459,11 @@ def read_checkpoint(path: Path, architectures: Registry[ArchitectureEntry], *, n
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-            damaged = damaged_tensor(tensors, file.metadata())
+            header = file.metadata()
     except (SafetensorError, OSError) as error:
         msg = f"Checkpoint file '{path}' cannot be read as safetensors: {error}."
         raise CheckpointError(msg) from None
-    if damaged is not None:
-        msg = f"Checkpoint file '{path}' is damaged: tensor '{damaged}' is not as it was written. Copy it again."
-        raise CheckpointError(msg)
-    check_once(path, partial(_check_listed, path))
+    check_once(path, partial(_check_contents, path, tensors, header))
     weights: dict[Role, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         role, _, parameter = key.partition(".")

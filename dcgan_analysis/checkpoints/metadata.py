@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import math
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from dcgan_analysis.core.checksums import damaged_text
+from dcgan_analysis.core.documents import parse_json
 from dcgan_analysis.core.settings import DeferredModel
 from dcgan_analysis.errors import CheckpointError
 
@@ -18,6 +19,11 @@ FORMAT: Final = "dcgan-analysis/checkpoint"
 FORMAT_VERSION = 1
 # The limit that the safetensors format itself sets.
 _LONGEST_HEADER = 100_000_000
+
+
+# Of these the history of a training is made.
+_COUNTS = ("n", "epochs", "images", "hours")
+_MOST = 1e15
 
 
 class TrainingHistory(NamedTuple):
@@ -45,9 +51,32 @@ class CheckpointMetadata(DeferredModel):
     image_range: tuple[float, float] = (-1.0, 1.0)
     data: dict[str, Any] = Field(default_factory=dict, description="training images: name, split, n, sha256")
     training: dict[str, Any] = Field(default_factory=dict, description="training settings")
-    step: int = 0
-    epoch: float = 0.0
+    step: int = Field(default=0, ge=0)
+    epoch: float = Field(default=0.0, ge=0, lt=_MOST)
     provenance: dict[str, Any] = Field(default_factory=dict, description="who made it, when, with what")
+
+    @field_validator("image_range")
+    @classmethod
+    def _is_a_range(cls, value: tuple[float, float]) -> tuple[float, float]:
+        low, high = value
+        if not -math.inf < low < high < math.inf:
+            msg = f"must be a lower and a higher number, got {low:g} and {high:g}"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("data", "provenance")
+    @classmethod
+    def _counts_are_numbers(cls, value: dict[str, Any]) -> dict[str, Any]:
+        before = value.get("started_from", {})
+        if not isinstance(before, dict):
+            msg = f"started_from must be an object, got {before!r}"
+            raise ValueError(msg)
+        for name, number in [("n", value.get("n", 0)), ("hours", value.get("hours", 0)), *before.items()]:
+            real = isinstance(number, int | float) and not isinstance(number, bool)
+            if name in _COUNTS and not (real and 0 <= number < _MOST):
+                msg = f"{name} must be a number from 0 to {_MOST:.0e}, got {number!r}"
+                raise ValueError(msg)
+        return value
 
     @property
     def history(self) -> TrainingHistory:
@@ -102,7 +131,7 @@ def read_metadata(path: Path) -> CheckpointMetadata:
         msg = f"'{path}' is a safetensors file but no checkpoint of dcgan-analysis: its header lacks the metadata."
         raise CheckpointError(msg)
     try:
-        document = json.loads(text)
+        document = parse_json(text)
         version = int(document.get("version", 0))
     except (ValueError, TypeError, AttributeError) as error:
         msg = f"Checkpoint file '{path}' has damaged metadata: {error}."
@@ -133,7 +162,7 @@ def _safetensors_metadata(path: Path) -> dict[str, str]:
             if not 2 <= length <= _LONGEST_HEADER:
                 msg = f"its header claims {length} bytes"
                 raise ValueError(msg)
-            header = json.loads(stream.read(length))
+            header = parse_json(stream.read(length))
             metadata = header.get("__metadata__", {})
             return {str(key): str(value) for key, value in metadata.items()}
     except (OSError, ValueError, AttributeError) as error:

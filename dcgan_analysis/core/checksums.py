@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from isal.isal_zlib import crc32 as _crc32  # many times as fast as zlib's, and the same number
 
+from dcgan_analysis.core.documents import parse_json
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -91,7 +93,7 @@ def _sums(header: Mapping[str, str]) -> dict[str, Any] | None:
     if CHECKSUMS not in header:
         return None
     try:
-        sums = json.loads(header[CHECKSUMS])
+        sums = parse_json(header[CHECKSUMS])
     except ValueError:
         return {}
     return sums if isinstance(sums, dict) else {}

@@ -15,6 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.core.checksums import crc32
+from dcgan_analysis.core.documents import parse_json, read_document
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.folders import cache_folder
 
@@ -103,7 +104,7 @@ def hash_code(files: Mapping[str, Path]) -> str:
     path = cache_folder() / "code" / f"{_CODE_VERSION}-python{sys.version_info.major}.{sys.version_info.minor}.json"
     known: dict[str, str] = {}
     with suppress(OSError, ValueError):
-        known = dict(json.loads(path.read_text(encoding="utf-8")))
+        known = dict(parse_json(read_document(path)))
     parts, fresh = {}, False
     for name, file in files.items():
         content = file.read_bytes()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dcgan_analysis.core.documents import DocumentError, parse_toml, read_document
 from dcgan_analysis.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
             msg = f"--set takes key=value, got '{pair}'. Example: --set labels_per_class=400"
             raise ConfigError(msg)
         try:
-            settings[key] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+            settings[key] = parse_toml(f"value = {text}")["value"]
+        except DocumentError:
             settings[key] = text
     return settings
 
@@ -137,11 +137,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: If the file is absent, unreadable, or not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse_toml(read_document(path))
     except FileNotFoundError:
         msg = f"Configuration file '{path}' does not exist."
         raise ConfigError(msg) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except DocumentError as error:
         msg = f"Configuration file '{path}' is not TOML: {error}."
         raise ConfigError(msg) from None
     except OSError as error:

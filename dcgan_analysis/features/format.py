@@ -61,6 +61,10 @@ STORAGE = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2"}
 # One record per chunk of rows, of 8 bytes at a multiple of 8: a disk writes it whole or not at all.
 CHUNK_TABLE = np.dtype([("written", "<u4"), ("crc32", "<u4")])
 
+_GROUPS = frozenset({"/", "/taps"})
+# Taps or classes that a store may name: their tables are read whole.
+_MOST_NAMES = 1_000_000
+
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -170,6 +174,50 @@ def check_elements(path: Path, file: Any) -> None:
             raise StoreError(msg)
 
 
+def _check_layout(file: Any) -> None:
+    """Compare kinds, types and shapes with each other and with the size of the file, before anything is read.
+
+    Raises:
+        ValueError: If they do not fit, or anything lies in another file.
+    """
+    import h5py
+
+    for name in filter(file.__contains__, ELEMENTS):
+        element = file[name]
+        if isinstance(element, h5py.Group) != (name in _GROUPS):
+            msg = f"{name} is {'no group' if name in _GROUPS else 'a group'}"
+            raise ValueError(msg)
+        linked = name != "/" and not isinstance(file.get(name, getlink=True), h5py.HardLink)
+        if linked or (name not in _GROUPS and (element.is_virtual or element.external)):
+            msg = f"{name} lies in another place"
+            raise ValueError(msg)
+    features = file["/features"]
+    if features.ndim != 2 or features.nbytes > features.file.id.get_filesize():
+        msg = f"/features claims the shape {features.shape}, which the file does not hold"
+        raise ValueError(msg)
+    n = len(features)
+    taps, classes = len(file["/taps/name"]), len(file["/classes"])
+    if max(taps, classes) > _MOST_NAMES:
+        msg = f"it names {taps:,} taps and {classes:,} classes"
+        raise ValueError(msg)
+    rows = (features.chunks or (n or 1,))[0]
+    expected: dict[str, tuple[tuple[int, ...], Any]] = {
+        "/key": ((), "O"),
+        "/chunks": ((-(-n // rows),), CHUNK_TABLE),
+        "/taps/name": ((taps,), "O"),
+        "/taps/columns": ((taps, 2), "<i8"),
+        "/taps/shape": ((taps, *file["/taps/shape"].shape[1:2]), "<i8"),
+        "/ids": ((n,), "O"),
+        "/classes": ((classes,), "O"),
+        "/labels": ((n,), "<i8"),
+        "/groups": ((n,), "<i8"),
+    }
+    for name, (shape, dtype) in expected.items():
+        if name in file and (file[name].shape != shape or file[name].dtype != dtype):
+            msg = f"{name} is {file[name].dtype} {file[name].shape}, expected {np.dtype(dtype)} {shape}"
+            raise ValueError(msg)
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
     """Open a store, its elements checked; what goes wrong inside becomes a StoreError.
@@ -188,6 +236,7 @@ def opened(path: Path) -> Iterator[Any]:
         # Complete stores never change, and network file systems often lack locks: none is taken.
         with h5py.File(path, "r", locking=False) as file:
             check_elements(path, file)
+            _check_layout(file)
             yield file
     except FileNotFoundError:
         msg = f"Feature store '{path}' does not exist. Make it with: dcgan-analyze extract."

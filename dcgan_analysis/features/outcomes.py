@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.core.checksums import damaged_tensor, damaged_text
+from dcgan_analysis.core.documents import parse_json
 from dcgan_analysis.core.folders import cache_folder
 from dcgan_analysis.core.hashing import hash_json
 from dcgan_analysis.errors import StoreError
@@ -53,7 +54,7 @@ def find_outcome(kind: str, key: Mapping[str, Any], folder: Path | None = None) 
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
             if damaged_text(header) or damaged_tensor(arrays, header) is not None:
                 problem = "it is damaged, its numbers are not as they were written"
-            elif hash_json(json.loads(header.get(_HEADER, "null"))) == hash_json(dict(key)):
+            elif hash_json(parse_json(header.get(_HEADER, "null"))) == hash_json(dict(key)):
                 # Used now, for the cache's garbage collection; a cache that others share may be read-only.
                 with suppress(OSError):
                     os.utime(path)

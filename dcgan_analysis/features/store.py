@@ -77,6 +77,9 @@ class FeatureStore(Described):
             self._table: np.ndarray = file["chunks"][:]
             names = file["taps/name"].asstr()[:].tolist()
             columns, shapes = file["taps/columns"][:].tolist(), file["taps/shape"][:].tolist()
+            if not all(0 <= start < stop <= self.shape[1] for start, stop in columns):
+                msg = f"/taps/columns names columns that /features, of {self.shape[1]}, does not have"
+                raise ValueError(msg)
             self.taps = {tap: slice(*ends) for tap, ends in zip(names, columns, strict=True)}
             self.tap_shapes = {
                 tap: tuple(size for size in shape if size) for tap, shape in zip(names, shapes, strict=True)

@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dcgan_analysis.api.result import Cell, Metric, Table
+from dcgan_analysis.core.documents import parse_json
 from dcgan_analysis.core.hashing import hash_array
 from dcgan_analysis.core.randomness import seeded, torch_generator
 from dcgan_analysis.core.statistics import judged_share
@@ -268,7 +269,7 @@ def _shipped(
     if file is None or not file.is_file():
         return None
     with np.load(file) as stored:
-        made = json.loads(str(stored[_ORIGIN]))
+        made = parse_json(str(stored[_ORIGIN]))
         if any(made.get(key) != value for key, value in origin.items()):
             return None
         tensors = {name: torch.from_numpy(stored[name]) for name in stored.files if name != _ORIGIN}

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+# No layer is this wide, and torch's sizes end at 64 bits.
+_LARGEST = 1_000_000
+
+
 @dataclass(frozen=True)
 class ArchitectureEntry:
     """A registered architecture: a name and the function that makes it from its parameters.
@@ -65,8 +69,8 @@ class ArchitectureEntry:
             fits, allowed = isinstance(value, bool), "true or false"
         elif isinstance(default, int):
             least = min(default, 1)
-            fits = isinstance(value, int) and not isinstance(value, bool) and value >= least
-            allowed = "a whole number >= 0" if least == 0 else "a whole number > 0"
+            fits = isinstance(value, int) and not isinstance(value, bool) and least <= value <= _LARGEST
+            allowed = f"a whole number from {least} to {_LARGEST:,}"
         elif isinstance(default, float):
             fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
             allowed = "a number > 0"

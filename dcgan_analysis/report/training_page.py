@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from PIL import Image
 from dcgan_analysis.api.result import REPORT_FILE
 from dcgan_analysis.checkpoints.catalogue import WEIGHTS
 from dcgan_analysis.checkpoints.metadata import read_metadata
+from dcgan_analysis.core.documents import parse_json, read_document
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.statistics import wilson_interval
 from dcgan_analysis.core.text import count, duration, number, percent
@@ -91,7 +91,7 @@ def write_training_page(folder: Path) -> Path:
 
 def render_training_page(folder: Path) -> str:
     """Return the page of a training; everything shown is escaped."""
-    history = json.loads((folder / "history.json").read_text(encoding="utf-8"))
+    history = parse_json(read_document(folder / "history.json"), finite=False)
     metadata = read_metadata(folder / "model.safetensors")
     environment = make_environment()
     environment.filters.update({function.__name__: function for function in (count, duration, text.cell, text.setting)})

@@ -9,11 +9,10 @@ from dcgan_analysis.api.result import REPORT_FILE, RESULT_FILE, Result
 from dcgan_analysis.checkpoints import hub
 from dcgan_analysis.checkpoints.catalogue import WEIGHTS, list_checkpoints
 from dcgan_analysis.core.checksums import CHECKSUMS
-from dcgan_analysis.errors import AnalysisError, CheckpointError, unknown_name
+from dcgan_analysis.errors import AnalysisError, unknown_name
 from dcgan_analysis.runs.library import load_checkpoint
 
 if TYPE_CHECKING:
-    from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.host.host import PluginHost
 
 Kind = Literal["checkpoint", "store", "run"]
@@ -76,7 +75,6 @@ def verify(name: str, host: PluginHost | None = None) -> str:
     kind, path = kind_of(name)
     if kind == "checkpoint":
         checkpoint = load_checkpoint(path, host=host)
-        _check_weights(checkpoint)
         known = "" if _has_checksums(path) else "; its file holds no checksums, so that changed weights cannot be seen"
         return f"checkpoint, {checkpoint.architecture.name}, sha256 {checkpoint.sha256()}{known}"
     if kind == "store":
@@ -102,13 +100,3 @@ def _has_checksums(path: Path) -> bool:
 
     with safe_open(path, framework="numpy") as file:
         return CHECKSUMS in file.metadata() or listed_checksum(path) is not None
-
-
-def _check_weights(checkpoint: Checkpoint) -> None:
-    import torch
-
-    for role, state in checkpoint.weights.items():
-        for name, tensor in state.items():
-            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-                msg = f"Checkpoint '{checkpoint.name}': tensor '{role}.{name}' holds values that are not finite."
-                raise CheckpointError(msg)

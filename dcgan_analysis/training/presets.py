@@ -6,11 +6,11 @@ a table ``settings`` with fields of ``TrainingConfig``.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from dcgan_analysis.core.documents import parse_toml
 from dcgan_analysis.errors import unknown_name
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def load_preset(name: str) -> Preset:
     if name not in names:
         error = unknown_name("preset", name, names)
         raise error
-    content = tomllib.loads((_recipes() / f"{name}.toml").read_text(encoding="utf-8"))
+    content = parse_toml((_recipes() / f"{name}.toml").read_text(encoding="utf-8"))
     return Preset(name, content["summary"], content["paper"], content["deviations"].strip(), content["settings"])
 
 

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from dcgan_analysis.core.checksums import damaged_tensor, damaged_text
+from dcgan_analysis.core.documents import parse_json
 from dcgan_analysis.core.files import atomic_path, make_folder, sweep, writer_lock
 from dcgan_analysis.core.tensor_files import write_tensors
 from dcgan_analysis.errors import TrainingError
@@ -90,12 +91,16 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises:
         TrainingError: If the file is unreadable.
     """
-    with _readable(path), safe_open(path, framework="pt") as file:
+    with readable(path), safe_open(path, framework="pt") as file:
         header = file.metadata()
         if damaged_text(header):
             msg = "it is damaged, its header is not as it was written"
             raise ValueError(msg)
-        return json.loads(header["config"]), json.loads(header["progress"])
+        config, progress = (parse_json(header[part], finite=False) for part in ("config", "progress"))
+        if not isinstance(config, dict) or not isinstance(progress, dict):
+            msg = "its settings or its progress are no objects"
+            raise ValueError(msg)
+        return config, progress
 
 
 def read_weights(path: Path, role: Role) -> dict[str, Tensor]:
@@ -104,7 +109,7 @@ def read_weights(path: Path, role: Role) -> dict[str, Tensor]:
     Raises:
         TrainingError: If the file is unreadable.
     """
-    with _readable(path):
+    with readable(path):
         tensors = _undamaged_tensors(path)
     return {name.partition(".")[2]: tensor for name, tensor in tensors.items() if name.startswith(f"{role}.")}
 
@@ -126,7 +131,7 @@ def check_settings(path: Path, config: TrainingConfig) -> None:
         TrainingError: If the file is unreadable, or was made with other settings: each that differs is named.
     """
     saved, progress = read_header(path)
-    with _readable(path):
+    with readable(path):
         _same_settings(path, saved, progress, config)
 
 
@@ -138,7 +143,7 @@ def load_state(path: Path, pair: AdversarialPair, config: TrainingConfig) -> tup
     """
     check_settings(path, config)
     _, progress = read_header(path)
-    with _readable(path):
+    with readable(path):
         tensors = _undamaged_tensors(path)
         _restore(pair, tensors)
     monitored = {name.partition(".")[2]: tensor for name, tensor in tensors.items() if name.startswith("monitored.")}
@@ -146,7 +151,12 @@ def load_state(path: Path, pair: AdversarialPair, config: TrainingConfig) -> tup
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
+    """Turn whatever a damaged state gives rise to into one line.
+
+    Raises:
+        TrainingError: If the block cannot read it.
+    """
     try:
         yield
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -35,7 +35,14 @@ from dcgan_analysis.training.measures import Measures
 from dcgan_analysis.training.networks import AdversarialPair
 from dcgan_analysis.training.outcome import make_checkpoint
 from dcgan_analysis.training.start import describe_start
-from dcgan_analysis.training.state import StateFile, explained_write_errors, load_state, not_finite, save_state
+from dcgan_analysis.training.state import (
+    StateFile,
+    explained_write_errors,
+    load_state,
+    not_finite,
+    readable,
+    save_state,
+)
 from dcgan_analysis.training.stopping import StopRequest, stop_requests
 from dcgan_analysis.training.watching import Steps, TensorBoard, Watcher
 
@@ -144,10 +151,11 @@ class Trainer:
         if progress["data_sha256"] != self.split.sha256:
             msg = f"'{self.folder}' was trained on other images under the name '{self.config.dataset}'."
             raise TrainingError(msg)
-        self.step, self.history, self._seconds = progress["step"], progress["history"], progress["seconds"]
-        self._sums = self._no_sums()
-        self._sums.values += torch.tensor(progress["sums"], device=self.device)
-        self._sums.steps = progress["summed_steps"]
+        with readable(self._states.path):
+            self.step, self.history, self._seconds = progress["step"], progress["history"], progress["seconds"]
+            self._sums = self._no_sums()
+            self._sums.values += torch.tensor(progress["sums"], device=self.device)
+            self._sums.steps = progress["summed_steps"]
         self._started_from = progress.get("started_from", {})
         self._measures.monitors.pictures = monitored
         self._saved_step = self.step

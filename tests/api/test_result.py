@@ -113,6 +113,30 @@ def test_a_damaged_document_is_named_in_one_line(change, message, tmp_path, make
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["accuracy", "twin_accuracy", "test_error"])
+@pytest.mark.parametrize("value", [-5, 1.01])
+def test_an_accuracy_is_a_fraction(name, value, make_result):
+    metrics = {"accuracy": Metric(value=0.5), name: Metric(value=value)}
+    with pytest.raises(ValidationError, match=f"metric '{name}' is {value}: accuracies and errors are fractions"):
+        make_result(metrics=metrics)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/dev/zero", "a/../../b", "C:\\secret"])
+def test_a_result_names_only_files_in_its_folder(name, make_result):
+    with pytest.raises(ValidationError, match="does not lie in the run folder"):
+        make_result(files={"predictions": name})
+    with pytest.raises(ValidationError, match="does not lie in the run folder"):
+        Figure(name="curve", file=name, title="Curve")
+
+
+def test_a_link_that_leads_out_of_the_run_folder_is_refused(make_result, tmp_path):
+    (tmp_path / "predictions.npz").symlink_to("/dev/zero")
+    result = make_result(files={"predictions": "predictions.npz"})
+    (tmp_path / RESULT_FILE).write_text(result.model_dump_json(exclude={"manifest", "checksum"}))
+    with pytest.raises(AnalysisError, match=r"'predictions\.npz' is a link that leads out of the folder"):
+        Result.load(tmp_path)
+
+
 def test_bytes_that_are_no_text_are_named(tmp_path):
     (tmp_path / RESULT_FILE).write_bytes(b"\xff\xfe\x00")
     with pytest.raises(AnalysisError, match="cannot be read"):

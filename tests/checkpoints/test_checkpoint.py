@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -111,6 +113,33 @@ def test_a_file_is_replaced_only_by_a_whole_one(checkpoint, architectures, tmp_p
 
     assert read_checkpoint(path, architectures).sha256() == checkpoint.sha256()
     assert list(tmp_path.iterdir()) == [path]
+
+
+WEIGHT = "discriminator.conv1.operation.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tensors, header: tensors[WEIGHT].view(-1)[3:4].fill_(math.nan), "not finite"),
+        (lambda tensors, header: tensors[WEIGHT].view(-1)[3:4].fill_(math.inf), "not finite"),
+        (lambda tensors, header: tensors.update({WEIGHT: tensors[WEIGHT].bool()}), r"has type torch\.bool"),
+        (
+            lambda tensors, header: tensors["discriminator.conv2.norm.running_var"][:1].fill_(-0.5),
+            "negative variances",
+        ),
+    ],
+    ids=["NaN", "infinite", "boolean", "negative variance"],
+)
+def test_weights_that_no_network_has_are_refused(change, message, rewrite, architectures):
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(rewrite(change), architectures)
+
+
+@pytest.mark.parametrize("image_range", [(0, 0), (1, -1)])
+def test_an_image_range_without_extent_is_refused(image_range):
+    with pytest.raises(ValidationError, match="must be a lower and a higher number"):
+        CheckpointMetadata(architecture="dcgan32", image_range=image_range)
 
 
 def test_identity_is_content_and_not_the_name(checkpoint):

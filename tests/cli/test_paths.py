@@ -80,7 +80,11 @@ def test_weights_that_are_not_finite_are_found(cli, tiny_checkpoint, complains, 
     state[name] = state[name] * float("nan")
     spoilt = Checkpoint("bad", tiny_checkpoint.architecture, {"discriminator": state}, tiny_checkpoint.metadata)
     spoilt.save(tmp_path / "bad.safetensors")
-    complains(cli("verify", "bad.safetensors"), f"Checkpoint 'bad': tensor 'discriminator.{name}'", "not finite")
+    complains(
+        cli("verify", "bad.safetensors"),
+        f"Checkpoint file 'bad.safetensors': tensor 'discriminator.{name}'",
+        "not finite",
+    )
 
 
 def test_a_flipped_byte_in_a_store_is_found(cli, store_file, complains):

@@ -43,11 +43,12 @@ def test_a_parameter_may_have_any_name_that_a_file_gives():
 @pytest.mark.parametrize(
     ("parameter", "value", "wanted"),
     [
-        ("width", 0, "a whole number > 0, got 0"),
-        ("width", -3, "a whole number > 0, got -3"),
-        ("width", 64.0, "a whole number > 0, got 64.0"),
-        ("width", "64", "a whole number > 0, got '64'"),
-        ("width", True, "a whole number > 0, got True"),
+        ("width", 0, "a whole number from 1 to 1,000,000, got 0"),
+        ("width", -3, "a whole number from 1 to 1,000,000, got -3"),
+        ("width", 64.0, "a whole number from 1 to 1,000,000, got 64.0"),
+        ("width", "64", "a whole number from 1 to 1,000,000, got '64'"),
+        ("width", 10**30, "a whole number from 1 to 1,000,000, got 10{30}"),
+        ("width", True, "a whole number from 1 to 1,000,000, got True"),
         ("batchnorm_eps", 0, "a number > 0, got 0"),
         ("batchnorm_eps", math.nan, "a number > 0, got nan"),
         ("batchnorm_eps", math.inf, "a number > 0, got inf"),

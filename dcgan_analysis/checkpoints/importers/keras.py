@@ -10,7 +10,6 @@ Source: ``keras/src/saving/`` (``saving_lib.py``, ``legacy/hdf5_format.py``) and
 from __future__ import annotations
 
 import io
-import json
 import math
 import re
 import zipfile
@@ -35,6 +34,7 @@ from dcgan_analysis.checkpoints.importers.operations import (
     Weighted,
 )
 from dcgan_analysis.checkpoints.importers.state_dicts import operations_of
+from dcgan_analysis.core.documents import DocumentError, parse_json
 from dcgan_analysis.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -97,8 +97,8 @@ def _unzipped(path: Path) -> tuple[str, io.BytesIO]:
 
 def _json(path: Path, text: str) -> dict[str, Any]:
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        document = parse_json(text)
+    except DocumentError as error:
         _refuse(path, f"its description of the model is damaged ({error}).")
     if not isinstance(document, dict):
         _refuse(path, "its description of the model is no object.")

@@ -5,12 +5,12 @@ The list is JSON: ``leave_out`` names the images that a training should not use,
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dcgan_analysis.core.documents import parse_json, read_document
 from dcgan_analysis.core.hashing import hash_file
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.curation.copies import measure_hash
@@ -197,7 +197,7 @@ def read_duplicates(path: Path) -> DuplicateList:
         DatasetError: If it is absent or not such a file.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(read_document(path))
         if document["format"] != FORMAT or document["version"] != 1:
             raise KeyError(FORMAT)
         dataset, split, sha256 = (str(document[key]) for key in ("dataset", "split", "sha256"))
@@ -208,6 +208,6 @@ def read_duplicates(path: Path) -> DuplicateList:
     except OSError as error:
         msg = f"The list of near-duplicates '{path}' cannot be read: {error.strerror}. Make it: dcgan-analyze dedup"
         raise DatasetError(msg) from None
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         msg = f"'{path}' is not a list of near-duplicates, version 1. Make one: dcgan-analyze dedup DATASET --out FILE"
         raise DatasetError(msg) from None

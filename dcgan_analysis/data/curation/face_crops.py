@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from dcgan_analysis.core.documents import parse_json, read_document
 from dcgan_analysis.core.files import make_folder, sync, write_text, writer_lock
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.files.decode import decode_image
@@ -158,8 +159,8 @@ def _record(out: Path, settings: dict[str, object]) -> dict[str, Any]:
     if not any(out.iterdir()):
         return {"settings": settings, "photos": 0, "small": 0, "faces": {}, "skipped": {}}
     try:
-        record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except (OSError, ValueError, RecursionError):
+        record = parse_json(read_document(path)) if path.is_file() else {}
+    except (OSError, ValueError):
         record = {}
     if not isinstance(record, dict) or record.get("settings") != settings or record.get("complete"):
         msg = f"'{out}' is not empty and holds no unfinished crop with these settings. Choose another folder (out)."

@@ -25,6 +25,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dcgan_analysis.core.checksums import check_once, crc32_file
+from dcgan_analysis.core.documents import parse_json
 from dcgan_analysis.core.hashing import hash_json
 from dcgan_analysis.data.dataset import Dataset, DatasetSplit
 from dcgan_analysis.errors import DatasetError
@@ -135,22 +136,25 @@ def read_metadata(path: Path) -> Metadata:
     try:
         with (path / PREPARED).open("rb") as stream:
             text = stream.read(_MOST_METADATA_BYTES)
+        document = parse_json(text)
         metadata = Metadata.model_validate_json(text)
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         msg = f"'{path / PREPARED}' cannot be used: {_first(error)}. Prepare the images again."
         raise DatasetError(msg) from error
     if metadata.version != VERSION:
         msg = f"'{path}' has version {metadata.version} of {FORMAT}, this release reads {VERSION}. Prepare it again."
         raise DatasetError(msg)
-    if metadata.checksum and hash_json({**json.loads(text), "checksum": ""}) != metadata.checksum:
+    if metadata.checksum and hash_json({**document, "checksum": ""}) != metadata.checksum:
         msg = f"'{path / PREPARED}' is damaged: it is not as it was written. Prepare the images again."
         raise DatasetError(msg)
     return metadata
 
 
-def _first(error: OSError | ValidationError) -> str:
+def _first(error: OSError | ValueError) -> str:
     if isinstance(error, OSError):
         return str(error.strerror)
+    if not isinstance(error, ValidationError):
+        return str(error)
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
 

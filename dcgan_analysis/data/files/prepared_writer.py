@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from dcgan_analysis.core.checksums import crc32_file
+from dcgan_analysis.core.documents import parse_json, read_document
 from dcgan_analysis.core.files import put_in_place, write_text
-from dcgan_analysis.core.hashing import hash_array_file
+from dcgan_analysis.core.hashing import hash_array_file, hash_json
 from dcgan_analysis.data.dataset import DatasetSplit
 from dcgan_analysis.data.files.decode import Decoding, Room, decode_image, worker_threads
 from dcgan_analysis.data.files.pictures import PictureError, most_pixels
@@ -215,7 +216,7 @@ def _begin(part: Path, plan: Plan) -> _Journal:
     """Make the folder, or cut its files back to what the journal knows."""
     path = part / _JOURNAL
     if path.exists():
-        journal = _Journal(**json.loads(path.read_text(encoding="utf-8")))
+        journal = _read_journal(path) or _Journal(plan)
         begun: dict[str, Any] = dict(journal.plan)
         differing = [
             f"{key} (begun {begun.get(key)!r}, now {now!r})" for key, now in plan.items() if begun.get(key) != now
@@ -227,8 +228,10 @@ def _begin(part: Path, plan: Plan) -> _Journal:
             )
             raise DatasetError(msg)
         files = {file.name: file for file in part.iterdir() if file.name != _JOURNAL}
-        if not differing and all(
-            name in files and files[name].stat().st_size >= size for name, size in journal.bytes.items()
+        if (
+            not differing
+            and journal.position
+            and all(name in files and files[name].stat().st_size >= size for name, size in journal.bytes.items())
         ):
             for name, file in files.items():
                 os.truncate(file, journal.bytes.get(name, 0))
@@ -238,8 +241,24 @@ def _begin(part: Path, plan: Plan) -> _Journal:
             file.unlink()
     part.mkdir(parents=True, exist_ok=True)
     journal = _Journal(plan)
-    write_text(path, json.dumps(asdict(journal)))
+    _write_journal(path, journal)
     return journal
+
+
+def _read_journal(path: Path) -> _Journal | None:
+    """Return the journal; None: it is damaged, or was not written by this release."""
+    try:
+        document = parse_json(read_document(path))
+        if document.pop("checksum") == hash_json(document):
+            return _Journal(**document)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    return None
+
+
+def _write_journal(path: Path, journal: _Journal) -> None:
+    document = asdict(journal)
+    write_text(path, json.dumps({**document, "checksum": hash_json(document)}))
 
 
 def _append(part: Path, journal: _Journal, splits: Sequence[str] | None, images: Iterable[_Decoded]) -> None:
@@ -266,7 +285,7 @@ def _append(part: Path, journal: _Journal, splits: Sequence[str] | None, images:
             file.flush()
             os.fsync(file.fileno())
             journal.bytes[name] = file.tell()
-    write_text(part / _JOURNAL, json.dumps(asdict(journal)))
+    _write_journal(part / _JOURNAL, journal)
 
 
 def _line(text: str) -> bytes:

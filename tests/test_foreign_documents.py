@@ -1,0 +1,337 @@
+"""No document gives rise to a traceback: every value of each is replaced by what cannot stand there, and read."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import random
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+from dcgan_analysis.annotations.boxes import Boxes, read_boxes
+from dcgan_analysis.annotations.exemplars import Exemplars, read_exemplars
+from dcgan_analysis.api.result import RESULT_FILE, Result
+from dcgan_analysis.checkpoints.catalogue import list_checkpoints
+from dcgan_analysis.checkpoints.checkpoint import read_checkpoint
+from dcgan_analysis.checkpoints.metadata import read_metadata
+from dcgan_analysis.core.settings import read_toml
+from dcgan_analysis.data.curation.deduplication import FORMAT, read_duplicates
+from dcgan_analysis.data.files import prepared_writer
+from dcgan_analysis.data.files.prepare import prepare_images
+from dcgan_analysis.data.files.prepared import PREPARED, load_prepared
+from dcgan_analysis.data.files.sources import load_dataset
+from dcgan_analysis.errors import DcganAnalysisError, StoreError
+from dcgan_analysis.features.pipeline import Extraction, FeatureSpec
+from dcgan_analysis.features.store import FeatureStore
+from dcgan_analysis.models.registry import builtin_architectures
+from dcgan_analysis.models.tables import dcgan32_svhn
+from dcgan_analysis.report import print_result
+from dcgan_analysis.report.html import render_report
+from dcgan_analysis.testing import make_dataset
+from dcgan_analysis.training import TrainingConfig
+from dcgan_analysis.training.networks import AdversarialPair
+from dcgan_analysis.training.state import load_state, save_state
+
+ARCHITECTURES = {entry.name: entry for entry in builtin_architectures()}
+CONFIG = TrainingConfig.build({"dataset": "noise", "architecture": "dcgan32-svhn", "batch_size": 8})
+VALUES = [
+    *(None, True, -1, 0, 0.5, 1e308, -1e308, 2**63, 10**39),
+    *("", "x", "../../etc/passwd", "/dev/zero", "a\0b", "\x1b[31m", "é" * 300),
+    *([], {}, [1], [None], [[1]], {"a": 1}),
+]
+TEXTS = [
+    *(b"", b"{", b"\xff\xfe", b"null", b"[]", b"NaN", b"1e999", b'"\\ud800"', b"9" * 5000),
+    *(b"[" * 100_000, b'{"a":' * 100_000, b'{"a": -Infinity}'),
+]
+
+
+def places(document, before=()):
+    yield before
+    if isinstance(document, dict | list):
+        for key in document if isinstance(document, dict) else range(len(document)):
+            yield from places(document[key], (*before, key))
+
+
+def broken(document, number):
+    """Yield some documents with another value, or none, in one place, and texts that are no documents."""
+    source = random.Random(0)
+    every = [(place, value) for place in places(document) if place for value in [*VALUES, places]]
+    for place, value in source.sample(every, min(number, len(every))):
+        changed = copy.deepcopy(document)
+        inner = changed
+        for key in place[:-1]:
+            inner = inner[key]
+        if value is places:
+            del inner[place[-1]]
+        else:
+            inner[place[-1]] = value
+        yield json.dumps(changed).encode()
+    yield from TEXTS
+
+
+def tracebacks(document, write, use, number):
+    """Return what was raised that is no line for the user, and for which content."""
+    wrong = {}
+    for content in broken(document, number):
+        write(content)
+        try:
+            use()
+        except DcganAnalysisError as error:
+            if "\n" in str(error):
+                wrong[str(error)] = content[:300]
+        except Exception as error:
+            wrong[repr(error)[:200]] = content[:300]
+    return wrong
+
+
+class Kind:
+    """A document: its parts, how it is written into a file that is otherwise whole, how it is used."""
+
+    def __init__(self, folder, checkpoint, result):
+        self.folder, self.checkpoint, self.result = folder, checkpoint, result
+        self.path = folder / "document.json"
+        self.document = self.make()
+
+    def write(self, content):
+        self.path.write_bytes(content)
+
+
+class ResultDocument(Kind):
+    def make(self):
+        self.path = self.folder / RESULT_FILE
+        Image.new("RGB", (2, 2)).save(self.folder / "curve.png")
+        figure = {"name": "curve", "file": "curve.png", "title": "Curve"}
+        document = json.loads(self.result(figures=[figure], files={"a": "curve.png"}).model_dump_json())
+        del document["manifest"], document["checksum"]
+        return document
+
+    def use(self):
+        result = Result.load(self.folder)
+        print_result(result, self.folder, Console(file=io.StringIO()))
+        render_report(result, self.folder)
+
+
+class Header(Kind):
+    """A safetensors file, of whose metadata the document is one text."""
+
+    def whole(self, path):
+        content = path.read_bytes()
+        length = int.from_bytes(content[:8], "little")
+        self.header, self.tensors = json.loads(content[8 : 8 + length]), content[8 + length :]
+        del self.header["__metadata__"]["checksums"]
+
+    def write(self, content):
+        texts = self.header["__metadata__"] | {self.part: content.decode(errors="replace")}
+        header = json.dumps(self.header | {"__metadata__": texts}).encode()
+        self.path.write_bytes(len(header).to_bytes(8, "little") + header + self.tensors)
+
+
+class CheckpointHeader(Header):
+    part = "dcgan_analysis"
+
+    def make(self):
+        self.path = self.folder / "a.safetensors"
+        self.checkpoint.save(self.path)
+        self.whole(self.path)
+        before = {"epochs": 1.0, "images": 3, "hours": 0.1}
+        document = json.loads(self.header["__metadata__"][self.part])
+        return document | {"provenance": {"started_from": before, "hours": 1.0}, "data": {"name": "x", "n": 3}}
+
+    def use(self):
+        metadata = read_metadata(self.path)
+        assert metadata.trained
+        read_checkpoint(self.path, ARCHITECTURES)
+
+
+class State(Header):
+    def make(self):
+        self.path = self.folder / "state.safetensors"
+        self.pair = AdversarialPair(dcgan32_svhn(width=2, z_size=4, image_channels=1), CONFIG, torch.device("cpu"))
+        save_state(self.path, self.pair, CONFIG, {"step": 12, "history": [{"loss": 0.1}]})
+        self.whole(self.path)
+        return json.loads(self.header["__metadata__"][self.part])
+
+    def use(self):
+        load_state(self.path, self.pair, CONFIG)
+
+
+class StateProgress(State):
+    part = "progress"
+
+
+class StateSettings(State):
+    part = "config"
+
+
+class BoxesDocument(Kind):
+    def make(self):
+        return Boxes(object="window", boxes=[{"sample": 0, "box": (1, 1, 3, 3)}]).document()
+
+    def use(self):
+        boxes = read_boxes(self.path)
+        boxes.check(8, 8, self.path)
+        boxes.by_sample()
+
+
+class CocoDocument(BoxesDocument):
+    def make(self):
+        marked = {"image_id": 1, "bbox": [1, 1, 3, 3], "category_id": 1}
+        images = [{"id": 1, "file_name": "0.png", "width": 8, "height": 8}]
+        return {"images": images, "annotations": [marked], "categories": [{"id": 1, "name": "window"}]}
+
+
+class ExemplarsDocument(Kind):
+    def make(self):
+        return Exemplars(concepts={"a": [1], "b": [2], "c": [3]}, expression=("a", "b", "c")).document()
+
+    def use(self):
+        read_exemplars(self.path)
+
+
+class Duplicates(Kind):
+    def make(self):
+        return {"format": FORMAT, "version": 1, "dataset": "d", "split": "train", "sha256": "ab", "leave_out": ["a"]}
+
+    def use(self):
+        read_duplicates(self.path)
+
+
+def pictures(folder):
+    for number in range(4):
+        path = folder / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(path)
+    return folder
+
+
+class DatasetJson(Kind):
+    def make(self):
+        self.path = pictures(self.folder / "photos") / "dataset.json"
+        labels = [["a/0.png", 0], ["b/1.png", 1], ["a/2.png", 0], ["b/3.png", 1]]
+        return {"name": "x", "labels": labels, "classes": ["a", "b"]}
+
+    def use(self):
+        load_dataset(self.folder / "photos").split("train").images.sum()
+
+
+class PreparedMetadata(Kind):
+    def make(self):
+        folder = prepare_images(pictures(self.folder / "photos"), self.folder / "prepared", size=8).folder
+        self.path = folder / PREPARED
+        return json.loads(self.path.read_text()) | {"checksum": ""}
+
+    def use(self):
+        images = load_prepared(self.path.parent)
+        for name in images.split_names:
+            images.split(name).images.sum()
+
+
+class Journal(Kind):
+    """Of a preparation that was killed; what is damaged begins anew."""
+
+    def make(self):
+        photos = pictures(self.folder / "photos")
+        self.path = self.folder / "out.part" / prepared_writer._JOURNAL
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(prepared_writer, "_finish", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                prepare_images(photos, self.folder / "out", size=8)
+        self.files = {path: path.read_bytes() for path in self.path.parent.iterdir()}
+        return json.loads(self.path.read_text())
+
+    def write(self, content):
+        self.path.parent.mkdir(exist_ok=True)
+        for path, whole in self.files.items():
+            path.write_bytes(whole)
+        self.path.write_bytes(content)
+
+    def use(self):
+        journal = prepared_writer._begin(self.path.parent, self.document["plan"])
+        assert journal.position in (0, 4)
+
+
+KINDS = [
+    *(ResultDocument, CheckpointHeader, StateProgress, StateSettings, BoxesDocument, CocoDocument),
+    *(ExemplarsDocument, Duplicates, DatasetJson, PreparedMetadata, Journal),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("number", [30, pytest.param(2000, marks=pytest.mark.slow)])
+def test_a_document_is_read_or_refused_with_one_line(kind, number, tmp_path, tiny_checkpoint, make_result):
+    made = kind(tmp_path, tiny_checkpoint, make_result)
+    made.write(json.dumps(made.document).encode())
+    made.use()
+    assert tracebacks(made.document, made.write, made.use, number) == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"a=[1", b"a='\xff'", b"\0", b"a=" + b"9" * 5000, b"a={b=" * 5000, b"a=" + b"[" * 100_000),
+        *(b"a" + b".a" * 1_000_000 + b"=1", b"a" + b" . 'a'" * 100_000 + b"=1"),
+    ],
+    ids=lambda content: content[:8].decode(errors="replace"),
+)
+def test_toml_is_read_or_refused_with_one_line(content, tmp_path):
+    path = tmp_path / "settings.toml"
+    path.write_bytes(content)
+    with pytest.raises(DcganAnalysisError, match=r"^Configuration file '.*' is not TOML: .*\.$"):
+        read_toml(path)
+
+
+@pytest.fixture
+def store(tmp_path, tiny_checkpoint):
+    spec, cpu = FeatureSpec(batchnorm="running"), torch.device("cpu")
+    extraction = Extraction(tiny_checkpoint, spec, None, cpu, folder=tmp_path)
+    return extraction.store("test", make_dataset().split("test")).path.read_bytes()
+
+
+STAND_INS = {
+    "group": lambda file, name: file.create_group(name),
+    "link to itself": lambda file, name: file.__setitem__(name, h5py.SoftLink(f"/{name}")),
+    "other file": lambda file, name: file.__setitem__(name, h5py.ExternalLink("/etc/passwd", "/x")),
+    "raw storage": lambda file, name: file.create_dataset(name, (9,), "u1", external=[("/etc/passwd", 0, 9)]),
+    "huge": lambda file, name: file.create_dataset(name, (2**40,), "<f4", chunks=(1024,)),
+    "number": lambda file, name: file.create_dataset(name, data=3.5),
+    "text": lambda file, name: file.create_dataset(name, data=b"\xff\xfe"),
+    "four axes": lambda file, name: file.create_dataset(name, data=np.zeros((2, 2, 2, 2))),
+    "records": lambda file, name: file.create_dataset(name, data=np.zeros(5, [("a", "i4")])),
+}
+ELEMENTS = ["chunks", "classes", "features", "ids", "key", "labels", "taps", "taps/columns", "taps/name", "taps/shape"]
+
+
+@pytest.mark.parametrize("stand_in", STAND_INS)
+def test_a_store_in_which_something_else_stands_is_refused_with_one_line(stand_in, store, tmp_path):
+    path = tmp_path / "a.h5"
+    for element in ELEMENTS:
+        path.write_bytes(store)
+        with h5py.File(path, "r+") as file:
+            attributes = dict(file[element].attrs)
+            del file[element]
+            STAND_INS[stand_in](file, element)
+            if stand_in not in ("link to itself", "other file"):
+                file[element].attrs.update(attributes)
+        with pytest.raises(StoreError) as caught:
+            FeatureStore(path)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"[" * 200_000, b'{"__metadata__": {"dcgan_analysis": "[[[["}}', b"\xff"])
+def test_one_bad_checkpoint_hides_no_other(content, tmp_path, monkeypatch, tiny_checkpoint):
+    tiny_checkpoint.save(tmp_path / "good" / "model.safetensors")
+    bad = tmp_path / "bad" / "model.safetensors"
+    bad.parent.mkdir()
+    bad.write_bytes(len(content).to_bytes(8, "little") + content)
+    (tmp_path / "folder" / "model.safetensors").mkdir(parents=True)
+    monkeypatch.setenv("DCGAN_ANALYSIS_CHECKPOINTS", str(tmp_path))
+    entries = {entry.name: entry for entry in list_checkpoints()}
+    assert entries["good"].error is None
+    assert entries["bad"].error
+    assert entries["folder"].error
