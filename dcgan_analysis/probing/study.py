@@ -188,12 +188,17 @@ class Studies:
         """Return the accuracy class by class, and the held-out accuracy against C."""
         return [classes_table(self.images, self.predictions), grid_table(self.probes)]
 
-    def save(self, context: RunContext) -> None:
-        """Save predictions.npz and, where there are draws, draws.npz, for paired comparisons, and the grid's figure."""
+    def save(self, context: RunContext, *, drawn: Sequence[str] = ()) -> None:
+        """Save predictions.npz and, where there are draws, draws.npz, for paired comparisons, and the grid's figure.
+
+        Args:
+            context: The run.
+            drawn: Names of the features in the figure, those of them that there are; empty: all.
+        """
         save_predictions(context, self.images, self.predictions)
         if self.few_label_probes:
             save_draws(context, self.images, self.few_label_probes, self.draws)
-        save_grid_figure(context, self.probes)
+        save_grid_figure(context, {name: self.probes[name] for name in drawn if name in self.probes} or self.probes)
 
 
 def images_and_draws(context: RunContext, settings: ProbeSettings) -> tuple[LabelledImages, Draws]:

@@ -112,12 +112,16 @@ class SvmCifar:
                 for name, scale in scales.items()
             }
             studies = studies.beside(run_study(context, config, scaled, images, replace(draws, per_class=0)))
-        layers: list[Table] = [used_layers_table(stores[LEARNED][0].taps, scales, studies.weights)]
+        weights = {
+            who: studies.weights[who] for name in scales for who in (name, f"{name}{_SCALED}") if who in studies.weights
+        }
+        layers: list[Table] = [used_layers_table(stores[LEARNED][0].taps, scales, weights)]
         if config.ablation:
             probes = probe_layers(context, config, LEARNED, *stores[LEARNED], images)
             layers.insert(0, layers_table(images, probes, studies.probes[LEARNED]))
         with context.stage("figures"):
-            studies.save(context)
+            # Further twins and scaled layers would crowd the figure; the table has them.
+            studies.save(context, drawn=(LEARNED, TWIN))
             if config.ablation:
                 save_layers(context, layers[0])
             save_class_figures(context, images, studies.predictions[LEARNED])
