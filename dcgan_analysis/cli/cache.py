@@ -33,7 +33,7 @@ def command() -> None:
     """List, explain or clear what is cached: feature stores, and outcomes of long computations."""
 
 
-@command.command("ls")
+@command.command("ls", short_help="List what is kept, with size and time of last use.")
 def list_stores() -> None:
     """List cached feature stores with size, content and time of last use, and what else is kept, by kind."""
     from rich.table import Table
@@ -73,7 +73,7 @@ def _content(key: FeatureKey) -> str:
     return f"{key.split} of {key.dataset_sha256[:8]}, {key.architecture} {weights}, {key.batchnorm}, {key.store_dtype}"
 
 
-@command.command()
+@command.command(short_help="Say what identifies a store, and how the nearest differs.")
 @click.argument("store", type=click.Path(path_type=Path))
 def explain(store: Path) -> None:
     """Say what identifies STORE and in which parts the nearest other store differs."""
@@ -96,7 +96,7 @@ def explain(store: Path) -> None:
         out.print(f"  {part}: {mine} here, {theirs} there", soft_wrap=True)
 
 
-@command.command()
+@command.command(short_help="Remove what is old, and what ended processes left.")
 @click.option(
     "--max-gb",
     type=_FiniteRange(0, 1e9),

@@ -12,6 +12,7 @@ from dcgan_analysis.cli import options
 from dcgan_analysis.cli.console import console, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -50,7 +51,7 @@ def _checkpoint(path: Path, as_json: bool) -> None:
             "images": f"{'x'.join(map(str, architecture.image_shape))} in {list(checkpoint.metadata.image_range)}",
             "data": _pairs(checkpoint.metadata.data),
             "training": f"{checkpoint.metadata.epoch:g} epochs, {checkpoint.metadata.step:,} steps; "
-            + _pairs({key: value for key, value in checkpoint.metadata.training.items() if key != "parameters"}),
+            + _pairs(_deviations(checkpoint.metadata.training)),
             "provenance": _pairs(checkpoint.metadata.provenance),
         }
     )
@@ -127,5 +128,19 @@ def _facts(facts: dict[str, Any]) -> None:
     console().print()
 
 
-def _pairs(mapping: Any) -> str:
-    return ", ".join(f"{key} {value}" for key, value in mapping.items() if value not in ({}, None)) or "unknown"
+def _deviations(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a training that are not the defaults; architecture and data have lines of their own."""
+    from dcgan_analysis.training import TrainingConfig
+
+    usual = {name: field.get_default() for name, field in TrainingConfig.model_fields.items()}
+    usual = json.loads(json.dumps(usual, default=str))  # as the checkpoint holds them
+    own = {"architecture", "parameters", "dataset", "split"}
+    return {key: value for key, value in training.items() if key not in own and value != usual.get(key)}
+
+
+def _pairs(mapping: Mapping[str, Any]) -> str:
+    """Name what a mapping holds, mappings within it in brackets."""
+    shown = {
+        key: f"({_pairs(value)})" if isinstance(value, dict) else value for key, value in mapping.items() if value != {}
+    }
+    return ", ".join(f"{key} {value}" for key, value in shown.items() if value is not None) or "unknown"

@@ -41,6 +41,7 @@ _FILTERS = (
 )
 _CONTROL_PREFIX = "twin_"
 _WIDE_FROM = 1250  # dots; wider pictures span the page
+_SMALL = 400  # dots; narrower pictures are shown twice as large
 _LONG_TABLE = 24  # rows; longer tables are folded
 _WIDE_HEAD = 56  # letters of a table's heading with gaps; wider tables span the page
 _URL = re.compile(r"https?://[^\s<>\"']*[^\s<>\"'.,;:)]")
@@ -56,6 +57,11 @@ class Picture:
     height: int
     wide: bool
     alone: bool = False
+
+    @property
+    def shown_width(self) -> int:
+        """The most dots that it takes on the page: small pictures of pixels are enlarged twice."""
+        return self.width * (2 if self.width <= _SMALL else 1)
 
 
 @dataclass(frozen=True)

@@ -225,7 +225,7 @@ def _save_walks(
         "animation",
         "The walk as an animation",
         "Left: linear. Middle: spherical. Right: the memorising control on the linear walk.",
-        scale=max(1, 600 // size),
+        scale=max(1, 300 // size),
     )
 
 

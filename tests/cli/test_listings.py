@@ -140,3 +140,10 @@ def test_each_built_in_plugin_has_one_line_of_a_narrow_terminal(run_cli, monkeyp
     assert [line.split()[0] for line in lines[1 : len(names) + 1]] == names
     assert max(map(len, lines[: len(names) + 1])) <= 80
     assert next(line for line in lines if "svm-cifar" in line).split() == ["svm-cifar", "analysis"]
+
+
+def test_of_a_training_only_what_differs_from_the_defaults_is_shown(run_cli):
+    out = " ".join(run_cli("show", "cifar10-dcgan32-w64").assert_success().out.split())
+    assert "3 epochs, 1,170 steps; preset cifar10, start_from cifar10-dcgan32, epochs 5.0" in out
+    assert "beta1" not in out
+    assert "started_from (name cifar10-dcgan32, sha256" in out

@@ -207,6 +207,7 @@ def find_dataset(name: str, root: Path, *, download: bool) -> Dataset:
     absent = "" if root.is_dir() else " (no such folder)"
     msg = (
         f"Dataset '{name}' is not there: looked in {root}{absent} for {looked_for}.{network} "
-        "Offline, put one of these into a folder and name it as the data root or by DCGAN_ANALYSIS_DATA."
+        "Offline, put one of these into a folder and name it as the data root or by DCGAN_ANALYSIS_DATA. "
+        "digits and cifar10-mini need no files."
     )
     raise DatasetError(msg)
