@@ -101,7 +101,7 @@ class Dissect:
         """Look for boxes, for the layer, and at a few samples."""
         from dcgan_analysis.checkpoints import Sampler
         from dcgan_analysis.latents import check_samples_vary, judged_names
-        from dcgan_analysis_plugins.dissect.scenes import check_boxes, chosen_layer
+        from dcgan_analysis_plugins.dissect.scenes import check_boxes, check_layers
 
         calls: list[Callable[[], object]] = [
             lambda: (
@@ -109,10 +109,9 @@ class Dissect:
                 if config.attribute
                 else check_boxes(context.checkpoint, config.boxes, config.object)
             ),
+            lambda: check_layers(context, config.layer),
             lambda: check_samples_vary(context, Sampler(context.checkpoint, context.device, label=config.label)),
         ]
-        if config.layer is not None:
-            calls.append(lambda: chosen_layer(context, config.layer))
         return calls
 
     def run(self, context: RunContext, config: DissectConfig) -> Result:

@@ -11,7 +11,6 @@ import torch
 from dcgan_analysis.checkpoints.sampling import class_labels
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.latents.interpolation import walk
-from dcgan_analysis_plugins.dissect.agreement import best_layer
 from dcgan_analysis_plugins.dissect.interventions import (
     Intervention,
     insert,
@@ -112,12 +111,10 @@ def change_units(
         label: Class of the samples, of a conditional generator; None: in turn.
 
     Raises:
-        AnalysisError: If no layer has maps, the layer has no other units, or the object is seen nowhere.
+        AnalysisError: If the layer has no other units, or the object is seen nowhere.
     """
-    layer = best_layer([one for one in layers if config.layer in (None, one.name)], "generator")
-    if layer is None:
-        msg = f"The generator of '{context.checkpoint.name}' has no layer with maps. Name one: layer=PATH."
-        raise AnalysisError(msg)
+    of_generator = [one for one in layers if one.network == "generator" and config.layer in (None, one.name)]
+    layer = max(of_generator, key=lambda one: one.chosen())
     size = len(layer.random_iou)
     count = config.units or max(1, size // _EIGHTH)
     if 2 * count > size:

@@ -33,7 +33,7 @@ __all__ = [
     "Looked",
     "Sight",
     "check_boxes",
-    "chosen_layer",
+    "check_layers",
     "discriminator_layers",
     "discriminator_values",
     "find_boxes",
@@ -202,6 +202,24 @@ def generator_layers(sampler: Sampler, layer: str | None = None) -> list[str]:
     """Return the layers of a generator that have maps, lowest first, and one that is asked for."""
     layers = trace_role(sampler.generator, sampler.checkpoint.architecture, "generator").map_taps
     return list(dict.fromkeys([*layers, *([] if layer is None else [layer])]))
+
+
+def check_layers(context: RunContext, layer: str | None) -> None:
+    """Refuse a generator without maps, or a layer that it does not have.
+
+    Raises:
+        AnalysisError: If no layer has maps, or this one has none.
+        UnknownNameError: If there is no layer of this name.
+    """
+    checkpoint = context.checkpoint
+    if layer is not None:
+        chosen_layer(context, layer)
+    elif not trace_role(checkpoint.generator(), checkpoint.architecture, "generator").map_taps:
+        msg = (
+            f"The generator of '{checkpoint.name}' has no layer with maps that a module's name says. Name one by the "
+            "setting layer=PATH, or choose a generator with convolutions."
+        )
+        raise AnalysisError(msg)
 
 
 def discriminator_layers(checkpoint: Checkpoint) -> list[str]:

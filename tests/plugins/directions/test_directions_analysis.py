@@ -7,7 +7,10 @@ from dcgan_analysis_plugins.directions.analysis import DirectionsAnalysis
 from torch import nn
 
 import dcgan_analysis as da
+from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+from dcgan_analysis.checkpoints.sampling import with_sample_statistics
 from dcgan_analysis.errors import AnalysisError, UnknownNameError
+from dcgan_analysis.models.tables import dcgan28_conditional
 from dcgan_analysis.testing import check_analysis
 
 SHORT = {"samples": 60, "new": 4, "k": 2, "random": 2, "classifier_steps": 2, "judges": 2}
@@ -83,6 +86,15 @@ def test_methods_that_are_not_asked_for_are_left_out(run, bulb, make_images):
 
     assert result.headline == "boundary_effect"
     assert {name.split("_")[0] for name in result.metrics} == {"boundary", "random", "shuffled"}
+
+
+def test_directions_of_a_conditional_generator_are_those_within_a_class(run, make_images):
+    architecture = dcgan28_conditional(width=2, hidden=8, image_size=32, z_size=5, classes=3, image_channels=3)
+    checkpoint = with_sample_statistics(Checkpoint.random(architecture, seed=1), batches=1)
+    result = run(DirectionsAnalysis(), make_images(), checkpoint, **{**SHORT, "k": 1, "label": 2})
+
+    assert "The generator is conditional: all images are of class 2." in result.notes
+    assert {"sefa_effect", "pca_effect", "boundary_effect"} <= result.metrics.keys()
 
 
 def test_what_is_not_there_is_refused_before_the_run(run, bulb, make_images):

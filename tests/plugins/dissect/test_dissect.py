@@ -10,7 +10,10 @@ from torch.nn import functional as F
 
 import dcgan_analysis as da
 from dcgan_analysis.annotations import Box, Boxes
+from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+from dcgan_analysis.checkpoints.sampling import with_sample_statistics
 from dcgan_analysis.errors import AnalysisError, AnnotationError, UnknownNameError
+from dcgan_analysis.models.tables import dcgan28_conditional, mlp_conditional
 from dcgan_analysis.testing import check_analysis
 
 SHORT = {"shuffles": 2, "draws": 2, "walks": 2, "steps": 2, "judges": 2}
@@ -92,6 +95,22 @@ def test_a_generator_alone_is_dissected_by_the_pixels(run, squares, square_boxes
 
     assert metrics["generator_precision"].value > 0.8
     assert not any(name.startswith("discriminator") for name in metrics)
+
+
+def test_a_conditional_generator_draws_the_class_that_the_boxes_are_of(run, tmp_path):
+    fresh = Checkpoint.random(dcgan28_conditional(width=4, hidden=8, classes=3), seed=1)
+    checkpoint = with_sample_statistics(fresh, batches=1)
+    boxes = [Box(sample=number, box=(number, 9, 8, 8)) for number in range(12)]
+    Boxes(object="thing", n=12, label=2, boxes=boxes).save(tmp_path / "b.json")
+    result = run(Dissect(), None, checkpoint, boxes=str(tmp_path / "b.json"), detector="pixels", **SHORT)
+
+    assert result.metrics["inserted"].n == 6
+    assert "discriminator_iou" in result.metrics
+
+
+def test_a_generator_without_maps_is_refused_first(run):
+    with pytest.raises(AnalysisError, match="has no layer with maps"):
+        run(Dissect(), None, Checkpoint.random(mlp_conditional(width=8), seed=0), boxes="rule:bright")
 
 
 def test_what_is_missing_is_said_in_one_line(run, squares, square_boxes, make_images, tmp_path):
