@@ -13,5 +13,8 @@ if TYPE_CHECKING:
 
 def sampling_twin(context: RunContext) -> Checkpoint:
     """Return the random twin of the run's checkpoint, its statistics re-estimated: else its samples are one image."""
-    context.note("The random twin's batch-normalisation statistics were re-estimated on latent vectors.")
+    context.note(
+        "The random twin's batch-normalisation statistics were re-estimated on latent vectors. It is one network: its "
+        "intervals do not hold the spread between random networks."
+    )
     return with_sample_statistics(context.checkpoint.twin(context.seed))
