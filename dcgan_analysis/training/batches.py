@@ -102,7 +102,8 @@ def check_split(config: TrainingConfig, architecture: Architecture, split: Datas
 
     Raises:
         TrainingError: If they have another shape or are fewer than a minibatch; a conditional architecture's labels are
-            absent or of more classes than it knows; or the feature accuracy cannot be measured on them.
+            absent or of more classes than it knows; images or discriminator do not allow ``self_supervised``; or the
+            feature accuracy cannot be measured on them.
     """
     if tuple(split.image_shape) != tuple(architecture.image_shape):
         shapes = (split.image_shape, architecture.image_shape)
@@ -132,8 +133,22 @@ def check_split(config: TrainingConfig, architecture: Architecture, split: Datas
             f"{architecture.classes}. Give parameters={{classes={len(split.classes)}}}."
         )
         raise TrainingError(msg)
+    if config.self_supervised == "rotation":
+        _check_rotation(architecture)
     if config.probe_every:
         _check_probe(config, architecture, split)
+
+
+def _check_rotation(architecture: Architecture) -> None:
+    _, height, width = architecture.image_shape
+    if height != width:
+        reason = f"images of {height}x{width} pixels cannot be turned by 90 degrees"
+    elif len(architecture.discriminator_layers) < 2:
+        reason = f"the discriminator of architecture '{architecture.name}' has no layer table with a hidden layer"
+    else:
+        return
+    msg = f"self_supervised=rotation: {reason}. Use self_supervised=none."
+    raise TrainingError(msg)
 
 
 def _check_probe(config: TrainingConfig, architecture: Architecture, split: DatasetSplit) -> None:

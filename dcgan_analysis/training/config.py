@@ -19,6 +19,7 @@ OPTIONS = (
     "diff_augment",
     "learning_rate_decay",
     "reuse_samples",
+    "self_supervised",
 )
 """What goes beyond the paper's plain recipe; all of it is off by default, and named in the checkpoint's metadata."""
 
@@ -82,6 +83,11 @@ class TrainingConfig(Settings):
         default=False,
         description="show the discriminator the images of the generator's update instead of fresh ones: "
         "one forward pass less",
+    )
+    self_supervised: Literal["none", "rotation"] = Field(
+        default="none",
+        description="rotation: the discriminator also tells by how many quarter turns a quarter of the images are "
+        "turned; the checkpoint is without the head that does",
     )
     z_prior: Literal["uniform", "normal"] = Field(default="uniform", description="uniform in [-1, 1], or N(0, 1)")
     precision: Literal["auto", "bfloat16", "float32"] = Field(

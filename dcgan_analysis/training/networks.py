@@ -21,6 +21,7 @@ from dcgan_analysis.models.kernels.winograd import with_winograd
 from dcgan_analysis.models.widening import widen
 from dcgan_analysis.training.augment import DiffAugment
 from dcgan_analysis.training.distributed import SINGLE, Processes, synchronise_batchnorm
+from dcgan_analysis.training.rotation import GENERATOR_WEIGHT, RotationHead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +59,7 @@ class AdversarialPair:
         generator: The generator in training.
         discriminator: The discriminator in training, its kernels reparametrised under ``spectral_norm``.
         average: The generator with the moving average of its weights, or None.
+        rotation: The head that tells quarter turns, or None.
     """
 
     def __init__(
@@ -86,12 +88,14 @@ class AdversarialPair:
         if config.sync_batchnorm and processes.count > 1:
             self.generator = synchronise_batchnorm(self.generator, device)
             self.discriminator = synchronise_batchnorm(self.discriminator, device)
+        rotation = config.self_supervised == "rotation"
+        self.rotation = RotationHead(architecture, config.seed).to(device) if rotation else None
         self.generator_optimizer = self._adam(self.generator)
-        self.discriminator_optimizer = self._adam(self.discriminator)
+        self.discriminator_optimizer = self._adam(self.discriminator, self.rotation)
         self._augment = DiffAugment(config.diff_augment, architecture.image_range)
         # Modules for the updates: one forward pass for each backward pass, as averaging them requires.
         self._generator: nn.Module = self.generator
-        self._logits_of_both: nn.Module = _LogitsOfBoth(self.discriminator)
+        self._logits_of_both: nn.Module = _LogitsOfBoth(self.discriminator, self.rotation)
         if processes.count > 1:
             self._generator = DistributedDataParallel(self.generator)
             self._logits_of_both = DistributedDataParallel(self._logits_of_both)
@@ -102,15 +106,23 @@ class AdversarialPair:
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return with_winograd(network)
 
-    def _adam(self, network: nn.Module) -> torch.optim.Adam:
+    def _adam(self, *networks: nn.Module | None) -> torch.optim.Adam:
         config = self._config
         return torch.optim.Adam(
-            network.parameters(),
+            [parameter for network in networks if network is not None for parameter in network.parameters()],
             lr=config.learning_rate,
             betas=(config.beta1, config.beta2),
             weight_decay=config.weight_decay,
             fused=True,
         )
+
+    def trained(self) -> list[tuple[str, nn.Module, torch.optim.Adam]]:
+        """Return what learns, with its name in a state and the optimiser that holds its moments."""
+        parts: list[tuple[str, nn.Module, torch.optim.Adam]] = [
+            ("generator", self.generator, self.generator_optimizer),
+            ("discriminator", self.discriminator, self.discriminator_optimizer),
+        ]
+        return parts if self.rotation is None else [*parts, ("rotation", self.rotation, self.discriminator_optimizer)]
 
     def precision(self) -> torch.autocast:
         """Context in which convolutions and products run in the training's arithmetic."""
@@ -145,20 +157,26 @@ class AdversarialPair:
         """Update the generator, which is to make the discriminator output 1.
 
         Returns:
-            Loss, and the images (N, C, H, W) that it made before the update (detached).
+            Adversarial loss, and the images (N, C, H, W) that it made before the update (detached).
         """
         # Gradients of the discriminator's weights are not needed.
-        self.discriminator.requires_grad_(False)
+        for _, network, _ in self.trained()[1:]:
+            network.requires_grad_(False)
         try:
             with self.precision():
                 images = apply(self._generator, z, labels)
-            logits = self.judge(self._changed(images, _IN_GENERATOR_UPDATE, step), labels)
-            loss = F.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
+            seen = self._changed(images, _IN_GENERATOR_UPDATE, step)
+            logits = self.judge(seen, labels)
+            loss = total = F.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
+            if self.rotation is not None:
+                with self.precision():
+                    total = loss + GENERATOR_WEIGHT * self.rotation(self.discriminator, seen, labels)
             self.generator_optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
+            torch.autograd.backward(total)
             self.generator_optimizer.step()
         finally:
-            self.discriminator.requires_grad_(True)
+            for _, network, _ in self.trained()[1:]:
+                network.requires_grad_(True)
         return loss.detach(), images.detach()
 
     @torch.no_grad()
@@ -188,11 +206,11 @@ class AdversarialPair:
             step: Number of the step, which augmentations are drawn for.
 
         Returns:
-            Loss, mean probability given to real images, mean probability given to generated ones (detached).
+            Adversarial loss, mean probability given to real images, and to generated ones (detached).
         """
         images, fake = self._changed(images, _OF_REAL, step), self._changed(fake, _OF_FAKE, step)
         with self.precision():
-            real_logits, fake_logits = self._logits_of_both(images, fake, labels)
+            real_logits, fake_logits, *rotation_losses = self._logits_of_both(images, fake, labels)
         real_logits, fake_logits = real_logits.float(), fake_logits.float()
         loss = F.binary_cross_entropy_with_logits(
             # One-sided: smoothing the target of generated images too would draw them together (Salimans et al. 2016).
@@ -200,7 +218,7 @@ class AdversarialPair:
             torch.full_like(real_logits, 1 - self._config.label_smoothing),
         ) + F.binary_cross_entropy_with_logits(fake_logits, torch.zeros_like(fake_logits))
         self.discriminator_optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        torch.autograd.backward(sum(rotation_losses, loss))
         self.discriminator_optimizer.step()
         with torch.no_grad():
             return loss.detach(), real_logits.sigmoid().mean(), fake_logits.sigmoid().mean()
@@ -229,13 +247,15 @@ class AdversarialPair:
 class _LogitsOfBoth(nn.Module):
     """Real and generated images through one discriminator, apart from each other, in one call."""
 
-    def __init__(self, discriminator: nn.Module) -> None:
+    def __init__(self, discriminator: nn.Module, rotation: RotationHead | None) -> None:
         super().__init__()
         self.discriminator = discriminator
+        self.rotation = rotation
 
-    def forward(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the logits (N,) of both."""
-        return apply(self.discriminator, real, labels), apply(self.discriminator, fake, labels)
+    def forward(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, ...]:
+        """Return the logits (N,) of both, and the loss of the turns of real images where there is a head for them."""
+        logits = apply(self.discriminator, real, labels), apply(self.discriminator, fake, labels)
+        return logits if self.rotation is None else (*logits, self.rotation(self.discriminator, real, labels))
 
 
 def _initial_state(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # Settings that older states lack, with the value that a training had without them; those free to change need none.
-_ADDED = {"leave_out": None, "start_from": None, "widen": False}
+_ADDED = {"leave_out": None, "start_from": None, "widen": False, "self_supervised": "none"}
 
 STATE = "state.safetensors"
 """Name of the newest state in the folder of a training."""
@@ -44,10 +44,7 @@ OLDER = "states"
 def _tensors(pair: AdversarialPair) -> dict[str, Tensor]:
     """All tensors of networks and optimisers by name; optimiser state under the parameter's own name."""
     tensors: dict[str, Tensor] = {}
-    for role, network, optimizer in (
-        ("generator", pair.generator, pair.generator_optimizer),
-        ("discriminator", pair.discriminator, pair.discriminator_optimizer),
-    ):
+    for role, network, optimizer in pair.trained():
         for name, tensor in network.state_dict().items():
             tensors[f"{role}.{name}"] = tensor
         for name, parameter in network.named_parameters():
@@ -195,10 +192,7 @@ def _same_settings(path: Path, saved: dict[str, Any], progress: dict[str, Any], 
 def _restore(pair: AdversarialPair, tensors: dict[str, Tensor]) -> None:
     if pair.average is not None:
         pair.average.load_state_dict({name: tensors[f"average.{name}"] for name in pair.average.state_dict()})
-    for role, network, optimizer in (
-        ("generator", pair.generator, pair.generator_optimizer),
-        ("discriminator", pair.discriminator, pair.discriminator_optimizer),
-    ):
+    for role, network, optimizer in pair.trained():
         network.load_state_dict({name: tensors[f"{role}.{name}"] for name in network.state_dict()})
         for name, parameter in network.named_parameters():
             for key in ("step", "exp_avg", "exp_avg_sq"):

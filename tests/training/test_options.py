@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
+from dcgan_analysis.data.dataset import DatasetSplit
+from dcgan_analysis.errors import TrainingError
 from dcgan_analysis.models import tables
 from dcgan_analysis.training import TrainingConfig
+from dcgan_analysis.training.batches import check_split
 from dcgan_analysis.training.networks import AdversarialPair, learning_rate_factor
 from dcgan_analysis.training.stopping import StopRequest
 
@@ -153,3 +160,75 @@ def test_with_all_options_a_resume_is_exact_and_the_metadata_names_them(make_tra
         "diff_augment=('color', 'cutout'), learning_rate_decay=linear, reuse_samples=True"
     )
     assert make_trainer("plain").checkpoint().metadata.provenance["recipe"] == "the paper's"
+
+
+def test_the_rotation_head_learns_to_tell_by_how_many_quarter_turns_real_images_are_turned(images):
+    pair = make_pair(self_supervised="rotation", learning_rate=5e-3)
+    upright = images.clone()
+    upright[:, :, :8] = 1.0  # what is up can be seen
+
+    def error():
+        with torch.no_grad():
+            return float(pair.rotation(pair.discriminator, upright, None))
+
+    before = error()
+    for _ in range(15):
+        pair.update_discriminator(upright, images.flip(0), None)
+
+    assert before == pytest.approx(math.log(4), abs=0.3)
+    assert error() < before / 4
+
+
+def test_losses_are_reported_without_that_of_rotations_which_both_updates_follow(images):
+    z = torch.randn(8, 5, generator=torch.Generator().manual_seed(1))
+    plain, turned = make_pair(), make_pair(self_supervised="rotation")
+    losses = []
+    for pair in (plain, turned):
+        generator_loss, fake = pair.update_generator(z, None)
+        losses.append((generator_loss, pair.update_discriminator(images, fake, None)[0]))
+
+    # The turned images have moved nothing but running statistics before the first updates.
+    torch.testing.assert_close(losses[0], losses[1])
+    for role in ("generator", "discriminator"):
+        weights = [next(getattr(pair, role).parameters()) for pair in (plain, turned)]
+        assert not torch.equal(*weights)
+    assert plain.plain("discriminator").state_dict().keys() == turned.plain("discriminator").state_dict().keys()
+
+
+def test_a_resume_with_a_rotation_head_is_exact_and_the_checkpoint_is_without_it(make_trainer, everything):
+    whole = make_trainer("whole", epochs=2, self_supervised="rotation")
+    checkpoint = whole.run()
+    make_trainer("parts", epochs=1, self_supervised="rotation").run()
+    second = make_trainer("parts", epochs=2, self_supervised="rotation")
+    second.resume()
+    again = second.run()
+
+    assert again.sha256() == checkpoint.sha256()
+    assert torch.equal(whole.pair.rotation.turns.weight, second.pair.rotation.turns.weight)
+    assert checkpoint.metadata.provenance["recipe"] == "the paper's with self_supervised=rotation"
+    assert checkpoint.weights["discriminator"].keys() == ARCHITECTURE.discriminator().state_dict().keys()
+
+
+def test_a_conditional_discriminator_is_given_the_labels_of_turned_images(images):
+    conditional = tables.dcgan28_conditional(width=2, hidden=8, image_size=32, classes=3)
+    config = TrainingConfig(precision="float32", batch_size=8, self_supervised="rotation")
+    pair = AdversarialPair(conditional, config, CPU)
+
+    loss, *_ = pair.update_discriminator(images, -images, torch.arange(8) % 3)
+
+    assert torch.isfinite(loss)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"image_shape": (1, 32, 16)}, "images of 32x16 pixels cannot be turned by 90 degrees"),
+        ({"discriminator_layers": ()}, "has no layer table with a hidden layer"),
+    ],
+)
+def test_images_that_cannot_be_turned_and_a_discriminator_without_a_table_are_refused(change, reason):
+    architecture = replace(ARCHITECTURE, **change)
+    split = DatasetSplit(np.zeros((8, *architecture.image_shape), np.uint8), None, list("abcdefgh"))
+
+    with pytest.raises(TrainingError, match=f"self_supervised=rotation: .*{reason}"):
+        check_split(TrainingConfig(batch_size=8, self_supervised="rotation"), architecture, split)
