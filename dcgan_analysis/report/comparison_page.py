@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from dcgan_analysis.report.compare import differences_table
 from dcgan_analysis.report.format import label, metric_interval, metric_value
-from dcgan_analysis.report.html import Bar, Card, Picture, bar_of, headline_card, make_environment, picture_of
+from dcgan_analysis.report.html import Bar, Card, bar_of, headline_card, make_environment
+from dcgan_analysis.report.pictures import Picture, picture_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -16,15 +15,15 @@ from markupsafe import Markup
 from dcgan_analysis.api.result import REPORT_FILE, Section
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.text import count, duration, short_hash
-from dcgan_analysis.data.files.pictures import open_picture
-from dcgan_analysis.errors import AnalysisError, DatasetError
+from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.report import format as text
+from dcgan_analysis.report.galleries import tiles_of
+from dcgan_analysis.report.pictures import Picture, pictures_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from dcgan_analysis.api.result import Figure, Gallery, Metric, Result, Table
+    from dcgan_analysis.api.result import Metric, Result, Table
 
 _FILTERS = (
     text.cell,
@@ -40,90 +39,9 @@ _FILTERS = (
     text.table_cells,
 )
 _CONTROL_PREFIX = "twin_"
-_WIDE_FROM = 1250  # dots; wider pictures span the page
-_SMALL = 400  # dots; narrower pictures are shown twice as large
 _LONG_TABLE = 24  # rows; longer tables are folded
 _WIDE_HEAD = 56  # letters of a table's heading with gaps; wider tables span the page
 _URL = re.compile(r"https?://[^\s<>\"']*[^\s<>\"'.,;:)]")
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure, ready to stand in the page."""
-
-    figure: Figure
-    uri: str
-    width: int
-    height: int
-    wide: bool
-    alone: bool = False
-
-    @property
-    def shown_width(self) -> int:
-        """The most dots that it takes on the page: small pictures of pixels are enlarged twice."""
-        return self.width * (2 if self.width <= _SMALL else 1)
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One image of a gallery: its classes by number and name, and its place on the sheet as shares of the whole."""
-
-    id: str
-    label: int
-    prediction: int
-    of: str
-    predicted: str
-    x: str
-    y: str
-
-    @property
-    def right(self) -> bool:
-        """Whether it is predicted as what it is."""
-        return self.label == self.prediction
-
-    @property
-    def words(self) -> str:
-        """What a screen reader says."""
-        return f"{self.of}, predicted {'rightly' if self.right else self.predicted}"
-
-
-@dataclass(frozen=True)
-class Tiles:
-    """A gallery, ready to stand in the page."""
-
-    record: Gallery
-    uri: str
-    rows: int
-    ratio: str
-    images: list[Tile]
-
-    @property
-    def numbers(self) -> list[int]:
-        """Class numbers that can be chosen, as what an image is or as what it is predicted."""
-        return sorted({number for image in self.images for number in (image.label, image.prediction)})
-
-    @property
-    def of(self) -> list[tuple[int, str, int]]:
-        """Classes of the images: number, name, images."""
-        return self._counted([image.label for image in self.images])
-
-    @property
-    def predicted(self) -> list[tuple[int, str, int]]:
-        """Predicted classes: number, name, images."""
-        return self._counted([image.prediction for image in self.images])
-
-    @property
-    def kinds(self) -> list[tuple[str, str, int]]:
-        """What can be chosen beside the classes: value, name, images."""
-        right = sum(image.right for image in self.images)
-        return [
-            ("all", "all", len(self.images)),
-            ("right", "right", right),
-            ("wrong", "wrong", len(self.images) - right),
-        ]
-
-    def _counted(self, numbers: list[int]) -> list[tuple[int, str, int]]:
-        return [(number, self.record.classes[number], n) for number, n in sorted(Counter(numbers).items())]
 
 
 @dataclass(frozen=True)
@@ -199,10 +117,10 @@ def render_report(result: Result, folder: Path) -> str:
         .render(
             result=result,
             cards=_cards(result),
-            pictures=_pictures(result.figures, folder),
+            pictures=pictures_of(result.figures, folder),
             sections=[_part(section, folder) for section in result.sections],
             reference=_linked(result.reference),
-            galleries=[_tiles(gallery, folder) for gallery in result.galleries],
+            galleries=[tiles_of(gallery, folder) for gallery in result.galleries],
             longest_stage=max([stage.seconds for stage in result.stages], default=0) or 1,
         )
     )
@@ -236,7 +154,7 @@ def check_section(section: object, folder: Path) -> None:
 
 def _part(section: Section, folder: Path) -> Part:
     paragraphs = [text.strip() for text in re.split(r"\n\s*\n", section.text) if text.strip()]
-    return Part(section, paragraphs, _pictures(section.figures, folder))
+    return Part(section, paragraphs, pictures_of(section.figures, folder))
 
 
 def _cards(result: Result) -> list[Card]:
@@ -276,71 +194,6 @@ def bar_of(metric: Metric) -> Bar | None:
     low = metric.value if metric.low is None else metric.low
     high = metric.value if metric.high is None else metric.high
     return Bar(100 * metric.value, max(0.0, 100 * low), min(100.0, 100 * high))
-
-
-def picture_of(figure: Figure, folder: Path) -> Picture:
-    """Return a figure of a run folder, ready to stand in a page.
-
-    Raises:
-        AnalysisError: If its file is absent, outside the folder, or not a picture.
-    """
-    uri, width, height = _embedded(f"Figure '{figure.name}'", figure.file, folder)
-    return Picture(figure, uri, width, height, width > _WIDE_FROM)
-
-
-def _pictures(figures: Sequence[Figure], folder: Path) -> list[Picture]:
-    """Return figures in order; a narrow one between wide ones is marked, so that it leaves no hole beside it."""
-    pictures = [picture_of(figure, folder) for figure in figures]
-    wide = [True, *(picture.wide for picture in pictures), True]
-    return [
-        replace(picture, alone=not picture.wide and before and after)
-        for picture, before, after in zip(pictures, wide, wide[2:], strict=False)
-    ]
-
-
-def _tiles(gallery: Gallery, folder: Path) -> Tiles:
-    uri, width, height = _embedded(f"Gallery '{gallery.name}'", gallery.file, folder)
-    columns, rows = gallery.columns, -(-len(gallery.ids) // gallery.columns)
-
-    def share(position: int, places: int) -> str:
-        return f"{position / max(1, places - 1):.5g}"
-
-    tiles = [
-        Tile(
-            name,
-            label,
-            prediction,
-            gallery.classes[label],
-            gallery.classes[prediction],
-            share(position % columns, columns),
-            share(position // columns, rows),
-        )
-        for position, (name, label, prediction) in enumerate(
-            zip(gallery.ids, gallery.labels, gallery.predictions, strict=True)
-        )
-    ]
-    return Tiles(gallery, uri, rows, f"{width // columns} / {height // rows}", tiles)
-
-
-def _embedded(what: str, file: str, folder: Path) -> tuple[str, int, int]:
-    """Return a picture of the run folder as a data address, its width and its height."""
-    path = (folder / file).resolve()
-    named = f"{what} names the file '{file}'"
-    if not path.is_relative_to(folder.resolve()):
-        msg = f"{named}, which lies outside the run folder '{folder}'. Save figures inside it."
-        raise AnalysisError(msg)
-    if not path.is_file():
-        msg = f"{named}, which is not in the run folder '{folder}'. Save it there first."
-        raise AnalysisError(msg)
-    try:
-        with open_picture(path, f"'{file}'") as image:
-            width, height = image.size
-            kind = image.get_format_mimetype()
-    except DatasetError:
-        msg = f"{named}, which is not a picture. Save it as PNG, JPEG, GIF or WebP."
-        raise AnalysisError(msg) from None
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
-    return f"data:{kind};base64,{data}", width, height
 
 
 def _linked(reference: str) -> list[tuple[str, bool]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from dcgan_analysis.api.result import REPORT_FILE
 from dcgan_analysis.data.files.pictures import open_picture
 from dcgan_analysis.report.html import make_environment
+from dcgan_analysis.report.pictures import data_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,4 +77,4 @@ def _thumbnail(path: Path) -> str:
         small.thumbnail(_THUMBNAIL)
     stream = io.BytesIO()
     small.save(stream, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+    return data_address(stream.getvalue(), "image/png")

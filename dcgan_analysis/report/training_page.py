@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import time
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from dcgan_analysis.data.files.pictures import open_picture
 from dcgan_analysis.report import format as text
 from dcgan_analysis.report.html import make_environment
 from dcgan_analysis.report.model_card import CARD_FILE, may_write, write_card
+from dcgan_analysis.report.pictures import data_address
 from dcgan_analysis.training.watching import Watcher
 
 if TYPE_CHECKING:
@@ -198,11 +198,7 @@ def _from_figure(figure: Figure, title: str, caption: str) -> _Picture:
     with styled():
         figure.savefig(drawn, format="png", dpi=_DPI, metadata={"Software": None})
     width = round(figure.get_figwidth() * 100)
-    return _Picture(title, caption, _uri(drawn.getvalue(), "png"), width)
-
-
-def _uri(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+    return _Picture(title, caption, data_address(drawn.getvalue(), "image/png"), width)
 
 
 def _samples(folder: Path, history: Sequence[dict[str, Any]]) -> list[_Picture]:
@@ -252,4 +248,4 @@ def _over_time(paths: Sequence[Path]) -> tuple[str, int]:
 def _encoded(image: Image.Image) -> str:
     drawn = io.BytesIO()
     image.save(drawn, format="JPEG", quality=90, subsampling=0)
-    return _uri(drawn.getvalue(), "jpeg")
+    return data_address(drawn.getvalue(), "image/jpeg")

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from dcgan_analysis.api.result import Figure, Metric, Table
+from dcgan_analysis.api.result import Figure, Gallery, Metric, Table
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.report import render_report, write_report
 from dcgan_analysis.report.format import label, metric_interval, metric_value
@@ -17,7 +17,7 @@ HOSTILE = """<script>alert("x")</script>'"><img src=x onerror=y> {{ 7 * 7 }}"""
 class _Page(HTMLParser):
     """Collects tags with their attributes and notices tags that are left open."""
 
-    VOID = frozenset({"meta", "img"})
+    VOID = frozenset({"meta", "img", "input"})
 
     def __init__(self, text):
         super().__init__()
@@ -70,6 +70,19 @@ def test_hostile_strings_are_escaped_wherever_they_come_from(make_result, run_fo
         metrics=metrics,
         tables=[Table(name="t", title=HOSTILE, columns=[HOSTILE], rows=[[HOSTILE]], note=HOSTILE)],
         figures=[Figure(name="f", file="figures/matrix.png", title=HOSTILE, caption=HOSTILE)],
+        galleries=[
+            Gallery(
+                name=HOSTILE,
+                file="figures/matrix.png",
+                title=HOSTILE,
+                caption=HOSTILE,
+                columns=1,
+                classes=[HOSTILE, "b"],
+                ids=[HOSTILE],
+                labels=[0],
+                predictions=[1],
+            )
+        ],
         notes=[HOSTILE],
         warnings=[HOSTILE, HOSTILE],
         config={HOSTILE: {HOSTILE: [HOSTILE]}},
