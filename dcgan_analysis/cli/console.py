@@ -7,14 +7,18 @@ import os
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from dcgan_analysis.core.distributed import launched_first
+from dcgan_analysis.core.text import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
+    from rich.segment import Segment
 
 # Where a command's context keeps "quiet" or "verbose".
 _VERBOSITY = "dcgan_analysis.verbosity"
@@ -26,17 +30,31 @@ _stdout: TextIO | None = None
 
 
 def console() -> Console:
-    """Return a console on standard output, which shows square brackets in names and messages as they stand."""
+    """Return a console on standard output, which shows square brackets in names and messages as they stand.
+
+    What would steer the terminal is shown as an escape: names and titles may come from anybody.
+    """
     # rich takes a tenth of a second to import and to draw with; what is light does without.
     from rich.console import Console
+    from rich.segment import Segment
 
-    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    class Shown(Console):
+        def render(self, *arguments: Any, **options: Any) -> Iterator[Segment]:
+            for part in super().render(*arguments, **options):
+                yield part if part.control else Segment(shown(part.text), part.style)
+
+    return Shown(file=sys.stdout, highlight=False, markup=False, emoji=False)
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Write lines to standard output, or standard error; what would steer a terminal is shown as an escape."""
+    click.echo(shown(text), err=err)
 
 
 def say(text: str) -> None:
     """Write one line to standard error, unless the command is to be quiet."""
     if not is_quiet():
-        click.echo(text, err=True)
+        echo(text, err=True)
 
 
 def is_quiet() -> bool:
@@ -47,12 +65,12 @@ def is_quiet() -> bool:
 
 def warn(text: str) -> None:
     """Write a warning to standard error."""
-    click.echo(f"Warning: {text}", err=True)
+    echo(f"Warning: {text}", err=True)
 
 
 def complain(text: str) -> None:
     """Write an error to standard error."""
-    click.echo(f"Error: {text}", err=True)
+    echo(f"Error: {text}", err=True)
 
 
 class _Lines(logging.Handler):
@@ -61,9 +79,9 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
         if record.levelno >= logging.WARNING:
-            click.echo(f"{record.levelname.capitalize()}: {text}", err=True)
+            echo(f"{record.levelname.capitalize()}: {text}", err=True)
         else:
-            click.echo(f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {text}", err=True)
+            echo(f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {text}", err=True)
 
 
 def listen(context: click.Context) -> None:

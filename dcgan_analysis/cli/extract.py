@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dcgan_analysis.cli import options
-from dcgan_analysis.cli.console import print_json, say
+from dcgan_analysis.cli.console import echo, print_json, say
 from dcgan_analysis.cli.progress import shown_progress
 
 
@@ -79,5 +79,5 @@ def command(
         print_json(json.dumps({name: str(store.path) for name, store in stores.items()}, indent=2))
         return
     for name, store in stores.items():
-        click.echo(f"{name}: {store.shape[0]:,} x {store.shape[1]:,} {store.key.store_dtype}  {store.path}")
+        echo(f"{name}: {store.shape[0]:,} x {store.shape[1]:,} {store.key.store_dtype}  {store.path}")
     say(extraction.summary())

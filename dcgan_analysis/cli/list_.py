@@ -9,6 +9,7 @@ import click
 
 from dcgan_analysis.cli import options
 from dcgan_analysis.cli.console import print_json, warn
+from dcgan_analysis.core.text import shown
 from dcgan_analysis.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _print(kind: str, rows: list[dict[str, str]], own: set[str]) -> None:
     out = click.HelpFormatter(max_width=_WIDEST)
     out.write(click.style(kind.capitalize(), bold=True) + "\n")
     with out.indentation():
-        out.write_dl([(row["name"], _text(row, own)) for row in rows] or [("none", "")])
+        out.write_dl([(shown(row["name"]), shown(_text(row, own))) for row in rows] or [("none", "")])
     click.echo(out.getvalue())
 
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 import click
 
 from dcgan_analysis.cli import options
-from dcgan_analysis.cli.console import complain, listen, release_output, reserve_output, warn
+from dcgan_analysis.cli.console import complain, echo, listen, release_output, reserve_output, warn
 from dcgan_analysis.core.distributed import launched_first
+from dcgan_analysis.core.text import shown
 from dcgan_analysis.errors import DcganAnalysisError, TrainingStopped, unknown_name
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class _LazyGroup(click.Group):
         added = _plugin_commands()
         if added:
             with formatter.section("Commands of plugins"):
-                formatter.write_dl([(name, entry.summary) for name, entry in added.items()])
+                formatter.write_dl([(name, shown(entry.summary)) for name, entry in added.items()])
 
 
 def _plugins(hook: str | None = None) -> PluginHost:
@@ -233,7 +234,7 @@ def _run(words: list[str]) -> int:
         stopped = error.__cause__ or error
         if isinstance(stopped, TrainingStopped):
             if launched_first():  # all processes stop together, and one of them says so
-                click.echo(str(stopped), err=True)
+                echo(str(stopped), err=True)
             return 128 + stopped.signal  # as a shell reports the end by a signal
         number, what = (signal.SIGTERM, "Ended") if isinstance(stopped, _Terminated) else (signal.SIGINT, "Interrupted")
         if launched_first():

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from dcgan_analysis.cli import options
-from dcgan_analysis.cli.console import complain, print_json
+from dcgan_analysis.cli.console import complain, echo, print_json
+from dcgan_analysis.core.text import shown
 
 if TYPE_CHECKING:
     from dcgan_analysis.host.host import PluginInfo
@@ -51,9 +52,9 @@ def _print(plugins: list[PluginInfo]) -> None:
     widest = max(len(info.name) for info in plugins)
     for package, members in groups.items():
         out = click.HelpFormatter(max_width=_WIDEST)
-        out.write(click.style(package, bold=True) + "\n")
+        out.write(click.style(shown(package), bold=True) + "\n")
         with out.indentation():
-            out.write_dl([(info.name.ljust(widest), _state(info)) for info in members])
+            out.write_dl([(shown(info.name.ljust(widest)), shown(_state(info))) for info in members])
         click.echo(out.getvalue())
 
 
@@ -93,7 +94,7 @@ def check(name: str, as_json: bool) -> None:
         print_json(json.dumps([each.document() for each in checks], indent=2))
     else:
         for each in checks:
-            click.echo(f"{each.state:8} {each.kind} {each.name}{': ' if each.message else ''}{each.message}")
+            echo(f"{each.state:8} {each.kind} {each.name}{': ' if each.message else ''}{each.message}")
     broken = sum(each.state == "failed" for each in checks)
     if broken:
         complain(f"Plugin '{name}': {broken} of {len(checks)} checks failed.")

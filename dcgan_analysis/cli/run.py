@@ -9,6 +9,7 @@ import click
 from dcgan_analysis.cli import options
 from dcgan_analysis.cli.console import console, print_json, warn
 from dcgan_analysis.cli.progress import shown_progress
+from dcgan_analysis.core.text import shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,8 +56,8 @@ def _subcommand(analysis: Analysis) -> click.Command:
     command = _AnalysisCommand(
         analysis.name,
         callback=callback,
-        help=f"{analysis.question}\n\n{analysis.reference}",
-        short_help=analysis.summary,
+        help=shown(f"{analysis.question}\n\n{analysis.reference}"),
+        short_help=shown(analysis.summary),
     )
     command.analysis = analysis
     options.run_options(command)
@@ -78,7 +79,7 @@ class _AnalysisCommand(click.Command):
             anew = "reestimate: first estimate the checkpoint's BatchNorm statistics anew, as on import"
             rows["batchnorm"] = f"{rows['batchnorm']}; {anew}" if "batchnorm" in rows else anew
         with formatter.section("Settings (--set KEY=VALUE)"):
-            formatter.write_dl(list(rows.items()))
+            formatter.write_dl([(name, shown(text)) for name, text in rows.items()])
         defaults = [("--checkpoint", needs.checkpoint), ("--dataset", needs.dataset)]
         with formatter.section("Used where not given"):
             formatter.write_dl([(option, name or "none") for option, name in defaults])

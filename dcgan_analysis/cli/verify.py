@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from dcgan_analysis.cli.console import echo
+
 
 @click.command()
 @click.argument("path")
@@ -14,8 +16,8 @@ def command(path: str) -> None:
     from dcgan_analysis.core.files import abandoned
     from dcgan_analysis.runs.inspection import verify
 
-    click.echo(f"{path}: OK, no damage found ({verify(path)})")
+    echo(f"{path}: OK, no damage found ({verify(path)})")
     left = [one for folder in {Path(path), Path(path).absolute().parent} for one in abandoned(folder)]
     if left:
         what = f"{len(left)} unfinished files or folders" if len(left) > 1 else "an unfinished file or folder"
-        click.echo(f"Beside it, processes that ended left {what}; the next command that writes there removes that.")
+        echo(f"Beside it, processes that ended left {what}; the next command that writes there removes that.")

@@ -82,6 +82,29 @@ def short_hash(value: str) -> str:
     return value[:_HASH_LENGTH]
 
 
+def printable(text: str) -> str:
+    r"""Write what cannot be printed, or would steer a terminal, as escapes.
+
+    Example:
+        >>> printable("a\x1b[31m.png")
+        'a\\x1b[31m.png'
+    """
+    if text.isprintable():
+        return text
+    known = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in known)
+
+
+def shown(text: str) -> str:
+    r"""Write each line of a text with :func:`printable`: what a terminal gets that came from outside.
+
+    Example:
+        >>> shown("one\ntwo\x1b[2J")
+        'one\ntwo\\x1b[2J'
+    """
+    return "\n".join(map(printable, text.split("\n")))
+
+
 class Described:
     """Base of what shows itself in a few lines at a prompt, and as a small table in a notebook.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.checkpoints.catalogue import WEIGHTS
 from dcgan_analysis.checkpoints.metadata import CheckpointMetadata, read_metadata
+from dcgan_analysis.core.documents import parse_json, read_document
 from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.text import count, number
 from dcgan_analysis.errors import ConfigError
@@ -121,7 +122,7 @@ def _cell(text: str) -> str:
 def _latest_samples(folder: Path) -> str | None:
     """Return the last sheet of samples of a training, or the one beside a checkpoint, relative to the folder."""
     try:
-        rows: list[dict[str, Any]] = json.loads((folder / "history.json").read_text(encoding="utf-8"))
+        rows: list[dict[str, Any]] = parse_json(read_document(folder / "history.json"), finite=False)
     except (OSError, ValueError):
         rows = []
     sheets = [row["samples"] for row in rows if "samples" in row] + ["samples.png"]

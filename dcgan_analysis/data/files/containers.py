@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from dcgan_analysis.core.content import HEAD_BYTES, describe_content
 from dcgan_analysis.core.files import exists
+from dcgan_analysis.core.text import printable
 from dcgan_analysis.data.files.pictures import LIMIT_VARIABLE, PictureError, most_pixels, picture_format
 from dcgan_analysis.errors import DatasetError
 
@@ -52,19 +53,6 @@ def natural_order(name: str) -> list[tuple[int, str]]:
     # Text pairs with -1, so that a number never meets a text in a comparison. Of thousands of digits Python makes none.
     parts = _DIGITS.split(name)
     return [(int(part), part) if part.isdecimal() and len(part) < 1000 else (-1, part) for part in parts]
-
-
-def printable(text: str) -> str:
-    r"""Write what cannot be printed, or would steer a terminal, as escapes.
-
-    Example:
-        >>> printable("a\x1b[31m.png")
-        'a\\x1b[31m.png'
-    """
-    if text.isprintable():
-        return text
-    known = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in known)
 
 
 def member_name(text: str) -> str:

@@ -17,13 +17,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dcgan_analysis.core.distributed import launched_first
+from dcgan_analysis.core.text import printable
 from dcgan_analysis.data.files.containers import (
     ZipContainer,
     count_others,
     member_name,
     natural_order,
     open_container,
-    printable,
 )
 from dcgan_analysis.data.files.layout import Layout, arrange, folder_of, split_named, wrapper_of
 from dcgan_analysis.data.files.pictures import PictureError

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dcgan_analysis.core.documents import parse_json, read_document
 from dcgan_analysis.data.files.pictures import open_picture
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.training.measures import samples_and_maps
@@ -75,7 +75,7 @@ def training_record(checkpoint: Checkpoint) -> TrainingRecord:
     if not path.is_file():
         return TrainingRecord(read_header(states[-1])[1]["history"] if states else [], states, folder)
     try:
-        history = json.loads(path.read_text(encoding="utf-8"))
+        history = parse_json(read_document(path), finite=False)
         absent = sorted({key for row in history for key in _NEEDED if key not in row})
         problem = f"its rows lack {', '.join(absent)}" if absent else ""
     except (OSError, ValueError, TypeError) as error:

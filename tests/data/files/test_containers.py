@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dcgan_analysis.core.text import printable
 from dcgan_analysis.data import load_dataset, load_images
 from dcgan_analysis.data.files.containers import (
     FolderContainer,
@@ -18,7 +19,6 @@ from dcgan_analysis.data.files.containers import (
     member_name,
     natural_order,
     open_container,
-    printable,
 )
 from dcgan_analysis.data.files.index import open_images
 from dcgan_analysis.data.files.pictures import LIMIT_VARIABLE, PictureError
