@@ -131,6 +131,20 @@ class Checkpoint(Described):
         known = {"z_prior": self.metadata.z_prior, "provenance": provenance}
         return replace(twin, metadata=twin.metadata.model_copy(update=known))
 
+    def with_new_statistics(self, reference: DatasetSplit | None = None) -> Checkpoint:
+        """Return it with the statistics of batch normalisation estimated anew, missing ones as well.
+
+        The generator's on latent vectors, the discriminator's on ``reference`` or else on samples; those of a
+        discriminator that takes labels stay as they are. See ``checkpoints.statistics``.
+
+        Raises:
+            CheckpointError: If the discriminator needs images and there are none; if batch normalisation keeps no
+                statistics.
+        """
+        from dcgan_analysis.checkpoints.statistics import with_new_statistics
+
+        return with_new_statistics(self, reference)[0]
+
     def sha256(self, role: Role | None = None) -> str:
         """Return the content hash of the weights (of one network or both) with the architecture."""
         key = role or "all"

@@ -151,6 +151,7 @@ def _metrics(
             f"{kind}: largest step over mean step of a leg; 1 is even, {config.steps} is one jump",
             over="legs",
             higher_is_better=None if kind == MEMORISING else False,
+            bounds=(1.0, float(config.steps)),
         )
     metrics["step_distance"] = mean_metric(
         _joined(walks[LINEAR]).reshape(-1, config.steps).mean(axis=1).tolist(),

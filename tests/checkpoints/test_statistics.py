@@ -79,6 +79,7 @@ def test_samples_of_stale_statistics_are_one_image_and_those_of_new_ones_differ(
     assert spread(stale) < 0.001 < 0.1 < spread(mended)
     assert done["generator"].startswith("re-estimated on 2,560 latent vectors")
     assert done["discriminator"].startswith("re-estimated on 512 samples of the generator")
+    assert stale.with_new_statistics().sha256() == mended.sha256()
 
 
 def test_missing_statistics_are_estimated_like_stale_ones(stale, mended):
