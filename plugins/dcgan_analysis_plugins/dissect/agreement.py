@@ -63,8 +63,8 @@ def agreement(values: Tensor, masks: Tensor, choosing: Tensor) -> Agreement:
     Example:
         >>> masks = torch.tensor([[[1, 1, 0, 0, 0, 0, 0, 0, 0, 0]] * 2]).bool()
         >>> values = torch.stack([masks[0].float(), 1 - masks[0].float()])
-        >>> found = agreement(values, masks, torch.tensor([True, False]))
-        >>> found.measured.round(decimals=2).tolist(), found.ranked()
+        >>> two = agreement(values, masks, torch.tensor([True, False]))
+        >>> two.measured.round(decimals=2).tolist(), two.ranked()
         ([[1.0], [0.0]], [0, 1])
     """
     ours, theirs = values[:, choosing].flatten(1), values[:, ~choosing].flatten(1)
@@ -143,9 +143,9 @@ def average_precision(values: Tensor, masks: Tensor, rng: np.random.Generator | 
 
     def precision(weights: np.ndarray) -> float:
         of_place = weights[image]
-        found = np.cumsum(of_place * there)[steps]
+        right = np.cumsum(of_place * there)[steps]
         asked = np.cumsum(of_place)[steps]
-        return float((np.diff(found, prepend=0.0) * found / asked.clip(1)).sum() / max(found[-1], 1))
+        return float((np.diff(right, prepend=0.0) * right / asked.clip(1)).sum() / max(right[-1], 1))
 
     value = precision(np.ones(images))
     if rng is None:
@@ -161,7 +161,7 @@ class Layer:
     Attributes:
         network: ``"generator"`` or ``"discriminator"``.
         name: Its tap.
-        found: Agreement of its U units with 1 + M concepts: the one asked for, then the shuffled ones.
+        agreement: Of its U units with 1 + M concepts: the one asked for, then the shuffled ones.
         best: The unit that the half that chooses has first.
         iou: Of this unit on the other half, with its interval over images.
         precision: Average precision of this unit there.
@@ -171,7 +171,7 @@ class Layer:
 
     network: str
     name: str
-    found: Agreement
+    agreement: Agreement
     best: int
     iou: Interval
     precision: Interval
@@ -181,12 +181,12 @@ class Layer:
     @property
     def random_iou(self) -> list[float]:
         """(U,) intersection over union of every unit: what one drawn at random has."""
-        measured: list[float] = self.found.measured[:, 0].tolist()
+        measured: list[float] = self.agreement.measured[:, 0].tolist()
         return measured
 
     def chosen(self, concept: int = 0) -> float:
         """Return how well the best unit agrees on the half that chooses."""
-        return float(self.found.chosen[:, concept].max())
+        return float(self.agreement.chosen[:, concept].max())
 
 
 def dissect_layer(
@@ -202,20 +202,20 @@ def dissect_layer(
         choosing: (N,) which images choose thresholds and units.
         rng: Draws units and resamples images.
     """
-    found = agreement(values, concepts, choosing)
-    best, theirs, there = found.ranked()[0], values[:, ~choosing], concepts[:, ~choosing]
-    active = theirs[best] > found.thresholds[best, 0]
+    units = agreement(values, concepts, choosing)
+    best, theirs, there = units.ranked()[0], values[:, ~choosing], concepts[:, ~choosing]
+    active = theirs[best] > units.thresholds[best, 0]
     both, either = ((active & there[0]).sum(1).numpy(), (active | there[0]).sum(1).numpy())
     drawn: Sequence[int] = rng.permutation(len(values))[:_COMPARED].tolist()
     return Layer(
         network,
         name,
-        found,
+        units,
         best,
         interval_over_images(both, either, rng),
         average_precision(theirs[best], there[0], rng),
         [
-            average_precision(theirs[found.ranked(concept)[0]], there[concept])[0]
+            average_precision(theirs[units.ranked(concept)[0]], there[concept])[0]
             for concept in range(1, len(concepts))
             if there[concept].any()
         ],

@@ -103,7 +103,7 @@ class Dissect:
         from dcgan_analysis.latents import check_samples_vary, judged_names
         from dcgan_analysis_plugins.dissect.scenes import check_boxes, check_layers
 
-        calls: list[Callable[[], object]] = [
+        return [
             lambda: (
                 judged_names(context.split("train"), [config.attribute])
                 if config.attribute
@@ -112,7 +112,6 @@ class Dissect:
             lambda: check_layers(context, config.layer),
             lambda: check_samples_vary(context, Sampler(context.checkpoint, context.device, label=config.label)),
         ]
-        return calls
 
     def run(self, context: RunContext, config: DissectConfig) -> Result:
         """Compare units with boxes, change the best ones, and walk."""
@@ -131,29 +130,33 @@ class Dissect:
         with context.stage("units"):
             layers = _dissected(context, config, sampler, looked)
         with context.stage("units changed"):
-            done = change_units(context, config, sampler, looked, sight, layers, label)
+            experiments = change_units(context, config, sampler, looked, sight, layers, label)
         with context.stage("figures"):
             showing.save_layers(context, looked, layers)
-            showing.save_units(context, sampler, looked, layers, done.layer)
-            showing.save_changes(context, looked, done)
-            showing.save_walks(context, done)
+            showing.save_units(context, sampler, looked, layers, experiments.layer)
+            showing.save_changes(context, looked, experiments)
+            showing.save_walks(context, experiments)
         context.save_arrays(
             "units",
             **{f"{one.network}_{one.name}_iou": np.array(one.random_iou) for one in layers},
-            changed=np.array(done.units),
+            changed=np.array(experiments.units),
         )
         context.note("Half of the samples chooses thresholds and units, the other half measures.")
         context.note(
-            f"Units of '{done.layer}' that were changed: {', '.join(map(str, done.units))}. Whether '{looked.object}' "
-            f"is there is said by {done.seen_by}."
+            f"Units of '{experiments.layer}' that were changed: {', '.join(map(str, experiments.units))}. Whether "
+            f"'{looked.object}' is there is said by {experiments.seen_by}."
         )
-        metrics = agreement_metrics(layers, looked) | change_metrics(looked, done)
+        metrics = agreement_metrics(layers, looked) | change_metrics(looked, experiments)
         _warn_of_colour(context, metrics)
         return context.result(
             title=f"Units of '{looked.object}' in {checkpoint.name}",
             headline="generator_iou",
             metrics=metrics,
-            tables=[showing.layers_table(looked, layers), showing.units_table(layers), showing.changes_table(done)],
+            tables=[
+                showing.layers_table(looked, layers),
+                showing.units_table(layers),
+                showing.changes_table(experiments),
+            ],
         )
 
 

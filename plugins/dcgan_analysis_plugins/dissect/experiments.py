@@ -123,7 +123,7 @@ def change_units(
             f"Choose at most {size // 2}, or another layer."
         )
         raise AnalysisError(msg)
-    units = layer.found.ranked()[:count]
+    units = layer.agreement.ranked()[:count]
     plain = looked.images
     boxed = looked.rows(choosing=False, boxed=True)
     share = float(looked.masks[looked.choosing].double().mean())
@@ -190,9 +190,9 @@ def _walked(
         walks.append(Walk(images, shown, relative[:, list(kinds[0])].mean(axis=1)))
         context.progress("walks", number + 1, config.walks)
         if shown.std() > _STILL:
-            found = [_correlation(relative[:, list(kind)].mean(axis=1), shown) for kind in kinds]
-            correlations["walk_correlation"].append(found[0])
-            correlations["walk_correlation_random"].append(float(np.mean(found[1:])))
+            of_kinds = [_correlation(relative[:, list(kind)].mean(axis=1), shown) for kind in kinds]
+            correlations["walk_correlation"].append(of_kinds[0])
+            correlations["walk_correlation_random"].append(float(np.mean(of_kinds[1:])))
     return walks, correlations
 
 

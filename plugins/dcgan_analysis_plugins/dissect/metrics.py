@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["agreement_metrics", "change_metrics"]
 
+_OTHERS = "the same, other units as active"
+_PAINTED = "the same, their mean change of colour painted there instead"
+
 
 def agreement_metrics(layers: Sequence[Layer], looked: Looked) -> dict[str, Metric]:
     """Return how well the best unit of each network agrees, and what chance is worth."""
@@ -28,10 +31,10 @@ def agreement_metrics(layers: Sequence[Layer], looked: Looked) -> dict[str, Metr
         best = best_layer(layers, network)
         if best is None:
             continue
-        shuffles = range(1, best.found.chosen.shape[1])
+        shuffles = range(1, best.agreement.chosen.shape[1])
         others = [best_layer(layers, network, concept) or best for concept in shuffles]
         shuffled = [
-            float(other.found.measured[other.found.ranked(concept)[0], concept])
+            float(other.agreement.measured[other.agreement.ranked(concept)[0], concept])
             for other, concept in zip(others, shuffles, strict=True)
         ]
         unit = f"unit {best.best} of {best.name}"
@@ -71,10 +74,10 @@ def agreement_metrics(layers: Sequence[Layer], looked: Looked) -> dict[str, Metr
     return metrics
 
 
-def change_metrics(looked: Looked, done: Experiments) -> dict[str, Metric]:
+def change_metrics(looked: Looked, experiments: Experiments) -> dict[str, Metric]:
     """Return what taking the units away and putting them in does, and what other units do."""
-    (removal, *other_removals), (insertion, *other_insertions) = done.removals, done.insertions
-    units = f"{len(done.units)} units of {done.layer}"
+    (removal, *other_removals), (insertion, *other_insertions) = experiments.removals, experiments.insertions
+    units = f"{len(experiments.units)} units of {experiments.layer}"
     metrics = {
         "object_seen": mean_metric(
             removal.before,
@@ -85,19 +88,15 @@ def change_metrics(looked: Looked, done: Experiments) -> dict[str, Metric]:
             bounds=(0, 1),
         ),
         "removed": _removed(removal, f"share of the object that is gone from its places without {units}", True),
-        "removed_random": _of_draws(
-            [removed(one.before, one.after)[0] for one in other_removals], "the same, other units as active"
+        "removed_random": _of_draws([removed(one.before, one.after)[0] for one in other_removals], _OTHERS),
+        "removed_painted": _removed(
+            experiments.paled, "the same, their mean change of colour painted there instead", None
         ),
-        "removed_painted": _removed(done.paled, "the same, their mean change of colour painted there instead", None),
         "inserted": _inserted(
             insertion, f"share of a place without the object that shows it once {units} are put in, less before", True
         ),
-        "inserted_random": _of_draws(
-            [float((one.after - one.before).mean()) for one in other_insertions], "the same, other units as active"
-        ),
-        "inserted_painted": _inserted(
-            done.painted, "the same, their mean change of colour painted there instead", None
-        ),
+        "inserted_random": _of_draws([float((one.after - one.before).mean()) for one in other_insertions], _OTHERS),
+        "inserted_painted": _inserted(experiments.painted, _PAINTED, None),
     }
     for name, one, others in (
         ("removal", removal, other_removals),
@@ -113,9 +112,9 @@ def change_metrics(looked: Looked, done: Experiments) -> dict[str, Metric]:
                 bounds=(0, 1),
             )
             metrics[f"{name}_change_{where}_random"] = _of_draws(
-                [float(getattr(other, where).mean()) for other in others], "the same, other units as active"
+                [float(getattr(other, where).mean()) for other in others], _OTHERS
             )
-    metrics |= _walk_metrics(done.correlations)
+    metrics |= _walk_metrics(experiments.correlations)
     return metrics
 
 

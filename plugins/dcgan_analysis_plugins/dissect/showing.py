@@ -56,8 +56,8 @@ def save_layers(context: RunContext, looked: Looked, layers: Sequence[Layer]) ->
 
 def _of_shuffled(layer: Layer) -> float:
     """Return the mean over shuffles of what the unit that is chosen for boxes of other samples agrees with them."""
-    shuffles = range(1, layer.found.chosen.shape[1])
-    return float(np.mean([float(layer.found.measured[layer.found.ranked(one)[0], one]) for one in shuffles]))
+    shuffles = range(1, layer.agreement.chosen.shape[1])
+    return float(np.mean([float(layer.agreement.measured[layer.agreement.ranked(one)[0], one]) for one in shuffles]))
 
 
 def save_units(context: RunContext, sampler: Sampler, looked: Looked, layers: Sequence[Layer], changed: str) -> None:
@@ -72,13 +72,13 @@ def save_units(context: RunContext, sampler: Sampler, looked: Looked, layers: Se
             values = generator_values(sampler, looked.scene, layer.name, looked.grid)
         else:
             values = discriminator_values(context.checkpoint, looked, layer.name, context.device)
-        units = layer.found.ranked()[:_UNITS]
+        units = layer.agreement.ranked()[:_UNITS]
         tiles = []
         for unit in units:
             strongest = sorted(rows, key=lambda row, unit=unit: -float(values[unit, row].max()))[:_IMAGES]  # type: ignore[misc]
-            active = values[unit] > layer.found.thresholds[unit, 0]
+            active = values[unit] > layer.agreement.thresholds[unit, 0]
             tiles.append([figures.Tile(_lit(context, looked, row, active[row])) for row in strongest])
-        labels = [f"unit {unit}, {float(layer.found.measured[unit, 0]):.0%}" for unit in units]
+        labels = [f"unit {unit}, {float(layer.agreement.measured[unit, 0]):.0%}" for unit in units]
         context.save_figure(
             figures.image_panels({f"{network}, {layer.name}": tiles}, labels=labels),
             f"units-{network}",
@@ -97,13 +97,13 @@ def _lit(context: RunContext, looked: Looked, row: int, active: Tensor) -> np.nd
     return framed(shaded, looked.scene.boxes[row])
 
 
-def save_changes(context: RunContext, looked: Looked, done: Experiments) -> None:
+def save_changes(context: RunContext, looked: Looked, experiments: Experiments) -> None:
     """Show samples without the units, and with them put in, beside as many other units."""
-    boxes = [looked.scene.boxes[row] for row in done.boxed]
-    marked = [[place] for place in done.places]
+    boxes = [looked.scene.boxes[row] for row in experiments.boxed]
+    marked = [[place] for place in experiments.places]
     for name, title, rows, places, kinds, painted in (
-        ("removed", "Without the units", done.boxed, boxes, done.removals, done.paled),
-        ("inserted", "With the units put in", done.free, marked, done.insertions, done.painted),
+        ("removed", "Without the units", experiments.boxed, boxes, experiments.removals, experiments.paled),
+        ("inserted", "With the units put in", experiments.free, marked, experiments.insertions, experiments.painted),
     ):
         shown = np.argsort(-kinds[0].inside, kind="stable")[:_COLUMNS].tolist()
         plain = looked.images[[rows[at] for at in shown]]
@@ -122,9 +122,9 @@ def save_changes(context: RunContext, looked: Looked, done: Experiments) -> None
         )
 
 
-def save_walks(context: RunContext, done: Experiments) -> None:
+def save_walks(context: RunContext, experiments: Experiments) -> None:
     """Show the walks along which the object comes and goes most, and what the units do meanwhile."""
-    chosen = sorted(done.walks, key=lambda one: -float(np.ptp(one.shown)))[:_WALKS]
+    chosen = sorted(experiments.walks, key=lambda one: -float(np.ptp(one.shown)))[:_WALKS]
     images = np.concatenate([as_bytes(context.checkpoint, one.images) for one in chosen])
     titles = [
         f"{shown:.0%} | {active:.1f}" for one in chosen for shown, active in zip(one.shown, one.active, strict=True)
@@ -169,21 +169,21 @@ def units_table(layers: Sequence[Layer]) -> Table:
     """Return the units of both networks that agree best."""
     rows: list[list[Cell]] = []
     for layer in filter(None, (best_layer(layers, network) for network in ("generator", "discriminator"))):
-        for unit in layer.found.ranked()[: 2 * _UNITS]:
-            agreed = (float(part[unit, 0]) for part in (layer.found.chosen, layer.found.measured))
+        for unit in layer.agreement.ranked()[: 2 * _UNITS]:
+            agreed = (float(part[unit, 0]) for part in (layer.agreement.chosen, layer.agreement.measured))
             rows.append([layer.network, layer.name, unit, *agreed])
     columns = ["network", "layer", "unit", "iou, chosen on", "iou"]
     return Table(name="units", title="The units that agree best", columns=columns, rows=rows, percent=columns[3:])
 
 
-def changes_table(done: Experiments) -> Table:
+def changes_table(experiments: Experiments) -> Table:
     """Return what each set of units does, taken away and put in."""
     rows: list[list[Cell]] = []
-    for number, (removal, insertion) in enumerate(zip(done.removals, done.insertions, strict=True)):
+    for number, (removal, insertion) in enumerate(zip(experiments.removals, experiments.insertions, strict=True)):
         rows.append(
             [
                 "the best" if number == 0 else f"others, draw {number}",
-                done.activation[number],
+                experiments.activation[number],
                 removed(removal.before, removal.after)[0],
                 float(removal.inside.mean()),
                 float(removal.outside.mean()),
@@ -195,7 +195,7 @@ def changes_table(done: Experiments) -> Table:
     columns = ["units", "activation", "removed", "inside", "outside", "inserted", "inside ", "outside "]
     return Table(
         name="changes",
-        title=f"{len(done.units)} units of {done.layer} taken away and put in",
+        title=f"{len(experiments.units)} units of {experiments.layer} taken away and put in",
         columns=columns,
         rows=rows,
         percent=columns[2:],

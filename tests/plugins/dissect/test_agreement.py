@@ -37,7 +37,7 @@ def test_a_unit_wired_to_a_square_ranks_first_and_others_stand_at_chance(values,
     layer = dissect_layer("generator", "maps", values, concepts, choosing, np.random.default_rng(0))
     share = float(masks.double().mean())
 
-    assert layer.best == layer.found.ranked()[0] == 5
+    assert layer.best == layer.agreement.ranked()[0] == 5
     # The nearest of the thresholds leaves up to a sixth of the places out, or takes as many too many.
     assert layer.iou[0] > 5 / 6
     assert layer.precision[0] == pytest.approx(1)
