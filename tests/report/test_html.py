@@ -183,6 +183,15 @@ def test_a_long_table_is_folded(make_result, run_folder):
     assert "<summary>60 rows" in render_report(make_result(tables=[table]), run_folder)
 
 
+def test_many_metrics_are_folded_after_the_first(make_result, run_folder):
+    metrics = make_result().metrics | {f"layer_{position}": Metric(value=0.5) for position in range(30)}
+    text = render_report(make_result(metrics=metrics), run_folder)
+    shown, folded = text.split("<summary>21 more metrics")
+    assert "Layer 8" in shown
+    assert "Layer 9" in folded
+    assert "Layer 29" in folded
+
+
 def test_the_provenance_names_checkpoint_splits_settings_stages_and_command(make_result, run_folder):
     text = render_report(make_result(), run_folder)
     for part in (
