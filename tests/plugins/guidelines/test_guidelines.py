@@ -84,18 +84,20 @@ def test_what_a_broken_guideline_costs_is_found_and_the_control_costs_nothing(ru
             "no batch normalisation": {"diversity": 0.2, "nearest_sample": 0.1, "sample_distance": 0.8},
             "step size 1e-3": {"feature_accuracy": 0.5},
             "beta1 0.9": None,
+            "sigmoid output": {"nearest_sample": 1.2},
         }
     )
 
     result = run(Guidelines(), make_dataset(), None)
 
     assert (result.metrics["worse"].value, result.metrics["worse"].n) == (3, 8)
-    assert result.metrics["control_worse"].value == 0
+    assert (result.metrics["better"].value, result.metrics["control_differs"].value) == (1, 0)
     assert result.metrics["no_batch_normalisation_failed"].value == 1
-    verdicts = dict(result.tables[1].rows)
-    assert verdicts[CONTROL] == verdicts["sigmoid output"] == "nothing that these seeds show"
-    assert "distance between samples" in verdicts["no batch normalisation"]
-    assert verdicts["step size 1e-3"] == "accuracy of an L2-SVM on the discriminator's features"
+    verdicts = {name: verdict for name, *verdict in result.tables[1].rows}
+    assert verdicts[CONTROL] == [None, None]
+    assert verdicts["sigmoid output"] == [None, "distance to the nearest other sample, over real images"]
+    assert "distance between samples" in verdicts["no batch normalisation"][0]
+    assert verdicts["step size 1e-3"] == ["accuracy of an L2-SVM on the discriminator's features", None]
     failures = {row[0]: row[1] for row in result.tables[0].rows}
     assert failures[PAPER] == "none"
     assert failures["no batch normalisation"] == "mode collapse 3x"
