@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -316,11 +317,17 @@ def precedence_test(values: ArrayLike, reference: ArrayLike, rank: int = 1) -> t
         (3, 0.2)
     """
     import numpy as np
-    from scipy.stats import nhypergeom
 
     asked, others = np.asarray(values, np.float64), np.asarray(reference, np.float64)
     below, n = int((asked < np.partition(others, rank - 1)[rank - 1]).sum()), len(asked)
-    return below, float(nhypergeom.sf(below - 1, n + len(others), n, rank)) if below else 1.0
+    return below, _precedence(below, n, len(others), rank)
+
+
+@cache
+def _precedence(below: int, n: int, m: int, rank: int) -> float:
+    from scipy.stats import nhypergeom
+
+    return float(nhypergeom.sf(below - 1, n + m, n, rank)) if below else 1.0
 
 
 def rank_correlations(values: np.ndarray) -> np.ndarray:

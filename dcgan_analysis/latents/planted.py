@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 SHARES = (0.0, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1)
 """Shares of planted copies that the curve of power has."""
 
+STATED = 0.05
+"""The share that must be found before "no sign" is said."""
+
 ENOUGH = 0.8
 """Power from which a test that finds nothing is believed."""
 
@@ -33,15 +36,13 @@ class Power:
 
     Attributes:
         found: Test -> (S, D) whether it found them, for S shares and D draws; ``ANY`` is whether one of them did.
-        share: The share that must be found before "no sign" is said; one of ``SHARES``.
     """
 
     found: Mapping[str, NDArray[np.bool_]]
-    share: float
 
     def of(self, test: str) -> float:
         """Return the share of draws in which a test finds copies of the stated share."""
-        return float(self.found[test][SHARES.index(self.share)].mean())
+        return float(self.found[test][SHARES.index(STATED)].mean())
 
     def least(self, test: str) -> float | None:
         """Return the least share from which on a test finds copies in four of five draws; None: not up to 10 %."""
@@ -62,7 +63,6 @@ def measure_power(
     n: int,
     copies: int,
     *,
-    share: float,
     draws: int,
     rng: np.random.Generator,
 ) -> Power:
@@ -71,8 +71,7 @@ def measure_power(
     Args:
         signs: Of the cases kept, and of the copies put in their place, by position: which tests find something.
         n: Number of cases.
-        copies: Number of copies there are, at least a tenth of n.
-        share: See :class:`Power`.
+        copies: Number of copies there are; where too few, they are drawn again.
         draws: D.
         rng: Source of the draws.
 
@@ -80,7 +79,7 @@ def measure_power(
         >>> import numpy as np
         >>> def signs(kept, planted):
         ...     return {"at least five": len(planted) >= 5}
-        >>> measure_power(signs, 100, 10, share=0.05, draws=3, rng=np.random.default_rng(0)).least("at least five")
+        >>> measure_power(signs, 100, 10, draws=3, rng=np.random.default_rng(0)).least("at least five")
         0.05
     """
     import numpy as np
@@ -89,10 +88,10 @@ def measure_power(
     for at, planted in enumerate(SHARES):
         put = round(planted * n)
         for _ in range(draws):
-            each = signs(rng.integers(n, size=n - put), rng.permutation(copies)[:put])
+            each = signs(rng.integers(n, size=n - put), rng.choice(copies, put, replace=put > copies))
             for test, sign in {**each, ANY: any(each.values())}.items():
                 found.setdefault(test, [[] for _ in SHARES])[at].append(sign)
-    return Power({test: np.array(rows) for test, rows in found.items()}, share)
+    return Power({test: np.array(rows) for test, rows in found.items()})
 
 
 def verdict(signs: Sequence[str], power: Power) -> str:
@@ -100,14 +99,14 @@ def verdict(signs: Sequence[str], power: Power) -> str:
     if signs:
         return f"signs of memorisation ({'; '.join(signs)})"
     rate = power.of(ANY)
-    planted = f"{power.share:.0%} planted copies are found in {rate:.0%} of draws"
+    planted = f"{STATED:.0%} planted copies are found in {rate:.0%} of draws"
     return f"no sign of memorisation ({planted})" if rate >= ENOUGH else f"cannot tell ({planted})"
 
 
 def power_metrics(power: Power) -> dict[str, Metric]:
     """Return ``power``, of all tests together at the stated share, and ``least_found``, where there is one."""
-    rows = power.found[ANY][SHARES.index(power.share)]
-    text = f"draws in which {power.share:.0%} planted copies are found by a test"
+    rows = power.found[ANY][SHARES.index(STATED)]
+    text = f"draws in which {STATED:.0%} planted copies are found by a test"
     metrics = {"power": share_metric(rows, text, higher_is_better=True)}
     least = power.least(ANY)
     if least is not None:

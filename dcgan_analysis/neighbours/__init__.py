@@ -1,7 +1,7 @@
 """Nearest neighbours among any number of rows, in little memory.
 
 NearestNeighbours   queries fixed, rows streaming by -> the nearest row of each query so far, exactly
-nearest_rows        L1 or L2, blocks of rows         -> the nearest, of all and of subsets, the query itself left out
+nearest_rows        L1 or L2, blocks of rows         -> the k nearest, the query itself left out
 coverage            real and generated rows          -> which real ones have a generated neighbour
 """
 

@@ -25,14 +25,22 @@ class Nearest:
     """The nearest of M rows to each of N queries.
 
     Attributes:
-        distances: (N,).
-        positions: (N,) which row it is.
-        within: (K, N) distance to the nearest row of each of K subsets.
+        ranked_distances: (N, k), the nearest first.
+        ranked_positions: (N, k) which rows these are.
     """
 
-    distances: Tensor
-    positions: Tensor
-    within: Tensor
+    ranked_distances: Tensor
+    ranked_positions: Tensor
+
+    @property
+    def distances(self) -> Tensor:
+        """Distance to the nearest row, (N,)."""
+        return self.ranked_distances[:, 0]
+
+    @property
+    def positions(self) -> Tensor:
+        """Which row is nearest, (N,)."""
+        return self.ranked_positions[:, 0]
 
 
 def nearest_rows(
@@ -41,7 +49,7 @@ def nearest_rows(
     *,
     norm: Literal[1, 2] = 2,
     exclude: Tensor | None = None,
-    subsets: Tensor | None = None,
+    k: int = 1,
 ) -> Nearest:
     """Find the nearest rows.
 
@@ -49,8 +57,8 @@ def nearest_rows(
         queries: (N, D), float32.
         blocks: The M rows, in order, a block (m, D) at a time; only one block is held.
         norm: 1: sum of absolute differences; 2: Euclidean distance.
-        exclude: (N,) a row that is not counted for each query (the query itself, where it is one of them).
-        subsets: (K, M) masks of subsets whose nearest row is wanted as well.
+        exclude: (N,) a row that is not counted for each query (the query itself, where it is one of them); -1: none.
+        k: How many; where there are fewer, all.
 
     Raises:
         AnalysisError: If there is no row.
@@ -61,38 +69,38 @@ def nearest_rows(
         ([1.0, 1.0], [1, 0])
     """
     n = len(queries)
-    distances = torch.full((n,), torch.inf)
-    positions = torch.zeros(n, dtype=torch.long)
-    within = torch.full((0 if subsets is None else len(subsets), n), torch.inf)
+    distances = torch.empty(n, 0)
+    positions = torch.empty(n, 0, dtype=torch.long)
     start = 0
     for block in blocks:
         stop = start + len(block)
+        parts = []
         for first in range(0, n, _QUERIES):
             part = slice(first, first + _QUERIES)
             table = torch.cdist(queries[part], block, p=norm, compute_mode="use_mm_for_euclid_dist")
             if exclude is not None:
                 inside_block = ((exclude[part] >= start) & (exclude[part] < stop)).nonzero().flatten()
                 table[inside_block, exclude[part][inside_block] - start] = torch.inf
-            best, at = _nearest(table, queries[part], block, norm)
-            better = best < distances[part]
-            positions[part] = torch.where(better, at + start, positions[part])
-            distances[part] = torch.minimum(distances[part], best)
-            for k in range(len(within)):
-                inside = subsets[k, start:stop] if subsets is not None else torch.zeros(0, dtype=torch.bool)
-                if inside.any():
-                    least, _ = _nearest(table[:, inside], queries[part], block[inside], norm)
-                    within[k, part] = torch.minimum(within[k, part], least)
+            best, at = _nearest(table, queries[part], block, norm, k)
+            best, at = torch.cat([distances[part], best], 1), torch.cat([positions[part], at + start], 1)
+            order = best.argsort(dim=1, stable=True)[:, :k]
+            parts.append((best.gather(1, order), at.gather(1, order)))
+        if parts:
+            distances, positions = (torch.cat(columns) for columns in zip(*parts, strict=True))
         start = stop
-    if not start or bool(torch.isinf(distances).any()):
+    # The row that is not counted comes last, where there are no others.
+    finite = int(distances.isfinite().all(0).sum())
+    if not start or not finite:
         msg = f"There is no row to be nearest to {n} queries. Give at least two images."
         raise AnalysisError(msg)
-    return Nearest(distances, positions, within)
+    return Nearest(distances[:, :finite], positions[:, :finite])
 
 
-def _nearest(table: Tensor, queries: Tensor, block: Tensor, norm: Literal[1, 2]) -> tuple[Tensor, Tensor]:
-    """Return distance and position of each query's nearest row, by a table of distances (N, m)."""
-    best, at = table.min(dim=1)
+def _nearest(table: Tensor, queries: Tensor, block: Tensor, norm: Literal[1, 2], k: int) -> tuple[Tensor, Tensor]:
+    """Return distances and positions of each query's nearest rows, by a table of distances (N, m)."""
+    best, at = table.topk(min(k, table.shape[1]), largest=False)
     if norm == 2:
         # The table's product form loses what little lies between near copies: those found are measured again.
-        best = torch.where(torch.isinf(best), best, (queries - block[at]).norm(dim=1))
+        exact = (queries - block[at[:, 0]]).norm(dim=1)
+        best[:, 0] = torch.where(best[:, 0].isinf(), best[:, 0], exact)
     return best, at

@@ -5,9 +5,9 @@ import numpy as np
 from dcgan_analysis.latents.planted import ANY, SHARES, Power, measure_power, power_metrics, verdict
 
 
-def power_of(rates, share=0.05, draws=10):
+def power_of(rates, draws=10):
     found = np.array([[at < rate * draws for at in range(draws)] for rate in rates])
-    return Power({ANY: found}, share)
+    return Power({ANY: found})
 
 
 def test_a_verdict_of_none_needs_the_power_to_find_copies():
@@ -23,7 +23,7 @@ def test_power_rises_with_the_share_of_copies():
     def signs(kept, copies):
         return {"many": len(copies) > 3, "most": len(copies) > 8}
 
-    power = measure_power(signs, 100, 10, share=0.05, draws=5, rng=np.random.default_rng(0))
+    power = measure_power(signs, 100, 10, draws=5, rng=np.random.default_rng(0))
     assert power.found["many"].mean(axis=1).tolist() == [0, 0, 0, 0, 1, 1, 1]
     assert power.found["most"].mean(axis=1).tolist() == [0, 0, 0, 0, 0, 0, 1]
     assert (power.found[ANY] == power.found["many"]).all()

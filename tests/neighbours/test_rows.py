@@ -26,22 +26,26 @@ def test_a_row_is_nearest_to_itself_unless_it_is_left_out():
     assert not (without.positions == torch.arange(60)).any()
 
 
-def test_subsets_are_searched_beside_the_whole():
-    masks = torch.zeros(2, 60, dtype=torch.bool)
-    masks[0, :30] = masks[1, 30:] = True
-    found = nearest_rows(QUERIES, torch.split(ROWS, 13), subsets=masks)
-    torch.testing.assert_close(found.within.min(0).values, found.distances)
-    torch.testing.assert_close(found.within[0], nearest_rows(QUERIES, [ROWS[:30]]).distances, atol=1e-4, rtol=1e-4)
+@pytest.mark.parametrize("block", [7, 60])
+def test_the_k_nearest_come_in_order_and_all_there_are_where_there_are_fewer(block):
+    table = torch.cdist(ROWS, ROWS).fill_diagonal_(torch.inf)
+    found = nearest_rows(ROWS, torch.split(ROWS, block), exclude=torch.arange(60), k=9)
+    expected = table.sort(1)
+    torch.testing.assert_close(found.ranked_distances, expected.values[:, :9], atol=1e-4, rtol=1e-4)
+    assert torch.equal(found.ranked_positions, expected.indices[:, :9])
+    assert nearest_rows(ROWS, torch.split(ROWS, block), exclude=torch.arange(60), k=99).ranked_positions.shape == (
+        60,
+        59,
+    )
 
 
 def test_a_near_copy_is_as_far_as_it_is():
     rows = 1000 + 100 * torch.randn(40, 64, generator=torch.Generator().manual_seed(2))
     queries = rows.clone()
     queries[:, 0] += 0.5
-    found = nearest_rows(queries, torch.split(rows, 16), subsets=torch.ones(1, 40, dtype=torch.bool))
+    found = nearest_rows(queries, torch.split(rows, 16), k=3)
     assert torch.equal(found.positions, torch.arange(40))
     torch.testing.assert_close(found.distances, torch.full((40,), 0.5), atol=1e-3, rtol=0)
-    torch.testing.assert_close(found.within[0], found.distances)
 
 
 def test_no_row_at_all_is_said():

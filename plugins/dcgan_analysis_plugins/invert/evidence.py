@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dcgan_analysis_plugins.invert.reconstruction import Reconstructed
 
 CLOSER, BEST = "training images are closer", "training images among the best"
-_SHARE, _DRAWS = 0.05, 100
+_DRAWS = 100
 _TAIL = 0.01  # of the held-out images
 # One-sided, for each of two tests: 5 % in all.
 _LEVEL = 0.025
@@ -45,7 +45,7 @@ class Evidence:
         self._errors = {name: of.errors for name, of in measured.items()}
         n, copies = len(self._errors[TRAINING]), len(self._errors[OWN])
         self._signs = self._tests(np.arange(n), np.arange(0))
-        self.power: Power = planted.measure_power(self._tests, n, copies, share=_SHARE, draws=_DRAWS, rng=rng)
+        self.power: Power = planted.measure_power(self._tests, n, copies, draws=_DRAWS, rng=rng)
         self.verdict = planted.verdict([name for name, sign in self._signs.items() if sign], self.power)
         self.metrics = self._metrics() | planted.power_metrics(self.power)
 

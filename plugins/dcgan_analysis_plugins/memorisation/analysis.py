@@ -1,22 +1,24 @@
 """memorisation: does the generator show training images again? (sections 4.1.1 and 6.1).
 
-1. The nearest training image of each sample, exact, by L1 and L2 on pixels, by the discriminator's features, and by
-   VGG-19's where its weights lie in torch's hub cache (nothing is downloaded).
-2. The same for real images that were held out: the test split, or, without one, training images against all others.
-   Are samples nearer to training images than held-out images are? Blurred images are nearer to everything, so:
-3. Are samples nearer to training images than to as many held-out ones? Without memorisation half are; two random
-   halves of the training images say what chance does.
-4. Semantic hashes (4.1.1): how many samples collide with a training image, against held-out images.
-5. A walk through latent space: the paper reads sharp transitions as memorisation (6.1).
-6. Positive control: training images, slightly brightened and noisy, in place of samples. What does not find these
-   finds nothing.
+1. The nearest training images of each sample, exact, by L1 and L2 on pixels, by a judge's features, by VGG-19's where
+   its weights lie in torch's hub cache (nothing is downloaded), and by semantic hashes (4.1.1).
+2. Are samples nearer to training images than to as many held-out images? Without memorisation half are. All samples
+   share the held-out images, so the test deals out anew which images are held out.
+3. Is one training image much nearer than the next ten, more often than for real images? Nearness alone says nothing,
+   for blurred images are near to everything. Real images are held-out ones, and, for pixels, training images looked up
+   among the others: this test needs no held-out images.
+4. Do hashes collide with those of training images more often than those of held-out images do?
+5. A walk through latent space: the paper reads sharp transitions as memorisation (6.1); alone they decide nothing.
+6. Power: a share of the samples is replaced by training images, slightly brightened and noisy, 0 to 10 % of them, 100
+   times each: how often do the tests find it? Only where they do "no sign" is said; else that they cannot tell.
 
-Consumes a checkpoint with generator and discriminator and the dataset it was trained on.
-Produces one verdict with its evidence; ``closer_than_real_*``, ``prefers_training_*``, ``hash_collisions``,
-``near_copies``, ``sharp_steps``, their references, and distances.npz.
+Consumes a checkpoint with a generator and the dataset it was trained on.
+Produces one verdict with its evidence; ``prefers_training_*``, ``near_copies_*``, ``hash_collisions``,
+``closer_than_real_*``, ``sharp_steps``, ``power``, ``least_found``, and distances.npz.
 
-Reference: Radford, Metz, Chintala, ICLR 2016, arXiv 1511.06434, sections 4.1.1 and 6.1. Point 3 after the test for data
-copying of Meehan, Chaudhuri, Dasgupta 2020, arXiv 2004.05675, without its cells.
+Reference: Radford, Metz, Chintala, ICLR 2016, arXiv 1511.06434, sections 4.1.1 and 6.1. Point 2 after the test for data
+copying of Meehan, Chaudhuri, Dasgupta 2020, arXiv 2004.05675, without its cells; point 3 after Carlini et al. 2023,
+arXiv 2301.13188, section 4.2.
 """
 
 from __future__ import annotations
@@ -28,31 +30,24 @@ from pydantic import Field, PositiveInt
 
 from dcgan_analysis.api import Demo, Needs
 from dcgan_analysis.latents import JudgeSettings, choose_judge
-from dcgan_analysis_plugins.memorisation.copying import (
+from dcgan_analysis_plugins.memorisation.nearest_images import (
     COPIES,
     FEATURES,
     HASH,
-    REAL,
+    HELD_OUT,
     SAMPLES,
-    Evidence,
-    perturbed_copies,
-)
-from dcgan_analysis_plugins.memorisation.nearest_images import (
-    Images,
+    SEEN,
     View,
-    disjoint_subsets,
     hash_view,
-    held_out_images,
     nearest_images,
+    nearest_training,
     pixel_views,
-    seen_images,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy as np
-    from torch import Tensor
 
     from dcgan_analysis.api import Result, RunContext
     from dcgan_analysis.latents import PerceptualJudge
@@ -60,7 +55,6 @@ if TYPE_CHECKING:
 
 VGG = "vgg19"
 _GRID = 4
-_HALVES = 5
 _POINTS, _STEPS, _PAIRS = 9, 16, 64
 _SHOWN = 8
 
@@ -69,7 +63,7 @@ class MemorisationConfig(JudgeSettings):
     """Settings."""
 
     samples: int = Field(default=500, ge=10, description="samples that are looked up")
-    copies: int = Field(default=200, ge=10, description="perturbed training images of the positive control")
+    copies: int = Field(default=200, ge=10, description="perturbed training images that are planted")
     bits: int = Field(default=8, ge=0, lt=128, description="hashes that differ in so many of 128 bits collide")
     hash_steps: PositiveInt = Field(default=600, description="minibatches that the semantic hash is learned from")
     vgg19: bool = Field(default=True, description="whether VGG-19's features are used where its weights are present")
@@ -82,7 +76,7 @@ def views(
     from dcgan_analysis.data.curation import learn_hash
     from dcgan_analysis.latents import vgg19_embedding, vgg19_path
 
-    named = pixel_views(train.shape[1:]) | {FEATURES: View(embed)}
+    named = pixel_views(train.shape[1:]) | {FEATURES: View(embed, learned="discriminator" in embed.name)}
     if config.vgg19 and vgg19_path() is not None:
         vgg = vgg19_embedding(context.device, grid=_GRID)
         named[VGG] = View(lambda images, _: vgg(images))
@@ -112,91 +106,56 @@ class Memorisation:
         """Look at the training images' classes, for the judge, and at a few samples."""
         from dcgan_analysis.checkpoints import Sampler
         from dcgan_analysis.latents import check_samples_vary
+        from dcgan_analysis_plugins.memorisation.queries import find_gallery
 
         return [
-            lambda: seen_images(context),
+            lambda: find_gallery(context),
             partial(choose_judge, context, config, grid=_GRID),
             lambda: check_samples_vary(context, Sampler(context.checkpoint, context.device)),
         ]
 
     def run(self, context: RunContext, config: MemorisationConfig) -> Result:
-        """Look up samples, held-out images and copies; compare; judge."""
-        gallery = seen_images(context)
-        checkpoint = context.checkpoint
+        """Look up samples, real images and copies; compare; judge."""
+        from dcgan_analysis_plugins.memorisation.copying import Evidence, depth
+        from dcgan_analysis_plugins.memorisation.queries import find_gallery, gather
+
         embed = choose_judge(context, config, grid=_GRID)
         with context.stage("images"):
-            queries = {
-                SAMPLES: _samples(context, config, gallery),
-                REAL: _real(context, config, gallery),
-                COPIES: _copies(context, config, gallery),
-            }
-            subsets, held_out = _subsets(context, gallery)
+            gallery = find_gallery(context)
+            queries = gather(context, gallery, config.samples, config.copies)
         with context.stage("semantic hash and features"):
-            view_of = views(context, config, gallery.images, embed)
+            view_of = views(context, config, gallery.seen.images, embed)
         neighbours: dict[str, dict[str, Nearest]] = {}
-        kept: dict[str, dict[str, np.ndarray]] = {}
         for name, view in view_of.items():
             with context.stage(f"nearest by {name}"):
-                look_up = partial(nearest_images, view, what=f"nearest by {name} (images)", progress=context.progress)
-                halves = None if name == HASH else subsets
-                neighbours[name] = {source: look_up(some, gallery, halves) for source, some in queries.items()}
-                if held_out is not None and name != HASH:
-                    kept[name] = {
-                        source: look_up(queries[source], held_out).distances.numpy() for source in (SAMPLES, COPIES)
-                    }
+                what = f"nearest by {name} (images)"
+                neighbours[name] = {
+                    source: nearest_images(
+                        view, some, gallery.parts, k=depth(gallery), what=what, progress=context.progress
+                    )
+                    for source, some in queries.items()
+                }
         with context.stage("walk"):
             sharp = _walk(context, embed)
-        evidence = Evidence(neighbours, kept, sharp, bits=config.bits)
+        with context.stage("tests and their power"):
+            evidence = Evidence(
+                view_of,
+                neighbours,
+                gallery,
+                sharp,
+                bits=config.bits,
+                rng=context.rng("evidence"),
+            )
         with context.stage("figures"):
-            _save_neighbours(context, gallery.images, queries[SAMPLES].images, neighbours)
-            _save_distances(context, view_of, neighbours)
+            _save_neighbours(context, gallery.seen.images, queries[SAMPLES].images, neighbours)
+            _save_distances(context, view_of, neighbours, gallery.n)
+            tables = evidence.tables(context)
         return context.result(
-            title=f"Memorisation in {checkpoint.name}: {evidence.verdict}",
-            headline="closer_than_real_features",
+            title=f"Memorisation in {context.checkpoint.name}: {evidence.verdict}",
+            headline="near_copies_features",
             metrics=evidence.metrics,
-            tables=[evidence.table()],
+            tables=tables,
         )
-
-
-def _samples(context: RunContext, config: MemorisationConfig, train: Images) -> Images:
-    from dcgan_analysis.checkpoints import Sampler
-    from dcgan_analysis.latents import check_samples_vary
-
-    sampler = Sampler(context.checkpoint, context.device, context.progress)
-    check_samples_vary(context, sampler, train.images)
-    labels = sampler.labels(range(config.samples))
-    return Images(sampler(context.checkpoint.latents(config.samples, context.seed), labels), labels)
-
-
-def _real(context: RunContext, config: MemorisationConfig, train: Images) -> Images:
-    """Return held-out images, or without such training images that do not count as their own neighbours."""
-    import torch
-
-    source = held_out_images(context)
-    if source is None:
-        context.note(
-            "The dataset has no held-out split: real images are training images, each compared with all others, as an "
-            "unseen image would be. Features may treat seen images differently, pixels and hashes cannot."
-        )
-        source = Images(train.images, train.labels, own=torch.arange(len(train.images)))
-    return source.take(context.rng("real").permutation(len(source.images))[: config.samples])
-
-
-def _copies(context: RunContext, config: MemorisationConfig, train: Images) -> Images:
-    rng = context.rng("copies")
-    copied = train.take(rng.permutation(len(train.images))[: config.copies])
-    return Images(perturbed_copies(copied.images, rng), copied.labels)
-
-
-def _subsets(context: RunContext, train: Images) -> tuple[Tensor | None, Images | None]:
-    """Return masks of pairs of disjoint training subsets, and as many held-out images; None twice without a split."""
-    held_out, n = held_out_images(context), len(train.images)
-    if held_out is None:
-        return None, None
-    # All held-out images, not only those looked up: the larger the subsets, the more of what is copied is in them.
-    size = min(len(held_out.images), n // 2)
-    masks = disjoint_subsets(n, size, [context.rng("halves", str(pair)) for pair in range(_HALVES)])
-    return masks, held_out.take(context.rng("held out").permutation(len(held_out.images))[:size])
 
 
 def _walk(context: RunContext, embed: PerceptualJudge) -> np.ndarray:
@@ -220,11 +179,11 @@ def _save_neighbours(
 
     from dcgan_analysis import figures
 
-    order = neighbours[FEATURES][SAMPLES].distances.argsort().numpy()
-    names = [name for name in neighbours if name != HASH]
+    found = {name: nearest_training(of[SAMPLES], len(train)) for name, of in neighbours.items() if name != HASH}
+    order = found[FEATURES][0].argsort()
     for rank, chosen in (("nearest", order[:_SHOWN]), ("typical", order[len(order) // 2 :][:_SHOWN])):
-        rows = [samples[chosen], *(train[neighbours[name][SAMPLES].positions.numpy()[chosen]] for name in names)]
-        titles = [title if not at else "" for title in ("sample", *names) for at in range(len(chosen))]
+        rows = [samples[chosen], *(train[positions[chosen]] for _, positions in found.values())]
+        titles = [title if not at else "" for title in ("sample", *found) for at in range(len(chosen))]
         context.save_figure(
             figures.image_grid(np.concatenate(rows), len(chosen), titles=titles),
             f"neighbours-{rank}",
@@ -233,12 +192,18 @@ def _save_neighbours(
         )
 
 
-def _save_distances(context: RunContext, view_of: dict[str, View], neighbours: dict[str, dict[str, Nearest]]) -> None:
+def _save_distances(
+    context: RunContext, view_of: dict[str, View], neighbours: dict[str, dict[str, Nearest]], n: int
+) -> None:
     from dcgan_analysis import figures
 
     arrays: dict[str, np.ndarray] = {}
     for name, nearest in neighbours.items():
-        scaled = {source: nearest[source].distances.numpy() * view_of[name].scale for source in (SAMPLES, REAL, COPIES)}
+        scaled = {
+            source: nearest_training(nearest[source], n)[0] * view_of[name].scale
+            for source in (SAMPLES, HELD_OUT, SEEN, COPIES)
+            if source in nearest
+        }
         arrays |= {f"{name}_{source.split()[0]}": values for source, values in scaled.items()}
         unit = "bits that differ" if name == HASH else "distance"
         figure = figures.cumulative(scaled, x_label=f"{unit} to the nearest training image")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from dcgan_analysis.core.progress import Progress, silent
-from dcgan_analysis.latents.seen_images import Images, held_out_images, seen_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -14,18 +13,14 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from dcgan_analysis.latents.seen_images import Images
     from dcgan_analysis.neighbours import Nearest
 
-__all__ = [
-    "Images",
-    "View",
-    "disjoint_subsets",
-    "hash_view",
-    "held_out_images",
-    "nearest_images",
-    "pixel_views",
-    "seen_images",
-]
+SAMPLES, HELD_OUT, SEEN, COPIES = "samples", "held-out images", "training images among the others", "copies (control)"
+"""The sources of images whose nearest images are looked up."""
+
+FEATURES, HASH = "features", "hash"
+"""Views that have names of their own."""
 
 _BLOCK = 512
 
@@ -38,11 +33,13 @@ class View:
         rows: Images, uint8 (N, C, H, W), and labels (N,) or None -> rows (N, D), float32.
         norm: 1: rows differ by the sum of absolute differences; 2: by the Euclidean distance.
         scale: Turns distances into readable units.
+        learned: Whether the rows come from a network that has learned from the training images.
     """
 
     rows: Callable[[np.ndarray, Tensor | None], Tensor]
     norm: Literal[1, 2] = 2
     scale: float = 1.0
+    learned: bool = False
 
 
 def pixel_views(shape: Sequence[int]) -> dict[str, View]:
@@ -80,51 +77,48 @@ def hash_view(hashed: Callable[[np.ndarray], np.ndarray]) -> View:
 def nearest_images(
     view: View,
     wanted: Images,
-    gallery: Images,
-    subsets: Tensor | None = None,
+    galleries: Sequence[Images],
     *,
+    k: int = 1,
     what: str = "nearest images",
     progress: Progress = silent,
 ) -> Nearest:
-    """Find the nearest image of a gallery to each image wanted, exactly, block by block.
+    """Find the nearest images of galleries to each image wanted, exactly, block by block.
 
     Args:
         view: How images are seen.
         wanted: N images.
-        gallery: M images.
-        subsets: (K, M) masks of parts of the gallery whose nearest image is wanted as well, or None.
+        galleries: M images altogether; positions count through all of them.
+        k: How many nearest ones; fewer where there are fewer.
         what: What progress calls it.
-        progress: Called with the number of images of the gallery seen.
+        progress: Called with the number of images of the galleries seen.
 
     Raises:
-        AnalysisError: If the gallery is empty, or holds nothing but the image itself.
+        AnalysisError: If there is no image, or nothing but the image itself.
     """
     from dcgan_analysis.neighbours import nearest_rows
 
+    total = sum(len(gallery.images) for gallery in galleries)
+
     def blocks() -> Iterator[Tensor]:
-        total = len(gallery.images)
-        for start in range(0, total, _BLOCK):
-            chosen = slice(start, start + _BLOCK)
-            yield view.rows(gallery.images[chosen], None if gallery.labels is None else gallery.labels[chosen])
-            progress(what, min(start + _BLOCK, total), total)
+        done = 0
+        for gallery in galleries:
+            for start in range(0, len(gallery.images), _BLOCK):
+                chosen = slice(start, start + _BLOCK)
+                rows = view.rows(gallery.images[chosen], None if gallery.labels is None else gallery.labels[chosen])
+                done += len(rows)
+                yield rows
+                progress(what, done, total)
 
-    rows = view.rows(wanted.images, wanted.labels)
-    return nearest_rows(rows, blocks(), norm=view.norm, exclude=wanted.own, subsets=subsets)
+    return nearest_rows(view.rows(wanted.images, wanted.labels), blocks(), norm=view.norm, exclude=wanted.own, k=k)
 
 
-def disjoint_subsets(n: int, size: int, rngs: Sequence[np.random.Generator]) -> Tensor:
-    """Return masks of random subsets of n images, in pairs without a common image: (2 P, n) for P generators.
+def nearest_training(nearest: Nearest, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return distance and position (N,) of the nearest of n images that come first in the galleries."""
+    import numpy as np
 
-    Example:
-        >>> import numpy as np
-        >>> disjoint_subsets(4, 2, [np.random.default_rng(0)]).sum(dim=0).tolist()
-        [1, 1, 1, 1]
-    """
-    import torch
-
-    masks = torch.zeros(2 * len(rngs), n, dtype=torch.bool)
-    for pair, rng in enumerate(rngs):
-        order = torch.from_numpy(rng.permutation(n))
-        masks[2 * pair, order[:size]] = True
-        masks[2 * pair + 1, order[size : 2 * size]] = True
-    return masks
+    first = (nearest.ranked_positions < n).int().argmax(1, keepdim=True)
+    distances, positions = (
+        ranked.gather(1, first)[:, 0] for ranked in (nearest.ranked_distances, nearest.ranked_positions)
+    )
+    return np.asarray(distances), np.asarray(positions)

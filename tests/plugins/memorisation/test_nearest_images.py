@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 from dcgan_analysis_plugins.memorisation.nearest_images import (
-    Images,
     View,
-    disjoint_subsets,
     hash_view,
     nearest_images,
+    nearest_training,
     pixel_views,
 )
+
+from dcgan_analysis.latents.seen_images import Images
 
 
 def shades(*values):
@@ -19,7 +20,7 @@ def shades(*values):
 
 
 def test_pixels_are_near_by_l1_or_by_l2_in_readable_units():
-    wanted, gallery = Images(shades((0, 0))), Images(shades((0, 102), (51, 60)))
+    wanted, gallery = Images(shades((0, 0))), [Images(shades((0, 102), (51, 60)))]
     found = {
         name: nearest_images(view, wanted, gallery).distances.item() * view.scale
         for name, view in pixel_views((1, 1, 2)).items()
@@ -31,7 +32,7 @@ def test_pixels_are_near_by_l1_or_by_l2_in_readable_units():
 
 def test_hashes_are_as_far_apart_as_bits_differ():
     view = hash_view(lambda images: images[:, 0, 0])
-    found = nearest_images(view, Images(shades((0b111, 0))), Images(shades((0b100, 1), (0, 0))))
+    found = nearest_images(view, Images(shades((0b111, 0))), [Images(shades((0b100, 1), (0, 0)))])
     assert (found.distances.tolist(), found.positions.tolist()) == ([3], [0])
 
 
@@ -46,15 +47,17 @@ def test_images_are_not_their_own_neighbours_and_labels_go_along():
         return torch.from_numpy(images.reshape(len(images), -1)).float()
 
     calls = []
-    found = nearest_images(View(rows), some, gallery, what="x", progress=lambda *report: calls.append(report))
+    found = nearest_images(View(rows), some, [gallery], what="x", progress=lambda *report: calls.append(report))
     assert found.positions.tolist() == [1, 1]
     assert seen == [[6, 4], [4, 5, 6]]
     assert calls == [("x", 3, 3)]
 
 
-def test_subsets_come_in_pairs_without_a_common_image():
-    masks = disjoint_subsets(9, 4, [np.random.default_rng(seed) for seed in range(3)])
-    assert masks.shape == (6, 9)
-    assert masks.sum(dim=1).tolist() == [4] * 6
-    assert not (masks[0::2] & masks[1::2]).any()
-    assert (masks[0] != masks[2]).any()
+def test_positions_count_through_all_galleries_and_the_nearest_of_the_first_is_found():
+    view = View(lambda images, _: torch.from_numpy(images.reshape(len(images), -1)).float())
+    galleries = [Images(shades((0, 0), (50, 0))), Images(shades((20, 0), (24, 0)))]
+    found = nearest_images(view, Images(shades((22, 1), (60, 0))), galleries, k=3)
+    assert found.ranked_positions.tolist() == [[2, 3, 0], [1, 3, 2]]
+    distances, positions = nearest_training(found, 2)
+    assert positions.tolist() == [0, 1]
+    assert distances.tolist() == pytest.approx([485**0.5, 10])
