@@ -126,17 +126,15 @@ def save_power(context: RunContext, power: Power, planted: str) -> Table:
     from dcgan_analysis import figures
     from dcgan_analysis.core.statistics import wilson_interval
 
-    shares, series = [100 * share for share in SHARES], {}
-    for test in (ANY, *(name for name in power.found if name != ANY)):
-        rows = power.found[test]
-        ends = [wilson_interval(int(row.sum()), len(row)) for row in rows]
-        series[test] = figures.Series(
-            shares,
-            rows.mean(axis=1).tolist(),
-            low=[low for low, _ in ends] if test == ANY else None,
-            high=[high for _, high in ends] if test == ANY else None,
-        )
-    figure = figures.curve(series, x_label="planted copies, %", y_label="found in", log_x=False)
+    rows = power.found[ANY]
+    ends = [wilson_interval(int(row.sum()), len(row)) for row in rows]
+    line = figures.Series(
+        [100 * share for share in SHARES],
+        rows.mean(axis=1).tolist(),
+        low=[low for low, _ in ends],
+        high=[high for _, high in ends],
+    )
+    figure = figures.curve({ANY: line}, x_label="planted copies, %", y_label="found by any test in", log_x=False)
     draws = power.found[ANY].shape[1]
     caption = f"{planted} {draws} draws for each share; the band is 95 % Wilson. At 0 nothing is planted."
     context.save_figure(figure, "power", "How often planted copies are found", caption)

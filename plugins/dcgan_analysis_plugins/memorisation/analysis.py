@@ -129,12 +129,9 @@ class Memorisation:
         for name, view in view_of.items():
             with context.stage(f"nearest by {name}"):
                 what = f"nearest by {name} (images)"
-                neighbours[name] = {
-                    source: nearest_images(
-                        view, some, gallery.parts, k=depth(gallery), what=what, progress=context.progress
-                    )
-                    for source, some in queries.items()
-                }
+                neighbours[name] = nearest_images(
+                    view, queries, gallery.parts, k=depth(gallery), what=what, progress=context.progress
+                )
         with context.stage("walk"):
             sharp = _walk(context, embed)
         with context.stage("tests and their power"):

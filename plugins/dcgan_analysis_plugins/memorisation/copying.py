@@ -182,11 +182,13 @@ class NearCopies:
             drawn = np.partition(real[rng.integers(len(real), size=len(real))], self._rank - 1)[self._rank - 1]
             shares.append(float((samples[rng.integers(n, size=n)] < drawn).mean()))
         low, high = percentile_interval(value, shares)
+        # Of no sample, or of all, every resample has none, or all.
+        least, most = wilson_interval(round(value * n), n)
         self.metric = Metric(
             value=value,
-            low=low,
-            high=high,
-            interval="95 % bootstrap over samples and real images",
+            low=min(low, least),
+            high=max(high, most),
+            interval="95 % bootstrap over samples and real images, no shorter than Wilson's",
             n=n,
             higher_is_better=False,
             description=f"samples nearer to one training image, beside the next ten, than the nearest {self._rank} of "

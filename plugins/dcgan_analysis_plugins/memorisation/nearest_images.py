@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from dcgan_analysis.core.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy as np
     from torch import Tensor
@@ -76,18 +76,18 @@ def hash_view(hashed: Callable[[np.ndarray], np.ndarray]) -> View:
 
 def nearest_images(
     view: View,
-    wanted: Images,
+    wanted: Mapping[str, Images],
     galleries: Sequence[Images],
     *,
     k: int = 1,
     what: str = "nearest images",
     progress: Progress = silent,
-) -> Nearest:
-    """Find the nearest images of galleries to each image wanted, exactly, block by block.
+) -> dict[str, Nearest]:
+    """Find the nearest images of galleries to each image wanted, exactly, block by block, in one pass.
 
     Args:
         view: How images are seen.
-        wanted: N images.
+        wanted: Images by source.
         galleries: M images altogether; positions count through all of them.
         k: How many nearest ones; fewer where there are fewer.
         what: What progress calls it.
@@ -96,7 +96,9 @@ def nearest_images(
     Raises:
         AnalysisError: If there is no image, or nothing but the image itself.
     """
-    from dcgan_analysis.neighbours import nearest_rows
+    import torch
+
+    from dcgan_analysis.neighbours import Nearest, nearest_rows
 
     total = sum(len(gallery.images) for gallery in galleries)
 
@@ -110,7 +112,13 @@ def nearest_images(
                 yield rows
                 progress(what, done, total)
 
-    return nearest_rows(view.rows(wanted.images, wanted.labels), blocks(), norm=view.norm, exclude=wanted.own, k=k)
+    sources = list(wanted.values())
+    rows = torch.cat([view.rows(some.images, some.labels) for some in sources])
+    own = [torch.full((len(some.images),), -1) if some.own is None else some.own for some in sources]
+    found = nearest_rows(rows, blocks(), norm=view.norm, exclude=torch.cat(own), k=k)
+    sizes = [len(some.images) for some in sources]
+    parts = zip(torch.split(found.ranked_distances, sizes), torch.split(found.ranked_positions, sizes), strict=True)
+    return {source: Nearest(*part) for source, part in zip(wanted, parts, strict=True)}
 
 
 def nearest_training(nearest: Nearest, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -58,10 +58,7 @@ def evidence(samples, train, held_out, seed=0):
     }
     if held_out is not None:
         queries[HELD_OUT] = Images(held_out, own=len(train) + torch.arange(len(held_out)))
-    neighbours = {
-        name: {source: nearest_images(view, some, gallery.parts, k=depth(gallery)) for source, some in queries.items()}
-        for name, view in VIEWS.items()
-    }
+    neighbours = {name: nearest_images(view, queries, gallery.parts, k=depth(gallery)) for name, view in VIEWS.items()}
     return Evidence(VIEWS, neighbours, gallery, np.zeros(8, bool), bits=0, rng=rng)
 
 
@@ -106,8 +103,9 @@ def test_few_images_cannot_tell():
 def preference(rng, m, contrast):
     train, held_out, samples = images(200, rng), images(m, rng), images(60, rng, contrast)
     gallery = Gallery(Images(train), Images(held_out))
-    nearest = nearest_images(VIEWS[FEATURES], Images(samples), gallery.parts, k=depth(gallery))
-    return Preference("features", {SAMPLES: nearest, COPIES: nearest}, gallery, rng)
+    wanted = {SAMPLES: Images(samples), COPIES: Images(train[:1])}
+    nearest = nearest_images(VIEWS[FEATURES], wanted, gallery.parts, k=depth(gallery))
+    return Preference("features", nearest, gallery, rng)
 
 
 @pytest.mark.parametrize("contrast", [1.0, 0.3])

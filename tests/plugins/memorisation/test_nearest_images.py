@@ -20,9 +20,9 @@ def shades(*values):
 
 
 def test_pixels_are_near_by_l1_or_by_l2_in_readable_units():
-    wanted, gallery = Images(shades((0, 0))), [Images(shades((0, 102), (51, 60)))]
+    wanted, gallery = {"a": Images(shades((0, 0)))}, [Images(shades((0, 102), (51, 60)))]
     found = {
-        name: nearest_images(view, wanted, gallery).distances.item() * view.scale
+        name: nearest_images(view, wanted, gallery)["a"].distances.item() * view.scale
         for name, view in pixel_views((1, 1, 2)).items()
     }
     # 102 against 111 in sum, 102 against 78.7 in length.
@@ -32,8 +32,8 @@ def test_pixels_are_near_by_l1_or_by_l2_in_readable_units():
 
 def test_hashes_are_as_far_apart_as_bits_differ():
     view = hash_view(lambda images: images[:, 0, 0])
-    found = nearest_images(view, Images(shades((0b111, 0))), [Images(shades((0b100, 1), (0, 0)))])
-    assert (found.distances.tolist(), found.positions.tolist()) == ([3], [0])
+    found = nearest_images(view, {"a": Images(shades((0b111, 0)))}, [Images(shades((0b100, 1), (0, 0)))])
+    assert (found["a"].distances.tolist(), found["a"].positions.tolist()) == ([3], [0])
 
 
 def test_images_are_not_their_own_neighbours_and_labels_go_along():
@@ -47,8 +47,10 @@ def test_images_are_not_their_own_neighbours_and_labels_go_along():
         return torch.from_numpy(images.reshape(len(images), -1)).float()
 
     calls = []
-    found = nearest_images(View(rows), some, [gallery], what="x", progress=lambda *report: calls.append(report))
-    assert found.positions.tolist() == [1, 1]
+    found = nearest_images(
+        View(rows), {"some": some}, [gallery], what="x", progress=lambda *report: calls.append(report)
+    )
+    assert found["some"].positions.tolist() == [1, 1]
     assert seen == [[6, 4], [4, 5, 6]]
     assert calls == [("x", 3, 3)]
 
@@ -56,8 +58,11 @@ def test_images_are_not_their_own_neighbours_and_labels_go_along():
 def test_positions_count_through_all_galleries_and_the_nearest_of_the_first_is_found():
     view = View(lambda images, _: torch.from_numpy(images.reshape(len(images), -1)).float())
     galleries = [Images(shades((0, 0), (50, 0))), Images(shades((20, 0), (24, 0)))]
-    found = nearest_images(view, Images(shades((22, 1), (60, 0))), galleries, k=3)
-    assert found.ranked_positions.tolist() == [[2, 3, 0], [1, 3, 2]]
-    distances, positions = nearest_training(found, 2)
-    assert positions.tolist() == [0, 1]
-    assert distances.tolist() == pytest.approx([485**0.5, 10])
+    wanted = {"first": Images(shades((22, 1))), "second": Images(shades((60, 0)), own=torch.tensor([1]))}
+    found = nearest_images(view, wanted, galleries, k=3)
+    assert {source: of.ranked_positions.tolist() for source, of in found.items()} == {
+        "first": [[2, 3, 0]],
+        "second": [[3, 2, 0]],
+    }
+    distances, positions = nearest_training(found["first"], 2)
+    assert (positions.tolist(), distances.tolist()) == ([0], [pytest.approx(485**0.5)])
