@@ -229,3 +229,21 @@ def test_every_c_of_the_authors_grid_is_named():
     grid = [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2]
     axes = figures.curve({"accuracy": figures.Series(grid, [0.5] * 7)}).axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == [f"{c:g}" for c in grid]
+
+
+BAD = ["$\\bad{$", "$_{", "a$b$c", "%s {}"]
+NAMED = {
+    "curve": lambda: figures.curve({name: figures.Series([1, 2], [0.1, 0.2]) for name in BAD}, x_label=BAD[0]),
+    "cumulative": lambda: figures.cumulative({name: np.array([1.0, 2.0]) for name in BAD}, x_label=BAD[0]),
+    "bars": lambda: figures.bars(BAD, [0.1] * 4, x_label=BAD[0], baseline=(BAD[0], 0.5)),
+    "confusion matrix": lambda: figures.confusion_matrix(np.eye(4, dtype=int), BAD),
+    "image grid": lambda: figures.image_grid(np.zeros((4, 3, 8, 8), np.uint8), 2, titles=BAD),
+    "image panels": lambda: figures.image_panels(
+        {name: [[figures.Tile(np.zeros((3, 8, 8), np.uint8))]] for name in BAD}, labels=BAD[:1]
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_a_name_is_no_formula(kind, tmp_path):
+    assert figures.save_png(NAMED[kind](), tmp_path / "a.png").stat().st_size
