@@ -20,6 +20,7 @@ from dcgan_analysis.api.result import RESULT_FILE, Result
 from dcgan_analysis.checkpoints.catalogue import list_checkpoints
 from dcgan_analysis.checkpoints.checkpoint import read_checkpoint
 from dcgan_analysis.checkpoints.metadata import read_metadata
+from dcgan_analysis.core.registry import Registry
 from dcgan_analysis.core.settings import read_toml
 from dcgan_analysis.data.curation.deduplication import FORMAT, read_duplicates
 from dcgan_analysis.data.files import prepared_writer
@@ -38,7 +39,9 @@ from dcgan_analysis.training import TrainingConfig
 from dcgan_analysis.training.networks import AdversarialPair
 from dcgan_analysis.training.state import load_state, save_state
 
-ARCHITECTURES = {entry.name: entry for entry in builtin_architectures()}
+ARCHITECTURES = Registry("architecture")
+for entry in builtin_architectures():
+    ARCHITECTURES.add(entry.name, entry, owner="dcgan-analysis")
 CONFIG = TrainingConfig.build({"dataset": "noise", "architecture": "dcgan32-svhn", "batch_size": 8})
 VALUES = [
     *(None, True, -1, 0, 0.5, 1e308, -1e308, 2**63, 10**39),

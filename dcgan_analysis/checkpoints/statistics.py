@@ -62,7 +62,7 @@ def with_image_statistics(checkpoint: Checkpoint, reference: DatasetSplit | None
         if not checkpoint.has("generator"):
             msg = (
                 "batchnorm=reestimate: the discriminator's statistics need images, and there is no generator to make "
-                "some. Name images: on import --set reference=FOLDER, ZIP or dataset, in a run --dataset"
+                "some. Name images: on import by reference=FOLDER, ZIP or dataset, in a run by its dataset"
             )
             raise CheckpointError(msg)
         reestimate(network, torch.split(checkpoint.sample(_SAMPLES, _SEED), _BATCH))

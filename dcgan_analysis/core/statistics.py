@@ -268,8 +268,8 @@ def auc_difference(
         Difference, lower and upper end, cut to [-1, 1].
 
     Example:
-        >>> auc_difference([1, 2], [3, 4], [1, 4], [2, 3])
-        (0.5, -0.48, 1.0)
+        >>> [round(number, 2) for number in auc_difference([1, 2], [3, 4], [1, 4], [2, 3])]
+        [0.5, -0.48, 1.0]
     """
     pairs = zip(_below(lower, higher), _below(control_lower, control_higher), strict=True)
     of_lower, of_higher = (ours - theirs for ours, theirs in pairs)
@@ -313,7 +313,8 @@ def precedence_test(values: ArrayLike, reference: ArrayLike, rank: int = 1) -> t
         The count, and the one-sided probability of at least as many.
 
     Example:
-        >>> precedence_test([1, 2, 3, 9], [5, 6])
+        >>> below, p_value = precedence_test([1, 2, 3, 9], [5, 6])
+        >>> below, round(p_value, 6)
         (3, 0.2)
     """
     import numpy as np

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 _SYSTEM_ERROR = re.compile(r"os error (\d+)")
 
 
-def write_tensors(
-    path: Path, tensors: Mapping[str, np.ndarray] | Mapping[str, Tensor], texts: Mapping[str, str]
-) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, np.ndarray | Tensor], texts: Mapping[str, str]) -> None:
     """Write tensors, and texts into the header, as one safetensors file.
 
     Args:
@@ -34,13 +33,12 @@ def write_tensors(
     Raises:
         OSError: If it cannot be written; safetensors itself reports a full disk as an error of the format.
     """
-    if all(isinstance(tensor, np.ndarray) for tensor in tensors.values()):
-        from safetensors.numpy import save_file
-    else:
-        from safetensors.torch import save_file
+    # Only what is asked for: torch takes long to import.
+    of_numpy = all(isinstance(tensor, np.ndarray) for tensor in tensors.values())
+    file_format = import_module("safetensors.numpy" if of_numpy else "safetensors.torch")
     try:
         with atomic_path(path) as temporary:
-            save_file(dict(tensors), temporary, metadata=sealed(tensors, texts))
+            file_format.save_file(dict(tensors), temporary, metadata=sealed(tensors, texts))
     except SafetensorError as error:
         code = _SYSTEM_ERROR.search(str(error))
         if code is None:

@@ -82,7 +82,7 @@ def check_samples_vary(context: RunContext, sampler: Sampler, real: np.ndarray |
     if not samples >= _ONE_IMAGE:
         cause = (
             "The statistics of its batch normalisation were never updated (mean 0, variance 1). Estimate them anew: "
-            "--set batchnorm=reestimate"
+            "batchnorm=reestimate"
             if untouched_layers(sampler.generator)
             else "Its weights may be damaged or of another architecture, or it has collapsed to one image. Import the "
             "weights again (docs/importing.md), or choose another checkpoint: dcgan-analyze list checkpoints"

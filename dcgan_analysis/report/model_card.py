@@ -43,7 +43,7 @@ def write_card(weights: Path, results: Sequence[Result] = (), out: Path | None =
     """
     path = weights.with_name(CARD_FILE) if out is None else out
     if not may_write(path):
-        msg = f"'{path}' was written by somebody else. Write into another file (--out), or remove it."
+        msg = f"'{path}' was written by somebody else. Write into another file, or remove it."
         raise ConfigError(msg)
     write_text(path, render_card(weights, results))
     return path

@@ -115,7 +115,7 @@ def stale_networks(needs: Needs, checkpoint: Checkpoint, batchnorm: str | None) 
         if used[role] and (stale := stale_statistics(checkpoint, role)):
             yield (
                 f"The BatchNorm statistics of the {role} of '{checkpoint.name}' were {stale}: what it makes with them "
-                "is wrong, unless that was meant. Estimate them anew: --set batchnorm=reestimate"
+                "is wrong, unless that was meant. Estimate them anew: batchnorm=reestimate"
             )
 
 

@@ -99,7 +99,7 @@ class Stability:
         if not record.history:
             context.note(
                 "No history lies beside the checkpoint: its networks alone are judged, and nothing is known of before. "
-                "Give the folder of the training (--checkpoint DIR)."
+                "Give the folder of the training as checkpoint."
             )
         with context.stage("figures"):
             _save_curves(context, record.history, of_states)
