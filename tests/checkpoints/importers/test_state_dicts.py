@@ -206,7 +206,7 @@ class TestStatistics:
 
     def test_the_discriminators_can_be_estimated_on_given_images(self, tmp_path, read, host):
         torch.save(example_discriminator(32, nc=1).state_dict(), tmp_path / "netD.pth")
-        with pytest.raises(CheckpointError, match=r"need images, and there is no generator.*--set reference="):
+        with pytest.raises(CheckpointError, match=r"need images, and there is no generator.*reference="):
             read(tmp_path / "netD.pth", batchnorm="reestimate")
         note = read(tmp_path / "netD.pth", reference="digits").metadata.provenance["batchnorm"]["discriminator"]
         assert note.startswith("re-estimated on 1,280 images of")
