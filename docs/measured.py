@@ -2,8 +2,8 @@
 
 A run's ``result.json`` lies as ``docs/measured/NAME.json``. Between ``<!-- measured NAME -->`` and ``<!-- end -->``
 stand its command and all its metrics, controls included; between ``<!-- measured NAME: a, b -->`` and
-``<!-- end -->``, within a line, the metrics named; between ``<!-- measured NAME table T -->`` and ``<!-- end -->`` its
-table T. The tests compare.
+``<!-- end -->``, within a line, the metrics named, the first without its name, which the line itself says; between
+``<!-- measured NAME table T -->`` and ``<!-- end -->`` its table T. The tests compare.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ def _place(place: re.Match[str]) -> str:
     document = ROOT / "docs" / "measured" / f"{name}.json"
     result = Result.model_validate_json(document.read_text(encoding="utf-8"))
     if table is not None:
-        return f"{start}\n\n{_rows(next(one for one in result.tables if one.name == table))}\n\n{end}"
+        return f"{start}\n\n{_rows(next(known for known in result.tables if known.name == table))}\n\n{end}"
     if metrics is None:
         return f"{start}\n\n{_table(result)}\n\n{end}"
-    return start + "; ".join(map(partial(_phrase, result), metrics.split(", "))) + end
+    first, *others = metrics.split(", ")
+    return start + "; ".join([metric_text(result.metrics[first]), *map(partial(_named, result), others)]) + end
 
 
 def _table(result: Result) -> str:
@@ -53,9 +54,8 @@ def _rows(table: Table) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _phrase(result: Result, name: str) -> str:
-    what = "" if name == result.headline else f"{label(name).lower()} "
-    return what + metric_text(result.metrics[name])
+def _named(result: Result, name: str) -> str:
+    return f"{label(name).lower()} {metric_text(result.metrics[name])}"
 
 
 if __name__ == "__main__":

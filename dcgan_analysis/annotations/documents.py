@@ -80,7 +80,7 @@ class Document(DeferredModel):
             AnnotationError: If the hashes differ; the beginning of one is enough, an empty one fits all.
         """
         sha256 = checkpoint.sha256("generator")
-        if not any(known.startswith(self.checkpoint_sha256) for known in (sha256, checkpoint.sha256())):
+        if not (sha256.startswith(self.checkpoint_sha256) or checkpoint.sha256().startswith(self.checkpoint_sha256)):
             msg = (
                 f"'{path}' marks samples of checkpoint {self.checkpoint_sha256[:12]}, the generator of "
                 f"'{checkpoint.name}' is {sha256[:12]}: its samples are others. Use that checkpoint, or annotate anew: "

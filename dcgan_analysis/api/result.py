@@ -113,7 +113,7 @@ class Gallery(_Document):
     """
 
     name: str
-    file: str = Field(description="path of the sheet relative to the run folder")
+    file: RunFile = Field(description="path of the sheet relative to the run folder")
     title: str
     caption: str = ""
     columns: int = Field(ge=1, description="images in a row of the sheet")
@@ -323,8 +323,9 @@ class Result(Described, _Document):
             AnalysisError: If a file that the document names is one, or lies behind one.
         """
         top = os.path.realpath(folder)
-        shown = [*self.figures, *(figure for section in self.sections for figure in section.figures)]
-        for name in {*self.files.values(), *self.manifest, *(figure.file for figure in shown)}:
+        figures = [*self.figures, *(figure for section in self.sections for figure in section.figures)]
+        pictures = {*(figure.file for figure in figures), *(gallery.file for gallery in self.galleries)}
+        for name in {*self.files.values(), *self.manifest, *pictures}:
             if not Path(os.path.realpath(Path(top, name))).is_relative_to(top):
                 msg = f"Run '{folder}': '{name}' is a link that leads out of the folder. Run the analysis again."
                 raise AnalysisError(msg)

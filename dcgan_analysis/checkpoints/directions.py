@@ -79,8 +79,8 @@ def find_directions(
         msg = "Boundaries are those of scores: give scores=, a function of images uint8 (N, C, H, W) to (N,) or (N, A)."
         raise AnalysisError(msg)
     rng = np.random.default_rng(derive_seed("directions", seed))
-    given = np.asarray(scores(Sampler(checkpoint, label=label)(z))).reshape(len(z), -1)
-    return torch.stack([boundary(z, column, tail, rng).normal for column in given.T])
+    columns = np.asarray(scores(Sampler(checkpoint, label=label)(z))).reshape(len(z), -1).T
+    return torch.stack([boundary(z, column, tail, rng).normal for column in columns])
 
 
 def projection(checkpoint: Checkpoint, label: int = 0) -> Tensor:

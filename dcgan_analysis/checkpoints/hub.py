@@ -41,7 +41,10 @@ def download(address: str, file: str) -> tuple[Path, str]:
     try:
         path = Path(hf_hub_download(repository, file, revision=revision))
     except LocalEntryNotFoundError:
-        msg = f"Checkpoint '{address}' is not in the cache, and the Hugging Face hub cannot be reached."
+        msg = (
+            f"Checkpoint '{address}' is not in the cache, and the Hugging Face hub cannot be reached. Try again with a "
+            f"network, or give the path of a downloaded {file}."
+        )
         raise CheckpointError(msg) from None
     except EntryNotFoundError:
         msg = (

@@ -100,10 +100,10 @@ def invert(
     sampler = Sampler(checkpoint, device, progress, batch=batch)
     z = checkpoint.latents(candidates, derive_seed("inversion", seed))
     drawn = sampler.images(z, what="candidates").cpu()
-    known = sampler.labels(range(candidates))
-    nearest = _nearest(drawn, targets, known, labels)
-    if known is not None and labels is None:
-        labels = known[nearest]
+    classes = sampler.labels(range(candidates))
+    nearest = _nearest(drawn, targets, classes, labels)
+    if classes is not None and labels is None:
+        labels = classes[nearest]
     keep_within = _prior(checkpoint)
     starts = torch.cat([z[nearest], keep_within(_encoded(z, drawn, targets))])
     del drawn
@@ -112,13 +112,13 @@ def invert(
 
     def search(generator: nn.Module, rows: Tensor) -> tuple[Tensor, Tensor]:
         image = rows % len(targets)
-        given = () if labels is None else (labels[image].to(device),)
-        return descend(generator, targets[image].to(device), starts[rows].to(device), given)
+        conditions = () if labels is None else (labels[image].to(device),)
+        return descend(generator, targets[image].to(device), starts[rows].to(device), conditions)
 
     ends, squares = [], []
-    for latents, errors in run_batches(search, sampler.generator, torch.split(torch.arange(len(starts)), batch)):
-        ends.append(latents)
-        squares.append(errors)
+    for end, square in run_batches(search, sampler.generator, torch.split(torch.arange(len(starts)), batch)):
+        ends.append(end)
+        squares.append(square)
         progress("searches", min(batch * len(ends), len(starts)), len(starts))
     low, high = metadata.image_range
     errors = (torch.cat(squares).double().sqrt() / (high - low)).view(2, -1)
@@ -127,8 +127,8 @@ def invert(
         msg = f"The generator of '{checkpoint.name}' makes images that are not finite. Its weights may be damaged."
         raise AnalysisError(msg)
     each = torch.arange(len(targets))
-    found = torch.cat(ends).view(2, len(targets), -1)[best, each]
-    return Inversion(found, sampler(found, labels), errors[best, each].numpy(), labels)
+    latents = torch.cat(ends).view(2, len(targets), -1)[best, each]
+    return Inversion(latents, sampler(latents, labels), errors[best, each].numpy(), labels)
 
 
 def _check_labels(architecture: Architecture, n: int, labels: Tensor | None) -> None:
@@ -145,11 +145,11 @@ def _check_labels(architecture: Architecture, n: int, labels: Tensor | None) -> 
         raise AnalysisError(msg)
 
 
-def _nearest(drawn: Tensor, targets: Tensor, known: Tensor | None, labels: Tensor | None) -> Tensor:
+def _nearest(drawn: Tensor, targets: Tensor, classes: Tensor | None, labels: Tensor | None) -> Tensor:
     """Return which of M samples is nearest to each image (N,), of its class where classes are given."""
     distances = torch.cdist(targets.flatten(1), drawn.flatten(1))
-    if known is not None and labels is not None:
-        distances[labels[:, None] != known] = torch.inf
+    if classes is not None and labels is not None:
+        distances[labels[:, None] != classes] = torch.inf
         missing = distances.isinf().all(1)
         if bool(missing.any()):
             number = int(labels[missing][0])

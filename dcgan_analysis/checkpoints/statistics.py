@@ -32,7 +32,7 @@ _ON_SAMPLES = (
 
 
 def with_missing_statistics(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], bool]:
-    """Fill in mean 0, variance 1 and count 0 where they are missing; also say whether none of the first two was."""
+    """Fill in mean 0, variance 1 and count 0 where they are missing; also say whether no mean or variance was."""
     filled = dict(state)
     known = True
     for path, layer in batchnorm_layers(network).items():

@@ -259,8 +259,9 @@ def _outside_cause(error: Exception) -> str | None:
         if error.errno not in _PLAIN_ERRNOS:
             return None
         name = str(error.filename or "")
-        shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
-        return f"{error.strerror} '{shown}'" if name else str(error.strerror)
+        if len(name) > _LONGEST_NAME:
+            name = f"{name[:_LONGEST_NAME]}..."
+        return f"{error.strerror} '{name}'" if name else str(error.strerror)
     if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
         return "There is not enough memory for this"
     return None

@@ -88,17 +88,16 @@ def _print(batch: Batch) -> None:
     from dcgan_analysis.report.format import metric_text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("analysis", "state", "headline", "value", "time"):
-        table.add_column(column, overflow="fold")
+    for column in ("analysis", "headline", "value", "time"):
+        # Names may be broken on a narrow terminal, an interval may not.
+        table.add_column(column, overflow="fold", no_wrap=column in ("value", "time"))
     for outcome in batch.outcomes:
         result = outcome.result
-        state = Text(outcome.state, style="green" if result is not None else "red")
         if result is None:
-            table.add_row(outcome.name, state, "", "", "")
+            table.add_row(outcome.name, Text(outcome.state, style="red"), "", "")
         else:
             time = duration(result.elapsed_seconds)
-            value = metric_text(result.metrics[result.headline])
-            table.add_row(outcome.name, state, result.headline, value, time)
+            table.add_row(outcome.name, result.headline, metric_text(result.metrics[result.headline]), time)
     console().print(table)
 
 

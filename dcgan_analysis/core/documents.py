@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import tomllib
 from itertools import chain
@@ -128,7 +129,7 @@ def _integer(text: str) -> int:
 
 def _finite(text: str) -> float:
     value = float(text)
-    if value in (float("inf"), float("-inf")):
+    if math.isinf(value):
         _refuse_number(text)
     return value
 

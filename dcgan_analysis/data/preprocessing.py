@@ -156,7 +156,7 @@ class Preprocessing:
         divisor, subtrahend = SCALINGS[self.name]
         return batch.to(torch.float32).div_(divisor).sub_(subtrahend)
 
-    def inputs(self, images: NDArray[Any] | torch.Tensor, *, checkpoint: str = "") -> torch.Tensor:
+    def inputs(self, images: NDArray[Any] | torch.Tensor, *, checkpoint: str) -> torch.Tensor:
         """Prepare bytes, uint8 (N, C, H, W), or take floats (N, C, H, W) that are already what the model takes.
 
         Args:

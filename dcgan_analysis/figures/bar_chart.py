@@ -82,6 +82,8 @@ def bars(
             )
         if baseline is not None:
             axes.axvline(baseline[1], color=INK, linewidth=1, linestyle=(0, (3, 3)), label=baseline[0])
+        if not any((*values, *(high or ()), *(place or 0 for places in marks.values() for place in places))):
+            axes.set_xlim(0, 1)  # nothing to scale by: matplotlib would go below zero
         _dress(axes, names, values, fractions=fractions)
         axes.set_xlabel(x_label)
         if marks or baseline:

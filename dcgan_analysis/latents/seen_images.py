@@ -70,7 +70,7 @@ def seen_images(context: RunContext) -> Images:
         AnalysisError: If they are of other classes than the checkpoint's.
     """
     train = context.split("train")
-    seen = train.take(range(_seen(context, train)))
+    seen = train.take(range(_seen_count(context, train)))
     if context.checkpoint.metadata.data.get("sha256") != seen.sha256:
         context.note("The checkpoint does not name these very images as those it was trained on.")
     return Images(seen.images, conditioning_labels(context, seen))
@@ -90,11 +90,11 @@ def held_out_images(context: RunContext) -> Images | None:
         split = context.split(name)
     else:
         train = context.split("train")
-        split = train.take(range(_seen(context, train), len(train)))
+        split = train.take(range(_seen_count(context, train), len(train)))
     return Images(split.images, conditioning_labels(context, split)) if len(split) else None
 
 
-def _seen(context: RunContext, train: DatasetSplit) -> int:
+def _seen_count(context: RunContext, train: DatasetSplit) -> int:
     """Return how many of the training images, from the first, the checkpoint says that it learned from; else all."""
     data = context.checkpoint.metadata.data
     n = data.get("n")

@@ -370,6 +370,6 @@ def set_maps(
 
 
 def _check_maps(tap: str, numbers: Sequence[int], size: int) -> None:
-    if min(numbers) < 0 or max(numbers) >= size:
+    if numbers and (min(numbers) < 0 or max(numbers) >= size):
         msg = f"Layer '{tap}' has the maps 0 to {size - 1}, got {min(numbers)} to {max(numbers)}."
         raise ArchitectureError(msg)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
 from dcgan_analysis.api.metrics import draws_metric
@@ -68,7 +68,7 @@ def label_metric(measure: Measure, *probes: FewLabelProbe, description: str = ""
     over = "draws"
     values = probes[0].accuracies
     if len(probes) > 1:
-        over, values = "random networks", [math.fsum(one.accuracies) / len(one.accuracies) for one in probes]
+        over, values = "random networks", [fmean(probe.accuracies) for probe in probes]
     if measure == "error":
         values = [1 - accuracy for accuracy in values]
     return draws_metric(values, description, over=over, higher_is_better=measure == "accuracy")
@@ -78,16 +78,16 @@ def label_metrics(
     measure: Measure, probes: Mapping[str, FewLabelProbe], name: str, labels: int, images: LabelledImages
 ) -> dict[str, Metric]:
     """Return the metric ``name`` of the learned features, and ``twin_`` before it that of all random networks."""
-    groups = {name: [LEARNED], f"twin_{name}": [who for who in probes if who != LEARNED]}
+    groups = {name: [LEARNED], f"twin_{name}": [network for network in probes if network != LEARNED]}
     return {
         metric: label_metric(
             measure,
-            *(probes[who] for who in names),
-            description=f"{names[0]}{', one network' if names == [TWIN] else ''}, {labels} labels per class, "
-            f"C = {', '.join(f'{probes[who].c:g}' for who in names)}, {len(images.test):,} test images",
+            *(probes[network] for network in networks),
+            description=f"{networks[0]}{', one network' if networks == [TWIN] else ''}, {labels} labels per class, "
+            f"C = {', '.join(f'{probes[network].c:g}' for network in networks)}, {len(images.test):,} test images",
         )
-        for metric, names in groups.items()
-        if names
+        for metric, networks in groups.items()
+        if networks
     }
 
 

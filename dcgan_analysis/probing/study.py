@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from functools import partial
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator
@@ -164,7 +164,8 @@ class Studies:
             names: Names of their features, one for each network.
             prefix: Put before the names of the metrics.
         """
-        networks, n = f"{len(names)} random networks" if len(names) > 1 else "one random network", len(self.images.test)
+        networks = "one random network" if len(names) == 1 else f"{len(names)} random networks"
+        n = len(self.images.test)
         accuracies = [self.images.correct(self.predictions[name]) / n for name in names]
         metrics = {
             f"{prefix}accuracy": draws_metric(
@@ -172,9 +173,8 @@ class Studies:
             )
         }
         if self.few_label_probes:
-            few = [self.few_label_probes[name].accuracies for name in names]
             metrics[f"{prefix}few_label_accuracy"] = draws_metric(
-                [math.fsum(accuracies) / len(accuracies) for accuracies in few],
+                [fmean(self.few_label_probes[name].accuracies) for name in names],
                 f"random weights, {self.draws.per_class} labels per class, {networks}, each one's mean over draws",
                 over="random networks",
             )

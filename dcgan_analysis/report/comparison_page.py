@@ -56,18 +56,19 @@ def render_comparison(results: Sequence[Result], names: Sequence[str], paired: T
     Raises:
         AnalysisError: If a figure of a run is absent or not a picture.
     """
+    runs = list(zip(names, results, strict=True))
     return (
         make_environment()
         .get_template("comparison.html.j2")
         .render(
             names=names,
-            runs=list(zip(names, results, strict=True)),
-            smoke=[name for name, result in zip(names, results, strict=True) if result.smoke],
-            cards=[_card(name, result) for name, result in zip(names, results, strict=True)],
+            runs=runs,
+            smoke=[name for name, result in runs if result.smoke],
+            cards=[_card(name, result) for name, result in runs],
             rows=_rows(results),
             paired=paired,
             differences=differences_table(results, names),
-            figures=_figures(results, names),
+            figures=_figures(runs),
         )
     )
 
@@ -86,14 +87,14 @@ def _number(metric: Metric | None) -> Number | None:
     return None if metric is None else Number(metric_value(metric), metric_interval(metric), bar_of(metric))
 
 
-def _figures(results: Sequence[Result], names: Sequence[str]) -> list[FigureRow]:
-    titles = {figure.name: figure.title for result in results for figure in result.figures}
+def _figures(runs: Sequence[tuple[str, Result]]) -> list[FigureRow]:
+    titles = {figure.name: figure.title for _, result in runs for figure in result.figures}
     return [
         FigureRow(
             title,
             [
                 picture_of(figure.model_copy(update={"title": name}), result.folder)
-                for name, result in zip(names, results, strict=True)
+                for name, result in runs
                 for figure in result.figures
                 if figure.name == key and result.folder is not None
             ],

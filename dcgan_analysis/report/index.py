@@ -53,7 +53,7 @@ def render_index(title: str, outcomes: Sequence[_RunOutcome], folder: Path) -> s
         folder: The folder that the page will stand in; run folders lie below it, under the names of the analyses.
 
     Returns:
-        The whole page: pictures and style inside, no script, links to the reports of the runs only.
+        The whole page: pictures, style and script inside, links to the reports of the runs only.
     """
     entries = [_entry(outcome, folder) for outcome in outcomes]
     done = sum(entry.result is not None for entry in entries)

@@ -125,5 +125,5 @@ def _latest_samples(folder: Path) -> str | None:
         rows: list[dict[str, Any]] = parse_json(read_document(folder / "history.json"), finite=False)
     except (OSError, ValueError):
         rows = []
-    sheets = [row["samples"] for row in rows if "samples" in row] + ["samples.png"]
-    return next((sheet for sheet in (*sheets[-2::-1], sheets[-1]) if (folder / sheet).is_file()), None)
+    sheets = [*(row["samples"] for row in reversed(rows) if "samples" in row), "samples.png"]
+    return next((sheet for sheet in sheets if (folder / sheet).is_file()), None)

@@ -31,14 +31,14 @@ class _Judged:
     """What one run says of each test image.
 
     Attributes:
-        who: Whose predictions: the first that the run saved, its own subject.
+        subject: Whose predictions: the first that the run saved.
         ids: (N,) names of the test images.
         labels: (N,) their classes.
         predictions: (draws, N); one draw where all labels were used.
         drawn: A hash for the training images of each draw, or None.
     """
 
-    who: str
+    subject: str
     ids: np.ndarray
     labels: np.ndarray
     predictions: np.ndarray
@@ -121,8 +121,8 @@ def _row(kind: str, first: tuple[str, _Judged], second: tuple[str, _Judged]) -> 
     better = "A" if difference.value > 0 else "B"
     verdict = f"{better} is better" if difference.p < _SURE else "no difference found"
     return [
-        f"{name_a} ({a.who})",
-        f"{name_b} ({b.who})",
+        f"{name_a} ({a.subject})",
+        f"{name_b} ({b.subject})",
         _KINDS[kind],
         len(a.ids),
         difference.value,

@@ -92,7 +92,7 @@ def write_training_page(folder: Path) -> Path:
 def render_training_page(folder: Path) -> str:
     """Return the page of a training; everything shown is escaped."""
     history = parse_json(read_document(folder / "history.json"), finite=False)
-    metadata = read_metadata(folder / "model.safetensors")
+    metadata = read_metadata(folder / WEIGHTS)
     environment = make_environment()
     environment.filters.update({function.__name__: function for function in (count, duration, text.cell, text.setting)})
     warned = [(row["epoch"], warning) for row in history for warning in row["warnings"]]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcgan_analysis.checkpoints import catalogue
+from dcgan_analysis.checkpoints import catalogue, hub
 from dcgan_analysis.checkpoints.importers.contract import ImportRequest
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.files import sources
@@ -64,7 +64,8 @@ def write_model_card(
 
     Raises:
         AnalysisError: If a folder holds no run.
-        ConfigError: If a run measured another checkpoint, or somebody else wrote the card that stands there.
+        ConfigError: If a run measured another checkpoint, somebody else wrote the card that stands there, or the
+            checkpoint is of the Hugging Face hub and no ``out`` says where its card goes.
     """
     from dcgan_analysis.api.result import Result
     from dcgan_analysis.report.model_card import write_card
@@ -78,6 +79,9 @@ def write_model_card(
             raise ConfigError(msg)
     if loaded.path is None:
         msg = f"Checkpoint '{checkpoint}' lies in no file. Save it first."
+        raise ConfigError(msg)
+    if out is None and str(checkpoint).startswith(hub.PREFIX):
+        msg = f"Checkpoint '{checkpoint}' lies in the cache of huggingface_hub. Say where its card goes (out)."
         raise ConfigError(msg)
     return write_card(loaded.path, results, None if out is None else Path(out))
 

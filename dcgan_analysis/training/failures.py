@@ -105,8 +105,8 @@ def episodes(history: Sequence[Row]) -> list[Episode]:
     for number in range(len(history)):
         for failure in failures(history[: number + 1]):
             seen.setdefault((failure.name, failure.layer), []).append((number, failure))
-    found = [episode for readings in seen.values() for episode in _episodes(readings, history)]
-    return sorted(found, key=lambda episode: episode.began)
+    unordered = (episode for readings in seen.values() for episode in _episodes(readings, history))
+    return sorted(unordered, key=lambda episode: episode.began)
 
 
 def _episodes(readings: Sequence[tuple[int, Failure]], history: Sequence[Row]) -> Iterator[Episode]:

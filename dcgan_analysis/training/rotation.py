@@ -43,9 +43,9 @@ def quarter_turns(images: Tensor) -> tuple[Tensor, Tensor]:
         >>> turned[:, 0, 0].tolist(), turns.tolist()
         ([[0.0, 1.0], [1.0, 3.0], [3.0, 2.0], [2.0, 0.0]], [0, 1, 2, 3])
     """
-    some = images[: max(1, len(images) // TURNS)]
-    turned = torch.cat([torch.rot90(some, turns, (2, 3)) for turns in range(TURNS)])
-    return turned, torch.arange(TURNS, device=images.device).repeat_interleave(len(some))
+    quarter = images[: max(1, len(images) // TURNS)]
+    turned = torch.cat([torch.rot90(quarter, turns, (2, 3)) for turns in range(TURNS)])
+    return turned, torch.arange(TURNS, device=images.device).repeat_interleave(len(quarter))
 
 
 class RotationHead(nn.Module):
@@ -77,6 +77,6 @@ class RotationHead(nn.Module):
             labels: Class numbers (N,), for a conditional discriminator.
         """
         turned, turns = quarter_turns(images)
-        given = [turned] if labels is None else [turned, labels[: len(turned) // TURNS].repeat(TURNS)]
-        features = run_to(discriminator, self._tap, *given)
+        arguments = [turned] if labels is None else [turned, labels[: len(turned) // TURNS].repeat(TURNS)]
+        features = run_to(discriminator, self._tap, *arguments)
         return F.cross_entropy(self.turns(features.flatten(1)).float(), turns)

@@ -50,7 +50,7 @@ class Scene:
 
     z: Tensor
     labels: Tensor | None
-    boxes: Sequence[Sequence[tuple[float, float, float, float]]] = ()
+    boxes: Sequence[Sequence[_BOX]] = ()
 
     def first(self, n: int) -> Scene:
         """Return the first ``n`` samples."""
@@ -122,14 +122,14 @@ def boxes_by_rule(checkpoint: Checkpoint, rule: str, *, n: int, seed: int, label
     """Look for the largest patch of a colour in each of ``n`` samples; see ``annotations.rules``."""
     labels = class_labels(checkpoint.architecture, range(n), label)
     images = Sampler(checkpoint)(checkpoint.latents(n, seed), labels)
-    found = [(number, find_box(image, rule)) for number, image in enumerate(images)]
+    patches = [(number, find_box(image, rule)) for number, image in enumerate(images)]
     return Boxes(
         checkpoint_sha256=checkpoint.sha256("generator"),
         seed=seed,
         object=f"{rule} patch",
         n=n,
         label=label,
-        boxes=[Box(sample=number, box=box) for number, box in found if box is not None],
+        boxes=[Box(sample=number, box=box) for number, box in patches if box is not None],
         done=list(range(n)),
     )
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from dcgan_analysis.annotations.cells import Box
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
 __all__ = ["Detector", "Positions", "draw_positions", "make_detector", "removed"]
@@ -26,7 +27,6 @@ __all__ = ["Detector", "Positions", "draw_positions", "make_detector", "removed"
 # Share of positions outside of boxes that the detector may take for the object.
 FALSE_ALARMS = 0.01
 _CONFIDENCE = 0.95
-_BOX = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class Positions:
 
         here = np.flatnonzero((self.rows >= start) & (self.rows < start + len(maps)))
         rows, cells = (torch.from_numpy(x[here]).to(maps.device) for x in (self.rows - start, self.cells))
-        found: NDArray[np.float32] = maps.flatten(2)[rows, :, cells].float().cpu().numpy()
-        return found
+        features: NDArray[np.float32] = maps.flatten(2)[rows, :, cells].float().cpu().numpy()
+        return features
 
 
 def draw_positions(
-    boxes: Sequence[Sequence[_BOX]],
+    boxes: Sequence[Sequence[Box]],
     grid: tuple[int, int],
     image: tuple[int, int],
     negatives: float,
@@ -137,7 +137,7 @@ def make_detector(
     checkpoint: Checkpoint,
     images: Tensor,
     labels: Tensor | None,
-    boxes: Sequence[Sequence[_BOX]],
+    boxes: Sequence[Sequence[Box]],
     *,
     kind: Literal["auto", "discriminator", "pixels"],
     judges: int,

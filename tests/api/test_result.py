@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from dcgan_analysis.api import Figure, Metric, Needs, Result, Section, Table
-from dcgan_analysis.api.result import RESULT_FILE, SCHEMA_VERSION
+from dcgan_analysis.api.result import RESULT_FILE, SCHEMA_VERSION, Gallery
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.features.extractor import FeatureSpec
 from dcgan_analysis.probing import ProbeSettings
@@ -127,13 +127,22 @@ def test_a_result_names_only_files_in_its_folder(name, make_result):
         make_result(files={"predictions": name})
     with pytest.raises(ValidationError, match="does not lie in the run folder"):
         Figure(name="curve", file=name, title="Curve")
+    with pytest.raises(ValidationError, match="does not lie in the run folder"):
+        gallery(name)
 
 
-def test_a_link_that_leads_out_of_the_run_folder_is_refused(make_result, tmp_path):
-    (tmp_path / "predictions.npz").symlink_to("/dev/zero")
-    result = make_result(files={"predictions": "predictions.npz"})
+def gallery(file):
+    return Gallery(
+        name="some", file=file, title="Some", columns=1, classes=["a"], ids=["0"], labels=[0], predictions=[0]
+    )
+
+
+@pytest.mark.parametrize("named", [{"files": {"sheet": "sheet.jpg"}}, {"galleries": [gallery("sheet.jpg")]}])
+def test_a_link_that_leads_out_of_the_run_folder_is_refused(named, make_result, tmp_path):
+    (tmp_path / "sheet.jpg").symlink_to("/dev/zero")
+    result = make_result(**named)
     (tmp_path / RESULT_FILE).write_text(result.model_dump_json(exclude={"manifest", "checksum"}))
-    with pytest.raises(AnalysisError, match=r"'predictions\.npz' is a link that leads out of the folder"):
+    with pytest.raises(AnalysisError, match=r"'sheet\.jpg' is a link that leads out of the folder"):
         Result.load(tmp_path)
 
 

@@ -12,7 +12,8 @@ import pytest
 
 import dcgan_analysis as da
 from dcgan_analysis.checkpoints import hub
-from dcgan_analysis.errors import CheckpointError
+from dcgan_analysis.errors import CheckpointError, ConfigError
+from dcgan_analysis.runs.library import write_model_card
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -80,6 +81,13 @@ def test_a_run_records_the_commit_and_repeats_with_it(published, cli, tmp_path):
     assert result.checkpoint.downloaded == f"hf:user/net@{COMMIT}"
     assert f"--checkpoint hf:user/net@{COMMIT}" in result.command
     assert "dcgan32" in cli("show", "hf:user/net").assert_success().out
+
+
+def test_no_card_is_written_into_the_cache(published, tmp_path):
+    with pytest.raises(ConfigError, match=r"lies in the cache of huggingface_hub\. Say where its card goes \(out\)"):
+        write_model_card("hf:user/net")
+    assert write_model_card("hf:user/net", out=tmp_path / "card.md").is_file()
+    assert not list((tmp_path / "hub").rglob("README.md"))
 
 
 def test_weights_in_another_form_are_not_fetched(client, files):

@@ -247,3 +247,8 @@ NAMED = {
 @pytest.mark.parametrize("kind", NAMED)
 def test_a_name_is_no_formula(kind, tmp_path):
     assert figures.save_png(NAMED[kind](), tmp_path / "a.png").stat().st_size
+
+
+def test_bars_of_nothing_begin_at_zero():
+    (axes,) = figures.bars(["a", "b"], [0.0, 0.0], low=[0.0, 0.0], high=[0.0, 0.0]).axes
+    assert axes.get_xlim() == (0, 1)

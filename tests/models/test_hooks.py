@@ -347,3 +347,5 @@ def test_set_maps_are_constant_where_they_are_set_and_as_before_elsewhere():
         set_maps(network, "0", {5: 1.0}, place),
     ):
         network(values)
+    with set_maps(network, "0", {}, place):
+        assert torch.equal(network(values), values)

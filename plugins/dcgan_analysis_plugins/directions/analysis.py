@@ -4,10 +4,10 @@
    components of the projection's activations over samples, regressed to z (GANSpace); normals of linear SVMs between
    the samples of lowest and of highest attribute scores (InterFaceGAN). Attribute classifiers, trained on real images
    from several seeds, give the scores.
-2. New samples are moved by as many standard deviations of the prior to either side. Measured per unit of length: how
-   different both ends look; how far an attribute moves; how far all others do; and which share of the ends lies outside
-   of the prior. A boundary is meant to move its attribute. Of a direction that is meant for none it is the one that
-   moves most on half of the samples, measured on the other half.
+2. New samples are moved by ``reach`` standard deviations of the prior to either side. Measured per unit of length: how
+   different the two ends look; how far an attribute moves; how far all others do. Beside it, which share of the ends
+   lies outside of the prior. A boundary is meant to move its attribute. Of a direction that is meant for none it is the
+   one that moves most on half of the samples, measured on the other half.
 3. Controls: random directions of the same length, and boundaries of shuffled scores.
 
 Consumes a checkpoint with a generator and a dataset with attributes, numbers or classes.
@@ -51,9 +51,6 @@ if TYPE_CHECKING:
     from dcgan_analysis_plugins.directions.finding import Boundaries, Direction
 
 __all__ = ["DirectionsAnalysis", "DirectionsConfig"]
-
-_FACTOR = {BOUNDARY: "the attribute that is meant"}
-_MOST = "the attribute that moves most"
 
 
 class DirectionsConfig(JudgeSettings):
@@ -152,8 +149,8 @@ class DirectionsAnalysis:
             save_bars(context, judge, effects)
         context.save_arrays(
             "directions",
-            **{f"{kind}_vectors": np.stack([one.vector.numpy() for one in some]) for kind, some in directions.items()},
-            **{f"{kind}_ends": np.stack([one.ends for one in some]) for kind, some in effects.items()},
+            **{f"{kind}_vectors": np.stack([each.vector for each in of_kind]) for kind, of_kind in directions.items()},
+            **{f"{kind}_ends": np.stack([effect.ends for effect in of_kind]) for kind, of_kind in effects.items()},
         )
         _notes(context, sampler, reach)
         return context.result(
@@ -194,23 +191,34 @@ def _metrics(prior: str, effects: Mapping[str, Sequence[Effect]], boundaries: Bo
     outside = "numbers outside of [-1, 1]" if prior == "uniform" else "vectors longer than 99 % of the prior's"
     metrics = {}
     for kind, of_kind in effects.items():
-        better, words, factor = (None if kind == RANDOM else True), WORDS[kind], _FACTOR.get(kind, _MOST)
+        better = None if kind == RANDOM else True
+        factor = f"the attribute that {'is meant' if kind == BOUNDARY else 'moves most'}"
         for name, values, direction, text in (
-            ("image_change", np.array([one.change.mean() for one in of_kind]), None, "perceptual distance of the ends"),
-            ("effect", _by_judge(of_kind, lambda one: one.factor.moved.mean(axis=1)), better, f"move of {factor}, std"),
+            (
+                "image_change",
+                np.array([effect.change.mean() for effect in of_kind]),
+                None,
+                "perceptual distance of the ends",
+            ),
+            (
+                "effect",
+                _by_judge(of_kind, lambda effect: effect.factor.moved.mean(axis=1)),
+                better,
+                f"move of {factor}, std",
+            ),
             (
                 "selectivity",
-                _by_judge(of_kind, lambda one: one.factor.selectivity),
+                _by_judge(of_kind, lambda effect: effect.factor.selectivity),
                 better,
                 f"{factor} over all others",
             ),
-            ("outside_prior", np.array([one.outside for one in of_kind]), None, f"share of the ends' {outside}"),
+            ("outside_prior", np.array([effect.outside for effect in of_kind]), None, f"share of the ends' {outside}"),
         ):
             share = name == "outside_prior"
-            per = "" if name in ("selectivity", "outside_prior") else ", per unit of length"
+            per = ", per unit of length" if name in ("image_change", "effect") else ""
             metrics[f"{kind}_{name}"] = mean_metric(
                 values,
-                f"{words}: {text}{per}",
+                f"{WORDS[kind]}: {text}{per}",
                 over="directions",
                 higher_is_better=direction,
                 unit="fraction" if share else "number",
@@ -221,19 +229,19 @@ def _metrics(prior: str, effects: Mapping[str, Sequence[Effect]], boundaries: Bo
     return metrics
 
 
-def _by_judge(effects: Sequence[Effect], of_one: Callable[[Effect], np.ndarray]) -> np.ndarray:
+def _by_judge(effects: Sequence[Effect], measure: Callable[[Effect], np.ndarray]) -> np.ndarray:
     """Return what each judge says of each direction, (J, V)."""
     import numpy as np
 
-    return np.stack([of_one(one) for one in effects], axis=1)
+    return np.stack([measure(effect) for effect in effects], axis=1)
 
 
 def _boundary_metrics(effects: Mapping[str, Sequence[Effect]], boundaries: Boundaries) -> dict[str, Metric]:
     """Return how well boundaries separate samples, and how far random directions move the attributes of boundaries."""
     import numpy as np
 
-    meant = [one.factor.column for one in effects[BOUNDARY]]
-    moved = _by_judge(effects[RANDOM], lambda one: np.abs(one.ends.mean(axis=1)[:, meant]).mean(axis=1))
+    meant = [effect.factor.column for effect in effects[BOUNDARY]]
+    moved = _by_judge(effects[RANDOM], lambda effect: np.abs(effect.ends.mean(axis=1)[:, meant]).mean(axis=1))
     share = partial(mean_metric, over="attributes", unit="fraction", bounds=(0, 1))
     return {
         "random_effect_meant": mean_metric(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from dcgan_analysis.latents.moving import images_along, measure_directions
+from dcgan_analysis.latents.moving import measure_directions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.latents.judges import PerceptualJudge
     from dcgan_analysis_plugins.directions.finding import Direction
 
-__all__ = ["Effect", "Factor", "images_along", "measure_effects", "moved_factor", "outside_prior", "prior_deviation"]
+__all__ = ["Effect", "Factor", "measure_effects", "moved_factor", "outside_prior", "prior_deviation"]
 
 _LONGEST = 0.99
 
@@ -124,13 +124,14 @@ def measure_effects(
         done: Called with the number of directions done.
     """
     ends = torch.tensor([-reach, reach])
-    moves = measure_directions(sampler, judge, embed, new, [one.vector for one in directions], ends, units, done)
+    vectors = [direction.vector for direction in directions]
+    moves = measure_directions(sampler, judge, embed, new, vectors, ends, units, done)
     prior = sampler.checkpoint.metadata.z_prior
     effects = []
-    for one, move in zip(directions, moves, strict=True):
+    for direction, move in zip(directions, moves, strict=True):
         per_unit = move.ends / (2 * reach)
-        moved = torch.cat([new - reach * one.vector, new + reach * one.vector])
-        factor = moved_factor(per_unit, one.attribute)
+        moved = torch.cat([new - reach * direction.vector, new + reach * direction.vector])
+        factor = moved_factor(per_unit, direction.attribute)
         effects.append(Effect(per_unit, factor, move.change / (2 * reach), outside_prior(moved, prior)))
     return effects
 

@@ -119,13 +119,13 @@ def fit_boundaries(
     if not asked:
         chosen = sorted(fitted, key=lambda column: -fitted[column].right[0::2].mean())[:k]
         fitted = {column: fitted[column] for column in chosen}
-    separated = [float(one.right[1::2].mean()) for one in fitted.values()]
+    separated = [float(fit.right[1::2].mean()) for fit in fitted.values()]
     shuffled = []
     for column in fitted:
         rng = context.rng("shuffled boundary", judge.names[column])
         shuffled.append(float(boundary(z, rng.permutation(scores[:, column]), tail, rng).right[1::2].mean()))
     directions = [
-        Direction(one.normal, share, column) for (column, one), share in zip(fitted.items(), separated, strict=True)
+        Direction(fit.normal, share, column) for (column, fit), share in zip(fitted.items(), separated, strict=True)
     ]
     return Boundaries(directions, separated, shuffled)
 

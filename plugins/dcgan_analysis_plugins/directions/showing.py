@@ -35,8 +35,8 @@ def _names(judge: Judge, effects: Mapping[str, Sequence[Effect]]) -> dict[str, l
     """Name each direction by its number and the attribute of which it brings more, or less."""
     return {
         kind: [
-            f"{kind} {number}: {'' if one.factor.rises else 'less '}{judge.names[one.factor.column]}"
-            for number, one in enumerate(of_kind, start=1)
+            f"{kind} {number}: {'' if effect.factor.rises else 'less '}{judge.names[effect.factor.column]}"
+            for number, effect in enumerate(of_kind, start=1)
         ]
         for kind, of_kind in effects.items()
     }
@@ -50,10 +50,10 @@ def effect_table(
 
     rows: list[list[Cell]] = []
     for kind, names in _names(judge, effects).items():
-        for name, direction, one in zip(names, directions[kind], effects[kind], strict=True):
-            effect = judged_interval(one.factor.moved)
-            selectivity = float(one.factor.selectivity.mean())
-            rows.append([name, direction.strength, float(one.change.mean()), *effect, selectivity, one.outside])
+        for name, direction, effect in zip(names, directions[kind], effects[kind], strict=True):
+            moved = judged_interval(effect.factor.moved)
+            selectivity = float(effect.factor.selectivity.mean())
+            rows.append([name, direction.strength, float(effect.change.mean()), *moved, selectivity, effect.outside])
     columns = [
         "direction: attribute",
         "strength",
@@ -91,7 +91,7 @@ def save_walks(
     import torch
 
     from dcgan_analysis import figures
-    from dcgan_analysis_plugins.directions.effects import images_along
+    from dcgan_analysis.latents.moving import images_along
 
     multiples = torch.linspace(-reach, reach, _MULTIPLES)
     shown = min(len(of_kind) for of_kind in directions.values())
@@ -117,9 +117,12 @@ def save_bars(context: RunContext, judge: Judge, effects: Mapping[str, Sequence[
     from dcgan_analysis.core.statistics import judged_interval, mean_interval
 
     names = _names(judge, effects)
-    shown = [
-        (name, one) for kind in effects if kind != RANDOM for name, one in zip(names[kind], effects[kind], strict=True)
-    ]
+    shown = {
+        name: effect
+        for kind in effects
+        if kind != RANDOM
+        for name, effect in zip(names[kind], effects[kind], strict=True)
+    }
 
     def save(
         name: str,
@@ -128,10 +131,10 @@ def save_bars(context: RunContext, judge: Judge, effects: Mapping[str, Sequence[
         measure: Callable[[Effect], np.ndarray],
         interval: Callable[[np.ndarray], tuple[float, float, float]],
     ) -> None:
-        values, low, high = zip(*(interval(measure(one)) for _, one in shown), strict=True)
-        usual = float(np.mean([measure(one).mean() for one in effects[RANDOM]]))
+        values, low, high = zip(*(interval(measure(effect)) for effect in shown.values()), strict=True)
+        usual = float(np.mean([measure(effect).mean() for effect in effects[RANDOM]]))
         figure = figures.bars(
-            [name for name, _ in shown],
+            list(shown),
             values,
             low=low,
             high=high,
@@ -145,13 +148,13 @@ def save_bars(context: RunContext, judge: Judge, effects: Mapping[str, Sequence[
         "image-change",
         "How much images change",
         "perceptual distance",
-        lambda one: one.change,
+        lambda effect: effect.change,
         lambda values: mean_interval(values.tolist()),
     )
     save(
         "effect",
         "How far the attribute moves",
         "standard deviations among samples",
-        lambda one: one.factor.moved,
+        lambda effect: effect.factor.moved,
         judged_interval,
     )

@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["Agreement", "Layer", "agreement", "average_precision", "dissect_layer", "interval_over_images", "shuffled"]
+__all__ = [
+    "Agreement",
+    "Layer",
+    "agreement",
+    "average_precision",
+    "best_layer",
+    "dissect_layer",
+    "interval_over_images",
+    "shuffled",
+]
 
 QUANTILES = tuple(np.geomspace(0.005, 0.5, 16).tolist())
 """Shares of all places at which a unit may be active; the first is that of Network Dissection."""
@@ -184,9 +193,18 @@ class Layer:
         measured: list[float] = self.agreement.measured[:, 0].tolist()
         return measured
 
+    @property
+    def shuffles(self) -> range:
+        """The numbers of the shuffled concepts."""
+        return range(1, self.agreement.chosen.shape[1])
+
     def chosen(self, concept: int = 0) -> float:
         """Return how well the best unit agrees on the half that chooses."""
         return float(self.agreement.chosen[:, concept].max())
+
+    def measured(self, concept: int = 0) -> float:
+        """Return how well the unit that the half that chooses has first agrees on the other half."""
+        return float(self.agreement.measured[self.agreement.ranked(concept)[0], concept])
 
 
 def dissect_layer(
@@ -225,5 +243,5 @@ def dissect_layer(
 
 def best_layer(layers: Sequence[Layer], network: str, concept: int = 0) -> Layer | None:
     """Return the layer of a network with the unit that agrees best on the half that chooses; None: it has none."""
-    of_network = [one for one in layers if one.network == network]
-    return max(of_network, key=lambda one: one.chosen(concept), default=None)
+    of_network = [layer for layer in layers if layer.network == network]
+    return max(of_network, key=lambda layer: layer.chosen(concept), default=None)

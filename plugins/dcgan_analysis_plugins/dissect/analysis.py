@@ -2,7 +2,7 @@
 
 1. Boxes around the object on generated samples: drawn by hand, or found by a rule (docs/annotating.md). Or an attribute
    or a class of the dataset: attribute classifiers, trained on real images, say which samples show it. Half of the
-   samples that were looked at chooses, the other half measures.
+   samples chooses, the other half measures.
 2. Every unit of every layer with maps, of the generator while it draws and of the discriminator while it looks:
    intersection over union of the places where the unit exceeds a threshold with the boxes, average precision of its
    activation (of an attribute the places are whole images). Threshold and unit are chosen on one half and measured on
@@ -37,11 +37,9 @@ if TYPE_CHECKING:
     from dcgan_analysis.api import Metric, Result, RunContext
     from dcgan_analysis.checkpoints import Sampler
     from dcgan_analysis_plugins.dissect.agreement import Layer
-    from dcgan_analysis_plugins.dissect.scenes import Looked, Sight
+    from dcgan_analysis_plugins.dissect.scenes import Examined
 
 __all__ = ["Dissect", "DissectConfig"]
-
-GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 
 
 class DissectConfig(AnalysisConfig):
@@ -98,17 +96,13 @@ class Dissect:
         return replace(self.needs, discriminator=config.detector == "discriminator")
 
     def checks(self, context: RunContext, config: DissectConfig) -> list[Callable[[], object]]:
-        """Look for boxes, for the layer, and at a few samples."""
+        """Look for the boxes or the attribute, for the layer, and at a few samples."""
         from dcgan_analysis.checkpoints import Sampler
-        from dcgan_analysis.latents import check_samples_vary, judged_names
-        from dcgan_analysis_plugins.dissect.scenes import check_boxes, check_layers
+        from dcgan_analysis.latents import check_samples_vary
+        from dcgan_analysis_plugins.dissect.scenes import check_layers, check_object
 
         return [
-            lambda: (
-                judged_names(context.split("train"), [config.attribute])
-                if config.attribute
-                else check_boxes(context.checkpoint, config.boxes, config.object)
-            ),
+            lambda: check_object(context, config),
             lambda: check_layers(context, config.layer),
             lambda: check_samples_vary(context, Sampler(context.checkpoint, context.device, label=config.label)),
         ]
@@ -119,90 +113,65 @@ class Dissect:
 
         from dcgan_analysis.checkpoints import Sampler
         from dcgan_analysis.latents import check_samples_vary
-        from dcgan_analysis_plugins.dissect import showing
+        from dcgan_analysis_plugins.dissect import scenes, showing
         from dcgan_analysis_plugins.dissect.experiments import change_units
         from dcgan_analysis_plugins.dissect.metrics import agreement_metrics, change_metrics
 
         checkpoint = context.checkpoint
         sampler = Sampler(checkpoint, context.device, label=config.label)
         check_samples_vary(context, sampler)
-        looked, sight, label = _look(context, config, sampler)
+        examined, sight, label = scenes.examine(context, config, sampler)
         with context.stage("units"):
-            layers = _dissected(context, config, sampler, looked)
+            layers = _dissected(context, config, sampler, examined)
         with context.stage("units changed"):
-            experiments = change_units(context, config, sampler, looked, sight, layers, label)
+            experiments = change_units(context, config, sampler, examined, sight, layers, label)
         with context.stage("figures"):
-            showing.save_layers(context, looked, layers)
-            showing.save_units(context, sampler, looked, layers, experiments.layer)
-            showing.save_changes(context, looked, experiments)
+            showing.save_layers(context, examined, layers)
+            showing.save_units(context, sampler, examined, layers, experiments.layer)
+            showing.save_changes(context, examined, experiments)
             showing.save_walks(context, experiments)
         context.save_arrays(
             "units",
-            **{f"{one.network}_{one.name}_iou": np.array(one.random_iou) for one in layers},
+            **{f"{layer.network}_{layer.name}_iou": np.array(layer.random_iou) for layer in layers},
             changed=np.array(experiments.units),
         )
         context.note("Half of the samples chooses thresholds and units, the other half measures.")
         context.note(
             f"Units of '{experiments.layer}' that were changed: {', '.join(map(str, experiments.units))}. Whether "
-            f"'{looked.object}' is there is said by {experiments.seen_by}."
+            f"'{examined.object}' is there is said by {experiments.seen_by}."
         )
-        metrics = agreement_metrics(layers, looked) | change_metrics(looked, experiments)
+        metrics = agreement_metrics(layers, examined) | change_metrics(examined, experiments)
         _warn_of_colour(context, metrics)
         return context.result(
-            title=f"Units of '{looked.object}' in {checkpoint.name}",
+            title=f"Units of '{examined.object}' in {checkpoint.name}",
             headline="generator_iou",
             metrics=metrics,
             tables=[
-                showing.layers_table(looked, layers),
+                showing.layers_table(examined, layers),
                 showing.units_table(layers),
                 showing.changes_table(experiments),
             ],
         )
 
 
-def _look(context: RunContext, config: DissectConfig, sampler: Sampler) -> tuple[Looked, Sight, int | None]:
-    """Return the samples that are looked at, who says where the object is, and the class of the samples."""
-    from dcgan_analysis.latents import train_judge
-    from dcgan_analysis_plugins.dissect import scenes
-
-    if config.attribute:
-        with context.stage("attribute classifier"):
-            judge = train_judge(context, steps=config.classifier_steps, networks=config.judges)
-        with context.stage("samples"):
-            looked, judge = scenes.look_for_attribute(context, sampler, judge, config.attribute, config.samples)
-        shown = sum(map(bool, looked.scene.boxes))
-        context.note(f"'{looked.object}' is shown by {shown} of {config.samples} samples of seed {context.seed}.")
-        return looked, scenes.sight_of_attribute(context.checkpoint, judge, config.attribute), sampler.label
-    with context.stage("boxes"):
-        boxes, source = scenes.find_boxes(
-            context.checkpoint, config.boxes, config.object, n=config.n, seed=context.seed, label=config.label
-        )
-        looked = scenes.look_at_boxes(context, sampler, boxes)
-    context.note(
-        f"Boxes of '{boxes.object}': {len(boxes.boxes)} on {len(boxes.by_sample())} of {len(looked.scene.z)} samples "
-        f"of seed {boxes.seed}, {source}."
-    )
-    return looked, scenes.sight_of_boxes(context, config, looked), boxes.label
-
-
-def _dissected(context: RunContext, config: DissectConfig, sampler: Sampler, looked: Looked) -> list[Layer]:
+def _dissected(context: RunContext, config: DissectConfig, sampler: Sampler, examined: Examined) -> list[Layer]:
     """Compare every unit of both networks with where the object is, and with where it is on other samples."""
     import torch
 
     from dcgan_analysis_plugins.dissect import scenes
     from dcgan_analysis_plugins.dissect.agreement import dissect_layer, shuffled
 
-    concepts = torch.cat([looked.masks[None], shuffled(looked.masks, config.shuffles, context.rng("shuffled"))])
-    names = [(GENERATOR, name) for name in scenes.generator_layers(sampler, config.layer)]
-    names += [(DISCRIMINATOR, name) for name in scenes.discriminator_layers(context.checkpoint)]
+    concepts = torch.cat([examined.masks[None], shuffled(examined.masks, config.shuffles, context.rng("shuffled"))])
+    names = [("generator", name) for name in scenes.generator_layers(sampler, config.layer)]
+    names += [("discriminator", name) for name in scenes.discriminator_layers(context.checkpoint)]
     layers = []
     for network, name in names:
-        if network == GENERATOR:
-            values = scenes.generator_values(sampler, looked.scene, name, looked.grid)
+        if network == "generator":
+            values = scenes.generator_values(sampler, examined.scene, name, examined.grid)
         else:
-            values = scenes.discriminator_values(context.checkpoint, looked, name, context.device)
+            values = scenes.discriminator_values(context.checkpoint, examined, name, context.device)
         rng = context.rng("units", network, name)
-        layers.append(dissect_layer(network, name, values, concepts, looked.choosing, rng))
+        layers.append(dissect_layer(network, name, values, concepts, examined.choosing, rng))
         context.progress("layers", len(layers), len(names))
     return layers
 

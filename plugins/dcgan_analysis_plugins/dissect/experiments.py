@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.checkpoints.sampling import Sampler
     from dcgan_analysis_plugins.dissect.agreement import Layer
     from dcgan_analysis_plugins.dissect.analysis import DissectConfig
-    from dcgan_analysis_plugins.dissect.scenes import Looked, Sight
+    from dcgan_analysis_plugins.dissect.scenes import Examined, Sight
 
 __all__ = ["Experiments", "Walk", "change_units"]
 
@@ -94,7 +94,7 @@ def change_units(
     context: RunContext,
     config: DissectConfig,
     sampler: Sampler,
-    looked: Looked,
+    examined: Examined,
     sight: Sight,
     layers: Sequence[Layer],
     label: int | None,
@@ -105,7 +105,7 @@ def change_units(
         context: The run.
         config: Its settings.
         sampler: Draws with the generator.
-        looked: Samples with boxes.
+        examined: Samples with boxes.
         sight: Says where the object is.
         layers: What was measured of all units.
         label: Class of the samples, of a conditional generator; None: in turn.
@@ -113,8 +113,8 @@ def change_units(
     Raises:
         AnalysisError: If the layer has no other units, or the object is seen nowhere.
     """
-    of_generator = [one for one in layers if one.network == "generator" and config.layer in (None, one.name)]
-    layer = max(of_generator, key=lambda one: one.chosen())
+    of_generator = [each for each in layers if each.network == "generator" and config.layer in (None, each.name)]
+    layer = max(of_generator, key=lambda each: each.chosen())
     size = len(layer.random_iou)
     count = config.units or max(1, size // _EIGHTH)
     if 2 * count > size:
@@ -124,23 +124,24 @@ def change_units(
         )
         raise AnalysisError(msg)
     units = layer.agreement.ranked()[:count]
-    plain = looked.images
-    boxed = looked.rows(choosing=False, boxed=True)
-    share = float(looked.masks[looked.choosing].double().mean())
-    maps = generator_maps(sampler, looked.scene, layer.name)
+    boxed = examined.rows(choosing=False, boxed=True)
+    share = float(examined.masks[examined.choosing].double().mean())
+    maps = generator_maps(sampler, examined.scene, layer.name)
     levels = levels_of(maps.transpose(0, 1).flatten(1), share)
     kinds = [units, *(matched_units(levels, units, context.rng("others", str(draw))) for draw in range(config.draws))]
-    with_boxes = looked.scene.take(boxed)
-    removals = [remove(sampler, layer.name, kind, with_boxes, plain[boxed], sight) for kind in kinds]
+    with_boxes = examined.scene.take(boxed)
+    removals = [remove(sampler, layer.name, kind, with_boxes, examined.images[boxed], sight) for kind in kinds]
     if not removals[0].before.any():
-        msg = f"'{looked.object}' is seen in none of the samples of the half that measures. Draw more boxes."
+        msg = f"'{examined.object}' is seen in none of the samples of the half that measures. Draw more boxes."
         raise AnalysisError(msg)
-    free = looked.rows(choosing=False, boxed=False if looked.whole else None)
-    scene, places = looked.scene.take(free), _places(context, looked, free)
+    free = examined.rows(choosing=False, boxed=False if examined.whole else None)
+    scene, places = examined.scene.take(free), _places(context, examined, free)
     # All over an image one level would leave nothing of it: units of an attribute get their usual maps.
-    usual = maps[looked.rows(choosing=True, boxed=True)].mean(dim=0) if looked.whole else torch.from_numpy(levels.high)
+    usual = (
+        maps[examined.rows(choosing=True, boxed=True)].mean(dim=0) if examined.whole else torch.from_numpy(levels.high)
+    )
     high = [{unit: usual[unit] for unit in kind} for kind in kinds]
-    insertions = [insert(sampler, layer.name, of_kind, scene, places, plain[free], sight) for of_kind in high]
+    insertions = [insert(sampler, layer.name, of_kind, scene, places, examined.images[free], sight) for of_kind in high]
     marked = [[place] for place in places]
     walks, correlations = _walked(context, config, sampler, layer.name, kinds, sight, label)
     return Experiments(
@@ -150,21 +151,21 @@ def change_units(
         seen_by=sight.kind,
         boxed=boxed,
         removals=removals,
-        paled=paint(sampler, with_boxes, with_boxes.boxes, plain[boxed], removals[0].images, sight),
+        paled=paint(sampler, with_boxes, with_boxes.boxes, examined.images[boxed], removals[0].images, sight),
         free=free,
         places=places,
         insertions=insertions,
-        painted=paint(sampler, scene, marked, plain[free], insertions[0].images, sight),
+        painted=paint(sampler, scene, marked, examined.images[free], insertions[0].images, sight),
         walks=walks,
         correlations=correlations,
     )
 
 
-def _places(context: RunContext, looked: Looked, rows: Sequence[int]) -> list[tuple[float, float, float, float]]:
+def _places(context: RunContext, examined: Examined, rows: Sequence[int]) -> list[tuple[float, float, float, float]]:
     """Draw a place without the object in each sample, as large as a box of the half that chooses."""
-    sizes = [(box[2], box[3]) for row in looked.rows(choosing=True, boxed=True) for box in looked.scene.boxes[row]]
+    sizes = [(box[2], box[3]) for row in examined.rows(choosing=True, boxed=True) for box in examined.scene.boxes[row]]
     height, width = context.checkpoint.architecture.image_shape[1:]
-    return places_without([looked.scene.boxes[row] for row in rows], sizes, (height, width), context.rng("places"))
+    return places_without([examined.scene.boxes[row] for row in rows], sizes, (height, width), context.rng("places"))
 
 
 def _walked(

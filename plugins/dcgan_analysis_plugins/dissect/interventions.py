@@ -12,6 +12,7 @@ import torch
 from dcgan_analysis.annotations.cells import cells_inside, cells_touched
 from dcgan_analysis.checkpoints.sampling import BATCH
 from dcgan_analysis.models.hooks import capture, drop_maps, set_maps
+from dcgan_analysis.units.changes import pixel_changes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -183,13 +184,9 @@ def _compared(
     boxes: Sequence[Sequence[_BOX]],
     sight: Sight,
 ) -> Intervention:
-    low, high = sampler.checkpoint.metadata.image_range
-    moved = (images - plain).abs().mean(dim=1).cpu().numpy() / (high - low)
+    inside, outside = pixel_changes(plain, images, boxes, sampler.checkpoint.metadata.image_range)
     size = (images.shape[2], images.shape[3])
-    pixels = np.stack([cells_inside(of_sample, size, size) for of_sample in boxes])
-    inside, outside = ((moved * part).sum(axis=(1, 2)) / part.sum(axis=(1, 2)).clip(1) for part in (pixels, ~pixels))
-    grid = sight.grid
-    cells = np.stack([cells_inside(of_sample, grid, size) for of_sample in boxes])
+    cells = np.stack([cells_inside(of_sample, sight.grid, size) for of_sample in boxes])
     before, after = (
         (_seen(sight, page, scene.labels) * cells).sum(axis=(2, 3)) / cells.sum(axis=(1, 2)) for page in (plain, images)
     )

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from dcgan_analysis.api.metrics import mean_metric
 from dcgan_analysis.api.result import Metric
+from dcgan_analysis.units.changes import draws_range, removed_metric
+from dcgan_analysis.units.detector import removed
 from dcgan_analysis_plugins.dissect.agreement import best_layer
-from dcgan_analysis_plugins.dissect.scenes import removed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from dcgan_analysis_plugins.dissect.agreement import Layer
     from dcgan_analysis_plugins.dissect.experiments import Experiments
     from dcgan_analysis_plugins.dissect.interventions import Intervention
-    from dcgan_analysis_plugins.dissect.scenes import Looked
+    from dcgan_analysis_plugins.dissect.scenes import Examined
 
 __all__ = ["agreement_metrics", "change_metrics"]
 
@@ -23,24 +24,19 @@ _OTHERS = "the same, other units as active"
 _PAINTED = "the same, their mean change of colour painted there instead"
 
 
-def agreement_metrics(layers: Sequence[Layer], looked: Looked) -> dict[str, Metric]:
+def agreement_metrics(layers: Sequence[Layer], examined: Examined) -> dict[str, Metric]:
     """Return how well the best unit of each network agrees, and what chance is worth."""
-    measured = int((~looked.choosing).sum())
+    measured = int((~examined.choosing).sum())
     metrics = {}
     for network in ("generator", "discriminator"):
         best = best_layer(layers, network)
         if best is None:
             continue
-        shuffles = range(1, best.agreement.chosen.shape[1])
-        others = [best_layer(layers, network, concept) or best for concept in shuffles]
-        shuffled = [
-            float(other.agreement.measured[other.agreement.ranked(concept)[0], concept])
-            for other, concept in zip(others, shuffles, strict=True)
-        ]
+        shuffled = [(best_layer(layers, network, concept) or best).measured(concept) for concept in best.shuffles]
         unit = f"unit {best.best} of {best.name}"
         for name, (value, low, high), text in (
-            ("iou", best.iou, f"intersection over union with {looked.places}"),
-            ("precision", best.precision, f"average precision as a score of {looked.places}"),
+            ("iou", best.iou, f"intersection over union with {examined.places}"),
+            ("precision", best.precision, f"average precision as a score of {examined.places}"),
         ):
             metrics[f"{network}_{name}"] = Metric(
                 value=value,
@@ -66,15 +62,15 @@ def agreement_metrics(layers: Sequence[Layer], looked: Looked) -> dict[str, Metr
                 bounds=(0, 1),
             )
     metrics["object_share"] = Metric(
-        value=float(looked.masks[~looked.choosing].double().mean()),
+        value=float(examined.masks[~examined.choosing].double().mean()),
         n=measured,
         higher_is_better=None,
-        description=f"share of {'samples' if looked.whole else 'places'} that show it: the average precision of chance",
+        description=f"share of {'samples' if examined.whole else 'places'} that show it: average precision of chance",
     )
     return metrics
 
 
-def change_metrics(looked: Looked, experiments: Experiments) -> dict[str, Metric]:
+def change_metrics(examined: Examined, experiments: Experiments) -> dict[str, Metric]:
     """Return what taking the units away and putting them in does, and what other units do."""
     (removal, *other_removals), (insertion, *other_insertions) = experiments.removals, experiments.insertions
     units = f"{len(experiments.units)} units of {experiments.layer}"
@@ -87,70 +83,49 @@ def change_metrics(looked: Looked, experiments: Experiments) -> dict[str, Metric
             unit="fraction",
             bounds=(0, 1),
         ),
-        "removed": _removed(removal, f"share of the object that is gone from its places without {units}", True),
-        "removed_random": _of_draws([removed(one.before, one.after)[0] for one in other_removals], _OTHERS),
-        "removed_painted": _removed(
-            experiments.paled, "the same, their mean change of colour painted there instead", None
+        "removed": removed_metric(
+            removal.before,
+            removal.after,
+            f"share of the object that is gone from its places without {units}",
+            higher_is_better=True,
+        ),
+        "removed_random": draws_range([removed(other.before, other.after)[0] for other in other_removals], _OTHERS),
+        "removed_painted": removed_metric(
+            experiments.paled.before, experiments.paled.after, _PAINTED, higher_is_better=None
         ),
         "inserted": _inserted(
             insertion, f"share of a place without the object that shows it once {units} are put in, less before", True
         ),
-        "inserted_random": _of_draws([float((one.after - one.before).mean()) for one in other_insertions], _OTHERS),
+        "inserted_random": draws_range(
+            [float((other.after - other.before).mean()) for other in other_insertions], _OTHERS
+        ),
         "inserted_painted": _inserted(experiments.painted, _PAINTED, None),
     }
-    for name, one, others in (
-        ("removal", removal, other_removals),
-        ("insertion", insertion, other_insertions),
-    ):
-        for where in ("inside",) if looked.whole else ("inside", "outside"):
+    for name, change, others in (("removal", removal, other_removals), ("insertion", insertion, other_insertions)):
+        for where in ("inside",) if examined.whole else ("inside", "outside"):
             metrics[f"{name}_change_{where}"] = mean_metric(
-                getattr(one, where).tolist(),
-                f"{name}: mean change of pixels {where} of the place",
+                getattr(change, where),
+                f"{name}: mean change of pixels {where} the place",
                 over="samples",
                 higher_is_better=None,
                 unit="fraction",
                 bounds=(0, 1),
             )
-            metrics[f"{name}_change_{where}_random"] = _of_draws(
+            metrics[f"{name}_change_{where}_random"] = draws_range(
                 [float(getattr(other, where).mean()) for other in others], _OTHERS
             )
     metrics |= _walk_metrics(experiments.correlations)
     return metrics
 
 
-def _removed(one: Intervention, description: str, better: bool | None) -> Metric:
-    value, low, high = removed(one.before, one.after)
-    return Metric(
-        value=value,
-        low=low,
-        high=high,
-        interval="95 % over judges and samples",
-        n=one.before.shape[1],
-        higher_is_better=better,
-        description=description,
-    )
-
-
-def _inserted(one: Intervention, description: str, better: bool | None) -> Metric:
+def _inserted(insertion: Intervention, description: str, better: bool | None) -> Metric:
     return mean_metric(
-        one.after - one.before,
+        insertion.after - insertion.before,
         description,
         over="samples",
         higher_is_better=better,
         unit="fraction",
         bounds=(-1, 1),
-    )
-
-
-def _of_draws(values: Sequence[float], description: str) -> Metric:
-    return Metric(
-        value=sum(values) / len(values),
-        low=min(values),
-        high=max(values),
-        interval="least and most of the draws",
-        n=len(values),
-        higher_is_better=None,
-        description=description,
     )
 
 

@@ -1,4 +1,4 @@
-"""Samples that were looked at, halved; and what every unit of the two networks answers to them."""
+"""Samples in which the object is known, halved; and what every unit of the two networks answers to them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import torch
 from dcgan_analysis.annotations.cells import cells_inside
 from dcgan_analysis.checkpoints.sampling import BATCH, as_bytes, class_labels
 from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.latents.attributes import judged_names, train_judge
 from dcgan_analysis.models.hooks import capture
 from dcgan_analysis.models.tracing import trace_role
 from dcgan_analysis.units.boxed import Scene, boxed_scene, check_boxes, chosen_layer, find_boxes
-from dcgan_analysis.units.detector import make_detector, removed
+from dcgan_analysis.units.detector import make_detector
 from dcgan_analysis.units.hypercolumns import on_grid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from torch import Tensor
 
@@ -30,32 +31,27 @@ if TYPE_CHECKING:
     from dcgan_analysis_plugins.dissect.analysis import DissectConfig
 
 __all__ = [
-    "Looked",
+    "Examined",
     "Sight",
-    "check_boxes",
     "check_layers",
+    "check_object",
     "discriminator_layers",
     "discriminator_values",
-    "find_boxes",
+    "examine",
     "generator_layers",
     "generator_maps",
     "generator_values",
-    "look_at_boxes",
-    "look_for_attribute",
-    "removed",
-    "sight_of_attribute",
-    "sight_of_boxes",
 ]
 
 _FEWEST = 4
 
 
 @dataclass(frozen=True)
-class Looked:
-    """Samples that were looked at.
+class Examined:
+    """Samples of which it is known where they show an object.
 
     Attributes:
-        object: What was looked for.
+        object: Its name.
         scene: The samples, with boxes or without; an attribute fills the whole of those that show it.
         images: (N, C, H, W) in the image range.
         grid: Height and width of the grid on which units and object are compared: half of the image's; of an attribute
@@ -105,12 +101,48 @@ class Sight:
     seen: Callable[[Tensor, Tensor | None], Tensor]
 
 
-def look_at_boxes(context: RunContext, sampler: Sampler, boxes: Boxes) -> Looked:
-    """Draw the samples that were looked at, and halve them: of those with boxes, and of those without.
+def check_object(context: RunContext, config: DissectConfig) -> None:
+    """Refuse boxes that are not there, or an attribute that the dataset does not know.
 
     Raises:
-        AnalysisError: If fewer than four have boxes.
+        AnalysisError: If there are boxes on fewer than two samples.
+        AnnotationError: If there are no boxes, they are damaged, or they are of another checkpoint's samples.
+        UnknownNameError: If the dataset has no such attribute.
     """
+    if config.attribute:
+        judged_names(context.split("train"), [config.attribute])
+    else:
+        check_boxes(context.checkpoint, config.boxes, config.object)
+
+
+def examine(context: RunContext, config: DissectConfig, sampler: Sampler) -> tuple[Examined, Sight, int | None]:
+    """Return samples in which the object is known, who says where it is, and the class of the samples.
+
+    Raises:
+        AnalysisError: If too few samples show the object.
+    """
+    if config.attribute:
+        with context.stage("attribute classifier"):
+            judge = train_judge(context, steps=config.classifier_steps, networks=config.judges)
+        with context.stage("samples"):
+            examined, judge = _by_attribute(context, sampler, judge, config.attribute, config.samples)
+        shown = sum(map(bool, examined.scene.boxes))
+        context.note(f"'{examined.object}' is shown by {shown} of {config.samples} samples of seed {context.seed}.")
+        return examined, _sight_of_attribute(context.checkpoint, judge, config.attribute), sampler.label
+    with context.stage("boxes"):
+        boxes, source = find_boxes(
+            context.checkpoint, config.boxes, config.object, n=config.n, seed=context.seed, label=config.label
+        )
+        examined = _by_boxes(context, sampler, boxes)
+    context.note(
+        f"Boxes of '{boxes.object}': {len(boxes.boxes)} on {len(boxes.by_sample())} of {len(examined.scene.z)} samples "
+        f"of seed {boxes.seed}, {source}."
+    )
+    return examined, _sight_of_boxes(context, config, examined), boxes.label
+
+
+def _by_boxes(context: RunContext, sampler: Sampler, boxes: Boxes) -> Examined:
+    """Draw the samples in which boxes were looked for, and halve them: those with boxes, and those without."""
     scene = boxed_scene(context, boxes, empty=True)
     with_boxes = sum(map(bool, scene.boxes))
     if with_boxes < _FEWEST:
@@ -121,26 +153,16 @@ def look_at_boxes(context: RunContext, sampler: Sampler, boxes: Boxes) -> Looked
         raise AnalysisError(msg)
     height, width = context.checkpoint.architecture.image_shape[1:]
     images = sampler.images(scene.z, scene.labels)
-    return _looked(context, boxes.object, scene, images, (height // 2, width // 2))
+    return _halved(context, boxes.object, scene, images, (height // 2, width // 2))
 
 
-def look_for_attribute(
+def _by_attribute(
     context: RunContext, sampler: Sampler, judge: Judge, attribute: str, samples: int
-) -> tuple[Looked, Judge]:
+) -> tuple[Examined, Judge]:
     """Draw samples and let attribute classifiers say which of them show an attribute, or more of it than usual.
-
-    Args:
-        context: The run.
-        sampler: Draws.
-        judge: The classifiers.
-        attribute: One that they know.
-        samples: How many.
 
     Returns:
         The samples, halved, and the classifiers, whose numbers are relative to these samples.
-
-    Raises:
-        AnalysisError: If fewer than four samples show it, or do not.
     """
     z = context.checkpoint.latents(samples, context.seed)
     labels = class_labels(context.checkpoint.architecture, range(samples), sampler.label)
@@ -156,26 +178,26 @@ def look_for_attribute(
         raise AnalysisError(msg)
     height, width = context.checkpoint.architecture.image_shape[1:]
     boxes = [[(0.0, 0.0, float(width), float(height))] if there else [] for there in shown]
-    return _looked(context, attribute, Scene(z, labels, boxes), images, (1, 1)), judge
+    return _halved(context, attribute, Scene(z, labels, boxes), images, (1, 1)), judge
 
 
-def _looked(context: RunContext, name: str, scene: Scene, images: Tensor, grid: tuple[int, int]) -> Looked:
+def _halved(context: RunContext, name: str, scene: Scene, images: Tensor, grid: tuple[int, int]) -> Examined:
     rng, choosing = context.rng("halves"), np.zeros(len(scene.z), bool)
     size = (images.shape[2], images.shape[3])
     for there in (True, False):
         kind = [row for row, boxes in enumerate(scene.boxes) if bool(boxes) == there]
         choosing[rng.permutation(kind)[::2].astype(int)] = True
     masks = np.stack([cells_inside(of_sample, grid, size).ravel() for of_sample in scene.boxes])
-    return Looked(name, scene, images, grid, torch.from_numpy(masks), torch.from_numpy(choosing))
+    return Examined(name, scene, images, grid, torch.from_numpy(masks), torch.from_numpy(choosing))
 
 
-def sight_of_boxes(context: RunContext, config: DissectConfig, looked: Looked) -> Sight:
+def _sight_of_boxes(context: RunContext, config: DissectConfig, examined: Examined) -> Sight:
     """Fit detectors of the object on the half that chooses."""
-    rows: Sequence[int] = looked.rows(choosing=True, boxed=True)
-    scene = looked.scene.take(rows)
+    rows = examined.rows(choosing=True, boxed=True)
+    scene = examined.scene.take(rows)
     detector = make_detector(
         context.checkpoint,
-        looked.images[rows],
+        examined.images[rows],
         scene.labels,
         scene.boxes,
         kind=config.detector,
@@ -187,7 +209,7 @@ def sight_of_boxes(context: RunContext, config: DissectConfig, looked: Looked) -
     return Sight(kind, detector.positions.grid, detector.seen)
 
 
-def sight_of_attribute(checkpoint: Checkpoint, judge: Judge, attribute: str) -> Sight:
+def _sight_of_attribute(checkpoint: Checkpoint, judge: Judge, attribute: str) -> Sight:
     """Let attribute classifiers look."""
     column = judge.column(attribute)
 
@@ -216,8 +238,8 @@ def check_layers(context: RunContext, layer: str | None) -> None:
         chosen_layer(context, layer)
     elif not trace_role(checkpoint.generator(), checkpoint.architecture, "generator").map_taps:
         msg = (
-            f"The generator of '{checkpoint.name}' has no layer with maps that a module's name says. Name one by the "
-            "setting layer=PATH, or choose a generator with convolutions."
+            f"The generator of '{checkpoint.name}' has no layer with maps that is a module. Name one by the setting "
+            "layer=PATH, or choose a generator with convolutions."
         )
         raise AnalysisError(msg)
 
@@ -243,18 +265,18 @@ def generator_values(sampler: Sampler, scene: Scene, layer: str, grid: tuple[int
     return _values(generator_maps(sampler, scene, layer), grid)
 
 
-def discriminator_values(checkpoint: Checkpoint, looked: Looked, layer: str, device: torch.device) -> Tensor:
+def discriminator_values(checkpoint: Checkpoint, examined: Examined, layer: str, device: torch.device) -> Tensor:
     """Return the activations (U, N, P) of a discriminator's layer on the samples, on the grid."""
     network = checkpoint.discriminator().requires_grad_(False).to(device)
     takes_labels = checkpoint.architecture.takes_labels("discriminator")
     pages = []
     with torch.inference_mode(), capture(network, [layer]) as outputs:
-        for start in range(0, len(looked.images), BATCH):
+        for start in range(0, len(examined.images), BATCH):
             rows = slice(start, start + BATCH)
-            labels = looked.scene.labels[rows] if takes_labels and looked.scene.labels is not None else None
-            network(looked.images[rows], *([] if labels is None else [labels.to(device)]))
+            labels = examined.scene.labels[rows] if takes_labels and examined.scene.labels is not None else None
+            network(examined.images[rows], *([] if labels is None else [labels.to(device)]))
             pages.append(outputs[layer].float().cpu())
-    return _values(torch.cat(pages), looked.grid)
+    return _values(torch.cat(pages), examined.grid)
 
 
 def _values(maps: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -281,10 +281,9 @@ def _open_to_one_side(share: Metric, n: int) -> Metric:
     """Return the share with an interval of some width where all draws had none of their n images, or all of them."""
     if share.value not in (0, 1):
         return share
-    one = accuracy_metric(int(share.value) * n, n, share.description)
-    return share.model_copy(
-        update={"low": one.low, "high": one.high, "interval": f"{one.interval} over the images of a draw", "n": n}
-    )
+    of_a_draw = accuracy_metric(int(share.value) * n, n, share.description)
+    interval = f"{of_a_draw.interval} over the images of a draw"
+    return share.model_copy(update={"low": of_a_draw.low, "high": of_a_draw.high, "interval": interval, "n": n})
 
 
 def _table(metrics: Mapping[str, Metric], n: int, draws: int) -> Table:

@@ -17,7 +17,7 @@ The paper drops about 200 maps. Its second-highest layer has 128 maps by our cou
 
 Consumes a checkpoint with a generator, and boxes; no dataset.
 Produces ``object_removed``, its controls, ``maps_to_halve``, ``probe_auc``, ``detector_auc``, ``maps_dropped``, the
-change in- and outside of the boxes, and forgetting.npz, which holds what each judge saw of each new sample at every
+change inside and outside of the boxes, and forgetting.npz, which holds what each judge saw of each new sample at every
 dose of the chosen maps and of each control.
 
 Reference: Radford, Metz, Chintala 2016, section 6.3.1 and figure 6.
@@ -30,13 +30,12 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat
 
-from dcgan_analysis.api import AnalysisConfig, Demo, Metric, Needs, mean_metric
+from dcgan_analysis.api import AnalysisConfig, Demo, Needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dcgan_analysis.api import Result, RunContext
-    from dcgan_analysis_plugins.filter_dropout.forgetting import Changes, Shares
 
 __all__ = ["FilterDropout", "FilterDropoutConfig"]
 
@@ -93,8 +92,6 @@ class FilterDropout:
 
     def run(self, context: RunContext, config: FilterDropoutConfig) -> Result:
         """Find the maps of the object, drop them and others, and look at what is left."""
-        import numpy as np
-
         from dcgan_analysis.checkpoints import Sampler
         from dcgan_analysis.latents import check_samples_vary
         from dcgan_analysis_plugins.filter_dropout.forgetting import (
@@ -107,7 +104,6 @@ class FilterDropout:
             dose_table,
             find_boxes,
             fit_positions,
-            grouped_auc,
             make_detector,
             measure_changes,
             measure_shares,
@@ -116,6 +112,7 @@ class FilterDropout:
             sample_figures,
             weights_table,
         )
+        from dcgan_analysis_plugins.filter_dropout.metrics import auc_metrics, outcome_metrics
 
         checkpoint, layer = context.checkpoint, chosen_layer(context, config.layer)
         sampler = Sampler(checkpoint, context.device)
@@ -150,27 +147,18 @@ class FilterDropout:
             dose_figure(context, shares)
             sample_figures(context, generator, boxed, new, shares, orders)
             context.save_arrays("forgetting", weights=probe.weights, dropped=orders[CHOSEN][0], **shares.arrays())
-        metrics = outcome_metrics(context, shares, changes, maps=len(probe.weights))
-        judged = ~np.isnan(detector.held_out)
-        aucs = {
-            "probe_auc": (probe.held_out, positions.inside, positions.rows, f"probe of {layer}"),
-            "detector_auc": (
-                detector.held_out[judged],
-                detector.positions.inside[judged],
-                detector.positions.rows[judged],
-                f"detector on {detector.kind}, mean of {config.judges} judges",
-            ),
-        }
-        for name, (scores, inside, rows, text) in aucs.items():
-            ends = grouped_auc(inside, scores, rows, context.rng(name))
-            metrics[name] = Metric(
-                value=ends[0],
-                low=ends[1],
-                high=ends[2],
-                interval="95 % bootstrap over samples",
-                n=len(boxed.z),
-                description=f"{text}, samples held out whole",
-            )
+        metrics = outcome_metrics(context, shares, changes, maps=len(probe.weights)) | auc_metrics(
+            context,
+            {
+                "probe_auc": (probe.held_out, positions, f"probe of {layer}"),
+                "detector_auc": (
+                    detector.held_out,
+                    detector.positions,
+                    f"detector on {detector.kind}, mean of {config.judges} judges",
+                ),
+            },
+            samples=len(boxed.z),
+        )
         context.note(
             f"Boxes of '{boxes.object}': {len(boxes.boxes)} on {len(boxed.z)} of {boxes.n} samples of seed "
             f"{boxes.seed}, {source}."
@@ -186,88 +174,3 @@ class FilterDropout:
             metrics=metrics,
             tables=[outcome_table(shares, changes), dose_table(shares), weights_table(probe.weights)],
         )
-
-
-def outcome_metrics(context: RunContext, shares: Shares, changes: Changes, maps: int) -> dict[str, Metric]:
-    """Return the numbers to quote."""
-    from dcgan_analysis_plugins.filter_dropout.forgetting import BRIGHT, CHOSEN, NEGATIVE, RANDOM, removed
-
-    most, n = shares.most, shares.before.shape[1]
-    (outcome,) = shares.by_dose[CHOSEN][most]
-    after = outcome.share
-    interval = "95 % over judges and samples" if after.any() else "one-sided 95 % Clopper-Pearson over samples"
-    value, low, high = removed(shares.before, after)
-    metrics = {
-        "object_removed": Metric(
-            value=value,
-            low=low,
-            high=high,
-            interval=interval,
-            n=n,
-            description="share of the object that is gone from new samples, maps of weight > 0 dropped",
-        ),
-        "maps_dropped": Metric(
-            value=most, n=maps, unit="number", higher_is_better=None, description="maps whose weight is positive, of n"
-        ),
-    }
-    for name, values, over, better, text in (
-        ("object_before", shares.before, "samples", None, "positions that show the object"),
-        ("object_after", after, "samples", False, "the same without the maps"),
-        ("change_inside", changes[CHOSEN][0], "boxed samples", None, "mean change of pixels inside boxes"),
-        ("change_outside", changes[CHOSEN][1], "boxed samples", False, "mean change of pixels outside of boxes"),
-    ):
-        metrics[name] = mean_metric(
-            values, text, over=over, higher_is_better=better, unit="fraction", bounds=(0.0, 1.0)
-        )
-    if RANDOM in shares.by_dose:
-        draws, gone = shares.by_dose[RANDOM][most], shares.removed(RANDOM, most)
-        metrics["object_removed_random"] = Metric(
-            value=sum(gone) / len(gone),
-            low=min(gone),
-            high=max(gone),
-            interval="least and most of the draws",
-            n=len(draws),
-            higher_is_better=None,
-            description="the same, random other maps dropped that change the picture as much",
-        )
-        if max(gone) >= low:
-            context.warn(
-                f"Some draws of other maps that change the picture as much take about as much of the object away as "
-                f"the {most} of positive weight: that it is gone says little about these maps."
-            )
-        short = sum(one.distance < 0.9 * outcome.distance for one in draws)
-        if short:
-            context.warn(
-                f"{short} of {len(draws)} draws of all other maps change the picture less than nine tenths of what the "
-                f"{most} chosen ones do: as controls they are too mild."
-            )
-    if (halving := shares.maps_to_halve()) is not None:
-        metrics["maps_to_halve"] = Metric(
-            value=halving[1],
-            low=min(halving[0] + 1, halving[1]),
-            high=halving[1],
-            interval="resolution of the doses",
-            n=len(shares.by_dose[CHOSEN]),
-            unit="number",
-            higher_is_better=None,
-            description=f"fewest chosen maps, of n doses, that take half of the object away; {halving[0]} do not",
-        )
-    if falls := shares.falls():
-        context.warn(
-            "The dose curve is not monotone: the object comes back in part when the maps up to number "
-            f"{', '.join(map(str, falls))} are dropped too."
-        )
-    for kind, name in ((NEGATIVE, "object_removed_negative"), (BRIGHT, "object_removed_bright")):
-        if kind in shares.by_dose:
-            (control,) = shares.by_dose[kind][most]
-            value, low, high = removed(shares.before, control.share)
-            metrics[name] = Metric(
-                value=value,
-                low=low,
-                high=high,
-                interval="95 % over judges and samples",
-                n=n,
-                higher_is_better=None,
-                description=f"the same, {kind}: {control.maps} maps",
-            )
-    return metrics

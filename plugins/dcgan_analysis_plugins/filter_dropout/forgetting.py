@@ -6,7 +6,7 @@ Measures first, then the figures and tables that show them.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
@@ -16,16 +16,16 @@ import torch
 from torch.nn import functional
 
 from dcgan_analysis import figures
-from dcgan_analysis.annotations.cells import cells_inside
 from dcgan_analysis.api.result import Cell, Table
 from dcgan_analysis.checkpoints.sampling import BATCH, as_bytes
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.figures.marks import cut_out, framed
 from dcgan_analysis.models.hooks import capture, drop_maps
 from dcgan_analysis.units.boxed import Scene, boxed_scene, check_boxes, chosen_layer, find_boxes, new_scene
+from dcgan_analysis.units.changes import pixel_changes
 from dcgan_analysis.units.detector import draw_positions, make_detector, removed
 from dcgan_analysis.units.hypercolumns import with_moments_of
-from dcgan_analysis.units.positions import fit_positions, grouped_auc
+from dcgan_analysis.units.positions import fit_positions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +44,6 @@ __all__ = [
     "Changes",
     "Dropped",
     "Orders",
-    "Scene",
     "Shares",
     "boxed_scene",
     "check_boxes",
@@ -54,15 +53,13 @@ __all__ = [
     "dose_table",
     "find_boxes",
     "fit_positions",
-    "grouped_auc",
     "make_detector",
     "measure_changes",
     "measure_shares",
     "new_scene",
     "outcome_table",
-    "removed",
     "sample_figures",
-    "weakest_and_strongest",
+    "strongest_and_weakest",
     "weights_table",
 ]
 
@@ -121,7 +118,7 @@ class AblatedGenerator:
     def unmodified(self, scene: Scene, detector: Detector) -> Unmodified:
         """Draw a scene with all maps and see where the object is."""
         images = self.draw(scene)
-        seen = torch.cat([seen for seen in _seen(scene, detector, images)])
+        seen = _seen(scene, detector, images)
         clear = ~functional.max_pool2d(seen.any(dim=1, keepdim=True).float(), 3, 1, 1).bool()
         clear |= clear.float().mean(dim=(2, 3), keepdim=True) < _CLEAR
         elsewhere = functional.interpolate(clear.float(), tuple(images.shape[2:]))
@@ -155,34 +152,29 @@ class AblatedGenerator:
     def change(
         self, scene: Scene, images: Tensor, maps: Sequence[int]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the mean change of pixels (N,) in and outside of boxes, as a fraction of the image range."""
-        low, high = self.context.checkpoint.metadata.image_range
-        moved = (self.draw(scene, maps) - images).abs().mean(dim=1).cpu().numpy() / (high - low)
-        size = moved.shape[1:]
-        masks = np.stack([cells_inside(boxes, size, size) for boxes in scene.boxes])
-        inside, outside = ((moved * part).sum(axis=(1, 2)) / part.sum(axis=(1, 2)).clip(1) for part in (masks, ~masks))
-        return inside, outside
+        """Return the mean change of pixels (N,) inside and outside of boxes, as a fraction of the image range."""
+        return pixel_changes(images, self.draw(scene, maps), scene.boxes, self.context.checkpoint.metadata.image_range)
 
     def positions(self, scene: Scene, negatives: float) -> tuple[Positions, NDArray[np.float32]]:
-        """Return positions in and outside of boxes and their activations (P, maps)."""
+        """Return positions inside and outside of boxes and their activations (P, maps)."""
         size = self.context.checkpoint.architecture.image_shape[1:]
         with capture(self.sampler.generator, [self.layer]) as outputs:
             batches = (outputs[self.layer] for _ in self.sampler.batches(scene.z, scene.labels))
             first = next(batches)
             grid = (first.shape[2], first.shape[3])
             positions = draw_positions(scene.boxes, grid, size, negatives, self.context.rng("outside"))
-            found, start = [], 0
+            activations, start = [], 0
             for maps in chain([first], batches):
-                found.append(positions.gather(maps, start))
+                activations.append(positions.gather(maps, start))
                 start += len(maps)
-        return positions, np.concatenate(found)
+        return positions, np.concatenate(activations)
 
 
-def weakest_and_strongest(weights: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def strongest_and_weakest(weights: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the maps of positive weight, largest first, and those of negative weight, most negative first.
 
     Example:
-        >>> [part.tolist() for part in weakest_and_strongest(np.array([0.5, -1.0, 0.0, 2.0, -3.0]))]
+        >>> [part.tolist() for part in strongest_and_weakest(np.array([0.5, -1.0, 0.0, 2.0, -3.0]))]
         [[3, 0], [4, 1]]
     """
     order = np.argsort(-weights, kind="stable")
@@ -228,12 +220,12 @@ class Shares:
         ``before`` (J, N); of each dose ``chosen_DOSE`` (1, J, N), and of each control ``random_DOSE``,
         ``negative_DOSE``, ``bright_DOSE`` (draws, J, N) with ``..._maps`` (draws,), how many maps were dropped.
         """
-        found: dict[str, NDArray[np.float64]] = {"before": self.before}
+        arrays: dict[str, NDArray[np.float64]] = {"before": self.before}
         for kind, doses in self.by_dose.items():
             for dose, outcomes in doses.items():
-                found[f"{_FILED[kind]}_{dose}"] = np.stack([one.share for one in outcomes])
-                found[f"{_FILED[kind]}_{dose}_maps"] = np.array([one.maps for one in outcomes])
-        return found
+                arrays[f"{_FILED[kind]}_{dose}"] = np.stack([outcome.share for outcome in outcomes])
+                arrays[f"{_FILED[kind]}_{dose}_maps"] = np.array([outcome.maps for outcome in outcomes])
+        return arrays
 
     def removed(self, kind: str, dose: int) -> list[float]:
         """Return which share of the object is gone, for each draw."""
@@ -268,7 +260,7 @@ def control_orders(
     Raises:
         AnalysisError: If no map is chosen.
     """
-    context, (strongest, weakest) = generator.context, weakest_and_strongest(weights)
+    context, (strongest, weakest) = generator.context, strongest_and_weakest(weights)
     if not len(strongest):
         msg = "No map has a positive weight: the probe found nothing that speaks for the object. Draw more boxes."
         raise AnalysisError(msg)
@@ -309,19 +301,21 @@ def measure_shares(generator: AblatedGenerator, scene: Scene, detector: Detector
             images = generator.restored(plain, order[:maps].tolist())
             if kind == CHOSEN:
                 targets[count] = generator.distance(images[:_MATCHED], few.images)
-            seen = torch.cat([seen for seen in _seen(scene, detector, images, plain.images)])
+            seen = _seen(scene, detector, images, plain.images)
             outcome = Dropped(maps, generator.distance(images, plain.images), _shares(seen))
             by_dose[kind][count].append(outcome)
         generator.context.progress("orders of maps", done, len(work))
     return Shares(plain.share, by_dose)
 
 
-def _seen(scene: Scene, detector: Detector, images: Tensor, like: Tensor | None = None) -> Iterator[Tensor]:
-    """Yield what a detector sees, batch by batch."""
+def _seen(scene: Scene, detector: Detector, images: Tensor, like: Tensor | None = None) -> Tensor:
+    """Return what a detector sees in images (N, C, H, W), looking batch by batch."""
+    seen = []
     for start in range(0, len(images), BATCH):
         rows = slice(start, start + BATCH)
         labels = None if scene.labels is None else scene.labels[rows]
-        yield detector.seen(images[rows], labels, None if like is None else like[rows])
+        seen.append(detector.seen(images[rows], labels, None if like is None else like[rows]))
+    return torch.cat(seen)
 
 
 def _shares(seen: Tensor) -> NDArray[np.float64]:
@@ -333,8 +327,8 @@ def _shares(seen: Tensor) -> NDArray[np.float64]:
 def measure_changes(
     generator: AblatedGenerator, scene: Scene, images: Tensor, orders: Orders, shares: Shares
 ) -> Changes:
-    """Return the change of pixels in and outside of boxes, by kind, as many maps dropped as on new samples."""
-    found = {}
+    """Return the change of pixels inside and outside of boxes, by kind, as many maps dropped as on new samples."""
+    by_kind = {}
     for kind, drawn in orders.items():
         outcomes = shares.by_dose[kind][shares.most]
         changes = [
@@ -342,8 +336,8 @@ def measure_changes(
             for order, outcome in zip(drawn, outcomes, strict=True)
         ]
         inside, outside = (np.mean([change[part] for change in changes], axis=0) for part in (0, 1))
-        found[kind] = (inside, outside)
-    return found
+        by_kind[kind] = (inside, outside)
+    return by_kind
 
 
 def dose_figure(context: RunContext, shares: Shares) -> None:
@@ -425,7 +419,7 @@ def outcome_table(shares: Shares, changes: Changes) -> Table:
         note="Change: root mean square of pixels of new samples, brought back to their own mean and spread, as a share "
         "of their range; of controls as many maps as change as much as the chosen ones, or all there are. Shown: "
         "positions of new samples. Low, high: 95 % over judges and samples; of random others the least and most of "
-        "the draws. Changed: pixels of the boxed samples as drawn, in and outside of the boxes.",
+        "the draws. Changed: pixels of the boxed samples as drawn, inside and outside of the boxes.",
     )
 
 
@@ -451,7 +445,7 @@ def dose_table(shares: Shares) -> Table:
 
 def weights_table(weights: NDArray[np.float64]) -> Table:
     """Return the maps that speak most for and against the object."""
-    strongest, weakest = weakest_and_strongest(weights)
+    strongest, weakest = strongest_and_weakest(weights)
     rows: list[list[Cell]] = [
         ["for" if weights[number] > 0 else "against", int(number), float(weights[number])]
         for number in (*strongest[:5], *weakest[:5])

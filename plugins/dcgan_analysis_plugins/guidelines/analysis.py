@@ -113,62 +113,52 @@ class Guidelines:
 
         tasks = _tasks(context, config)
         with context.stage(f"{len(tasks)} trainings") as stage:
-            outcomes, computed = run_trainings(
-                tasks, folder=context.cache_dir, n_jobs=config.n_jobs, progress=context.progress
-            )
+            outcomes, computed = run_trainings(context, tasks, config.n_jobs)
             stage.note = f"{computed} computed, {len(tasks) - computed} were in the cache already"
         seeds = config.seeds
         by_variant = {
             variant.name: outcomes[number * seeds : (number + 1) * seeds] for number, variant in enumerate(VARIANTS)
         }
-        measured = {name: _measured(of_one, name) for name, of_one in by_variant.items()}
+        measured = {name: _measured(of_variant, name) for name, of_variant in by_variant.items()}
         papers = measured[PAPER]
         others = {name: metrics for name, metrics in measured.items() if name != PAPER}
-        worse = {
-            name: [measure.words for measure in _MEASURES if _is_worse(metrics, papers, measure)]
-            for name, metrics in others.items()
-        }
-        better = {
-            name: [measure.words for measure in _MEASURES if _is_worse(papers, metrics, measure)]
-            for name, metrics in others.items()
-        }
-        broken = [name for name in worse if name != CONTROL]
+        worse = {name: _worse_in(metrics, papers) for name, metrics in others.items()}
+        better = {name: _worse_in(papers, metrics) for name, metrics in others.items()}
+        broken = [name for name in others if name != CONTROL]
         metrics = {
-            "worse": Metric(
-                value=sum(bool(worse[name]) for name in broken),
+            direction: Metric(
+                value=sum(bool(measures[name]) for name in broken),
                 unit="number",
                 n=len(broken),
                 higher_is_better=None,
-                description="variants worse than the paper's recipe in some measure (95 % intervals do not meet)",
-            ),
-            "better": Metric(
-                value=sum(bool(better[name]) for name in broken),
-                unit="number",
-                n=len(broken),
-                higher_is_better=None,
-                description="variants better than the paper's recipe in some measure, likewise",
-            ),
-            "control_differs": Metric(
-                value=float(bool(worse[CONTROL] or better[CONTROL])),
-                unit="number",
-                n=1,
-                higher_is_better=None,
-                description="whether the paper's recipe with other seeds is worse or better, likewise",
-            ),
-            "real_distance": mean_metric(
-                [row["real_distance"] for one in by_variant[PAPER] for row in one.history[-1:]],
-                "floor: distance of other real images",
-                over="seeds",
-                higher_is_better=None,
-                bounds=(0, math.inf),
-            ),
+                description=f"variants {direction} than the paper's recipe in some measure "
+                "(95 % intervals do not meet)",
+            )
+            for direction, measures in {"worse": worse, "better": better}.items()
         }
+        metrics["control_differs"] = Metric(
+            value=float(bool(worse[CONTROL] or better[CONTROL])),
+            unit="number",
+            n=1,
+            higher_is_better=None,
+            description="whether the paper's recipe with other seeds is worse or better, likewise",
+        )
+        metrics["real_distance"] = mean_metric(
+            [row["real_distance"] for outcome in by_variant[PAPER] for row in outcome.history[-1:]],
+            "floor: distance of other real images",
+            over="seeds",
+            higher_is_better=None,
+            bounds=(0, math.inf),
+        )
         for variant in VARIANTS:
             metrics |= {f"{variant.key}_{name}": metric for name, metric in measured[variant.name].items()}
         with context.stage("figures"):
             _save_bars(context, measured, metrics["real_distance"].value)
             _save_samples(context, by_variant)
-        context.save_json("histories", {name: [one.history for one in of_one] for name, of_one in by_variant.items()})
+        context.save_json(
+            "histories",
+            {name: [outcome.history for outcome in of_variant] for name, of_variant in by_variant.items()},
+        )
         epochs = f"{config.epochs} epoch{'s' if config.epochs > 1 else ''}"
         return context.result(
             title=f"Guidelines of section 3 on {context.dataset.name}: {epochs}, width {config.width}, {seeds} seeds",
@@ -211,10 +201,12 @@ def _tasks(context: RunContext, config: GuidelinesConfig) -> list[TrainingTask]:
 
 def _measured(outcomes: Sequence[Outcome], name: str) -> dict[str, Metric]:
     """Return the measures of one variant at the end of its trainings, mean over seeds."""
-    last = [one.history[-1] for one in outcomes if one.history]
+    last = [outcome.history[-1] for outcome in outcomes if outcome.history]
     metrics = {
         "failed": share_metric(
-            [bool(one.failed) for one in outcomes], f"{name}: trainings that end in a failure", higher_is_better=None
+            [bool(outcome.failed) for outcome in outcomes],
+            f"{name}: trainings that end in a failure",
+            higher_is_better=None,
         )
     }
     for measure in _MEASURES:
@@ -232,21 +224,28 @@ def _measured(outcomes: Sequence[Outcome], name: str) -> dict[str, Metric]:
     return metrics
 
 
+def _worse_in(ours: Mapping[str, Metric], theirs: Mapping[str, Metric]) -> list[str]:
+    """Return the measures, in words, in which we are worse than they."""
+    return [measure.words for measure in _MEASURES if _is_worse(ours, theirs, measure)]
+
+
 def _is_worse(ours: Mapping[str, Metric], theirs: Mapping[str, Metric], measure: _Measure) -> bool:
     """Whether our interval lies on the bad side of theirs; of networks that never came to an end it does."""
     if measure.name not in theirs:
         return False
     if measure.name not in ours:
         return True
-    one, other = ours[measure.name], theirs[measure.name]
-    below, above = (one, other) if measure.more else (other, one)
+    our, their = ours[measure.name], theirs[measure.name]
+    if 1 in (our.n, their.n):  # the others diverged: a single training has no interval
+        return False
+    below, above = (our, their) if measure.more else (their, our)
     return (below.high or 0.0) < (above.low or 0.0)
 
 
 def _table(measured: Mapping[str, Mapping[str, Metric]], outcomes: Mapping[str, Sequence[Outcome]]) -> Table:
     rows: list[list[Cell]] = []
     for name, metrics in measured.items():
-        failed = [failure for one in outcomes[name] for failure in one.failed]
+        failed = [failure for outcome in outcomes[name] for failure in outcome.failed]
         words = ", ".join(f"{failure} {failed.count(failure)}x" for failure in dict.fromkeys(failed))
         cells: list[Cell] = [name, words or "none"]
         for measure in _MEASURES:
@@ -313,7 +312,7 @@ def _save_samples(context: RunContext, outcomes: Mapping[str, Sequence[Outcome]]
         return [figures.Tile(image) for image in (outcome.samples[:_SAMPLES] if len(outcome.samples) else blank)]
 
     panels = {
-        f"seed {context.seed + seed}": [row(of_one[seed]) for of_one in outcomes.values()]
+        f"seed {context.seed + seed}": [row(of_variant[seed]) for of_variant in outcomes.values()]
         for seed in range(_SEEDS_SHOWN)
     }
     context.save_figure(

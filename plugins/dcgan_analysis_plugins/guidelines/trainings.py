@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.errors import TrainingError
 from dcgan_analysis.features.trials import run_trials
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from dcgan_analysis.api import RunContext
     from dcgan_analysis.data.dataset import DatasetSplit
     from dcgan_analysis.models.architecture import Architecture
     from dcgan_analysis_plugins.guidelines.variants import Variant
@@ -105,26 +105,12 @@ class Outcome(NamedTuple):
         return sorted({failure.name for failure in failures(rows)})
 
 
-def run_trainings(
-    tasks: Sequence[TrainingTask],
-    *,
-    folder: Path | None = None,
-    n_jobs: int | None = None,
-    progress: Progress = silent,
-) -> tuple[list[Outcome], int]:
-    """Run the trainings that are not in the cache.
-
-    Args:
-        tasks: What to run.
-        folder: The cache folder; None: the default cache.
-        n_jobs: Trainings at the same time; None: what the active joblib back end says, one by default.
-        progress: Told of trainings done.
-
-    Returns:
-        All outcomes in the order of the tasks, and how many were computed now.
-    """
+def run_trainings(context: RunContext, tasks: Sequence[TrainingTask], n_jobs: int | None) -> tuple[list[Outcome], int]:
+    """Run the trainings that the run's cache lacks; return all outcomes, in order, and how many were computed now."""
     keys = [task.key() for task in tasks]
-    outcomes, computed = run_trials(_KIND, keys, _run, tasks, folder=folder, n_jobs=n_jobs, progress=progress)
+    outcomes, computed = run_trials(
+        _KIND, keys, _run, tasks, folder=context.cache_dir, n_jobs=n_jobs, progress=context.progress
+    )
     return [_read(outcome) for outcome in outcomes], computed
 
 

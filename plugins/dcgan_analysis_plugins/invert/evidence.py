@@ -67,7 +67,11 @@ class Evidence:
     def _metrics(self) -> dict[str, Metric]:
         errors = self._errors
         pairs = {
-            "training_closer": (errors[TRAINING], errors[HELD_OUT], "a training image is reconstructed better"),
+            "training_closer": (
+                errors[TRAINING],
+                errors[HELD_OUT],
+                "chance that a training image is reconstructed better",
+            ),
             "twin_training_closer": (
                 errors[TWIN_TRAINING],
                 errors[TWIN_HELD_OUT],
@@ -89,7 +93,7 @@ class Evidence:
                 interval="95 % DeLong",
                 n=len(training),
                 higher_is_better=None if name.startswith("twin") else False,
-                description=f"chance that {text}" if name == "training_closer" else text,
+                description=text,
             )
         value, low, high = auc_difference(
             errors[TRAINING], errors[HELD_OUT], errors[TWIN_TRAINING], errors[TWIN_HELD_OUT]
@@ -116,8 +120,8 @@ class Evidence:
             description=f"training images reconstructed better than the best {self._rank} of "
             f"{len(errors[HELD_OUT])} held-out images; precedence test: p = {p:.2g}",
         )
-        names = {TRAINING: "training", HELD_OUT: "held_out", OWN: "own", TWIN_TRAINING: "twin_training"}
-        for kind, name in (names | {TWIN_HELD_OUT: "twin_held_out"}).items():
+        names = ("training", "held_out", "own", "twin_training", "twin_held_out")
+        for kind, name in zip((TRAINING, HELD_OUT, OWN, TWIN_TRAINING, TWIN_HELD_OUT), names, strict=True):
             metrics[f"{name}_error"] = mean_metric(
                 errors[kind],
                 f"{kind}: root mean square error of the reconstruction, pixels in [0, 1]",
@@ -132,14 +136,14 @@ class Evidence:
             [kind, len(of.errors), float(of.errors.mean()), float(np.median(of.errors)), float(of.features.mean())]
             for kind, of in self._measured.items()
         ]
-        said = "; ".join(f"{name}: {self.power.answer(name, sign=sign)}" for name, sign in self._signs.items())
+        answers = "; ".join(f"{name}: {self.power.answer(name, sign=sign)}" for name, sign in self._signs.items())
         return Table(
             name="errors",
             title=f"Verdict: {self.verdict}",
             columns=["images", "n", "mean error", "median error", "mean distance of features"],
             rows=rows,
-            note=f"{said}. Errors: root mean square of pixels in [0, 1]. Own samples are the floor of the search. The "
-            "discriminator has seen the training images itself: its features decide nothing.",
+            note=f"{answers}. Errors: root mean square of pixels in [0, 1]. Own samples are the floor of the search. "
+            "The discriminator has seen the training images itself: its features decide nothing.",
         )
 
     def save_power(self, context: RunContext) -> Table:

@@ -67,12 +67,12 @@ def choose_images(context: RunContext, n: int) -> Chosen:
         msg = (
             f"Dataset '{context.dataset.name}' has {there} images that checkpoint '{context.checkpoint.name}' has not "
             f"seen, at least {_LEAST} are needed: give one with a split 'test' or 'validation', or train on a part of "
-            "it (dcgan-analyze train --set images=N)."
+            "it (the setting images=N of a training)."
         )
         raise AnalysisError(msg)
     drawn = [
-        some.take(np.sort(context.rng(name).permutation(len(some.images))[:n]))
-        for name, some in ((TRAINING, training), (HELD_OUT, held_out))
+        images.take(np.sort(context.rng(name).permutation(len(images.images))[:n]))
+        for name, images in ((TRAINING, training), (HELD_OUT, held_out))
     ]
     if there < n:
         context.note(f"There are {there} held-out images: this is what the power of the tests rests on.")
@@ -80,36 +80,36 @@ def choose_images(context: RunContext, n: int) -> Chosen:
 
 
 def reconstruct(
-    context: RunContext, images: Chosen, judge: PerceptualJudge, *, steps: int, candidates: int
+    context: RunContext, chosen: Chosen, judge: PerceptualJudge, *, steps: int, candidates: int
 ) -> dict[str, Reconstructed]:
     """Invert images of each kind; own samples are half as many as training images."""
     checkpoint = context.checkpoint
     sampler = Sampler(checkpoint, context.device, context.progress)
-    n = max(_LEAST, len(images.training.images) // 2)
+    n = max(_LEAST, len(chosen.training.images) // 2)
     labels = sampler.labels(range(n))
     own = Images(sampler(checkpoint.latents(n, context.seed), labels), labels)
     twin = sampling_twin(context)
     measured = {}
-    for name, of, some in (
-        (TRAINING, checkpoint, images.training),
-        (HELD_OUT, checkpoint, images.held_out),
+    for name, network, targets in (
+        (TRAINING, checkpoint, chosen.training),
+        (HELD_OUT, checkpoint, chosen.held_out),
         (OWN, checkpoint, own),
-        (TWIN_TRAINING, twin, images.training),
-        (TWIN_HELD_OUT, twin, images.held_out),
+        (TWIN_TRAINING, twin, chosen.training),
+        (TWIN_HELD_OUT, twin, chosen.held_out),
     ):
         with context.stage(name):
             inversion = invert(
-                of,
-                some.images,
-                labels=some.labels,
+                network,
+                targets.images,
+                labels=targets.labels,
                 seed=context.seed,
                 steps=steps,
                 candidates=candidates,
                 device=context.device,
                 progress=context.progress,
             )
-            moved = judge(some.images, some.labels) - judge(inversion.images, some.labels)
-        measured[name] = Reconstructed(some.images, inversion, moved.norm(dim=1).numpy())
+            moved = judge(targets.images, targets.labels) - judge(inversion.images, targets.labels)
+        measured[name] = Reconstructed(targets.images, inversion, moved.norm(dim=1).numpy())
     return measured
 
 
@@ -122,11 +122,11 @@ def save_images(context: RunContext, measured: Mapping[str, Reconstructed]) -> N
             (HELD_OUT, "held out", TWIN_HELD_OUT),
             (OWN, "own", None),
         ):
-            of = measured[name]
-            order = of.errors.argsort()
+            reconstructed = measured[name]
+            order = reconstructed.errors.argsort()
             start = 0 if rank == "best" else max(0, len(order) // 2 - _SHOWN // 2)
             chosen = order[start : start + _SHOWN]
-            strips = {short: of.images, "found": of.inversion.images}
+            strips = {short: reconstructed.images, "found": reconstructed.inversion.images}
             if twin is not None:
                 strips["twin"] = measured[twin].inversion.images
             for label, images in strips.items():

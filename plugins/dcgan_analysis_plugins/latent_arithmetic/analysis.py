@@ -229,9 +229,8 @@ def _ways(right: Mapping[str, np.ndarray], real: Mapping[str, np.ndarray]) -> Ta
     for way in _WAYS:
         each = right[way].mean(axis=1)
         ends = (float(each.min()), float(each.max()))
-        rows.append(
-            [way, *_share(right[way]), *ends, right[way].shape[1], float(real[way].mean()) if way in real else None]
-        )
+        mean_realism = float(real[way].mean()) if way in real else None
+        rows.append([way, *_share(right[way]), *ends, right[way].shape[1], mean_realism])
     columns = ["computed by", "as asked", "low", "high", "lowest judge", "highest judge", "n", "realism"]
     note = (
         "Low and high: 95 % over judges and triples. Triples share exemplars where pools are small. Realism: share of "

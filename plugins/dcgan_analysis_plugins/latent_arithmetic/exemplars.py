@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
-__all__ = ["Exemplars", "find_exemplars", "make_exemplars", "read_exemplars", "read_expression"]
+__all__ = ["Exemplars", "make_exemplars", "read_expression"]
 
 
 def read_expression(checkpoint: Checkpoint, path: Path | str | None = None) -> tuple[Exemplars, Path] | None:

@@ -176,16 +176,18 @@ def _save_neighbours(
 
     from dcgan_analysis import figures
 
-    found = {name: nearest_training(of[SAMPLES], len(train)) for name, of in neighbours.items() if name != HASH}
-    order = found[FEATURES][0].argsort()
+    nearest = {
+        name: nearest_training(by_source[SAMPLES], len(train)) for name, by_source in neighbours.items() if name != HASH
+    }
+    order = nearest[FEATURES][0].argsort()
     for rank, chosen in (("nearest", order[:_SHOWN]), ("typical", order[len(order) // 2 :][:_SHOWN])):
-        rows = [samples[chosen], *(train[positions[chosen]] for _, positions in found.values())]
-        titles = [title if not at else "" for title in ("sample", *found) for at in range(len(chosen))]
+        rows = [samples[chosen], *(train[positions[chosen]] for _, positions in nearest.values())]
+        titles = [title if not at else "" for title in ("sample", *nearest) for at in range(len(chosen))]
         context.save_figure(
             figures.image_grid(np.concatenate(rows), len(chosen), titles=titles),
             f"neighbours-{rank}",
             f"Samples and their nearest training images: the {rank}",
-            "First row: samples. Below: nearest training image by L1, L2, and features, each column one sample.",
+            f"First row: samples. Below each: the nearest training image by {', '.join(nearest)}.",
         )
 
 

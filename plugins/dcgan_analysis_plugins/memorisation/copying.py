@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import gammaln
 from scipy.stats import hypergeom, t
 
+from dcgan_analysis.api.metrics import share_metric
 from dcgan_analysis.api.result import Cell, Metric, Table
 from dcgan_analysis.core.statistics import auc_interval, percentile_interval, precedence_test, wilson_interval
 from dcgan_analysis.latents import planted
@@ -207,16 +208,8 @@ class Collisions:
     def __init__(self, hits: Mapping[str, NDArray[np.bool_]], real: NDArray[np.bool_], bits: int) -> None:
         self._hits, self._real = hits, real
         self.expected, self.copies = float(real.mean()), float(hits[COPIES].mean())
-        low, high = wilson_interval(int(hits[SAMPLES].sum()), len(hits[SAMPLES]))
-        self.metric = Metric(
-            value=float(hits[SAMPLES].mean()),
-            low=low,
-            high=high,
-            interval="95 % Wilson",
-            n=len(hits[SAMPLES]),
-            higher_is_better=False,
-            description=f"samples whose semantic hash is a training image's, up to {bits} of 128 bits",
-        )
+        text = f"samples whose semantic hash is a training image's, up to {bits} of 128 bits"
+        self.metric = share_metric(hits[SAMPLES], text, higher_is_better=False)
 
     def chance(self, kept: NDArray[np.int64], planted: NDArray[np.int64]) -> float:
         """See :class:`_Test`."""
@@ -269,20 +262,14 @@ class Evidence:
             copies = NearCopies(name, ratios, reference(views[name], ratios), rng)
             self._add(f"near copies, {name}", f"near_copies_{name}", copies)
         samples, planted_copies = (len(neighbours[HASH][source].distances) for source in (SAMPLES, COPIES))
+        # Bonferroni's correction keeps the level of all tests together.
+        self._level = _LEVEL / len(self._tests)
         self._chances = self._p_values(np.arange(samples), np.arange(0))
+        self._positive = [name for name, p in self._chances.items() if p < self._level]
         self._power = planted.measure_power(self._signs, samples, planted_copies, draws=_DRAWS, rng=rng)
-        self._found = [name for name, sign in self._signs(np.arange(samples), np.arange(0)).items() if sign]
-        self.verdict = planted.verdict(self._found, self._power)
-        low, high = wilson_interval(int(sharp.sum()), len(sharp))
-        self.metrics["sharp_steps"] = Metric(
-            value=float(sharp.mean()),
-            low=low,
-            high=high,
-            interval="95 % Wilson",
-            n=len(sharp),
-            higher_is_better=False,
-            description="steps of a walk that are sharp transitions",
-        )
+        self.verdict = planted.verdict(self._positive, self._power)
+        text = "steps of a walk that are sharp transitions"
+        self.metrics["sharp_steps"] = share_metric(sharp, text, higher_is_better=False)
         self.metrics |= planted.power_metrics(self._power)
 
     def _add(self, title: str, name: str, test: _Test) -> None:
@@ -305,8 +292,8 @@ class Evidence:
         return {name: test.chance(kept, copies) for name, test in self._tests.items()}
 
     def _signs(self, kept: NDArray[np.int64], copies: NDArray[np.int64]) -> dict[str, bool]:
-        """Say which tests find something; Bonferroni's correction keeps the level of all of them together."""
-        return {name: p < _LEVEL / len(self._tests) for name, p in self._p_values(kept, copies).items()}
+        """Say which tests find something."""
+        return {name: p < self._level for name, p in self._p_values(kept, copies).items()}
 
     def tables(self, context: RunContext) -> Sequence[Table]:
         """List the tests, and draw and list their power."""
@@ -318,22 +305,22 @@ class Evidence:
                 test.copies,
                 round(self._chances[name], 6),
                 self._power.of(name),
-                self._power.answer(name, sign=name in self._found),
+                self._power.answer(name, sign=name in self._positive),
             ]
             for name, test in self._tests.items()
         ]
         sharp = self.metrics["sharp_steps"]
         jumps = "yes, alone no proof" if (sharp.low or 0.0) > _MANY_SHARP else "not counted"
         rows.append(["sharp transitions", sharp.value, None, None, None, None, jumps])
-        found = f"{planted.STATED:.0%} found in"
-        columns = ["test", "samples", "expected", "copies", "p", found, "a sign"]
+        power = f"{planted.STATED:.0%} found in"
+        columns = ["test", "samples", "expected", "copies", "p", power, "a sign"]
         evidence = Table(
             name="evidence",
             title=f"Verdict: {self.verdict}",
             columns=columns,
             rows=rows,
-            percent=["samples", "expected", "copies", found],
-            note=f"A sign is p < {_LEVEL / len(self._tests):.4f}, {_LEVEL:.0%} over {len(self._tests)} tests. "
+            percent=["samples", "expected", "copies", power],
+            note=f"A sign is p < {self._level:.4f}, {_LEVEL:.0%} over {len(self._tests)} tests. "
             "Expected: without memorisation. Copies: perturbed training images in place of all samples. No is said "
             f"only where planted copies are found in {planted.ENOUGH:.0%} of draws. That samples are nearer than real "
             "images does not count, as blurred ones are nearer to everything; nor do sharp transitions decide alone.",

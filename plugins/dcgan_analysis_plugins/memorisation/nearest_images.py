@@ -113,11 +113,11 @@ def nearest_images(
                 progress(what, done, total)
 
     sources = list(wanted.values())
-    rows = torch.cat([view.rows(some.images, some.labels) for some in sources])
-    own = [torch.full((len(some.images),), -1) if some.own is None else some.own for some in sources]
-    found = nearest_rows(rows, blocks(), norm=view.norm, exclude=torch.cat(own), k=k)
-    sizes = [len(some.images) for some in sources]
-    parts = zip(torch.split(found.ranked_distances, sizes), torch.split(found.ranked_positions, sizes), strict=True)
+    rows = torch.cat([view.rows(source.images, source.labels) for source in sources])
+    own = [torch.full((len(source.images),), -1) if source.own is None else source.own for source in sources]
+    nearest = nearest_rows(rows, blocks(), norm=view.norm, exclude=torch.cat(own), k=k)
+    sizes = [len(source.images) for source in sources]
+    parts = zip(torch.split(nearest.ranked_distances, sizes), torch.split(nearest.ranked_positions, sizes), strict=True)
     return {source: Nearest(*part) for source, part in zip(wanted, parts, strict=True)}
 
 

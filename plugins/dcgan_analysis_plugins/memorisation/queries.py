@@ -73,10 +73,10 @@ def gather(context: RunContext, gallery: Gallery, samples: int, copies: int) -> 
     labels = sampler.labels(range(samples))
     queries = {SAMPLES: Images(sampler(context.checkpoint.latents(samples, context.seed), labels), labels)}
     if gallery.held_out is not None:
-        some = np.arange(min(samples, gallery.m))
-        queries[HELD_OUT] = replace(gallery.held_out.take(some), own=torch.from_numpy(n + some))
-    some = context.rng("real").permutation(n)[:samples]
-    queries[SEEN] = replace(gallery.seen.take(some), own=torch.from_numpy(some))
+        first = np.arange(min(samples, gallery.m))
+        queries[HELD_OUT] = replace(gallery.held_out.take(first), own=torch.from_numpy(n + first))
+    drawn = context.rng("real").permutation(n)[:samples]
+    queries[SEEN] = replace(gallery.seen.take(drawn), own=torch.from_numpy(drawn))
     rng = context.rng("copies")
     copied = gallery.seen.take(rng.permutation(n)[:copies])
     return queries | {COPIES: replace(copied, images=perturbed_copies(copied.images, rng))}

@@ -10,8 +10,9 @@
 4. Coverage: how many real images have a sample in their neighbourhood, class by class, beside other real images.
 
 Consumes a labelled dataset with training and test images, and for ``source=dcgan`` or ``mlp`` a checkpoint with a
-conditional generator. Produces ``test_error``, ``error_<count>`` for each count, ``cas_accuracy``,
-``real_cas_accuracy``, ``coverage``, ``real_coverage``, and neighbours.npz.
+conditional generator. Produces ``test_error``, ``error_<count>`` for each count, ``real_error`` (the
+control: as many real training images in place of samples), ``cas_accuracy``, ``real_cas_accuracy``, ``coverage``,
+``real_coverage``, and neighbours.npz.
 
 Reference: Radford, Metz, Chintala, ICLR 2016, arXiv 1511.06434, section 8.1 and Table 3. Beyond the paper: points 3
 (Ravuri and Vinyals 2019, arXiv 1905.10887) and 4 (Naeem et al. 2020, arXiv 2002.09797). The paper does not say how its

@@ -76,7 +76,7 @@ TABLES: Mapping[int, PublishedTable] = {
             OwnRow("pixels", "pixels", _BOTH),
         ),
         note="Published rows are on the whole test set of 10,000 images. K-means here has 1,600 centroids unless "
-        "kmeans-features.centroids says otherwise. What the published half widths are the paper does not say.",
+        "kmeans-features.centroids says otherwise. The paper does not say what its half widths are.",
         says={"accuracy, 400 labels per class": " 400 labels per class"},
     ),
     2: PublishedTable(

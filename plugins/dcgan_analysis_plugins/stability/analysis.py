@@ -69,20 +69,20 @@ class Stability:
         from dcgan_analysis_plugins.stability.networks import real_images
         from dcgan_analysis_plugins.stability.record import training_record
 
-        looked_at: list[Callable[[], object]] = [lambda: training_record(context.checkpoint)]
-        return [*looked_at, lambda: real_images(context)] if context.has_dataset else looked_at
+        history: list[Callable[[], object]] = [lambda: training_record(context.checkpoint)]
+        return [*history, lambda: real_images(context)] if context.has_dataset else history
 
     def run(self, context: RunContext, config: StabilityConfig) -> Result:
         """Read what there is, measure the networks, and judge both."""
         from dcgan_analysis_plugins.stability.networks import filters, real_images
-        from dcgan_analysis_plugins.stability.record import training_record
+        from dcgan_analysis_plugins.stability.record import filters_of_states, training_record
         from dcgan_analysis_plugins.stability.verdict import Verdict
 
         record = training_record(context.checkpoint)
         with context.stage("filters"):
             now: dict[str, Any] = {"filters": filters(context.checkpoint, context.seed)}
             twin = filters(context.checkpoint.twin(context.seed), context.seed)
-            of_states = _filters_of_states(context, record)
+            of_states = filters_of_states(record, context.checkpoint, context.seed)
         metrics = _filter_metrics(now["filters"], twin)
         if context.has_dataset:
             real = real_images(context)
@@ -126,18 +126,6 @@ class Stability:
         )
 
 
-def _filters_of_states(context: RunContext, record: TrainingRecord) -> list[dict[str, Any]]:
-    """Return the filters of the generators in the states, where the history has none."""
-    from dcgan_analysis.checkpoints import Sampler
-    from dcgan_analysis_plugins.stability.networks import DRAW
-    from dcgan_analysis_plugins.stability.record import filters_of_states
-
-    if not record.history or any("filters" in row for row in record.history):
-        return []
-    labels = Sampler(context.checkpoint).labels(range(DRAW))
-    return filters_of_states(record, context.checkpoint, context.checkpoint.latents(DRAW, context.seed), labels)
-
-
 def _filter_metrics(now: Mapping[str, Any], twin: Mapping[str, Any]) -> dict[str, Metric]:
     def metric(layers: Mapping[str, Any], whose: str) -> Metric:
         collapsed = sum(maps["dead"] + maps["fixed"] for maps in layers.values())
@@ -156,12 +144,12 @@ def _spread_metrics(context: RunContext, real: RealImages, draws: int) -> dict[s
 
     return {
         f"{prefix}{name}": mean_metric(
-            getattr(spread, name),
+            [reading[name] for reading in readings],
             f"{_WHOSE[prefix]}: {description}",
             over="draws",
             higher_is_better=higher if not prefix else None,
         )
-        for prefix, spread in spreads(context, real, draws).items()
+        for prefix, readings in spreads(context, real, draws).items()
         for name, (description, higher) in _SPREADS.items()
     }
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis import figures
 from dcgan_analysis.training import failures as rules
+from dcgan_analysis.training.monitors import FilterHealth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,17 +76,15 @@ def curves(history: Sequence[Row], of_states: Sequence[Row]) -> dict[str, tuple[
     rows = [row for row in history if "filters" in row] or list(of_states)
     layers = rows[-1]["filters"] if rows else {}
     if layers:
-        series = {layer: _series(rows, [_collapsed(row["filters"][layer]) for row in rows]) for layer in layers}
+        series = {
+            layer: _series(rows, [FilterHealth(**row["filters"][layer]).collapsed for row in rows]) for layer in layers
+        }
         drawn["filters"] = (
             "Filters that ignore the latent vector",
             "Share of a generator layer's maps that are constant or show one picture whatever the latent vector.",
             _curve(series, "share of maps", {"limit": rules.MOST_COLLAPSED}, fractions=True),
         )
     return drawn
-
-
-def _collapsed(maps: Mapping[str, int]) -> float:
-    return (maps["dead"] + maps["fixed"]) / maps["maps"]
 
 
 def _series(rows: Sequence[Row], values: Sequence[float]) -> figures.Series:

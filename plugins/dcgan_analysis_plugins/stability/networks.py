@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -73,28 +73,16 @@ def filters(checkpoint: Checkpoint, seed: int) -> dict[str, dict[str, int]]:
     return {layer: asdict(filter_health(values)) for layer, values in maps.items() if values.dim() == 4}
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Readings of the monitors on draws of images against real ones.
-
-    Attributes:
-        diversity: One a draw, likewise the others; see ``training.monitors``.
-        nearest_sample: Likewise.
-        sample_distance: Likewise.
-    """
-
-    diversity: list[float]
-    nearest_sample: list[float]
-    sample_distance: list[float]
-
-
-def spreads(context: RunContext, real: RealImages, draws: int) -> dict[str, Spread]:
+def spreads(context: RunContext, real: RealImages, draws: int) -> dict[str, list[dict[str, Any]]]:
     """Read the monitors on samples (``""``), on other real images (``"real_"``) and on the random twin (``"twin_"``).
 
     Args:
         context: The run.
         real: Images.
         draws: How many draws of 64 images of each kind; fewer images where there are not so many real ones.
+
+    Returns:
+        Kind -> one reading a draw, as ``Monitors.read`` gives them.
     """
     checkpoint = context.checkpoint
     n = min(DRAW, len(real.training) // 2)
@@ -115,8 +103,7 @@ def spreads(context: RunContext, real: RealImages, draws: int) -> dict[str, Spre
         for kind, of_kind in readings.items():
             of_kind.append(monitors.read(images[kind], {}))
         context.progress("draws", draw + 1, draws)
-    names = Spread.__dataclass_fields__
-    return {kind: Spread(**{name: [row[name] for row in rows] for name in names}) for kind, rows in readings.items()}
+    return readings
 
 
 def judgements(context: RunContext, real: RealImages, n: int) -> dict[str, np.ndarray]:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dcgan_analysis.checkpoints.sampling import class_labels
 from dcgan_analysis.core.documents import parse_json, read_document
 from dcgan_analysis.data.files.pictures import open_picture
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.training.measures import samples_and_maps
 from dcgan_analysis.training.monitors import filter_health, map_means
 from dcgan_analysis.training.state import OLDER, STATE, read_header, read_weights
+from dcgan_analysis_plugins.stability.networks import DRAW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,20 +91,20 @@ def training_record(checkpoint: Checkpoint) -> TrainingRecord:
     return TrainingRecord(history, states, folder)
 
 
-def filters_of_states(
-    record: TrainingRecord, checkpoint: Checkpoint, z: Tensor, labels: Tensor | None
-) -> list[dict[str, Any]]:
+def filters_of_states(record: TrainingRecord, checkpoint: Checkpoint, seed: int) -> list[dict[str, Any]]:
     """Return rows ``step``, ``epoch`` and ``filters``, as those of a history, of the generators in the states.
 
     Args:
-        record: Of the training.
+        record: Of the training; where its history holds filters, or is empty, there are no rows.
         checkpoint: Of the same training.
-        z: Latent vectors (N, Z).
-        labels: Class numbers (N,), for a conditional generator.
+        seed: Of the latent vectors.
     """
+    if not record.history or any("filters" in row for row in record.history):
+        return []
+    z, labels = checkpoint.latents(DRAW, seed), class_labels(checkpoint.architecture, range(DRAW))
+    steps_per_epoch = record.history[-1]["step"] / record.history[-1]["epoch"]
     rows: list[dict[str, Any]] = []
     pictures: dict[str, Tensor] = {}
-    steps_per_epoch = checkpoint.metadata.step / checkpoint.metadata.epoch
     for path in record.states:
         generator = checkpoint.architecture.generator()
         generator.load_state_dict(read_weights(path, "generator"))

@@ -12,6 +12,7 @@ from dcgan_analysis.api import Metric, Table
 from dcgan_analysis.core.statistics import auc_interval
 from dcgan_analysis.core.text import number
 from dcgan_analysis.training import failures as rules
+from dcgan_analysis.training.monitors import FilterHealth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +30,7 @@ def probability(logits: np.ndarray) -> np.ndarray:
     return values
 
 
-def told_apart(lower: np.ndarray, higher: np.ndarray, whom: str) -> Metric:
+def told_apart(lower: np.ndarray, higher: np.ndarray, kinds: str) -> Metric:
     """Return the area under the curve between two samples of logits, with DeLong's interval."""
     value, low, high = auc_interval(lower.tolist(), higher.tolist())
     return Metric(
@@ -39,7 +40,7 @@ def told_apart(lower: np.ndarray, higher: np.ndarray, whom: str) -> Metric:
         interval="95 % DeLong",
         n=min(len(lower), len(higher)),
         higher_is_better=None,
-        description=f"area under the curve of the discriminator between {whom}; 0.5: it does not tell them apart",
+        description=f"area under the curve of the discriminator between {kinds}; 0.5: it does not tell them apart",
     )
 
 
@@ -68,25 +69,28 @@ class Verdict:
             epoch: How old they are.
         """
         readings = history or [{"step": rules.EARLY, "epoch": epoch, **now}]
-        found = [*rules.episodes(readings), *rules.episodes(of_states)]
-        return cls(readings, sorted(found, key=lambda episode: episode.began), bool(history))
+        episodes = [*rules.episodes(readings), *rules.episodes(of_states)]
+        return cls(readings, sorted(episodes, key=lambda episode: episode.began), bool(history))
 
     @property
     def present(self) -> list[str]:
         """The kinds of failure at the last reading."""
-        return list(dict.fromkeys(one.failure.name for one in self.episodes if one.ended is None))
+        return list(dict.fromkeys(episode.failure.name for episode in self.episodes if episode.ended is None))
 
     @property
     def passed(self) -> list[str]:
         """The kinds of failure that were there before, and are not at the last reading."""
-        return [name for name in dict.fromkeys(one.failure.name for one in self.episodes) if name not in self.present]
+        names = dict.fromkeys(episode.failure.name for episode in self.episodes)
+        return [name for name in names if name not in self.present]
 
     @property
     def text(self) -> str:
         """The verdict in words."""
         if not self.from_history:
             return ", ".join(self.present) or "no failure to be seen in its networks"
-        since = {name: min(one.began for one in self._of(name) if one.ended is None) for name in self.present}
+        since = {
+            name: min(episode.began for episode in self._of(name) if episode.ended is None) for name in self.present
+        }
         words = [f"{name} since epoch {number(began)}" for name, began in since.items()]
         words += [f"{name} {self._span(name)}" for name in self.passed]
         if not self.present:
@@ -94,7 +98,7 @@ class Verdict:
         return "; ".join(words)
 
     def _of(self, name: str) -> list[rules.Episode]:
-        return [one for one in self.episodes if one.failure.name == name]
+        return [episode for episode in self.episodes if episode.failure.name == name]
 
     def _span(self, name: str) -> str:
         began, ended = self._of(name)[0].began, self._of(name)[-1].ended
@@ -104,13 +108,13 @@ class Verdict:
         """Return the failures, one row each."""
         rows: list[list[Cell]] = [
             [
-                one.failure.name,
-                one.failure.layer or None,
-                one.began if self.from_history else None,
-                one.ended if one.ended is not None else "lasts",
-                one.failure.evidence,
+                episode.failure.name,
+                episode.failure.layer or None,
+                episode.began if self.from_history else None,
+                episode.ended if episode.ended is not None else "lasts",
+                episode.failure.evidence,
             ]
-            for one in self.episodes
+            for episode in self.episodes
         ]
         return Table(
             name="failures",
@@ -159,5 +163,5 @@ class Verdict:
 def _value(row: Row, name: str) -> float | None:
     if name != "collapsed":
         return row.get(name)
-    shares = [(maps["dead"] + maps["fixed"]) / maps["maps"] for maps in row.get("filters", {}).values()]
+    shares = [FilterHealth(**counts).collapsed for counts in row.get("filters", {}).values()]
     return max(shares, default=row.get("collapsed_filters"))

@@ -113,7 +113,7 @@ class SvmCifar:
             }
             studies = studies.beside(run_study(context, config, scaled, images, replace(draws, per_class=0)))
         weights = {
-            who: studies.weights[who] for name in scales for who in (name, f"{name}{_SCALED}") if who in studies.weights
+            key: studies.weights[key] for name in scales for key in (name, f"{name}{_SCALED}") if key in studies.weights
         }
         layers: list[Table] = [used_layers_table(stores[LEARNED][0].taps, scales, weights)]
         if config.ablation:

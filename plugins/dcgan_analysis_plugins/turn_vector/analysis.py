@@ -273,9 +273,15 @@ def _save_curve(
 def _save_moves(
     context: RunContext, config: TurnVectorConfig, moves: dict[str, list[Moves]], attributes: Sequence[str]
 ) -> None:
-    """Save, of V vectors and as many controls, what J judges say of S samples at T multiples, (V, J, S, T, A)."""
+    """Save what J judges say of S samples at T multiples of V vectors and as many controls, (V, J, S, T, A).
+
+    Beside it, as ``..._change``, (V, S), how different the two ends look.
+    """
     import numpy as np
 
-    said = {f"{kind.split()[0]}_said": np.stack([one.margins for one in some]) for kind, some in moves.items()}
-    change = {f"{kind.split()[0]}_change": np.stack([one.change for one in some]) for kind, some in moves.items()}
-    context.save_arrays("turn", attributes=np.array(attributes), multiples=multiples(config).numpy(), **said, **change)
+    arrays = {"attributes": np.array(attributes), "multiples": multiples(config).numpy()}
+    for kind, of_kind in moves.items():
+        prefix = kind.split()[0]
+        arrays[f"{prefix}_said"] = np.stack([move.margins for move in of_kind])
+        arrays[f"{prefix}_change"] = np.stack([move.change for move in of_kind])
+    context.save_arrays("turn", **arrays)

@@ -45,7 +45,7 @@ def test_directions_keeps_the_contract(dcgan_context, unrendered):
 
 
 @pytest.fixture(scope="module")
-def found(run_once, bulb):
+def result(run_once, bulb):
     from dcgan_analysis.testing import make_dataset
 
     settings = {
@@ -60,17 +60,17 @@ def found(run_once, bulb):
     return run_once(DirectionsAnalysis(), make_dataset(), checkpoint=bulb, **settings)
 
 
-def test_every_method_finds_the_planted_direction_and_random_ones_are_at_chance(found, saved):
+def test_every_method_finds_the_planted_direction_and_random_ones_are_at_chance(result, saved):
     planted = np.eye(Z)[0]
-    arrays = saved(found, "directions")
+    arrays = saved(result, "directions")
 
     for kind in ("sefa", "pca", "boundary"):
         assert abs(arrays[f"{kind}_vectors"][0] @ planted) > 0.99
     assert np.square(arrays["random_vectors"] @ planted).mean() == pytest.approx(1 / Z, abs=0.03)
 
 
-def test_the_effect_of_the_planted_direction_is_the_one_that_is_known(found):
-    value = {name: metric.value for name, metric in found.metrics.items()}
+def test_the_effect_of_the_planted_direction_is_the_one_that_is_known(result):
+    value = {name: metric.value for name, metric in result.metrics.items()}
 
     # Latent numbers are standard normal: a unit of length moves the shade by one standard deviation, nothing else does.
     assert value["boundary_effect"] == pytest.approx(1, abs=0.05)

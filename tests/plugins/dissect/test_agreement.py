@@ -56,11 +56,11 @@ def test_the_threshold_that_is_measured_was_chosen_on_the_other_half(choosing):
     values = torch.zeros(1, N, 10)
     values[0, choosing, 0] = 5.0
     values[0, ~choosing, 0] = 1.0
-    found = agreement(values, masks, choosing)
+    agreed = agreement(values, masks, choosing)
 
-    assert found.chosen[0, 0] > 0
+    assert agreed.chosen[0, 0] > 0
     # Whatever exceeds 0 is the object, on both halves; whatever exceeds 1 is so on one alone.
-    assert found.measured[0, 0] == (1 if found.thresholds[0, 0] < 1 else 0)
+    assert agreed.measured[0, 0] == (1 if agreed.thresholds[0, 0] < 1 else 0)
 
 
 def test_no_image_keeps_its_own_mask(masks):
@@ -71,8 +71,8 @@ def test_no_image_keeps_its_own_mask(masks):
 
 
 def test_a_unit_that_is_never_active_agrees_with_nothing(masks, choosing):
-    found = agreement(torch.zeros(2, N, PLACES), masks[None], choosing)
-    assert found.measured.tolist() == [[0], [0]]
+    agreed = agreement(torch.zeros(2, N, PLACES), masks[None], choosing)
+    assert agreed.measured.tolist() == [[0], [0]]
 
 
 def test_average_precision_is_that_of_scikit_learn_with_ties_and_without(values, masks):

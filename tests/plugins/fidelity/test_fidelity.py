@@ -98,8 +98,8 @@ def test_a_generator_alone_is_enough(run):
 def test_a_share_of_none_in_every_draw_is_open_to_one_side():
     none = mean_metric([0.0, 0.0, 0.0], "twin", over="draws", higher_is_better=None, unit="fraction", bounds=(0, 1))
     assert none.high == 0
-    told = _open_to_one_side(none, 1000)
-    assert (told.value, told.low, told.n) == (0, 0, 1000)
-    assert 0.003 < told.high < 0.005
+    opened = _open_to_one_side(none, 1000)
+    assert (opened.value, opened.low, opened.n) == (0, 0, 1000)
+    assert 0.003 < opened.high < 0.005
     some = none.model_copy(update={"value": 0.1, "high": 0.2})
     assert _open_to_one_side(some, 1000) == some

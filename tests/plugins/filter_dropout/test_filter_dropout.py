@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from dcgan_analysis_plugins.filter_dropout.analysis import FilterDropout
-from dcgan_analysis_plugins.filter_dropout.forgetting import CHOSEN, Dropped, Shares, removed, weakest_and_strongest
+from dcgan_analysis_plugins.filter_dropout.forgetting import CHOSEN, Dropped, Shares, strongest_and_weakest
 
 from dcgan_analysis.annotations import Box, Boxes, read_boxes
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
@@ -13,7 +13,7 @@ from dcgan_analysis.errors import AnalysisError, AnnotationError, ConfigError, U
 from dcgan_analysis.models.tables import dcgan28_conditional, mlp_conditional
 from dcgan_analysis.runs.run import run
 from dcgan_analysis.testing import check_analysis
-from dcgan_analysis.units.detector import make_detector
+from dcgan_analysis.units.detector import make_detector, removed
 
 SMALL = {"samples": 24, "draws": 3, "doses": 2}
 
@@ -21,15 +21,15 @@ SMALL = {"samples": 24, "draws": 3, "doses": 2}
 def test_the_map_that_draws_the_object_is_found_and_nothing_else_changes(run, squares, square_boxes, saved):
     result = run(FilterDropout(), None, squares, boxes=str(square_boxes), layer="maps", detector="pixels", **SMALL)
     metrics = {name: metric.value for name, metric in result.metrics.items()}
-    told = saved(result, "forgetting")
-    assert told["dropped"][0] == 1
+    arrays = saved(result, "forgetting")
+    assert arrays["dropped"][0] == 1
     # The file alone gives every number again, those of the controls as well.
-    most, before = len(told["dropped"]), told["before"]
-    assert removed(before, told[f"chosen_{most}"][0])[0] == metrics["object_removed"]
-    random = [1 - one.sum() / before.sum() for one in told[f"random_{most}"]]
+    most, before = len(arrays["dropped"]), arrays["before"]
+    assert removed(before, arrays[f"chosen_{most}"][0])[0] == metrics["object_removed"]
+    random = [1 - one.sum() / before.sum() for one in arrays[f"random_{most}"]]
     control = result.metrics["object_removed_random"]
     assert (np.mean(random), min(random), max(random)) == pytest.approx((control.value, control.low, control.high))
-    assert removed(before, told[f"bright_{most}"][0])[0] == metrics["object_removed_bright"]
+    assert removed(before, arrays[f"bright_{most}"][0])[0] == metrics["object_removed_bright"]
     assert metrics["probe_auc"] > 0.99
     assert metrics["object_removed"] > 0.9
     assert metrics["object_before"] == pytest.approx(16 / 256, abs=0.05)
@@ -132,29 +132,6 @@ def share(detector, images):
     return detector.seen(images, None).double().mean(dim=(2, 3)).T.numpy()
 
 
-def test_removed_is_the_share_that_is_gone_and_more_than_before_is_negative():
-    before, after = np.array([[0.2, 0.0, 0.6]] * 2), np.array([[0.1, 0.1, 0.2]] * 2)
-    value, low, high = removed(before, after)
-    assert value == pytest.approx(0.5)
-    assert low < value < high <= 1
-    assert removed(np.array([[0.1, 0.1]]), np.array([[0.3, 0.3]]))[0] == pytest.approx(-2)
-
-
-def test_judges_that_disagree_widen_the_interval():
-    before, one = np.full((5, 100), 0.2), np.linspace(0, 0.2, 100)
-    alike = removed(before, np.tile(one, (5, 1)))
-    apart = removed(before, one + np.array([-0.05, -0.02, 0, 0.02, 0.05])[:, None])
-    assert alike[0] == pytest.approx(apart[0])
-    assert apart[2] - apart[1] > 2 * (alike[2] - alike[1])
-
-
-def test_where_nothing_is_left_the_bound_is_that_of_none_of_the_samples_that_showed_it():
-    before = np.tile(np.array([0.1] * 20 + [0.0] * 80), (3, 1))
-    value, low, high = removed(before, np.zeros((3, 100)))
-    assert (value, high) == (1, 1)
-    assert low == pytest.approx(0.05 ** (1 / 20))
-
-
 def curve(*left):
     doses = {dose: [Dropped(dose, 0.1, np.array([[share]]))] for dose, share in zip((4, 8, 12), left, strict=True)}
     return Shares(np.array([[0.2]]), {CHOSEN: doses})
@@ -172,5 +149,5 @@ def test_doses_at_which_the_object_comes_back_are_marked():
 
 
 def test_maps_of_weight_zero_are_neither_for_nor_against():
-    strongest, weakest = weakest_and_strongest(np.array([0.0, 1.0, -1.0, 0.0]))
+    strongest, weakest = strongest_and_weakest(np.array([0.0, 1.0, -1.0, 0.0]))
     assert (strongest.tolist(), weakest.tolist()) == ([1], [2])

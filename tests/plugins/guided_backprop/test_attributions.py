@@ -43,5 +43,5 @@ def test_a_unit_that_is_silent_on_the_other_image_says_nothing_of_whether_it_dep
     # The same everywhere; silent in what the unit sees; another.
     elsewhere = np.stack([maps[0], np.zeros_like(maps[1]), -maps[2]])
     elsewhere[1, :, 3:] = 1
-    found = other_image_agreement(maps, elsewhere, [Box(top=0, bottom=3, left=0, right=4)] * 3)
-    np.testing.assert_allclose(found, [1, np.nan, -1], atol=1e-6)
+    agreement = other_image_agreement(maps, elsewhere, [Box(top=0, bottom=3, left=0, right=4)] * 3)
+    np.testing.assert_allclose(agreement, [1, np.nan, -1], atol=1e-6)

@@ -60,15 +60,16 @@ def history(last, rows=6, **changes):
 
 @pytest.fixture
 def planted(monkeypatch):
-    """Let trainings of named variants come to what is given, all others to a healthy end."""
+    """Let trainings of named variants, or of one of their seeds, come to what is given, all others to a healthy end."""
 
     def plant(of_variant):
-        def run_trainings(tasks, **_):
+        def run_trainings(context, tasks, n_jobs):
             samples = np.zeros((16, 3, 32, 32), np.uint8)
             outcomes = []
             for task in tasks:
-                last = of_variant.get(task.variant.name, {})
-                noise = 0.001 * task.settings["seed"]
+                name, seed = task.variant.name, task.settings["seed"]
+                last = of_variant.get((name, seed), of_variant.get(name, {}))
+                noise = 0.001 * seed
                 rows = [] if last is None else history({"sample_distance": 0.2 + noise, **last})
                 outcomes.append(Outcome(rows, samples if rows else samples[:0]))
             return outcomes, len(tasks)
@@ -102,6 +103,15 @@ def test_what_a_broken_guideline_costs_is_found_and_the_control_costs_nothing(ru
     assert failures[PAPER] == "none"
     assert failures["no batch normalisation"] == "mode collapse 3x"
     assert failures["beta1 0.9"] == "diverged 3x"
+
+
+def test_the_only_training_that_did_not_diverge_makes_its_variant_no_better(run, planted):
+    planted({("beta1 0.9", 0): {"diversity": 2.0}, ("beta1 0.9", 1): None, ("beta1 0.9", 2): None})
+
+    result = run(Guidelines(), make_dataset(), None)
+
+    assert result.metrics["beta1_0_9_diversity"].n == 1
+    assert (result.metrics["worse"].value, result.metrics["better"].value) == (0, 0)
 
 
 def test_trainings_are_kept_and_one_whose_loss_is_not_finite_has_diverged(run, monkeypatch):

@@ -100,6 +100,6 @@ def test_plainer_training_images_are_no_memorisation(run):
 def test_without_held_out_images_it_is_said_what_is_missing(run, dataset):
     alone = Dataset.from_arrays("alone", {"train": dataset.split("train").images})
     with pytest.raises(
-        AnalysisError, match=r"'alone' has 0 images that checkpoint 'spanning' has not seen.*--set images=N"
+        AnalysisError, match=r"'alone' has 0 images that checkpoint 'spanning' has not seen.*the setting images=N"
     ):
         run(Invert(), alone, checkpoint=generator_of(blobs(10, 2)), **QUICK)

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 from dcgan_analysis_plugins.latent_arithmetic.analysis import LatentArithmetic
-from dcgan_analysis_plugins.latent_arithmetic.exemplars import read_exemplars
 
 from dcgan_analysis import figures
+from dcgan_analysis.annotations import read_exemplars
 from dcgan_analysis.core.statistics import judged_share
 from dcgan_analysis.errors import AnalysisError, AnnotationError, UnknownNameError
 from dcgan_analysis.testing import check_analysis

@@ -46,7 +46,7 @@ VIEWS = {
 }
 
 
-def evidence(samples, train, held_out, seed=0):
+def gather_evidence(samples, train, held_out, seed=0):
     """Look up samples, and perturbed training images as copies."""
     rng = np.random.default_rng(seed)
     gallery = Gallery(Images(train), None if held_out is None else Images(held_out))
@@ -75,29 +75,29 @@ def with_copies(samples, train, share):
 @pytest.mark.parametrize("contrast", [1.0, 0.6])
 def test_an_independent_sampler_is_not_accused_be_it_blurred(train, contrast):
     rng = np.random.default_rng(1)
-    told = evidence(images(300, rng, contrast), train, images(60, rng))
-    assert told.verdict.startswith("no sign of memorisation (5% planted copies are found in ")
-    assert told.metrics["power"].value >= 0.8
+    evidence = gather_evidence(images(300, rng, contrast), train, images(60, rng))
+    assert evidence.verdict.startswith("no sign of memorisation (5% planted copies are found in ")
+    assert evidence.metrics["power"].value >= 0.8
     # Blurred samples are nearer to everything.
-    assert (told.metrics["closer_than_real_features"].low > 0.5) == (contrast < 1)
+    assert (evidence.metrics["closer_than_real_features"].low > 0.5) == (contrast < 1)
 
 
 @pytest.mark.parametrize("held_out", [None, 10, 60])
 def test_five_per_cent_of_copies_are_found_with_few_held_out_images_and_with_none(train, held_out):
     rng = np.random.default_rng(2)
     others = None if held_out is None else images(held_out, rng)
-    told = evidence(with_copies(images(300, rng), train, 0.05), train, others)
-    assert told.verdict.startswith("signs of memorisation (near copies, features")
-    metric = told.metrics["near_copies_features"]
+    evidence = gather_evidence(with_copies(images(300, rng), train, 0.05), train, others)
+    assert evidence.verdict.startswith("signs of memorisation (near copies, features")
+    metric = evidence.metrics["near_copies_features"]
     assert metric.low < 0.05 <= metric.value
 
 
 def test_few_images_cannot_tell():
     rng = np.random.default_rng(3)
-    told = evidence(images(20, rng), images(24, rng), images(5, rng))
-    assert told.verdict.startswith("cannot tell (5% planted copies are found in ")
-    assert told.metrics["power"].value < 0.8
-    assert "least_found" not in told.metrics or told.metrics["least_found"].value > 0.05
+    evidence = gather_evidence(images(20, rng), images(24, rng), images(5, rng))
+    assert evidence.verdict.startswith("cannot tell (5% planted copies are found in ")
+    assert evidence.metrics["power"].value < 0.8
+    assert "least_found" not in evidence.metrics or evidence.metrics["least_found"].value > 0.05
 
 
 def preference(rng, m, contrast):

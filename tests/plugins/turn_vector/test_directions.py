@@ -22,9 +22,9 @@ def test_ends_are_the_lowest_and_the_highest_values():
 
 def test_turns_lead_from_low_to_high_and_their_controls_are_as_long():
     z = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
-    found = draw_directions(Context(), z, z[:, 0].numpy(), directions=3, averaged=2, tail=0.1)
-    assert len(found[TURN]) == len(found[RANDOM]) == 3
-    for turn, control in zip(found[TURN], found[RANDOM], strict=True):
+    directions = draw_directions(Context(), z, z[:, 0].numpy(), directions=3, averaged=2, tail=0.1)
+    assert len(directions[TURN]) == len(directions[RANDOM]) == 3
+    for turn, control in zip(directions[TURN], directions[RANDOM], strict=True):
         assert turn[0] > 1.5
         assert control.norm().item() == pytest.approx(turn.norm().item())
         assert control[0] < turn[0]

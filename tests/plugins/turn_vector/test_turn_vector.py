@@ -26,16 +26,16 @@ def test_the_direction_of_brightness_turns_a_random_generator_brighter(run, make
 
 def test_every_number_follows_from_the_files_of_the_run(run, make_images, saved):
     result = run(TurnVector(), make_images(), **SHORT, attribute="brightness")
-    told = saved(result, "turn")
-    column = told["attributes"].tolist().index(result.config["attribute"])
+    arrays = saved(result, "turn")
+    column = arrays["attributes"].tolist().index(result.config["attribute"])
     for prefix, kind, sign in (("", "turn", np.array), ("random_", "random", np.abs)):
-        said = told[f"{kind}_said"]  # (V, J, S, T, A)
+        said = arrays[f"{kind}_said"]  # (V, J, S, T, A)
         correlations = [[rank_correlations(one[..., column]).mean() for one in judges] for judges in said]
         ends = said[..., -1, :] - said[..., 0, :]
         expected = {
             "monotonicity": sign(correlations).mean(),
             "effect": sign(ends[..., column].mean(axis=2)).mean(),
-            "image_change": told[f"{kind}_change"].mean(),
+            "image_change": arrays[f"{kind}_change"].mean(),
         }
         assert {name: result.metrics[prefix + name].value for name in expected} == pytest.approx(expected)
 
