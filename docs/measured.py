@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from dcgan_analysis.api import Result, Table
-from dcgan_analysis.report.format import label, metric_text, table_cells
+from dcgan_analysis.report.format import label, metric_text, table_cells, words
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "checkpoints").glob("*/README.md")))
@@ -55,7 +55,7 @@ def _rows(table: Table) -> str:
 
 
 def _named(result: Result, name: str) -> str:
-    return f"{label(name).lower()} {metric_text(result.metrics[name])}"
+    return f"{words(name)} {metric_text(result.metrics[name])}"
 
 
 if __name__ == "__main__":

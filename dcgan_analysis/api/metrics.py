@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from dcgan_analysis.api.result import Metric
 from dcgan_analysis.core.statistics import (
+    auc_interval,
     judged_interval,
     judged_share,
     mcnemar,
@@ -147,6 +148,37 @@ def share_metric(hits: Collection[bool] | np.ndarray, description: str, *, highe
         return Metric(value=value, n=n, higher_is_better=higher_is_better, description=description, **ends)  # type: ignore[arg-type]
     metric = accuracy_metric(sum(map(bool, hits)), len(hits), description)
     return metric.model_copy(update={"higher_is_better": higher_is_better})
+
+
+def auc_metric(
+    lower: Sequence[float] | np.ndarray,
+    higher: Sequence[float] | np.ndarray,
+    description: str,
+    *,
+    higher_is_better: bool | None,
+) -> Metric:
+    """Return the chance that a value of one sample lies below one of another, with DeLong's 95 % interval.
+
+    Args:
+        lower: n values.
+        higher: m values.
+        description: One line for the report.
+        higher_is_better: Which direction is better; None: neither, as for a control.
+
+    Example:
+        >>> auc_metric([1, 2], [2, 3], "toy", higher_is_better=None).value
+        0.875
+    """
+    value, low, high = auc_interval(lower, higher)
+    return Metric(
+        value=value,
+        low=low,
+        high=high,
+        interval="95 % DeLong",
+        n=min(len(lower), len(higher)),
+        higher_is_better=higher_is_better,
+        description=description,
+    )
 
 
 def mean_metric(

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from dcgan_analysis.checkpoints.sampling import BATCH, Sampler, class_labels
 from dcgan_analysis.core.randomness import derive_seed
+from dcgan_analysis.core.statistics import tails
 from dcgan_analysis.errors import AnalysisError, ArchitectureError, unknown_name
 from dcgan_analysis.models.hooks import capture, run_to
 from dcgan_analysis.models.tracing import trace_role
@@ -33,8 +34,8 @@ METHODS = ("sefa", "pca", "boundary")
 _SPLIT = 0.7
 """Share of the samples of either end that an SVM learns from; the others test it."""
 
-# Some to learn from and, at either end, two to test.
-_FEWEST = 6
+FEWEST = 6
+"""Samples that either end must hold for a boundary: some to learn from, two to test."""
 
 # What is left of a projection beside its linear map is rounding.
 _ROUNDING = 1e-3
@@ -224,9 +225,8 @@ def boundary(z: Tensor, scores: np.ndarray, tail: float, rng: np.random.Generato
     """
     from dcgan_analysis.linear.svm import L2SVM
 
-    size = end_size(len(z), tail)
-    order = np.argsort(scores, kind="stable")
-    chosen = np.stack([rng.permutation(order[:size]), rng.permutation(order[-size:])])
+    chosen = np.stack([rng.permutation(end) for end in tails(scores, tail, FEWEST)])
+    size = chosen.shape[1]
     high = np.repeat([[False], [True]], size, axis=1)
     learned = round(_SPLIT * size)
     rows = z.numpy()
@@ -234,26 +234,6 @@ def boundary(z: Tensor, scores: np.ndarray, tail: float, rng: np.random.Generato
     right = svm.predict(rows[chosen[:, learned:].ravel()]) == high[:, learned:].ravel()
     normal = torch.from_numpy(np.asarray(svm.coef_[0])).to(z)
     return Boundary(normal / normal.norm().clamp_min(1e-12), right)
-
-
-def end_size(samples: int, tail: float) -> int:
-    """Return how many samples either end of their scores holds.
-
-    Args:
-        samples: How many there are.
-        tail: Share of them at either end.
-
-    Raises:
-        AnalysisError: If they are fewer than six.
-    """
-    size = round(tail * samples)
-    if size < _FEWEST:
-        msg = (
-            f"Either end of the scores holds {size} of {samples:,} samples; a boundary needs {_FEWEST}. Draw more "
-            "(samples), or take wider ends (tail)."
-        )
-        raise AnalysisError(msg)
-    return size
 
 
 def _arguments(checkpoint: Checkpoint, z: Tensor, label: int) -> list[Tensor]:

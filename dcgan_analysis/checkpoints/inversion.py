@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 # Of Adam, in standard deviations of the prior; it falls to 0 along half a cosine.
 _RATE, _BETAS = 0.1, (0.9, 0.99)
-_UNIFORM_DEVIATION = 3**-0.5
 _BALL = 0.999
 # Of the encoder's ridge, beside the mean square of a sample's distance from the mean image.
 _RIDGE = 0.1
@@ -107,8 +106,9 @@ def invert(
     keep_within = _prior(checkpoint)
     starts = torch.cat([z[nearest], keep_within(_encoded(z, drawn, targets))])
     del drawn
-    deviation = _UNIFORM_DEVIATION if metadata.z_prior == "uniform" else 1.0
-    descend = partial(_descend, steps=steps, rate=_RATE * deviation, keep_within=keep_within, name=checkpoint.name)
+    descend = partial(
+        _descend, steps=steps, rate=_RATE * metadata.z_deviation, keep_within=keep_within, name=checkpoint.name
+    )
 
     def search(generator: nn.Module, rows: Tensor) -> tuple[Tensor, Tensor]:
         image = rows % len(targets)

@@ -79,6 +79,16 @@ class CheckpointMetadata(DeferredModel):
         return value
 
     @property
+    def z_deviation(self) -> float:
+        """Standard deviation of a number of a latent vector: 1 of the normal prior, 0.577 of the uniform one.
+
+        Example:
+            >>> round(CheckpointMetadata(architecture="dcgan32").z_deviation, 3)
+            0.577
+        """
+        return float(3**-0.5) if self.z_prior == "uniform" else 1.0
+
+    @property
     def history(self) -> TrainingHistory:
         """How long it was trained, with what was started from.
 

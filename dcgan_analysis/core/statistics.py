@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from dcgan_analysis.errors import AnalysisError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -447,3 +449,50 @@ def _resampled(
         drawn[np.broadcast_to(np.arange(width), drawn.shape) >= n] = 0
         means.append((drawn.sum(axis=2) / n[..., 0]).mean(axis=1))
     return kept, np.concatenate(means)
+
+
+def end_size(n: int, share: float, needed: int) -> int:
+    """Return how many of n samples either end of their scores holds.
+
+    Args:
+        n: How many there are.
+        share: Which share of them counts as an end, at most 0.5.
+        needed: How many an end must hold.
+
+    Raises:
+        AnalysisError: If it holds fewer.
+
+    Example:
+        >>> end_size(60, 0.1, needed=4)
+        6
+    """
+    size = round(share * n)
+    if size < needed:
+        msg = (
+            f"Either end of the scores holds {size} of {n:,} samples; {needed} are needed. Draw more (the setting "
+            "samples), or take wider ends (the setting tail)."
+        )
+        raise AnalysisError(msg)
+    return size
+
+
+def tails(values: np.ndarray, share: float, needed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of the lowest and of the highest of N values, as many of each.
+
+    Args:
+        values: (N,).
+        share: Which share of them counts as an end, at most 0.5.
+        needed: How many an end must hold.
+
+    Raises:
+        AnalysisError: If it holds fewer.
+
+    Example:
+        >>> import numpy as np
+        >>> [end.tolist() for end in tails(np.array([3.0, 1.0, 2.0, 5.0]), share=0.25, needed=1)]
+        [[1], [3]]
+    """
+    import numpy as np
+
+    order, size = np.argsort(values, kind="stable"), end_size(len(values), share, needed)
+    return order[:size], order[len(order) - size :]

@@ -16,14 +16,36 @@ ABSENT = "\N{EN DASH}"
 _NARROW = 0.005
 
 
+_SPELLED = {
+    "auc": "AUC",
+    "cas": "CAS",
+    "iou": "IoU",
+    "l1": "L1",
+    "l2": "L2",
+    "pca": "PCA",
+    "sefa": "SeFa",
+    "svm": "SVM",
+}
+
+
+def words(name: str) -> str:
+    """Turn an identifier into words, as they stand within a sentence.
+
+    Example:
+        >>> words("generator_iou"), words("few_label_accuracy")
+        ('generator IoU', 'few label accuracy')
+    """
+    return " ".join(_SPELLED.get(word, word) for word in name.replace("-", " ").replace("_", " ").split())
+
+
 def label(name: str) -> str:
-    """Turn an identifier into words.
+    """Turn an identifier into a heading.
 
     Example:
         >>> label("few_label_accuracy"), label("svm-cifar"), label("C")
-        ('Few label accuracy', 'Svm cifar', 'C')
+        ('Few label accuracy', 'SVM cifar', 'C')
     """
-    text = name.replace("_", " ").replace("-", " ").strip()
+    text = words(name)
     return text[:1].upper() + text[1:]
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from dcgan_analysis.annotations import cells
     from dcgan_analysis.api.context import RunContext
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
@@ -35,7 +36,6 @@ __all__ = [
 ]
 
 RULE = "rule:"
-_BOX = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Scene:
 
     z: Tensor
     labels: Tensor | None
-    boxes: Sequence[Sequence[_BOX]] = ()
+    boxes: Sequence[Sequence[cells.Box]] = ()
 
     def first(self, n: int) -> Scene:
         """Return the first ``n`` samples."""
@@ -97,7 +97,7 @@ def check_boxes(checkpoint: Checkpoint, where: str, object: str | None) -> None:
         boxed_samples(_read(checkpoint, where, object)[0])
 
 
-def boxed_samples(boxes: Boxes) -> dict[int, list[_BOX]]:
+def boxed_samples(boxes: Boxes) -> dict[int, list[cells.Box]]:
     """Return the boxes of each sample that has any.
 
     Raises:

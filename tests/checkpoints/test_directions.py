@@ -121,7 +121,7 @@ def test_what_cannot_be_found_is_refused_in_one_line(linear, planted):
         linear.directions("sefa", 17)
     with pytest.raises(AnalysisError, match="give scores="):
         linear.directions("boundary")
-    with pytest.raises(AnalysisError, match="holds 2 of 20 samples; a boundary needs 6"):
+    with pytest.raises(AnalysisError, match="holds 2 of 20 samples; 6 are needed"):
         linear.directions("boundary", scores=brightness, samples=20, tail=0.1)
     # Latent vectors are brought to length one first: what follows is no linear map of them.
     normed = da.wrap(generator=Linear(planted, lambda z: F.normalize(z, dim=1)), latent=Z)

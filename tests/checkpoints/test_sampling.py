@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -80,3 +82,9 @@ def test_a_sampler_draws_the_class_it_was_made_for_unless_others_are_named(condi
     assert plain.labels(range(3)) is None
     with pytest.raises(AnalysisError, match=r"label=3: .* has the classes 0 to 2"):
         Sampler(conditional, label=3)
+
+
+@pytest.mark.parametrize("prior", ["uniform", "normal"])
+def test_latent_vectors_deviate_as_the_prior_says(tiny_checkpoint, prior):
+    checkpoint = replace(tiny_checkpoint, metadata=tiny_checkpoint.metadata.model_copy(update={"z_prior": prior}))
+    assert checkpoint.latents(400, seed=0).std().item() == pytest.approx(checkpoint.metadata.z_deviation, rel=0.01)

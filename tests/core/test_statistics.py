@@ -19,8 +19,10 @@ from dcgan_analysis.core.statistics import (
     precedence_test,
     rank_correlations,
     spread_interval,
+    tails,
     wilson_interval,
 )
+from dcgan_analysis.errors import AnalysisError
 
 
 @pytest.mark.parametrize(
@@ -263,3 +265,10 @@ def test_the_precedence_test_holds_its_level_and_sees_a_few_small_values_among_m
     copies = np.concatenate([rng.random(290), np.full(10, -1.0)])
     assert precedence_test(copies, rng.random(300), 3)[1] < 0.05
     assert precedence_test([5, 6], [1, 2]) == (0, 1)
+
+
+def test_ends_are_the_lowest_and_the_highest_values():
+    low, high = tails(np.array([5.0, 1.0, 4.0, 2.0, 3.0]), 0.4, 2)
+    assert (low.tolist(), high.tolist()) == ([1, 3], [2, 0])
+    with pytest.raises(AnalysisError, match="Either end of the scores holds 2 of 5 samples; 3 are needed"):
+        tails(np.arange(5.0), 0.4, 3)

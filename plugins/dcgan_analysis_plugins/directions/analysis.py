@@ -113,7 +113,7 @@ class DirectionsAnalysis:
         if PCA in config.methods:
             calls.append(lambda: finding.check_layer(context, config.layer, config.label))
         if BOUNDARY in config.methods:
-            calls.append(partial(finding.end_size, config.samples, config.tail))
+            calls.append(partial(finding.check_ends, config.samples, config.tail))
         return calls
 
     def run(self, context: RunContext, config: DirectionsConfig) -> Result:
@@ -122,7 +122,7 @@ class DirectionsAnalysis:
 
         from dcgan_analysis.checkpoints import Sampler
         from dcgan_analysis.latents import check_samples_vary, judge_table, train_judge
-        from dcgan_analysis_plugins.directions.effects import measure_effects, prior_deviation
+        from dcgan_analysis_plugins.directions.effects import measure_effects
 
         checkpoint = context.checkpoint
         sampler = Sampler(checkpoint, context.device, context.progress, label=config.label)
@@ -136,7 +136,7 @@ class DirectionsAnalysis:
             each = judge.each(sampler(z))
             directions, boundaries = _find(context, config, judge, z, each.mean(axis=0))
         with context.stage("new samples moved"):
-            reach = config.reach * prior_deviation(checkpoint.metadata.z_prior)
+            reach = config.reach * checkpoint.metadata.z_deviation
             units = np.maximum(each.std(axis=1), 1e-9)
             effects = {
                 kind: measure_effects(

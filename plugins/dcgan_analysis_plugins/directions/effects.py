@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dcgan_analysis.latents.judges import PerceptualJudge
     from dcgan_analysis_plugins.directions.finding import Direction
 
-__all__ = ["Effect", "Factor", "measure_effects", "moved_factor", "outside_prior", "prior_deviation"]
+__all__ = ["Effect", "Factor", "measure_effects", "moved_factor", "outside_prior"]
 
 _LONGEST = 0.99
 
@@ -134,11 +134,6 @@ def measure_effects(
         factor = moved_factor(per_unit, direction.attribute)
         effects.append(Effect(per_unit, factor, move.change / (2 * reach), outside_prior(moved, prior)))
     return effects
-
-
-def prior_deviation(prior: str) -> float:
-    """Return the standard deviation of a prior along any direction: 1 of the normal, 0.577 of the uniform one."""
-    return float(3**-0.5) if prior == "uniform" else 1.0
 
 
 def outside_prior(z: Tensor, prior: str) -> float:

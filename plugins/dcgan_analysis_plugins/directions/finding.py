@@ -9,14 +9,15 @@ import torch
 from torch.nn import functional as F
 
 from dcgan_analysis.checkpoints.directions import (
+    FEWEST,
     Boundary,
     activations,
     boundary,
-    end_size,
     principal,
     projection,
     sefa,
 )
+from dcgan_analysis.core.statistics import end_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Boundaries",
     "Direction",
+    "check_ends",
     "check_layer",
-    "end_size",
     "fit_boundaries",
     "pca_directions",
     "random_directions",
@@ -75,6 +76,15 @@ def sefa_directions(context: RunContext, k: int, label: int) -> list[Direction]:
     vectors, values = sefa(projection(context.checkpoint, label), k)
     shares = values.square() / values.square().sum()
     return [Direction(vector, float(share)) for vector, share in zip(vectors, shares, strict=False)]
+
+
+def check_ends(samples: int, tail: float) -> None:
+    """Refuse ends of the scores that are too small for a boundary.
+
+    Raises:
+        AnalysisError: If they are.
+    """
+    end_size(samples, tail, FEWEST)
 
 
 def check_layer(context: RunContext, layer: str | None, label: int) -> None:

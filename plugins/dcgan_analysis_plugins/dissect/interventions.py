@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from dcgan_analysis.annotations.cells import Box
     from dcgan_analysis.checkpoints.sampling import Sampler
     from dcgan_analysis.units.boxed import Scene
     from dcgan_analysis_plugins.dissect.scenes import Sight
@@ -37,7 +38,6 @@ __all__ = [
 
 _NEAREST = 3
 _TRIES = 50
-_BOX = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def insert(
     layer: str,
     levels: Mapping[int, Tensor],
     scene: Scene,
-    places: Sequence[_BOX],
+    places: Sequence[Box],
     plain: Tensor,
     sight: Sight,
 ) -> Intervention:
@@ -150,7 +150,7 @@ def insert(
 def paint(
     sampler: Sampler,
     scene: Scene,
-    boxes: Sequence[Sequence[_BOX]],
+    boxes: Sequence[Sequence[Box]],
     plain: Tensor,
     changed: Tensor,
     sight: Sight,
@@ -172,7 +172,7 @@ def paint(
     return _compared(sampler, scene, plain, painted, boxes, sight)
 
 
-def _masks(places: Sequence[_BOX], size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+def _masks(places: Sequence[Box], size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
     return torch.from_numpy(np.stack([cells_inside([place], grid, size) for place in places]))
 
 
@@ -181,7 +181,7 @@ def _compared(
     scene: Scene,
     plain: Tensor,
     images: Tensor,
-    boxes: Sequence[Sequence[_BOX]],
+    boxes: Sequence[Sequence[Box]],
     sight: Sight,
 ) -> Intervention:
     inside, outside = pixel_changes(plain, images, boxes, sampler.checkpoint.metadata.image_range)
@@ -204,11 +204,11 @@ def _seen(sight: Sight, images: Tensor, labels: Tensor | None) -> np.ndarray:
 
 
 def places_without(
-    boxes: Sequence[Sequence[_BOX]],
+    boxes: Sequence[Sequence[Box]],
     sizes: Sequence[tuple[float, float]],
     size: tuple[int, int],
     rng: np.random.Generator,
-) -> list[_BOX]:
+) -> list[Box]:
     """Draw a place for an object in each sample, clear of those that are there; the clearest where there is no room.
 
     Args:

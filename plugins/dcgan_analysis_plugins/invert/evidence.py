@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dcgan_analysis.api import Metric, Table, mean_metric
+from dcgan_analysis.api.metrics import auc_metric
 from dcgan_analysis.core.statistics import auc_difference, auc_interval, precedence_test, wilson_interval
 from dcgan_analysis.latents import planted
 from dcgan_analysis_plugins.invert.reconstruction import HELD_OUT, OWN, TRAINING, TWIN_HELD_OUT, TWIN_TRAINING
@@ -83,18 +84,10 @@ class Evidence:
                 "the same by the judge's features",
             ),
         }
-        metrics = {}
-        for name, (training, held_out, text) in pairs.items():
-            value, low, high = auc_interval(training, held_out)
-            metrics[name] = Metric(
-                value=value,
-                low=low,
-                high=high,
-                interval="95 % DeLong",
-                n=len(training),
-                higher_is_better=None if name.startswith("twin") else False,
-                description=text,
-            )
+        metrics = {
+            name: auc_metric(training, held_out, text, higher_is_better=None if name.startswith("twin") else False)
+            for name, (training, held_out, text) in pairs.items()
+        }
         value, low, high = auc_difference(
             errors[TRAINING], errors[HELD_OUT], errors[TWIN_TRAINING], errors[TWIN_HELD_OUT]
         )

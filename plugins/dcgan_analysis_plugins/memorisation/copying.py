@@ -9,9 +9,9 @@ import numpy as np
 from scipy.special import gammaln
 from scipy.stats import hypergeom, t
 
-from dcgan_analysis.api.metrics import share_metric
+from dcgan_analysis.api.metrics import auc_metric, share_metric
 from dcgan_analysis.api.result import Cell, Metric, Table
-from dcgan_analysis.core.statistics import auc_interval, percentile_interval, precedence_test, wilson_interval
+from dcgan_analysis.core.statistics import percentile_interval, precedence_test, wilson_interval
 from dcgan_analysis.latents import planted
 from dcgan_analysis_plugins.memorisation.nearest_images import COPIES, HASH, HELD_OUT, SAMPLES, nearest_training
 from dcgan_analysis_plugins.memorisation.queries import reference
@@ -277,16 +277,8 @@ class Evidence:
         self.metrics[name] = test.metric
 
     def _closer(self, name: str, samples: np.ndarray, real: np.ndarray) -> None:
-        value, low, high = auc_interval(samples, real)
-        self.metrics[f"closer_than_real_{name}"] = Metric(
-            value=value,
-            low=low,
-            high=high,
-            interval="95 % DeLong",
-            n=len(samples),
-            higher_is_better=None,
-            description=f"chance that a sample is nearer to a training image than another real image is, by {name}",
-        )
+        text = f"chance that a sample is nearer to a training image than another real image is, by {name}"
+        self.metrics[f"closer_than_real_{name}"] = auc_metric(samples, real, text, higher_is_better=None)
 
     def _p_values(self, kept: NDArray[np.int64], copies: NDArray[np.int64]) -> dict[str, float]:
         return {name: test.chance(kept, copies) for name, test in self._tests.items()}

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import expit
 
 from dcgan_analysis.api import Metric, Table
-from dcgan_analysis.core.statistics import auc_interval
+from dcgan_analysis.api.metrics import auc_metric
 from dcgan_analysis.core.text import number
 from dcgan_analysis.training import failures as rules
 from dcgan_analysis.training.monitors import FilterHealth
@@ -32,16 +32,8 @@ def probability(logits: np.ndarray) -> np.ndarray:
 
 def told_apart(lower: np.ndarray, higher: np.ndarray, kinds: str) -> Metric:
     """Return the area under the curve between two samples of logits, with DeLong's interval."""
-    value, low, high = auc_interval(lower.tolist(), higher.tolist())
-    return Metric(
-        value=value,
-        low=low,
-        high=high,
-        interval="95 % DeLong",
-        n=min(len(lower), len(higher)),
-        higher_is_better=None,
-        description=f"area under the curve of the discriminator between {kinds}; 0.5: it does not tell them apart",
-    )
+    text = f"area under the curve of the discriminator between {kinds}; 0.5: it does not tell them apart"
+    return auc_metric(lower, higher, text, higher_is_better=None)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.core.statistics import end_size, tails
 from dcgan_analysis.latents.moving import Moves, images_along, measure_directions
 
 if TYPE_CHECKING:
@@ -21,49 +21,10 @@ __all__ = [
     "end_size",
     "images_along",
     "measure_directions",
-    "tails",
 ]
 
 TURN, RANDOM = "turn vector", "random direction"
 """Directions of an attribute, and their controls."""
-
-
-def tails(values: np.ndarray, share: float, needed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positions of the lowest and of the highest of N values.
-
-    Args:
-        values: (N,).
-        share: Which share of them counts as an end, at most 0.5.
-        needed: How many each end must hold.
-
-    Raises:
-        AnalysisError: If they hold fewer.
-
-    Example:
-        >>> import numpy as np
-        >>> [end.tolist() for end in tails(np.array([3.0, 1.0, 2.0, 5.0]), share=0.25, needed=1)]
-        [[1], [3]]
-    """
-    import numpy as np
-
-    order, size = np.argsort(values, kind="stable"), end_size(len(values), share, needed)
-    return order[:size], order[len(order) - size :]
-
-
-def end_size(samples: int, share: float, needed: int) -> int:
-    """Return how many of the samples either end holds.
-
-    Raises:
-        AnalysisError: If they are fewer than needed.
-    """
-    size = round(share * samples)
-    if size < needed:
-        msg = (
-            f"The ends hold {size} of {samples:,} samples each, {needed} are averaged. "
-            "Draw more (the setting samples) or take wider ends (the setting tail)."
-        )
-        raise AnalysisError(msg)
-    return size
 
 
 def draw_directions(

@@ -3,21 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from dcgan_analysis_plugins.turn_vector.directions import RANDOM, TURN, draw_directions, tails
-
-from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis_plugins.turn_vector.directions import RANDOM, TURN, draw_directions
 
 
 class Context:
     def rng(self, *names):
         return np.random.default_rng([len(name) for name in names])
-
-
-def test_ends_are_the_lowest_and_the_highest_values():
-    low, high = tails(np.array([5.0, 1.0, 4.0, 2.0, 3.0]), 0.4, 2)
-    assert (low.tolist(), high.tolist()) == ([1, 3], [2, 0])
-    with pytest.raises(AnalysisError, match="The ends hold 2 of 5 samples each, 3 are averaged"):
-        tails(np.arange(5.0), 0.4, 3)
 
 
 def test_turns_lead_from_low_to_high_and_their_controls_are_as_long():

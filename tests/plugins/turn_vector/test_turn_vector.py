@@ -41,5 +41,5 @@ def test_every_number_follows_from_the_files_of_the_run(run, make_images, saved)
 
 
 def test_ends_that_hold_too_few_samples_are_refused(run, make_images):
-    with pytest.raises(AnalysisError, match="The ends hold 1 of 60 samples each, 4 are averaged"):
+    with pytest.raises(AnalysisError, match="Either end of the scores holds 1 of 60 samples; 4 are needed"):
         run(TurnVector(), make_images(), **{**SHORT, "tail": 0.01})
