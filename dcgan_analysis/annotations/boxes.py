@@ -52,10 +52,10 @@ class Boxes(Document):
 
     def by_sample(self) -> dict[int, list[tuple[float, float, float, float]]]:
         """Return the boxes of each sample that has any, in the order of samples."""
-        found: dict[int, list[tuple[float, float, float, float]]] = {}
+        by_sample: dict[int, list[tuple[float, float, float, float]]] = {}
         for box in sorted(self.boxes, key=lambda box: box.sample):
-            found.setdefault(box.sample, []).append(box.box)
-        return found
+            by_sample.setdefault(box.sample, []).append(box.box)
+        return by_sample
 
     def check(self, height: int, width: int, path: Path | str) -> None:
         """Refuse boxes of samples that there are not, or that leave the image.

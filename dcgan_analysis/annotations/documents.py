@@ -45,7 +45,7 @@ class Document(DeferredModel):
         """Write the document whole or not at all."""
         text = json.dumps(self.document(), indent=1, ensure_ascii=False)
         # Lists of plain numbers stay on one line: such files are read and compared by people.
-        flat = re.sub(r"\[[^\[\]{}\"]*\]", lambda found: " ".join(found.group().split()), text)
+        flat = re.sub(r"\[[^\[\]{}\"]*\]", lambda match: " ".join(match.group().split()), text)
         write_text(path, f"{flat}\n")
 
     @classmethod
@@ -56,8 +56,8 @@ class Document(DeferredModel):
             AnnotationError: One line that names the file, the field and what is wrong.
         """
         if not isinstance(content, dict) or content.get("format") != cls.KIND:
-            found = content.get("format") if isinstance(content, dict) else type(content).__name__
-            msg = f"'{path}' is no file of the format '{cls.KIND}', its format is {found!r}."
+            kind = content.get("format") if isinstance(content, dict) else type(content).__name__
+            msg = f"'{path}' is no file of the format '{cls.KIND}', its format is {kind!r}."
             raise AnnotationError(msg)
         version = content.get("version")
         if isinstance(version, int) and version > VERSION:

@@ -92,8 +92,8 @@ def explain(store: Path) -> None:
         return
     entry, differences = nearest
     out.print(f"Nearest other store: {entry.path.name}; it differs in", style="bold", soft_wrap=True)
-    for part, mine, theirs in differences:
-        out.print(f"  {part}: {mine} here, {theirs} there", soft_wrap=True)
+    for part, here, there in differences:
+        out.print(f"  {part}: {here} here, {there} there", soft_wrap=True)
 
 
 @command.command(short_help="Remove what is old, and what ended processes left.")

@@ -43,8 +43,8 @@ force_option = click.option("--force", is_flag=True, help="Replace the run in --
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON alone on standard output.")
 
 
-def _choose_verbosity(ctx: click.Context, parameter: click.Parameter, given: bool) -> None:
-    if given:
+def _choose_verbosity(ctx: click.Context, parameter: click.Parameter, is_set: bool) -> None:
+    if is_set:
         from dcgan_analysis.cli.console import set_verbosity
 
         set_verbosity(ctx, str(parameter.name))

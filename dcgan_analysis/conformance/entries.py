@@ -46,29 +46,31 @@ def check_architecture(entry: ArchitectureEntry, **parameters: Any) -> Architect
     """
     import torch
 
-    who = f"Architecture '{entry.name}'"
+    subject = f"Architecture '{entry.name}'"
     architecture = entry.create(**parameters)
-    _require(architecture.name == entry.name, f"{who} says that it is called '{architecture.name}'; use one name.")
+    _require(architecture.name == entry.name, f"{subject} says that it is called '{architecture.name}'; use one name.")
     missing = sorted(set(entry.defaults()) - set(architecture.parameters))
-    _require(not missing, f"{who} does not record the parameters {', '.join(missing)}; it could not be built again.")
+    _require(
+        not missing, f"{subject} does not record the parameters {', '.join(missing)}; it could not be built again."
+    )
     again = entry.create(**architecture.parameters)
-    _require(again.identity() == architecture.identity(), f"{who} built from its own parameters is another one.")
-    checkpoint = _random(who, architecture, entry.name)
+    _require(again.identity() == architecture.identity(), f"{subject} built from its own parameters is another one.")
+    checkpoint = _random(subject, architecture, entry.name)
     labels = torch.arange(_IMAGES) % architecture.classes if architecture.classes else None
     images = checkpoint.sample(_IMAGES, seed=0, labels=labels)
     wanted = (_IMAGES, *architecture.image_shape)
-    _require(tuple(images.shape) == wanted, f"{who} draws images {tuple(images.shape)}, they must be {wanted}.")
+    _require(tuple(images.shape) == wanted, f"{subject} draws images {tuple(images.shape)}, they must be {wanted}.")
     low, high = architecture.image_range
     inside = bool((images >= low).all() and (images <= high).all())
-    _require(inside, f"{who} draws pixels outside its image_range ({low}, {high}).")
-    _check_discriminator(who, checkpoint.discriminator(), images, labels)
+    _require(inside, f"{subject} draws pixels outside its image_range ({low}, {high}).")
+    _check_discriminator(subject, checkpoint.discriminator(), images, labels)
     if not architecture.classes:
         size = checkpoint.features(images, device="cpu").shape[1]
-        _require(size > 0, f"{who} names no taps; features are read from them.")
+        _require(size > 0, f"{subject} names no taps; features are read from them.")
     return architecture
 
 
-def _random(who: str, architecture: Architecture, name: str) -> Checkpoint:
+def _random(subject: str, architecture: Architecture, name: str) -> Checkpoint:
     """Return random weights, of which nothing is the same under another seed but what is constant by nature."""
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
     from dcgan_analysis.errors import ArchitectureError
@@ -77,13 +79,13 @@ def _random(who: str, architecture: Architecture, name: str) -> Checkpoint:
         checkpoint = Checkpoint.random(architecture, seed=0, name=name)
         Checkpoint.random(architecture, seed=1, trained=checkpoint.weights)
     except ArchitectureError as error:
-        msg = f"{who}: random weights do not follow the seed. {error}"
+        msg = f"{subject}: random weights do not follow the seed. {error}"
         raise AssertionError(msg) from None
     return checkpoint
 
 
 def _check_discriminator(
-    who: str, discriminator: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor | None
+    subject: str, discriminator: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor | None
 ) -> None:
     import torch
 
@@ -91,7 +93,7 @@ def _check_discriminator(
         logits = discriminator(images) if labels is None else discriminator(images, labels)
     _require(
         tuple(logits.shape) == (len(images),),
-        f"{who}: its discriminator returns {tuple(logits.shape)}, it must be one logit an image: ({len(images)},).",
+        f"{subject}: its discriminator returns {tuple(logits.shape)}, it must be one logit an image: ({len(images)},).",
     )
 
 
@@ -121,27 +123,30 @@ def check_dataset(entry: DatasetEntry, data_root: Path | None = None) -> Dataset
     from dcgan_analysis.data.dataset import Dataset
 
     root = data_folder() if data_root is None else data_root
-    who = f"Dataset '{entry.name}'"
+    subject = f"Dataset '{entry.name}'"
     dataset: object = entry.loader(root, False)
     if not isinstance(dataset, Dataset):
-        msg = f"{who}: its loader must return a dcgan_analysis.data.Dataset, got {dataset!r}."
+        msg = f"{subject}: its loader must return a dcgan_analysis.data.Dataset, got {dataset!r}."
         raise AssertionError(msg)
-    _require(dataset.name == entry.name, f"{who} says that it is called '{dataset.name}'; use one name.")
+    _require(dataset.name == entry.name, f"{subject} says that it is called '{dataset.name}'; use one name.")
     again = entry.loader(root, False)
     for name in dataset.split_names:
         split = dataset.split(name)
-        _require(len(split) > 0, f"{who}: split '{name}' has no images.")
+        _require(len(split) > 0, f"{subject}: split '{name}' has no images.")
         _require(
             split.image_shape == dataset.image_shape,
-            f"{who}: images of split '{name}' are {split.image_shape}, those of the first split {dataset.image_shape}.",
+            f"{subject}: images of split '{name}' are {split.image_shape}, those of the first split "
+            f"{dataset.image_shape}.",
         )
         labelled = split.labels is not None
         _require(
             not labelled or split.classes == dataset.classes,
-            f"{who}: split '{name}' has the classes {split.classes}, the dataset {dataset.classes}.",
+            f"{subject}: split '{name}' has the classes {split.classes}, the dataset {dataset.classes}.",
         )
-        _require(len(set(split.ids)) == len(split), f"{who}: two images of split '{name}' have the same id.")
-        _require(again.split(name).sha256 == split.sha256, f"{who}: split '{name}' reads differently the second time.")
+        _require(len(set(split.ids)) == len(split), f"{subject}: two images of split '{name}' have the same id.")
+        _require(
+            again.split(name).sha256 == split.sha256, f"{subject}: split '{name}' reads differently the second time."
+        )
     return dataset
 
 
@@ -162,26 +167,28 @@ def check_importer(entry: WeightImporter, architectures: Registry[ArchitectureEn
     from dcgan_analysis.checkpoints.importers.contract import ImportRequest
     from dcgan_analysis.errors import DcganAnalysisError, describe_error
 
-    who = f"Importer '{entry.name}'"
+    subject = f"Importer '{entry.name}'"
     with tempfile.TemporaryDirectory(prefix="dcgan-analysis-check-") as folder:
         for name, content in _FOREIGN_FILES.items():
             path = Path(folder) / name
             path.write_bytes(content)
             if entry.recognises is not None:
                 claimed = entry.recognises(path)
-                _require(claimed is False, f"{who}: its recognises() says {claimed!r} of {name}; say False.")
+                _require(claimed is False, f"{subject}: its recognises() says {claimed!r} of {name}; say False.")
             try:
                 imported = entry.load(ImportRequest((path,), {}, architectures))
             except DcganAnalysisError as error:
-                _require(len(str(error).splitlines()) == 1, f"{who} says in several lines why it does not read {name}.")
+                _require(
+                    len(str(error).splitlines()) == 1, f"{subject} says in several lines why it does not read {name}."
+                )
             except Exception as error:
-                msg = f"{who} fails on {name} with {describe_error(error)}; raise a CheckpointError that says why."
+                msg = f"{subject} fails on {name} with {describe_error(error)}; raise a CheckpointError that says why."
                 raise AssertionError(msg) from error
             else:
-                msg = f"{who} takes {name} for weights: it returned {imported!r}; raise a CheckpointError."
+                msg = f"{subject} takes {name} for weights: it returned {imported!r}; raise a CheckpointError."
                 raise AssertionError(msg)
             left = {each.name: each.read_bytes() for each in Path(folder).iterdir()}
-            _require(left == {name: content}, f"{who} changes files in the folder it reads from.")
+            _require(left == {name: content}, f"{subject} changes files in the folder it reads from.")
             path.unlink()
 
 

@@ -233,7 +233,7 @@ def abandoned(folder: Path) -> list[Path]:
 
     Half-written files and folders, what a replacement had set aside, and locks.
     """
-    found = []
+    leftovers = []
     with suppress(OSError):
         for path in sorted(folder.absolute().iterdir()):
             named = _BESIDE.fullmatch(path.name)
@@ -241,12 +241,12 @@ def abandoned(folder: Path) -> list[Path]:
                 own = int(named["pid"]) == os.getpid()
                 gone = path not in _in_work if own else not _running(int(named["pid"]))
                 if named["host"] == _host() and gone:
-                    found.append(path)
+                    leftovers.append(path)
             elif path.suffix == ".lock" and path.is_file() and path.stat().st_size < 1000:
                 signed = _SIGNED.match(path.read_text(encoding="utf-8", errors="replace"))
                 if signed and signed["node"] == platform.node() and not _running(int(signed["pid"])):
-                    found.append(path)
-    return found
+                    leftovers.append(path)
+    return leftovers
 
 
 def sweep(folder: Path) -> list[Path]:

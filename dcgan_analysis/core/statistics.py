@@ -99,8 +99,8 @@ def mcnemar(only_a: int, only_b: int, n: int) -> Difference:
         n: All images, at least 1.
 
     Example:
-        >>> found = mcnemar(8, 2, 100)
-        >>> round(found.value, 3), round(found.p, 4)
+        >>> test = mcnemar(8, 2, 100)
+        >>> round(test.value, 3), round(test.p, 4)
         (0.06, 0.1094)
     """
     if n < 1 or min(only_a, only_b) < 0 or only_a + only_b > n:
@@ -349,8 +349,8 @@ def rank_correlations(values: np.ndarray) -> np.ndarray:
     ranks = rankdata(values, axis=1) - (values.shape[1] + 1) / 2
     wanted = np.arange(values.shape[1]) - (values.shape[1] - 1) / 2
     norms = np.linalg.norm(ranks, axis=1) * np.linalg.norm(wanted)
-    found: np.ndarray = np.divide(ranks @ wanted, norms, out=np.zeros(len(values)), where=norms > 0)
-    return found
+    correlations: np.ndarray = np.divide(ranks @ wanted, norms, out=np.zeros(len(values)), where=norms > 0)
+    return correlations
 
 
 @dataclass(frozen=True)

@@ -140,12 +140,12 @@ def list_entries(folder: Path | None = None) -> list[CacheEntry]:
 
 def list_folders(folder: Path | None = None) -> list[CacheFolder]:
     """Return what is kept beside the feature stores, by kind, in alphabetical order."""
-    found = []
+    folders = []
     for kind, paths in _kept(folder).items():
         states = [path.stat() for path in paths]
         used = datetime.fromtimestamp(max(state.st_mtime for state in states), UTC)
-        found.append(CacheFolder(kind, len(paths), sum(map(_size, paths)), used))
-    return found
+        folders.append(CacheFolder(kind, len(paths), sum(map(_size, paths)), used))
+    return folders
 
 
 def explain(
@@ -230,12 +230,12 @@ def _leftovers(folder: Path) -> Iterator[Path]:
 
 def _kept(folder: Path | None) -> dict[str, list[Path]]:
     """Return the files, or folders of images, beside the feature stores, by kind; what is being written as well."""
-    found: dict[str, list[Path]] = {}
+    paths: dict[str, list[Path]] = {}
     for path in sorted((cache_folder() if folder is None else folder).glob("*/*")):
         whole = _KEPT_FOLDER.fullmatch(f"{path.parent.name}/{path.name}") and path.is_dir()
         if whole or (path.parent.name != _FEATURES and _KEPT.fullmatch(path.name) and path.is_file()):
-            found.setdefault(path.parent.name, []).append(path)
-    return found
+            paths.setdefault(path.parent.name, []).append(path)
+    return paths
 
 
 def _size(path: Path) -> int:

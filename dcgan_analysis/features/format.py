@@ -72,8 +72,8 @@ class Difference(NamedTuple):
     """One part in which two keys differ."""
 
     part: str
-    mine: Any
-    theirs: Any
+    here: Any
+    there: Any
 
 
 class FeatureKey(BaseModel):
@@ -86,7 +86,7 @@ class FeatureKey(BaseModel):
         ...     split="test", compute_dtype="float32", store_dtype="bfloat16", code_version=1,
         ... )
         >>> key.difference(key.model_copy(update={"split": "train"}))
-        [Difference(part='split', mine='test', theirs='train')]
+        [Difference(part='split', here='test', there='train')]
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -116,8 +116,8 @@ class FeatureKey(BaseModel):
 
     def difference(self, other: FeatureKey) -> list[Difference]:
         """Return the parts in which ``other`` differs from this key; empty if they are equal."""
-        mine, theirs = self.model_dump(mode="json"), other.model_dump(mode="json")
-        return [Difference(part, mine[part], theirs[part]) for part in mine if mine[part] != theirs[part]]
+        here, there = self.model_dump(mode="json"), other.model_dump(mode="json")
+        return [Difference(part, here[part], there[part]) for part in here if here[part] != there[part]]
 
 
 def part_path(path: Path) -> Path:
@@ -145,20 +145,20 @@ def check_element(path: Path, element: Any) -> None:
             here.
     """
     kind, version = ELEMENTS[element.name]
-    found = element.attrs.get("encoding-type")
-    if found != kind:
-        what = "no encoding-type" if found is None else f"encoding-type '{found}'"
+    encoding = element.attrs.get("encoding-type")
+    if encoding != kind:
+        what = "no encoding-type" if encoding is None else f"encoding-type '{encoding}'"
         msg = (
             f"'{path}' is an HDF5 file but not a feature store: {element.name} has {what}, "
             f"expected '{kind}'. Make one with: dcgan-analyze extract."
         )
         raise StoreError(msg)
-    found = str(element.attrs.get("encoding-version"))
-    if found != version:
-        newer = found.isdigit() and int(found) > int(version)
+    written = str(element.attrs.get("encoding-version"))
+    if written != version:
+        newer = written.isdigit() and int(written) > int(version)
         step = "Update dcgan-analysis." if newer else "Extract the features again."
         msg = (
-            f"Feature store {path}: {element.name} has encoding-version '{found}', "
+            f"Feature store {path}: {element.name} has encoding-version '{written}', "
             f"this release reads '{version}'. {step}"
         )
         raise StoreError(msg)

@@ -179,8 +179,8 @@ class Extraction:
         prepared = self._preprocessing.inputs(images, checkpoint=self.checkpoint.name)
         result = torch.empty(len(prepared), self._blank.size)
         spans = list(_spans(len(prepared), self._batch))
-        for span, found in zip(spans, self._extractor.stream(spans, lambda s: prepared[slice(*s)]), strict=True):
-            result[slice(*span)] = found
+        for span, features in zip(spans, self._extractor.stream(spans, lambda s: prepared[slice(*s)]), strict=True):
+            result[slice(*span)] = features
         self.forward_images += len(prepared)
         return result
 

@@ -212,10 +212,11 @@ class FeatureStore(Described):
         written, recorded = self._table[chunk].item()
         start = chunk * self.chunk_rows
         stop = min(start + self.chunk_rows, len(self))
-        found = crc32(as_bytes(self._rows(start, stop)))
-        if found != recorded or written != 1:
+        computed = crc32(as_bytes(self._rows(start, stop)))
+        if computed != recorded or written != 1:
             damage = (
-                f"chunk {chunk} of /features (rows {start} to {stop}) has CRC-32 {found:08x}, recorded {recorded:08x}"
+                f"chunk {chunk} of /features (rows {start} to {stop}) has CRC-32 {computed:08x}, "
+                f"recorded {recorded:08x}"
             )
             raise self._damage(damage)
         self._whole[chunk] = True

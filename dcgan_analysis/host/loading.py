@@ -167,13 +167,13 @@ def may_bring(entry_point: metadata.EntryPoint, hook: str) -> bool:
         return True  # Loading it will tell why.
 
 
-def parse_selection(text: str | None, found: list[PluginInfo]) -> frozenset[str] | None:
+def parse_selection(text: str | None, plugins: list[PluginInfo]) -> frozenset[str] | None:
     """Read the value of ``DCGAN_ANALYSIS_PLUGINS``.
 
     Args:
         text: None: all plugins; otherwise names joined by commas, empty for none but the built-in
             ones.
-        found: All plugins there are.
+        plugins: All plugins there are.
 
     Returns:
         The names chosen, or None for all.
@@ -184,7 +184,7 @@ def parse_selection(text: str | None, found: list[PluginInfo]) -> frozenset[str]
     if text is None:
         return None
     chosen = frozenset(name.strip() for name in text.split(",")) - {""}
-    names = {info.name for info in found}
+    names = {info.name for info in plugins}
     for name in sorted(chosen - names):
         msg = f"{SELECT_VARIABLE}: {unknown_name('plugin', name, names)}"
         raise ConfigError(msg)

@@ -35,18 +35,18 @@ class Power:
     """How often tests find planted copies.
 
     Attributes:
-        found: Test -> (S, D) whether it found them, for S shares and D draws; ``ANY`` is whether one of them did.
+        detected: Test -> (S, D) whether it found them, for S shares and D draws; ``ANY`` is whether one of them did.
     """
 
-    found: Mapping[str, NDArray[np.bool_]]
+    detected: Mapping[str, NDArray[np.bool_]]
 
     def of(self, test: str) -> float:
         """Return the share of draws in which a test finds copies of the stated share."""
-        return float(self.found[test][SHARES.index(STATED)].mean())
+        return float(self.detected[test][SHARES.index(STATED)].mean())
 
     def least(self, test: str) -> float | None:
         """Return the least share from which on a test finds copies in four of five draws; None: not up to 10 %."""
-        rates = self.found[test].mean(axis=1)
+        rates = self.detected[test].mean(axis=1)
         enough = [bool((rates[at:] >= ENOUGH).all()) for at in range(len(SHARES))]
         return SHARES[enough.index(True)] if any(enough) else None
 
@@ -84,14 +84,14 @@ def measure_power(
     """
     import numpy as np
 
-    found: dict[str, list[list[bool]]] = {}
+    detected: dict[str, list[list[bool]]] = {}
     for at, planted in enumerate(SHARES):
         put = round(planted * n)
         for _ in range(draws):
             each = signs(rng.integers(n, size=n - put), rng.choice(copies, put, replace=put > copies))
             for test, sign in {**each, ANY: any(each.values())}.items():
-                found.setdefault(test, [[] for _ in SHARES])[at].append(sign)
-    return Power({test: np.array(rows) for test, rows in found.items()})
+                detected.setdefault(test, [[] for _ in SHARES])[at].append(sign)
+    return Power({test: np.array(rows) for test, rows in detected.items()})
 
 
 def verdict(signs: Sequence[str], power: Power) -> str:
@@ -105,7 +105,7 @@ def verdict(signs: Sequence[str], power: Power) -> str:
 
 def power_metrics(power: Power) -> dict[str, Metric]:
     """Return ``power``, of all tests together at the stated share, and ``least_found``, where there is one."""
-    rows = power.found[ANY][SHARES.index(STATED)]
+    rows = power.detected[ANY][SHARES.index(STATED)]
     text = f"draws in which {STATED:.0%} planted copies are found by a test"
     metrics = {"power": share_metric(rows, text, higher_is_better=True)}
     least = power.least(ANY)
@@ -126,7 +126,7 @@ def save_power(context: RunContext, power: Power, planted: str) -> Table:
     from dcgan_analysis import figures
     from dcgan_analysis.core.statistics import wilson_interval
 
-    rows = power.found[ANY]
+    rows = power.detected[ANY]
     ends = [wilson_interval(int(row.sum()), len(row)) for row in rows]
     line = figures.Series(
         [100 * share for share in SHARES],
@@ -135,16 +135,16 @@ def save_power(context: RunContext, power: Power, planted: str) -> Table:
         high=[high for _, high in ends],
     )
     figure = figures.curve({ANY: line}, x_label="planted copies, %", y_label="found by any test in", log_x=False)
-    draws = power.found[ANY].shape[1]
+    draws = power.detected[ANY].shape[1]
     caption = f"{planted} {draws} draws for each share; the band is 95 % Wilson. At 0 nothing is planted."
     context.save_figure(figure, "power", "How often planted copies are found", caption)
-    names = list(power.found)
+    names = list(power.detected)
     columns = ["planted", *names]
     return Table(
         name="power",
         title="How often planted copies are found",
         columns=columns,
-        rows=[[share, *(float(power.found[name][at].mean()) for name in names)] for at, share in enumerate(SHARES)],
+        rows=[[share, *(float(power.detected[name][at].mean()) for name in names)] for at, share in enumerate(SHARES)],
         percent=columns,
         note=f"{planted} {draws} draws for each share.",
     )

@@ -361,8 +361,8 @@ def set_maps(
         places = where((value.shape[2], value.shape[3])).to(value.device)
         changed = value.clone()
         for number, level in levels.items():
-            given = torch.as_tensor(level).to(value)
-            changed[:, number] = torch.where(places, given, value[:, number])
+            constant = torch.as_tensor(level).to(value)
+            changed[:, number] = torch.where(places, constant, value[:, number])
         return changed
 
     with _Watch(network, [tap], put).watching():

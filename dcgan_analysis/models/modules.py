@@ -312,13 +312,13 @@ def _label_forms(classes: int) -> tuple[Labels, ...]:
 
 
 def _adapt_generator(
-    given: nn.Module,
+    module: nn.Module,
     latent: int | Sequence[int] | None,
     image: tuple[int, int, int] | None,
     classes: int,
     image_range: tuple[float, float],
 ) -> _Adapted:
-    network = _own_copy(given, "generator")
+    network = _own_copy(module, "generator")
     reasons: dict[str, str] = {}
     for shape in _latent_shapes(network, latent, classes):
         for labels in _label_forms(classes):
@@ -329,14 +329,14 @@ def _adapt_generator(
                 return _finished_generator(network, images, output, latent, image_range)
             reasons.setdefault(f"latent vectors {shape}", reason or f"it returns {_shown(output)}, which is no image")
     raise ArchitectureError(
-        _refusal("generator", given, reasons, "latent=100 or (100, 1, 1), image=(C, H, W)", classes)
+        _refusal("generator", module, reasons, "latent=100 or (100, 1, 1), image=(C, H, W)", classes)
     )
 
 
-def _refusal(role: Role, given: nn.Module, reasons: Mapping[str, str], remedy: str, classes: int) -> str:
+def _refusal(role: Role, module: nn.Module, reasons: Mapping[str, str], remedy: str, classes: int) -> str:
     tried = "; ".join(f"{what}: {reason}" for what, reason in list(reasons.items())[:3]) or "no size fits its layers"
     more = "" if classes else ", and classes=K if it takes labels"
-    return f"{type(given).__name__} cannot be run as a {role}. Tried {tried}. Say what it takes: {remedy}{more}."
+    return f"{type(module).__name__} cannot be run as a {role}. Tried {tried}. Say what it takes: {remedy}{more}."
 
 
 def _shown(output: Any) -> str:
@@ -418,28 +418,28 @@ def _lone(form: CallForm, image_range: tuple[float, float]) -> Architecture:
 
 
 def _adapt_discriminator(
-    given: nn.Module, image: tuple[int, int, int] | None, classes: int, image_range: tuple[float, float]
+    module: nn.Module, image: tuple[int, int, int] | None, classes: int, image_range: tuple[float, float]
 ) -> _Adapted:
-    network = _own_copy(given, "discriminator")
+    network = _own_copy(module, "discriminator")
     reasons: dict[str, str] = {}
-    found: dict[tuple[int, ...], tuple[CallForm, Any]] = {}
+    judged: dict[tuple[int, ...], tuple[CallForm, Any]] = {}
     for shape in [image] if image is not None else _discriminator_shapes(network, classes):
         for labels in _label_forms(classes):
             form = CallForm("discriminator", (), classes if labels != "none" else 0, labels, image=shape)
             output, reason = _try(network, form, image_range)
             logits = _as_discriminator(form, output, exact=image is None)
             if logits is not None:
-                found[shape] = logits, output
+                judged[shape] = logits, output
                 break
             size = "x".join(map(str, shape))
             reasons.setdefault(f"images {size}", reason or f"it returns {_shown(output)}, not one number an image")
-    if len(found) > 1:
-        sizes = ", ".join(str(shape) for shape in found)
-        msg = f"{type(given).__name__} judges images of several sizes: {sizes}. Say which: image=(C, H, W)."
+    if len(judged) > 1:
+        sizes = ", ".join(str(shape) for shape in judged)
+        msg = f"{type(module).__name__} judges images of several sizes: {sizes}. Say which: image=(C, H, W)."
         raise ArchitectureError(msg)
-    if not found:
-        raise ArchitectureError(_refusal("discriminator", given, reasons, "image=(3, 64, 64)", classes))
-    ((form, output),) = found.values()
+    if not judged:
+        raise ArchitectureError(_refusal("discriminator", module, reasons, "image=(3, 64, 64)", classes))
+    ((form, output),) = judged.values()
     return _finished_discriminator(network, form, output, image_range)
 
 

@@ -114,8 +114,8 @@ def trace(network: nn.Module, *arguments: Tensor) -> Trace:
 
     Example:
         >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(2, 1), nn.Sigmoid())
-        >>> found = trace(network, torch.zeros(2, 1, 3, 3))
-        >>> found.feature_taps, found.activation
+        >>> traced = trace(network, torch.zeros(2, 1, 3, 3))
+        >>> traced.feature_taps, traced.activation
         (('1',), 'sigmoid')
     """
     tracer = _Tracer()
@@ -189,7 +189,7 @@ class _Tracer(TorchFunctionMode):
         self._called: dict[str, int] = {}
         self._open: list[tuple[str, int]] = []
         # Of each of these calls, the values that it was given.
-        self._given: list[set[int]] = []
+        self._inputs: list[set[int]] = []
         # Value -> the call of a module whose output an activation made it of.
         self._after: dict[int, tuple[str, int]] = {}
         self._following: dict[tuple[str, int], Following] = {}
@@ -211,15 +211,15 @@ class _Tracer(TorchFunctionMode):
         name, call = ("", 0) if last is None else (last.name, last.call)
         return Trace(tuple(layers), name, call, tuple(self.operations))
 
-    def _enter(self, path: str, _: nn.Module, given: tuple[object, ...]) -> None:
+    def _enter(self, path: str, _: nn.Module, inputs: tuple[object, ...]) -> None:
         call = self._calls[path] = self._calls.get(path, -1) + 1
         self._open.append((path, call))
-        self._given.append({self._numbers[id(each)] for each in tensors_in(given) if id(each) in self._numbers})
+        self._inputs.append({self._numbers[id(each)] for each in tensors_in(inputs) if id(each) in self._numbers})
 
     def _leave(self, _: nn.Module, __: object, output: object) -> None:
-        at, given = self._open.pop(), self._given.pop()
+        at, taken = self._open.pop(), self._inputs.pop()
         # What hands back what it was given, as dropout does in evaluation mode, names nothing.
-        if isinstance(output, Tensor) and self._numbers.get(id(output), -1) not in {-1, *given}:
+        if isinstance(output, Tensor) and self._numbers.get(id(output), -1) not in {-1, *taken}:
             self._returned.setdefault(self._numbers[id(output)], []).append(at)
             self._following[at] = Following(output)
 

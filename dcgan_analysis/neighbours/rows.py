@@ -64,8 +64,8 @@ def nearest_rows(
         AnalysisError: If there is no row.
 
     Example:
-        >>> found = nearest_rows(torch.tensor([[0.0], [5.0]]), [torch.tensor([[4.0]]), torch.tensor([[1.0]])])
-        >>> found.distances.tolist(), found.positions.tolist()
+        >>> nearest = nearest_rows(torch.tensor([[0.0], [5.0]]), [torch.tensor([[4.0]]), torch.tensor([[1.0]])])
+        >>> nearest.distances.tolist(), nearest.positions.tolist()
         ([1.0, 1.0], [1, 0])
     """
     n = len(queries)

@@ -328,13 +328,13 @@ def _training_config(
     from dcgan_analysis.training.config import TrainingConfig
     from dcgan_analysis.training.presets import with_preset
 
-    given = dict(settings) | ({"images": limit} if limit is not None else {})
+    chosen = dict(settings) | ({"images": limit} if limit is not None else {})
     state = out / "state.safetensors"
-    if resume and not state.exists() and preset is None and not given:
+    if resume and not state.exists() and preset is None and not chosen:
         msg = f"'{out}' holds no training to continue. Check the folder (out), or start one with a PRESET or settings."
         raise TrainingError(msg)
     if not state.exists():
-        return TrainingConfig.build(given if preset is None else with_preset(preset, given))
+        return TrainingConfig.build(chosen if preset is None else with_preset(preset, chosen))
     if not resume:
         msg = f"'{out}' holds a training. Resume it, or train into another folder (out)."
         raise TrainingError(msg)
@@ -344,9 +344,9 @@ def _training_config(
     known = {key: value for key, value in saved.items() if key in TrainingConfig.model_fields}
     if preset is not None and preset != known.get("preset"):
         # Another one than it began with: what differs will be named. The same one says nothing new.
-        given = with_preset(preset, given)
-    if isinstance(given.get("parameters"), dict) and given.get("architecture", known["architecture"]) == known.get(
+        chosen = with_preset(preset, chosen)
+    if isinstance(chosen.get("parameters"), dict) and chosen.get("architecture", known["architecture"]) == known.get(
         "architecture"
     ):
-        given["parameters"] = {**known["parameters"], **given["parameters"]}
-    return TrainingConfig.build({**known, **given})
+        chosen["parameters"] = {**known["parameters"], **chosen["parameters"]}
+    return TrainingConfig.build({**known, **chosen})

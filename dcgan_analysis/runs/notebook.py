@@ -21,10 +21,10 @@ _SECONDS = 0.25
 
 
 @contextmanager
-def notebook_progress(given: Progress | None) -> Iterator[Progress]:
+def notebook_progress(progress: Progress | None) -> Iterator[Progress]:
     """Yield what a library call reports to: what its caller gave, or else a bar in a notebook and nothing elsewhere."""
-    if given is not None or not _in_notebook():
-        yield given or silent
+    if progress is not None or not _in_notebook():
+        yield progress or silent
         return
     bar = _Bar()
     try:

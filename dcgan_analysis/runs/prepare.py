@@ -51,21 +51,21 @@ class Sources:
         self._reestimated: dict[tuple[str, str | None], tuple[Checkpoint, dict[Role, str]]] = {}
         self._datasets: dict[tuple[str | Path, str | Path | None], Dataset] = {}
 
-    def checkpoint(self, given: str | Path | Checkpoint) -> Checkpoint:
+    def checkpoint(self, checkpoint: str | Path | Checkpoint) -> Checkpoint:
         """Return a checkpoint, loaded on first use.
 
         Raises:
             AnalysisError: If a torch module is given.
         """
-        if hasattr(given, "named_modules"):
-            kind = type(given).__name__
+        if hasattr(checkpoint, "named_modules"):
+            kind = type(checkpoint).__name__
             msg = f"checkpoint is a torch module ({kind}). Wrap it: dcgan_analysis.wrap(discriminator={kind.lower()})."
             raise AnalysisError(msg)
-        if not isinstance(given, str | Path):
-            return given
-        if given not in self._checkpoints:
-            self._checkpoints[given] = load_checkpoint(given, self.host.architectures)
-        return self._checkpoints[given]
+        if not isinstance(checkpoint, str | Path):
+            return checkpoint
+        if checkpoint not in self._checkpoints:
+            self._checkpoints[checkpoint] = load_checkpoint(checkpoint, self.host.architectures)
+        return self._checkpoints[checkpoint]
 
     def reestimated(self, checkpoint: Checkpoint, reference: DatasetSplit | None) -> tuple[Checkpoint, dict[Role, str]]:
         """Return a checkpoint with new batch-normalisation statistics, estimated on first use, and what was done."""
@@ -76,14 +76,14 @@ class Sources:
             self._reestimated[key] = with_new_statistics(checkpoint, reference)
         return self._reestimated[key]
 
-    def dataset(self, given: str | Path | Dataset, data_root: str | Path | None) -> Dataset:
+    def dataset(self, dataset: str | Path | Dataset, data_root: str | Path | None) -> Dataset:
         """Return a dataset, loaded on first use."""
-        if isinstance(given, Dataset):
-            return given
-        key = (given, data_root)
+        if isinstance(dataset, Dataset):
+            return dataset
+        key = (dataset, data_root)
         if key not in self._datasets:
             self._datasets[key] = load_dataset(
-                given, data_root=data_root, registry=self.host.datasets, progress=self.progress
+                dataset, data_root=data_root, registry=self.host.datasets, progress=self.progress
             )
         return self._datasets[key]
 

@@ -147,7 +147,7 @@ def subjects(context: RunContext) -> dict[str, Checkpoint]:
 
 
 def settled_network(
-    context: RunContext, settings: FilterSettings, who: str, checkpoint: Checkpoint, taps: Sequence[str]
+    context: RunContext, settings: FilterSettings, label: str, checkpoint: Checkpoint, taps: Sequence[str]
 ) -> nn.Module:
     """Return a copy of the discriminator with frozen statistics, ready for single units to be looked at.
 
@@ -156,7 +156,7 @@ def settled_network(
     Args:
         context: The run.
         settings: BatchNorm mode, and how many training images.
-        who: What the progress bar calls the network.
+        label: What the progress bar calls the network.
         checkpoint: Whose discriminator; it is left as it is.
         taps: Taps that will be read.
 
@@ -179,20 +179,20 @@ def settled_network(
         def arguments() -> Iterator[tuple[Tensor, ...]]:
             for done, chosen in enumerate(batches, start=1):
                 yield images.arguments(chosen)
-                context.progress(f"{who}: BatchNorm statistics (batches)", done, len(batches))
+                context.progress(f"{label}: BatchNorm statistics (batches)", done, len(batches))
 
         reestimate(network, arguments(), lambda own, batch: own(*batch))
     return fold_batchnorm(network, taps)
 
 
 def find_responses(
-    context: RunContext, who: str, network: nn.Module, taps: Sequence[str], images: ImageStream, k: int
+    context: RunContext, label: str, network: nn.Module, taps: Sequence[str], images: ImageStream, k: int
 ) -> dict[str, TapResponses]:
     """Stream the images through a network and keep the strongest responses of every filter of the taps."""
     from dcgan_analysis.units.responses import collect_responses, stream_responses
 
     def done(n: int) -> None:
-        context.progress(f"{who}: responses (images)", n, len(images))
+        context.progress(f"{label}: responses (images)", n, len(images))
 
     labels = images.split.labels
     stream = stream_responses(network, taps, images.batches())

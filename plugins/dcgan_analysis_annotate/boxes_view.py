@@ -71,7 +71,7 @@ class BoxesView:
         """Act on a key."""
         match name:
             case "ArrowRight" | " " | "Space" | "Enter":
-                self.save(self.mine())
+                self.save(self.boxes_shown())
                 self.go(min(self.sample + 1, self.workspace.n - 1))
             case "ArrowLeft":
                 self.go(max(self.sample - 1, 0))
@@ -109,7 +109,7 @@ class BoxesView:
         self.sample, self.chosen = sample, -1
         self.refresh()
 
-    def mine(self) -> list[tuple[float, ...]]:
+    def boxes_shown(self) -> list[tuple[float, ...]]:
         """Return the boxes of the sample shown."""
         return list(self.workspace.boxes(self.object).by_sample().get(self.sample, [])) if self.object else []
 
@@ -124,7 +124,7 @@ class BoxesView:
             ui.notify("First say what the boxes are around: type a name at the left and press Enter.", type="warning")
             return
         self.changes.append((self.sample, [tuple(box)], []))
-        self.save([*self.mine(), tuple(box)])
+        self.save([*self.boxes_shown(), tuple(box)])
 
     def choose(self, number: int) -> None:
         """Choose a box."""
@@ -136,7 +136,7 @@ class BoxesView:
         if self.shown:
             box = self.shown[self.chosen]
             self.chosen = -1
-            boxes = self.mine()
+            boxes = self.boxes_shown()
             if box in boxes:  # another tab may have removed it
                 boxes.remove(box)
                 self.changes.append((self.sample, [], [box]))
@@ -149,7 +149,7 @@ class BoxesView:
         if self.changes:
             self.sample, added, removed = self.changes.pop()
             self.chosen = -1
-            boxes = [box for box in self.mine() if box not in added]
+            boxes = [box for box in self.boxes_shown() if box not in added]
             self.save([*boxes, *(box for box in removed if box not in boxes)])
 
     def save(self, boxes: list[tuple[float, ...]]) -> None:
@@ -165,7 +165,7 @@ class BoxesView:
         """Show the state."""
         workspace = self.workspace
         try:
-            self.shown = self.mine()
+            self.shown = self.boxes_shown()
         except DcganAnalysisError as error:
             self._unreadable(error)
             return

@@ -114,12 +114,12 @@ class ExemplarsView:
             ui.notify("First name a concept: type it at the left and press Enter.", type="warning")
             return
         index = self.page * _PER_PAGE + number
-        concepts = {name: list(found) for name, found in self.workspace.exemplars().concepts.items()}
-        mine = concepts.setdefault(self.concept, [])
-        if index in mine:
-            mine.remove(index)
+        concepts = {name: list(members) for name, members in self.workspace.exemplars().concepts.items()}
+        picked = concepts.setdefault(self.concept, [])
+        if index in picked:
+            picked.remove(index)
         else:
-            mine.append(index)
+            picked.append(index)
         self.save(concepts)
         self.refresh()
 
@@ -143,9 +143,9 @@ class ExemplarsView:
         exemplars = self.workspace.exemplars()
         self.list.clear()
         with self.list:
-            for number, (name, found) in enumerate(exemplars.concepts.items(), 1):
+            for number, (name, members) in enumerate(exemplars.concepts.items(), 1):
                 with ui.row(wrap=False).classes("w-full items-center gap-1"):
-                    button = ui.button(f"{number}  {name}  ({len(found)})", on_click=lambda _, n=name: self.choose(n))
+                    button = ui.button(f"{number}  {name}  ({len(members)})", on_click=lambda _, n=name: self.choose(n))
                     button.props(f"no-caps dense align=left {'' if name == self.concept else 'flat'}").classes(
                         "flex-grow"
                     )
@@ -153,8 +153,8 @@ class ExemplarsView:
         first = self.page * _PER_PAGE
         marks = {
             index - first: "picked" if name == self.concept else "elsewhere"
-            for name, found in sorted(exemplars.concepts.items(), key=lambda item: item[0] == self.concept)
-            for index in found
+            for name, members in sorted(exemplars.concepts.items(), key=lambda item: item[0] == self.concept)
+            for index in members
             if isinstance(index, int) and 0 <= index - first < _PER_PAGE
         }
         self.thumbs.mark(marks)

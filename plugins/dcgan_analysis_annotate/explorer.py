@@ -98,11 +98,11 @@ class Explorer:
 
     def switch(self, layer: str, maps: Sequence[int], *, on: bool) -> None:
         """Switch maps of a layer on or off."""
-        mine = self.off.setdefault(layer, set())
+        maps_off = self.off.setdefault(layer, set())
         if on:
-            mine.difference_update(maps)
+            maps_off.difference_update(maps)
         else:
-            mine.update(maps)
+            maps_off.update(maps)
 
     def _draw(self, times: int = 1) -> Tensor:
         conditional = self.workspace.checkpoint.architecture.classes > 0

@@ -97,16 +97,16 @@ class OnlyThisPage:
                 await _refuse(scope["type"], send)
                 return
             if not self._is_token(_cookies(headers.get("cookie", "")).get(self.cookie, "")):
-                given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
-                if scope["type"] == "http" and scope.get("path") == "/" and self._is_token(given):
+                token = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
+                if scope["type"] == "http" and scope.get("path") == "/" and self._is_token(token):
                     await self._welcome(send)
                 else:
                     await _refuse(scope["type"], send)
                 return
         await self.app(scope, receive, _unframed(send) if scope["type"] == "http" else send)
 
-    def _is_token(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode(), self.token.encode())
+    def _is_token(self, token: str) -> bool:
+        return hmac.compare_digest(token.encode(), self.token.encode())
 
     async def _welcome(self, send: Callable[[Message], Awaitable[None]]) -> None:
         """Keep the token in a cookie, and go on to the address without it."""

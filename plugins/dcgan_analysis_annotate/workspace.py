@@ -96,10 +96,10 @@ class Workspace:
 
     def objects(self) -> list[str]:
         """Return the objects that the folder has boxes of, in alphabetical order."""
-        found = set(self._boxes)
+        names = set(self._boxes)
         for path in self.folder.glob("boxes-*.json"):
-            found.add(read_boxes(self._inside(path.name)).object)
-        return sorted(found)
+            names.add(read_boxes(self._inside(path.name)).object)
+        return sorted(names)
 
     def boxes(self, object: str) -> Boxes:
         """Return the boxes of an object: those of the folder, as they are now, or none yet.
@@ -123,7 +123,7 @@ class Workspace:
             self._note(path)
         return self._boxes[name]
 
-    def set_boxes(self, object: str, sample: int, found: Sequence[Sequence[float]], *, done: bool = True) -> Boxes:
+    def set_boxes(self, object: str, sample: int, rectangles: Sequence[Sequence[float]], *, done: bool = True) -> Boxes:
         """Replace the boxes (x, y, width, height) on one sample and save.
 
         Raises:
@@ -132,14 +132,14 @@ class Workspace:
         boxes = self.boxes(object)
         others = [box for box in boxes.boxes if box.sample != sample]
         try:
-            mine = [Box(sample=sample, box=(x, y, width, height)) for x, y, width, height in found]
+            replaced = [Box(sample=sample, box=(x, y, width, height)) for x, y, width, height in rectangles]
         except ValueError:
-            msg = f"A box is x, y, width, height in pixels, of width and height above 0, got {list(found)}."
+            msg = f"A box is x, y, width, height in pixels, of width and height above 0, got {list(rectangles)}."
             raise AnnotationError(msg) from None
         path = self.path_of(boxes.object)
         looked_at = set(boxes.done) | {sample} if done else set(boxes.done) - {sample}
         changed = boxes.model_copy(
-            update={"boxes": sorted([*others, *mine], key=lambda box: box.sample), "done": sorted(looked_at)}
+            update={"boxes": sorted([*others, *replaced], key=lambda box: box.sample), "done": sorted(looked_at)}
         )
         changed.check(*self.size, path)
         if not 0 <= sample < changed.n:
@@ -159,10 +159,10 @@ class Workspace:
         path = self._inside(EXEMPLARS_FILE)
         if self._changed(path) or self._exemplars is None:
             if path.exists():
-                found = read_exemplars(path)
-                found.check(self.checkpoint, path)
-                self._same_samples(path, found.seed, found.label)
-                self._exemplars = found
+                exemplars = read_exemplars(path)
+                exemplars.check(self.checkpoint, path)
+                self._same_samples(path, exemplars.seed, exemplars.label)
+                self._exemplars = exemplars
             else:
                 self._exemplars = Exemplars(
                     checkpoint=self.checkpoint.name,
@@ -182,7 +182,7 @@ class Workspace:
         Raises:
             AnnotationError: If a name is unfit.
         """
-        named = {_fit(name): found for name, found in concepts.items()}
+        named = {_fit(name): members for name, members in concepts.items()}
         whole = expression is not None and all(named.get(name) for name in expression)
         update = {"concepts": named, "expression": tuple(expression) if expression is not None and whole else None}
         changed = self.exemplars().model_copy(update=update)

@@ -24,8 +24,8 @@ def test_power_rises_with_the_share_of_copies():
         return {"many": len(copies) > 3, "most": len(copies) > 8}
 
     power = measure_power(signs, 100, 10, draws=5, rng=np.random.default_rng(0))
-    assert power.found["many"].mean(axis=1).tolist() == [0, 0, 0, 0, 1, 1, 1]
-    assert power.found["most"].mean(axis=1).tolist() == [0, 0, 0, 0, 0, 0, 1]
-    assert (power.found[ANY] == power.found["many"]).all()
+    assert power.detected["many"].mean(axis=1).tolist() == [0, 0, 0, 0, 1, 1, 1]
+    assert power.detected["most"].mean(axis=1).tolist() == [0, 0, 0, 0, 0, 0, 1]
+    assert (power.detected[ANY] == power.detected["many"]).all()
     metrics = power_metrics(power)
     assert (metrics["power"].value, metrics["power"].n, metrics["least_found"].value) == (1, 5, 0.05)

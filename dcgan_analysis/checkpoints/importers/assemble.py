@@ -97,7 +97,7 @@ def _with_known_statistics(
 
 def _metadata(imported: ImportedWeights, format: str) -> CheckpointMetadata:
     architecture = imported.architecture
-    given = dict(imported.metadata)
+    metadata = dict(imported.metadata)
     provenance = {
         "origin": "imported",
         "format": format,
@@ -114,8 +114,8 @@ def _metadata(imported: ImportedWeights, format: str) -> CheckpointMetadata:
             architecture=architecture.name,
             parameters=dict(architecture.parameters),
             image_range=architecture.image_range,
-            provenance=provenance | dict(given.pop("provenance", {})),
-            **given,
+            provenance=provenance | dict(metadata.pop("provenance", {})),
+            **metadata,
         )
     except (ValidationError, TypeError, ValueError) as error:
         text = " ".join(str(error).split())

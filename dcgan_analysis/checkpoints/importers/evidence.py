@@ -140,12 +140,12 @@ def misfit(network: nn.Module, *inputs: Tensor | None, first: bool = False) -> M
     """
     values: list[tuple[float, float]] = []
 
-    def measure(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
+    def measure(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         mean, variance = layer.running_mean, layer.running_var
         assert isinstance(mean, torch.Tensor)
         assert isinstance(variance, torch.Tensor)
-        x = given[0].transpose(0, 1).flatten(1)
-        count = len(given[0])
+        x = inputs[0].transpose(0, 1).flatten(1)
+        count = len(inputs[0])
         moved = (x.mean(1) - mean).abs() / variance.clamp(min=1e-12).sqrt()
         ratio = (x.var(1).clamp(min=1e-12) / variance.clamp(min=1e-12)).log()
         shift = ratio.median()
@@ -260,8 +260,8 @@ def _tries(reading: Reading, channels_last: bool, images: Tensor | None, *, firs
     if not any(each.mean is not None for each in norms) or (structure.role == "discriminator" and images is None):
         return None
     network = network_of(structure, channels_last)
-    given = latent_vectors(TRIED, structure.z_size, reading.z_prior) if images is None else images
-    return misfit(network, given, class_numbers(structure), first=first)
+    inputs = latent_vectors(TRIED, structure.z_size, reading.z_prior) if images is None else images
+    return misfit(network, inputs, class_numbers(structure), first=first)
 
 
 def _variants(
@@ -269,8 +269,8 @@ def _variants(
 ) -> Iterator[list[Reading]]:
     """Yield readings of one structure in groups: those of a group differ in slopes and eps, which work together."""
     priors = ("normal",) if structure.role == "discriminator" else (z_prior,) if z_prior else ("normal", "uniform")
-    said = settings.activation is not None or settings.slope is not None
-    activations = ((None, None),) if said else _ACTIVATIONS[structure.role]
+    is_set = settings.activation is not None or settings.slope is not None
+    activations = ((None, None),) if is_set else _ACTIVATIONS[structure.role]
     for prior in priors:
         for each in _projections(structure):
             yield [

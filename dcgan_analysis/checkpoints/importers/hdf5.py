@@ -119,17 +119,17 @@ def _reader(path: Path, source: Path | IO[bytes], name: str) -> Any:
 
 
 def _texts(group: h5py.Group) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    texts: dict[str, Any] = {}
     for key in group.attrs:
         kind = group.attrs.get_id(key)
         if kind.dtype.kind not in "OSU" or kind.get_storage_size() > _LONGEST_TEXT:
             continue
         value = group.attrs[key]
         if isinstance(value, bytes | str):
-            found[key] = _text(value)
+            texts[key] = _text(value)
         elif isinstance(value, np.ndarray) and value.dtype.kind in "OSU":
-            found[key] = [_text(each) for each in value.flatten()]
-    return found
+            texts[key] = [_text(each) for each in value.flatten()]
+    return texts
 
 
 def _text(value: Any) -> str:

@@ -282,16 +282,16 @@ class _Build:
 
     def _arrays(self, layer: _Layer, order: list[str]) -> dict[str, Array]:
         """Return a layer's arrays by what they are; ``order`` is that in which Keras numbers or lists them."""
-        found = _numbered(self._file, layer) if self._file.by_number else _named(self._file, layer)
+        leaves = _numbered(self._file, layer) if self._file.by_number else _named(self._file, layer)
         arrays: dict[str, Array] = {}
-        for position, (leaf, array) in enumerate(found):
+        for position, (leaf, array) in enumerate(leaves):
             what = LEAVES.get(leaf.lower()) if not leaf.isdecimal() else None
             if what is None or what not in order:
                 what = order[position] if position < len(order) else "more"
             arrays[what] = Array(f"{layer.name}/{what}", array.shape, array.read)
         missing = [what for what in order if what not in arrays]
-        if missing or len(found) != len(order):
-            self._refuse(layer, f"it needs {len(order)} arrays, the file holds {len(found)} for it")
+        if missing or len(leaves) != len(order):
+            self._refuse(layer, f"it needs {len(order)} arrays, the file holds {len(leaves)} for it")
         return arrays
 
     def _activation(self, layer: _Layer) -> None:
@@ -527,9 +527,9 @@ _LAYERS: Mapping[str, Callable[[_Build, _Layer], None]] = {
 def _numbered(file: _File, layer: _Layer) -> list[tuple[str, Array]]:
     for container in _CONTAINERS:
         place = f"{layer.place.replace('{layers}', container).lstrip('/')}/vars/"
-        found = [(name.removeprefix(place), array) for name, array in file.arrays.items() if name.startswith(place)]
-        if found:
-            return sorted(found, key=lambda each: int(each[0]) if each[0].isdecimal() else 0)
+        numbered = [(name.removeprefix(place), array) for name, array in file.arrays.items() if name.startswith(place)]
+        if numbered:
+            return sorted(numbered, key=lambda each: int(each[0]) if each[0].isdecimal() else 0)
     return []
 
 
@@ -537,13 +537,13 @@ def _named(file: _File, layer: _Layer) -> list[tuple[str, Array]]:
     top = layer.parents[0] if layer.parents else layer.name
     group = f"model_weights/{top}"
     order = attribute_texts(dict(file.attributes.get(group, {})), "weight_names")
-    found = []
+    named = []
     for name in order:
         array = file.arrays.get(f"{group}/{name}")
         words = name.split("/")
         if array is not None and (not layer.parents or layer.name in words[:-1]):
-            found.append((words[-1].removesuffix(":0"), array))
-    return found
+            named.append((words[-1].removesuffix(":0"), array))
+    return named
 
 
 def _weights_alone(
@@ -578,8 +578,8 @@ def _numbered_weights(arrays: Mapping[str, Array]) -> dict[str, Array]:
         if match:
             layers.setdefault(match[1], []).append((int(match[2]), array))
     named: dict[str, Array] = {}
-    for layer, found in layers.items():
-        values = [array for _, array in sorted(found, key=lambda each: each[0])]
+    for layer, numbered in layers.items():
+        values = [array for _, array in sorted(numbered, key=lambda each: each[0])]
         leaves = ("kernel", "bias")
         if len(values[0].shape) == 1:
             leaves = {

@@ -142,20 +142,20 @@ def _split(network: ForeignNetwork) -> tuple[Embedding | None, list[Operation]]:
     if not places:
         return None, operations
     at = places[0]
-    found = operations.pop(at)
-    assert isinstance(found, Embedding)
+    embedding = operations.pop(at)
+    assert isinstance(embedding, Embedding)
     while at < len(operations) and isinstance(operations[at], Gap):
         operations.pop(at)
-    container = found.name.rpartition(".")[0]
+    container = embedding.name.rpartition(".")[0]
     following = operations[at] if at < len(operations) else None
-    if isinstance(following, Weighted) and following.kind == "linear" and following.inputs == found.weight.shape[1]:
+    if isinstance(following, Weighted) and following.kind == "linear" and following.inputs == embedding.weight.shape[1]:
         beside = following.name.rpartition(".")[0] == container and container
         if beside or re.search(r"label|emb|class|cond", following.name):
             operations.pop(at)
             while at < len(operations) and isinstance(operations[at], Gap):
                 operations.pop(at)
-            return _through(found, following), operations
-    return found, operations
+            return _through(embedding, following), operations
+    return embedding, operations
 
 
 def _through(embedding: Embedding, linear: Weighted) -> Embedding:

@@ -70,14 +70,14 @@ def fit(
     # Every size is some array's extent, or an extent is one of its first multiples: maps are width times 1, 2, 4 or 8.
     extents = {extent for shape in shapes.values() for extent in shape}
     values = sorted({extent // times for extent in extents for times in (1, 2, 4, 8) if extent >= times})
-    found: dict[str, int] = {}
+    chosen: dict[str, int] = {}
     for size in sizes:
-        start, best = dict(found), _votes(slots(build(**found)), shapes)
+        start, best = dict(chosen), _votes(slots(build(**chosen)), shapes)
         for value in values:
             votes = _votes(slots(build(**start, **{size: value})), shapes)
             if votes > best:
-                best, found = votes, {**start, size: value}
-    return found
+                best, chosen = votes, {**start, size: value}
+    return chosen
 
 
 def _votes(slots: Sequence[Slot], shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int]:

@@ -152,7 +152,7 @@ def _kind(module: Record) -> str:
 
 
 def _leaves(module: Record, path: str) -> dict[str, Array]:
-    found: dict[str, Array] = {}
+    leaves: dict[str, Array] = {}
     for holder in ("_parameters", "_buffers"):
         arrays = module.state.get(holder)
         for name, value in arrays.items() if isinstance(arrays, dict) else ():
@@ -162,8 +162,8 @@ def _leaves(module: Record, path: str) -> dict[str, Array]:
                 if leaf is None:
                     msg = f"Module '{path or 'itself'}' of class {module.name} has an array '{name}' that is unknown."
                     raise CheckpointError(msg)
-                found[leaf] = Array(full, value.shape, value.read)
-    return found
+                leaves[leaf] = Array(full, value.shape, value.read)
+    return leaves
 
 
 # Readers of torch's own modules: (path, attributes, arrays) -> operations.

@@ -616,15 +616,15 @@ def _ends_in_sigmoid(structure: Structure) -> bool:
 
 def _with_eps(structure: Structure, settings: ReadSettings, channels_last: bool) -> Structure:
     """Put in eps of the normalisations: what was said, for all or one by one, or else the library's own."""
-    given = settings.of(structure.role).batchnorm_eps
+    eps = settings.of(structure.role).batchnorm_eps
     norms = [each for each in structure.operations if isinstance(each, Normalise)]
-    if isinstance(given, tuple) and len(given) != len(norms):
+    if isinstance(eps, tuple) and len(eps) != len(norms):
         msg = (
-            f"{structure.role}.batchnorm_eps lists {len(given)} values, the {structure.role} has {len(norms)} "
+            f"{structure.role}.batchnorm_eps lists {len(eps)} values, the {structure.role} has {len(norms)} "
             "normalisations."
         )
         raise ConfigError(msg)
-    every = iter(given if isinstance(given, tuple) else (given,) * len(norms))
+    every = iter(eps if isinstance(eps, tuple) else (eps,) * len(norms))
     default = KERAS_EPS if channels_last else EPS
     operations = tuple(
         each if not isinstance(each, Normalise) else _filled(each, next(every), default)

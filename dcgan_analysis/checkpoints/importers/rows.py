@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["LayerTable", "layer_table"]
 
 EPS = 1e-5
-_TOLD = ("operation.weight", "embedding.weight", "norm.weight", "activation.weight")
+_NAMED_BY = ("operation.weight", "embedding.weight", "norm.weight", "activation.weight")
 _ELEMENTWISE = ("none", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "tanh", "sigmoid")
 
 
@@ -290,10 +290,10 @@ def _named(rows: list[_Row], structure: Structure) -> LayerTable:
         values.setdefault("norm", "none")
         layers.append(Layer(name, kind, **{"out": 0, **values}, batchnorm=values["norm"] == "batch"))
         arrays |= {f"{name}.{key}": array for key, array in row.arrays.items()}
-        told = [row.arrays[key].name for key in _TOLD if key in row.arrays]
+        names = [row.arrays[key].name for key in _NAMED_BY if key in row.arrays]
         if "norm.running_mean" in row.arrays and "norm.weight" not in row.arrays:
-            told.append(row.arrays["norm.running_mean"].name)
-        sources[name] = [each for each in dict.fromkeys(told) if each]
+            names.append(row.arrays["norm.running_mean"].name)
+        sources[name] = [each for each in dict.fromkeys(names) if each]
         operations[name] = row.operations
     return LayerTable(tuple(layers), arrays, sources, operations)
 

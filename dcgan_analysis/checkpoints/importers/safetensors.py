@@ -59,9 +59,11 @@ def load(request: ImportRequest) -> ImportedWeights:
         arrays = {prefix + name.removeprefix(prefix): array for name, array in arrays.items()}
     states: dict[Role, dict[str, Tensor] | None] = {}
     for role in ROLES:
-        mine = {name: array for name, array in arrays.items() if name.startswith(f"{role}.")}
+        own_arrays = {name: array for name, array in arrays.items() if name.startswith(f"{role}.")}
         network = f"the {role} of {architecture.name}"
-        states[role] = collect(_slots(architecture, role, mine), mine, network, where) if mine else None
+        states[role] = (
+            collect(_slots(architecture, role, own_arrays), own_arrays, network, where) if own_arrays else None
+        )
     for name in arrays:
         if name.partition(".")[0] not in ROLES:
             msg = (

@@ -59,9 +59,11 @@ def numbers(checkpoint: Checkpoint) -> dict[str, float]:
             "share_at_ends": float(at_ends.float().mean()),
         }
     for role in checkpoint.weights:
-        given = _latents(checkpoint) if role == "generator" else samples
-        if given is not None:
-            distance = misfit(checkpoint.network(role), given, class_labels(checkpoint.architecture, range(len(given))))
+        inputs = _latents(checkpoint) if role == "generator" else samples
+        if inputs is not None:
+            distance = misfit(
+                checkpoint.network(role), inputs, class_labels(checkpoint.architecture, range(len(inputs)))
+            )
             if distance is not None:
                 result[f"batchnorm_{role}"] = distance.coarse
     if checkpoint.has("discriminator"):
@@ -91,44 +93,45 @@ def _samples(checkpoint: Checkpoint) -> Tensor:
 
 def add_numbers(checkpoint: Checkpoint) -> Checkpoint:
     """Return the checkpoint with its numbers, and warnings where they are odd, in its provenance."""
-    found = numbers(checkpoint)
+    measured = numbers(checkpoint)
     provenance = dict(checkpoint.metadata.provenance)
     warnings = list(provenance.get("warnings", ()))
     low, high = checkpoint.architecture.image_range
     half = (high - low) / 2
-    if "samples_std" in found and found["samples_std"] < _FLAT * half:
+    if "samples_std" in measured and measured["samples_std"] < _FLAT * half:
         warnings.append(
-            f"The samples are nearly one colour (standard deviation {found['samples_std']:.2g}): the generator is "
+            f"The samples are nearly one colour (standard deviation {measured['samples_std']:.2g}): the generator is "
             "untrained, or something was assumed wrongly."
         )
-    elif "samples_variation" in found and found["samples_variation"] < _FLAT * half:
+    elif "samples_variation" in measured and measured["samples_variation"] < _FLAT * half:
         warnings.append(
-            f"All samples are nearly alike (a pixel's standard deviation is {found['samples_variation']:.2g}): the "
+            f"All samples are nearly alike (a pixel's standard deviation is {measured['samples_variation']:.2g}): the "
             "generator makes one image, or something was assumed wrongly."
         )
-    elif found.get("share_at_ends", 0.0) > _FULL:
+    elif measured.get("share_at_ends", 0.0) > _FULL:
         warnings.append(
-            f"{found['share_at_ends']:.0%} of the samples' pixels lie at the ends of the range: look at samples.png, "
-            "something may be assumed wrongly."
+            f"{measured['share_at_ends']:.0%} of the samples' pixels lie at the ends of the range: look at "
+            "samples.png, something may be assumed wrongly."
         )
-    if found.get("batchnorm_generator", 0.0) > _FAR:
+    if measured.get("batchnorm_generator", 0.0) > _FAR:
         warnings.append(
             f"The generator's BatchNorm statistics are not those of what it makes of its latent vectors (distance "
-            f"{found['batchnorm_generator']:.2g}; 0.1 is near): activations, paddings, order or the latent vectors' "
+            f"{measured['batchnorm_generator']:.2g}; 0.1 is near): activations, paddings, order or the latent vectors' "
             "distribution may be assumed wrongly, or the statistics are stale (--set batchnorm=reestimate)."
         )
-    elif found.get("batchnorm_discriminator", 0.0) > _FARTHER:
+    elif measured.get("batchnorm_discriminator", 0.0) > _FARTHER:
         warnings.append(
             "The discriminator's BatchNorm statistics are far from those of what it makes of samples (distance "
-            f"{found['batchnorm_discriminator']:.2g}): it belongs to another generator, the samples are unlike its "
+            f"{measured['batchnorm_discriminator']:.2g}): it belongs to another generator, the samples are unlike its "
             "training images, or something was assumed wrongly."
         )
-    if found.get("judged_noise", 0.0) - found.get("judged_samples", 1.0) > _MARGIN:
+    if measured.get("judged_noise", 0.0) - measured.get("judged_samples", 1.0) > _MARGIN:
         warnings.append(
-            f"The discriminator takes noise for real ({found['judged_noise']:.2f}) rather than samples "
-            f"({found['judged_samples']:.2f}): the networks may not belong together, or it judges the other way round."
+            f"The discriminator takes noise for real ({measured['judged_noise']:.2f}) rather than samples "
+            f"({measured['judged_samples']:.2f}): the networks may not belong together, or it judges the other "
+            "way round."
         )
-    provenance |= {"numbers": found, "warnings": warnings}
+    provenance |= {"numbers": measured, "warnings": warnings}
     return replace(checkpoint, metadata=checkpoint.metadata.model_copy(update={"provenance": provenance}))
 
 

@@ -89,5 +89,5 @@ class ReadSettings(EpochSettings, NetworkSettings):
         """Return the settings of one network: its own, or else those for both."""
         own = self.generator if role == "generator" else self.discriminator
         shared = {name: getattr(self, name) for name in NetworkSettings.model_fields}
-        given = {name: getattr(own, name) for name in own.model_fields_set}
-        return NetworkSettings.model_construct(**{**shared, **given})
+        own_values = {name: getattr(own, name) for name in own.model_fields_set}
+        return NetworkSettings.model_construct(**{**shared, **own_values})

@@ -213,10 +213,10 @@ def _is_linear(operation: Operation) -> bool:
 
 def _rematched(operations: list[Operation]) -> list[tuple[Operation, ...]]:
     """Put normalisations behind kernels whose outputs they fit: as numbers in names say, or from either end."""
-    found = [_numbered(operations), _matched(operations)]
+    orders = [_numbered(operations), _matched(operations)]
     backwards = _matched(operations[::-1])
-    found.append(None if backwards is None else _behind(backwards[::-1]))
-    return [_with_gaps(each, [Gap(None)] * len(each)) for each in found if each is not None]
+    orders.append(None if backwards is None else _behind(backwards[::-1]))
+    return [_with_gaps(each, [Gap(None)] * len(each)) for each in orders if each is not None]
 
 
 def _numbered(operations: list[Operation]) -> list[Operation] | None:

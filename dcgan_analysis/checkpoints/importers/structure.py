@@ -419,7 +419,7 @@ class _Search:
             _each(getattr(self._settings, name), state.kernels, self._count, name, self._role)
             for name in ("stride", "padding", "output_padding")
         )
-        found = False
+        fits = False
         for way in geometries(
             transpose,
             kernel,
@@ -431,7 +431,7 @@ class _Search:
         ):
             asked = ((stride, way.stride), (padding, way.padding), (rest, way.output_padding))
             if all(wanted in (None, value) for wanted, value in asked):
-                found = True
+                fits = True
                 assumed = stride is None or padding is None
                 yield (
                     replace(
@@ -443,7 +443,7 @@ class _Search:
                     ),
                     way.cost,
                 )
-        if not found and (stride, padding, rest) != (None, None, None):
+        if not fits and (stride, padding, rest) != (None, None, None):
             stride = stride or 1
             padding = (kernel - 1) // 2 if padding is None else padding
             if rest is None:
@@ -582,13 +582,13 @@ def _cheapest(states: list[_State], kept: int) -> list[_State]:
     return result
 
 
-def _each(given: Any, number: int, count: int, name: str, role: Role) -> Any:
-    if not isinstance(given, tuple):
-        return given
-    if len(given) != count:
-        msg = f"{role}.{name} lists {len(given)} values, the {role} has {count} layers that it is for."
+def _each(value: Any, number: int, count: int, name: str, role: Role) -> Any:
+    if not isinstance(value, tuple):
+        return value
+    if len(value) != count:
+        msg = f"{role}.{name} lists {len(value)} values, the {role} has {count} layers that it is for."
         raise ConfigError(msg)
-    return given[number]
+    return value[number]
 
 
 def shape_after(operation: Operation, shape: _Shape) -> _Shape | None:

@@ -63,9 +63,9 @@ def load(request: ImportRequest) -> ImportedWeights:
     architecture, z_prior = _recognise(arrays, prefix, where)
     states: dict[Role, dict[str, Tensor] | None] = {}
     for role in ROLES:
-        mine = {name: array for name, array in arrays.items() if f"{_STEMS[role]}_params" in name}
+        own_arrays = {name: array for name, array in arrays.items() if f"{_STEMS[role]}_params" in name}
         network = f"the {role} of {architecture.name}"
-        states[role] = collect(_slots(architecture, role, prefix), mine, network, where) if mine else None
+        states[role] = collect(_slots(architecture, role, prefix), own_arrays, network, where) if own_arrays else None
     return ImportedWeights(
         architecture,
         states["generator"],
@@ -122,22 +122,22 @@ def _why_not(path: Path, error: str) -> str:
 
 def _recognise(arrays: Mapping[str, Tensor], prefix: str, where: str) -> tuple[Architecture, str]:
     shapes = {name: tuple(array.shape) for name, array in arrays.items()}
-    best, found = 0, None
+    best, recognised = 0, None
     for table, z_prior in _LAYOUTS:
         build = partial(table, batchnorm_eps=_EPS)
         slots = partial(_both, prefix=prefix)
         architecture = build(**fit(build, ("width", "z_size", "image_channels"), slots, shapes))
         count = matches(slots(architecture), shapes)
         if count > best:
-            best, found = count, (architecture, z_prior)
-    if found is None or 2 * best < len(arrays):
+            best, recognised = count, (architecture, z_prior)
+    if recognised is None or 2 * best < len(arrays):
         first, shape = next(iter(shapes.items()))
         msg = (
             f"{where}: the arrays fit none of the authors' released networks, dcgan32-svhn (8 and 10 arrays, 5x5) and "
             f"dcgan32 (17 and 19, 3x3); '{first}' has shape {shape}."
         )
         raise CheckpointError(msg)
-    return found
+    return recognised
 
 
 def _both(architecture: Architecture, prefix: str) -> list[Slot]:

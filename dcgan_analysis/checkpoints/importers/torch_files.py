@@ -117,13 +117,13 @@ def _read_zip(path: Path) -> Any:
 
     def storage(identity: Any) -> _Storage:
         _, kind, key, _, count, *_ = identity
-        found = _Storage(str(key), _storage_type(kind), _count(count), read)
-        info = members.get(f"{folder}data/{found.key}")
+        stored = _Storage(str(key), _storage_type(kind), _count(count), read)
+        info = members.get(f"{folder}data/{stored.key}")
         # Torch stores numbers as they are; a compressed storage could be a thousand times the size of its file.
-        if info is None or info.file_size < found.nbytes or info.compress_type != zipfile.ZIP_STORED:
-            msg = f"storage {found.key} of {found.count:,} numbers is not whole"
+        if info is None or info.file_size < stored.nbytes or info.compress_type != zipfile.ZIP_STORED:
+            msg = f"storage {stored.key} of {stored.count:,} numbers is not whole"
             raise PickleError(msg)
-        return found
+        return stored
 
     return read_pickle(io.BytesIO(program), _CALLS, storage)
 

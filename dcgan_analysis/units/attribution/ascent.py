@@ -112,8 +112,8 @@ def ascend(
         >>> _ = torch.nn.init.constant_(network[0].weight, 1.0)
         >>> plain = Ascent(steps=60, l2=0, tv=0, jitter=0, blur=0)
         >>> source = torch.Generator().manual_seed(0)
-        >>> found = ascend(UnitResponse(network, "0"), Units.of([0], [1]), (1, 1, 2), plain, source)
-        >>> found[0, 0, 0, 1].item()
+        >>> images = ascend(UnitResponse(network, "0"), Units.of([0], [1]), (1, 1, 2), plain, source)
+        >>> images[0, 0, 0, 1].item()
         1.0
     """
     device = device or torch.device("cpu")

@@ -84,35 +84,35 @@ class ActivationMaximization:
         taps = config.taps or context.checkpoint.architecture.taps
         images = open_images(context, config, config.split, config.images)
         context.use_split(config.split, images.split)
-        found: dict[str, dict[str, Maximised]] = {}
-        for who, checkpoint in subjects(context).items():
-            with context.stage(f"{who}: BatchNorm statistics"):
-                network = settled_network(context, config, who, checkpoint, taps)
-            with context.stage(f"{who}: real responses"):
-                responses = find_responses(context, who, network, taps, images, 1)
-            with context.stage(f"{who}: gradient ascent"):
-                found[who] = {
-                    tap: maximise_filters(context, config, who, network, tap, responses[tap], images) for tap in taps
+        by_network: dict[str, dict[str, Maximised]] = {}
+        for label, checkpoint in subjects(context).items():
+            with context.stage(f"{label}: BatchNorm statistics"):
+                network = settled_network(context, config, label, checkpoint, taps)
+            with context.stage(f"{label}: real responses"):
+                responses = find_responses(context, label, network, taps, images, 1)
+            with context.stage(f"{label}: gradient ascent"):
+                by_network[label] = {
+                    tap: maximise_filters(context, config, label, network, tap, responses[tap], images) for tap in taps
                 }
-        metrics = _metrics(context, found)
+        metrics = _metrics(context, by_network)
         with context.stage("figures"):
-            _save_arrays(context, found)
-            _save_grid(context, config, images, found)
+            _save_arrays(context, by_network)
+            _save_grid(context, config, images, by_network)
         return context.result(
             title=f"What filters of {context.checkpoint.name} respond to most",
             headline="activation_ratio",
             metrics=metrics,
-            tables=[_layers_table(found), _filters_table(config, found)],
+            tables=[_layers_table(by_network), _filters_table(config, by_network)],
         )
 
 
-def _metrics(context: RunContext, found: Mapping[str, Mapping[str, Maximised]]) -> dict[str, Metric]:
+def _metrics(context: RunContext, by_network: Mapping[str, Mapping[str, Maximised]]) -> dict[str, Metric]:
     import numpy as np
 
     def together(name: str) -> dict[str, NDArray[np.float64]]:
         return {
-            who: np.concatenate([getattr(one, name) for one in layers.values()])[:, None]
-            for who, layers in found.items()
+            label: np.concatenate([getattr(one, name) for one in layers.values()])[:, None]
+            for label, layers in by_network.items()
         }
 
     ratios, distances = together("ratios"), together("distances")
@@ -125,7 +125,7 @@ def _metrics(context: RunContext, found: Mapping[str, Mapping[str, Maximised]]) 
     )
     if not metrics:
         msg = (
-            f"No filter of {', '.join(found[LEARNED])} responds to the images of '{context.dataset.name}', in the "
+            f"No filter of {', '.join(by_network[LEARNED])} responds to the images of '{context.dataset.name}', in the "
             "checkpoint or in its twin. Choose other layers, filters or images."
         )
         raise AnalysisError(msg)
@@ -138,7 +138,7 @@ def _metrics(context: RunContext, found: Mapping[str, Mapping[str, Maximised]]) 
     )
 
 
-def _layers_table(found: Mapping[str, Mapping[str, Maximised]]) -> Table:
+def _layers_table(by_network: Mapping[str, Mapping[str, Maximised]]) -> Table:
     import numpy as np
 
     columns = ["layer"]
@@ -149,8 +149,8 @@ def _layers_table(found: Mapping[str, Mapping[str, Maximised]]) -> Table:
         return None if np.isnan(values).all() else float(np.nanmean(values))
 
     rows: list[list[Cell]] = []
-    for tap in found[LEARNED]:
-        pair = [found[who][tap] for who in (LEARNED, TWIN)]
+    for tap in by_network[LEARNED]:
+        pair = [by_network[label][tap] for label in (LEARNED, TWIN)]
         rows.append([tap, *[mean(one.ratios) for one in pair], *[mean(one.distances) for one in pair]])
     return Table(
         name="layers",
@@ -162,13 +162,13 @@ def _layers_table(found: Mapping[str, Mapping[str, Maximised]]) -> Table:
     )
 
 
-def _filters_table(config: ActivationMaximizationConfig, found: Mapping[str, Mapping[str, Maximised]]) -> Table:
+def _filters_table(config: ActivationMaximizationConfig, by_network: Mapping[str, Mapping[str, Maximised]]) -> Table:
     rows: list[list[Cell]] = []
-    for who, layers in found.items():
+    for label, layers in by_network.items():
         for tap, one in layers.items():
             for row, feature in enumerate(config.features):
                 responses = [float(one.reached[row]), float(one.responses.top.values[feature, 0])]
-                rows.append([who, tap, feature, *responses, _known(one.ratios[row]), _known(one.distances[row])])
+                rows.append([label, tap, feature, *responses, _known(one.ratios[row]), _known(one.distances[row])])
     columns = ["network", "layer", "filter", "response to image found", "strongest real response", "ratio", "distance"]
     return Table(name="filters", title="Every filter", columns=columns, rows=rows)
 
@@ -177,11 +177,11 @@ def _known(value: float) -> float | None:
     return float(value) if value == value else None  # NaN differs from itself
 
 
-def _save_arrays(context: RunContext, found: Mapping[str, Mapping[str, Maximised]]) -> None:
+def _save_arrays(context: RunContext, by_network: Mapping[str, Mapping[str, Maximised]]) -> None:
     arrays: dict[str, NDArray[Any]] = {}
-    for who, layers in found.items():
+    for label, layers in by_network.items():
         for tap, one in layers.items():
-            arrays[f"{'twin_' if who == TWIN else ''}{tap}"] = one.images
+            arrays[f"{'twin_' if label == TWIN else ''}{tap}"] = one.images
     context.save_arrays("images", **arrays)
 
 
@@ -189,23 +189,26 @@ def _save_grid(
     context: RunContext,
     config: ActivationMaximizationConfig,
     images: ImageStream,
-    found: Mapping[str, Mapping[str, Maximised]],
+    by_network: Mapping[str, Mapping[str, Maximised]],
 ) -> None:
     from dcgan_analysis import figures
     from dcgan_analysis.models import receptive_field
 
     panels: dict[str, list[list[figures.Tile]]] = {}
-    for who, layers in found.items():
-        panels[who] = []
+    for label, layers in by_network.items():
+        panels[label] = []
         for tap, one in layers.items():
             field = receptive_field(context.checkpoint.architecture, tap)
             real = [
                 cut(images.shown(int(one.responses.top.images[f, 0])), field.box(*one.responses.place(f, 0)))
                 for f in config.features
             ]
-            panels[who] += [[figures.Tile(cut(image, one.box)) for image in one.images], list(map(figures.Tile, real))]
+            panels[label] += [
+                [figures.Tile(cut(image, one.box)) for image in one.images],
+                list(map(figures.Tile, real)),
+            ]
     context.save_figure(
-        figures.image_panels(panels, labels=list(found[LEARNED]), group=2),
+        figures.image_panels(panels, labels=list(by_network[LEARNED]), group=2),
         "filters",
         "What filters respond to most",
         f"For each layer, filters {', '.join(map(str, config.features))}: above, the image that gradient ascent found, "

@@ -83,7 +83,7 @@ class Maximised:
 def maximise_filters(
     context: RunContext,
     settings: AscentSettings,
-    who: str,
+    label: str,
     network: nn.Module,
     tap: str,
     responses: TapResponses,
@@ -97,7 +97,7 @@ def maximise_filters(
     Args:
         context: The run.
         settings: Filters, and the search.
-        who: What the progress bar calls the network.
+        label: What the progress bar calls the network.
         network: With frozen statistics, as of ``settled_network``.
         tap: Which layer.
         responses: Its responses to the real images.
@@ -120,7 +120,7 @@ def maximise_filters(
     stds = torch.from_numpy(responses.sums.std[features]).float()
 
     def step(done: int) -> None:
-        context.progress(f"{who}: {tap} (steps of the ascent)", done, settings.steps)
+        context.progress(f"{label}: {tap} (steps of the ascent)", done, settings.steps)
 
     ascended = ascend(
         UnitResponse(network, tap),

@@ -97,22 +97,22 @@ class GuidedBackprop:
         tap = _tap(context, config)
         images = open_images(context, config, config.split, config.images)
         context.use_split(config.split, images.split)
-        found = {}
-        for who, checkpoint in subjects(context).items():
-            with context.stage(f"{who}: BatchNorm statistics"):
-                network = settled_network(context, config, who, checkpoint, [tap])
-            found[who] = attribute_strongest(context, config, who, network, tap, images)
-            _check_and_note(context, config, who, tap, found[who])
-        metrics = _metrics(context, found)
+        by_network = {}
+        for label, checkpoint in subjects(context).items():
+            with context.stage(f"{label}: BatchNorm statistics"):
+                network = settled_network(context, config, label, checkpoint, [tap])
+            by_network[label] = attribute_strongest(context, config, label, network, tap, images)
+            _check_and_note(context, config, label, tap, by_network[label])
+        metrics = _metrics(context, by_network)
         with context.stage("figures"):
-            _save_arrays(context, images, found)
-            _save_features(context, config, tap, images, found, metrics)
+            _save_arrays(context, images, by_network)
+            _save_features(context, config, tap, images, by_network, metrics)
             _save_bars(context, metrics)
         return context.result(
             title=f"{config.method} on {tap} of {context.checkpoint.name}, {context.dataset.name}",
             headline="concentration",
             metrics=metrics,
-            tables=[_features_table(config, found)],
+            tables=[_features_table(config, by_network)],
         )
 
 
@@ -120,30 +120,32 @@ def _tap(context: RunContext, config: GuidedBackpropConfig) -> str:
     return config.tap or last_conv(context.checkpoint)
 
 
-def _check_and_note(context: RunContext, config: GuidedBackpropConfig, who: str, tap: str, found: Attributions) -> None:
+def _check_and_note(
+    context: RunContext, config: GuidedBackpropConfig, label: str, tap: str, attributions: Attributions
+) -> None:
     import numpy as np
 
-    silent = np.isnan(found.columns["concentration"])
+    silent = np.isnan(attributions.columns["concentration"])
     if silent.all():
         msg = (
-            f"No pixel gets any {config.method} attribution from tap '{tap}' ({who}): its features do not respond to "
+            f"No pixel gets any {config.method} attribution from tap '{tap}' ({label}): its features do not respond to "
             f"the images of '{context.dataset.name}'. Choose another tap, or other features."
         )
         raise AnalysisError(msg)
     if silent.any():
         context.note(
-            f"{who}: {int(silent.sum())} of {silent.size} attributions are zero everywhere, for the unit's response "
+            f"{label}: {int(silent.sum())} of {silent.size} attributions are zero everywhere, for the unit's response "
             "is not positive; they are left out of the numbers."
         )
 
 
-def _metrics(context: RunContext, found: Mapping[str, Attributions]) -> dict[str, Metric]:
+def _metrics(context: RunContext, by_network: Mapping[str, Attributions]) -> dict[str, Metric]:
     metrics: dict[str, Metric] = {}
     for name, (better, text) in _NUMBERS.items():
         metrics |= compared_metrics(
             context,
             name,
-            {who: one.columns[name] for who, one in found.items()},
+            {label: one.columns[name] for label, one in by_network.items()},
             text,
             groups="features and images",
             unit="fraction" if name == "concentration" else "number",
@@ -152,7 +154,7 @@ def _metrics(context: RunContext, found: Mapping[str, Attributions]) -> dict[str
     return metrics
 
 
-def _features_table(config: GuidedBackpropConfig, found: Mapping[str, Attributions]) -> Table:
+def _features_table(config: GuidedBackpropConfig, by_network: Mapping[str, Attributions]) -> Table:
     import numpy as np
 
     names = {
@@ -166,11 +168,11 @@ def _features_table(config: GuidedBackpropConfig, found: Mapping[str, Attributio
     }
     rows: list[list[Cell]] = []
     for row, feature in enumerate(config.features):
-        for who, one in found.items():
+        for label, one in by_network.items():
             means = [one.columns[name][row] for name in names]
             cells = [None if np.isnan(mean).all() else float(np.nanmean(mean)) for mean in means]
             strongest = float(one.responses.top.values[feature, 0])
-            rows.append([f"feature {feature}", who, strongest, *cells])
+            rows.append([f"feature {feature}", label, strongest, *cells])
     return Table(
         name="features",
         title="The features shown",
@@ -182,18 +184,18 @@ def _features_table(config: GuidedBackpropConfig, found: Mapping[str, Attributio
     )
 
 
-def _save_arrays(context: RunContext, images: ImageStream, found: Mapping[str, Attributions]) -> None:
+def _save_arrays(context: RunContext, images: ImageStream, by_network: Mapping[str, Attributions]) -> None:
     import numpy as np
 
     arrays: dict[str, NDArray[Any]] = {}
-    for who, one in found.items():
-        prefix, chosen = ("twin_" if who == TWIN else ""), list(one.features)
+    for label, one in by_network.items():
+        prefix, chosen = ("twin_" if label == TWIN else ""), list(one.features)
         top = one.responses.top
         arrays[f"{prefix}values"], arrays[f"{prefix}positions"] = top.values[chosen], top.positions[chosen]
         arrays[f"{prefix}ids"] = np.array(images.split.ids)[top.images[chosen]]
         for name, values in one.columns.items():
             arrays[f"{prefix}{name}"] = values
-    context.save_arrays("responses", features=np.array(found[LEARNED].features), **arrays)
+    context.save_arrays("responses", features=np.array(by_network[LEARNED].features), **arrays)
 
 
 def _save_features(
@@ -201,7 +203,7 @@ def _save_features(
     config: GuidedBackpropConfig,
     tap: str,
     images: ImageStream,
-    found: Mapping[str, Attributions],
+    by_network: Mapping[str, Attributions],
     metrics: Mapping[str, Metric],
 ) -> None:
     from dcgan_analysis import figures
@@ -209,7 +211,7 @@ def _save_features(
 
     kind = METHODS[config.method].kind
     panels = {}
-    for who, one in found.items():
+    for label, one in by_network.items():
         rows = []
         for row, feature in enumerate(config.features):
             units = one.units(row)
@@ -217,7 +219,7 @@ def _save_features(
             crops = [cut(images.shown(i), one.boxes[unit]) for i, unit in zip(indices, units, strict=True)]
             maps = [attribution_picture(cut(one.maps[unit], one.boxes[unit]), kind) for unit in units]
             rows += [[figures.Tile(crop) for crop in crops], [figures.Tile(one_map) for one_map in maps]]
-        panels[who] = rows
+        panels[label] = rows
     labels = [f"feature {feature}" for feature in config.features]
     ours, theirs = metrics["concentration"].value, metrics["twin_concentration"].value
     context.save_figure(

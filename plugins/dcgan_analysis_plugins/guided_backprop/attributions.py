@@ -95,14 +95,19 @@ def measured_features(shown: Sequence[int], measured: int, available: int) -> tu
 
 
 def attribute_strongest(
-    context: RunContext, settings: AttributionSettings, who: str, network: nn.Module, tap: str, images: ImageStream
+    context: RunContext,
+    settings: AttributionSettings,
+    label: str,
+    network: nn.Module,
+    tap: str,
+    images: ImageStream,
 ) -> Attributions:
     """Find the strongest responses of one network, attribute them, and measure the attributions.
 
     Args:
         context: The run.
         settings: Method, features, and how attributions are tried.
-        who: What stages and the progress bar call the network.
+        label: What stages and the progress bar call the network.
         network: With frozen statistics, as of ``settled_network``.
         tap: Which layer's features.
         images: All images looked at.
@@ -110,16 +115,16 @@ def attribute_strongest(
     from dcgan_analysis.models.receptive import receptive_field
     from dcgan_analysis.units.attribution import Units
 
-    with context.stage(f"{who}: strongest responses"):
-        responses = find_responses(context, who, network, [tap], images, settings.top)[tap]
+    with context.stage(f"{label}: strongest responses"):
+        responses = find_responses(context, label, network, [tap], images, settings.top)[tap]
     features = measured_features(settings.features, settings.measured, responses.features)
     chosen, per_filter = list(features), responses.top.values.shape[1]
     units = Units.of([f for f in features for _ in range(per_filter)], responses.top.positions[chosen].ravel().tolist())
     field = receptive_field(context.checkpoint.architecture, tap)
     boxes = [field.box(*responses.place(f, rank)) for f in features for rank in range(per_filter)]
     inputs = images.arguments(responses.top.images[chosen].ravel())
-    with context.stage(f"{who}: attributions"):
-        maps, columns = _Trial(context, settings, who, network, tap, units).measure(inputs, boxes)
+    with context.stage(f"{label}: attributions"):
+        maps, columns = _Trial(context, settings, label, network, tap, units).measure(inputs, boxes)
     columns["margin"] = responses.margins(settings.top)[chosen].repeat(per_filter)
     shaped = {name: values.reshape(len(features), per_filter) for name, values in columns.items()}
     return Attributions(features, responses, boxes, maps, shaped)
@@ -148,14 +153,14 @@ class _Trial:
         self,
         context: RunContext,
         settings: AttributionSettings,
-        who: str,
+        label: str,
         network: nn.Module,
         tap: str,
         units: Units,
     ) -> None:
         from dcgan_analysis.units.attribution import UnitResponse
 
-        self._context, self._settings, self._who, self._units = context, settings, who, units
+        self._context, self._settings, self._label, self._units = context, settings, label, units
         self._response = UnitResponse(network, tap)
         self._range = context.checkpoint.metadata.image_range
         # As it is, by the plain gradient, on another image; noisy; shifted.
@@ -173,7 +178,7 @@ class _Trial:
             labels=labels[0] if labels else None,
         )
         self._done += 1
-        self._context.progress(f"{self._who}: attributions (versions of the images)", self._done, self._todo)
+        self._context.progress(f"{self._label}: attributions (versions of the images)", self._done, self._todo)
         return result.numpy()
 
     def measure(

@@ -101,20 +101,22 @@ class MaxActivations:
         taps = config.taps or context.checkpoint.architecture.taps
         images = open_images(context, config, config.split, config.images)
         context.use_split(config.split, images.split)
-        found = {}
-        for who, checkpoint in subjects(context).items():
-            with context.stage(f"{who}: BatchNorm statistics"):
-                network = settled_network(context, config, who, checkpoint, taps)
-            with context.stage(f"{who}: responses"):
+        by_network = {}
+        for label, checkpoint in subjects(context).items():
+            with context.stage(f"{label}: BatchNorm statistics"):
+                network = settled_network(context, config, label, checkpoint, taps)
+            with context.stage(f"{label}: responses"):
                 kept = max(config.top, config.counted)
-                found[who] = find_responses(context, who, network, taps, images, kept)
-        layers = {tap: {who: filter_numbers(one[tap], images, config) for who, one in found.items()} for tap in taps}
+                by_network[label] = find_responses(context, label, network, taps, images, kept)
+        layers = {
+            tap: {label: filter_numbers(one[tap], images, config) for label, one in by_network.items()} for tap in taps
+        }
         per_layer = {tap: _layer_metrics(context, tap, numbers) for tap, numbers in layers.items()}
         chance = _chance(context, config, images)
         with context.stage("figures"):
-            _save_arrays(context, images, found)
+            _save_arrays(context, images, by_network)
             for tap in taps:
-                _save_grid(context, config, tap, images, found)
+                _save_grid(context, config, tap, images, by_network)
             _save_layers(context, per_layer, chance)
         metrics = per_layer[taps[-1]]
         return context.result(
@@ -131,7 +133,7 @@ def _layer_metrics(
     metrics: dict[str, Metric] = {}
     for name, (unit, text) in _NUMBERS.items():
         if name in numbers[LEARNED]:
-            values = {who: one[name][:, None] for who, one in numbers.items()}
+            values = {label: one[name][:, None] for label, one in numbers.items()}
             fraction = unit == "fraction"
             metrics |= compared_metrics(
                 context, name, values, f"{tap}: {text}", unit="fraction" if fraction else "number"
@@ -171,12 +173,14 @@ def _layers_table(
     return Table(name="layers", title="Layer by layer", columns=columns, rows=rows, percent=percent, note=note)
 
 
-def _save_arrays(context: RunContext, images: ImageStream, found: Mapping[str, Mapping[str, TapResponses]]) -> None:
+def _save_arrays(
+    context: RunContext, images: ImageStream, by_network: Mapping[str, Mapping[str, TapResponses]]
+) -> None:
     import numpy as np
 
     arrays: dict[str, NDArray[Any]] = {"ids": np.array(images.split.ids)}
-    for who, layers in found.items():
-        prefix = "twin_" if who == TWIN else ""
+    for label, layers in by_network.items():
+        prefix = "twin_" if label == TWIN else ""
         for tap, one in layers.items():
             arrays[f"{prefix}{tap}_images"] = one.top.images
             arrays[f"{prefix}{tap}_values"] = one.top.values
@@ -204,17 +208,17 @@ def _save_grid(
     config: MaxActivationsConfig,
     tap: str,
     images: ImageStream,
-    found: Mapping[str, Mapping[str, TapResponses]],
+    by_network: Mapping[str, Mapping[str, TapResponses]],
 ) -> None:
     from dcgan_analysis import figures
     from dcgan_analysis.models import receptive_field
 
     seen = receptive_field(context.checkpoint.architecture, tap).box
     panels: dict[str, list[list[Tile]]] = {}
-    for who, layers in found.items():
-        panels[who] = []
+    for label, layers in by_network.items():
+        panels[label] = []
         for feature in config.features:
-            panels[who] += _tiles(seen, feature, layers[tap], images, config.top)
+            panels[label] += _tiles(seen, feature, layers[tap], images, config.top)
     context.save_figure(
         figures.image_panels(panels, labels=[f"filter {feature}" for feature in config.features], group=2),
         f"filters-{tap.replace('.', '-').replace(':', '-')}",

@@ -18,7 +18,7 @@ def make_tab(workspace):
         tab = object.__new__(BoxesView)
         tab.workspace, tab.object, tab.sample, tab.chosen = workspace, "window", 0, -1
         tab.shown, tab.changes = [], []
-        tab.refresh = lambda: setattr(tab, "shown", tab.mine())
+        tab.refresh = lambda: setattr(tab, "shown", tab.boxes_shown())
         return tab
 
     return make
