@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _GAP, _GROUP_GAP, _PANEL_GAP, _MARGIN, _TITLE = 4, 16, 44, 8, 34  # dots
 _FULL_WIDTH = 1700  # dots
 _SMALLEST, _LARGEST = 64, 128  # dots, side of a tile
-_LETTER = 10  # dots, mean width of a letter of the labels
+_LETTER, _TITLE_LETTER = 10, 14  # dots, mean width of a letter of the labels and of the titles
 _LINE = 3  # dots, thickness of an outline
 _PAPER = 0xEE  # behind tiles that do not fill their place
 
@@ -46,9 +47,10 @@ def image_panels(
     """Lay pictures out in rows, one panel beside the other, each picture enlarged by a whole factor without smoothing.
 
     Args:
-        panels: Title -> rows of tiles; each panel has R rows. The largest picture of a row fills its place.
+        panels: Title -> rows of tiles; each panel has R rows. The largest picture of a row fills its place. A title
+            wider than its panel goes on below.
         labels: One for each group of rows, written to their left; or none.
-        group: How many successive rows belong together.
+        group: How many successive rows belong together; the last group may be smaller.
 
     Raises:
         AnalysisError: If panels differ in their number of rows, there is no tile, or one is no image.
@@ -62,11 +64,13 @@ def image_panels(
     widths = [max(map(len, panel)) for panel in panels.values()]
     side = _tile_side(panels, sum(widths))
     left = _MARGIN + (max(map(len, labels)) * _LETTER + _MARGIN if labels else 0)
-    tops = [_MARGIN + _TITLE + row * (side + _GAP) + row // group * _GROUP_GAP for row in range(rows)]
-    starts = []
-    for width in widths:
+    starts, titles = [], []
+    for title, width in zip(panels, widths, strict=True):
         starts.append(left)
         left += width * (side + _GAP) + _PANEL_GAP
+        titles.append(textwrap.wrap(title, (left - starts[-1]) // _TITLE_LETTER) or [""])
+    head = _MARGIN + _TITLE * max(map(len, titles))
+    tops = [head + row * (side + _GAP) + row // group * _GROUP_GAP for row in range(rows)]
     page = np.full((tops[-1] + side + _MARGIN, left - _PANEL_GAP + _MARGIN, 3), 255, np.uint8)
     for position, top in enumerate(tops):
         abreast = [panel[position] for panel in panels.values()]
@@ -76,9 +80,9 @@ def image_panels(
             for column, tile in enumerate(row):
                 x = start + column * (side + _GAP)
                 page[top : top + side, x : x + side] = _enlarged(tile, side, scale)
-    titles = list(zip(panels, starts, strict=True))
-    heights = [(label, tops[i * group]) for i, label in enumerate(labels)]
-    return _draw(page, titles, heights, group * side + (group - 1) * _GAP)
+    last = [tops[min(first + group, rows) - 1] for first in range(0, rows, group)]
+    middles = [(label, (tops[i * group] + last[i] + side) / 2) for i, label in enumerate(labels)]
+    return _draw(page, list(zip(titles, starts, strict=True)), head - 12, middles)
 
 
 def _check(panels: Mapping[str, Sequence[Sequence[Tile]]], labels: Sequence[str], group: int) -> int:
@@ -87,7 +91,7 @@ def _check(panels: Mapping[str, Sequence[Sequence[Tile]]], labels: Sequence[str]
         msg = f"Panels must have the same number of rows, at least one, and a tile each, got {sorted(counts)} rows."
         raise AnalysisError(msg)
     rows = counts.pop()
-    if rows % group or (labels and len(labels) != rows // group):
+    if labels and len(labels) != -(-rows // group):
         msg = f"{rows} rows in groups of {group} got {len(labels)} labels."
         raise AnalysisError(msg)
     for panel in panels.values():
@@ -128,11 +132,12 @@ def _outline(picture: np.ndarray, box: tuple[int, ...]) -> None:
         picture[top + _LINE : bottom - _LINE, left + _LINE : right - _LINE] = inside
 
 
-def _draw(page: np.ndarray, titles: list[tuple[str, int]], labels: list[tuple[str, int]], group_height: int) -> Figure:
+def _draw(page: np.ndarray, titles: list[tuple[list[str], int]], base: int, labels: list[tuple[str, float]]) -> Figure:
     with styled():
         figure, axes = page_figure(page)
-        for title, x in titles:
-            axes.text(x, _MARGIN + _TITLE - 12, title, ha="left", va="baseline", size=9.5, weight="bold", color=INK)
-        for label, top in labels:
-            axes.text(_MARGIN, top + group_height / 2, label, ha="left", va="center", size=8, color=MUTED)
+        for lines, x in titles:
+            for up, line in enumerate(reversed(lines)):
+                axes.text(x, base - up * _TITLE, line, ha="left", va="baseline", size=9.5, weight="bold", color=INK)
+        for label, middle in labels:
+            axes.text(_MARGIN, middle, label, ha="left", va="center", size=8, color=MUTED)
     return figure

@@ -372,14 +372,17 @@ def sample_figures(
     """Draw new samples with and without the maps, what stood in the boxes and what stands there now, and the boxes."""
     kinds = [kind for kind in (CHOSEN, RANDOM) if kind in orders]
     drops = ([], *(orders[kind][0][: shares.by_dose[kind][shares.most][0].maps].tolist() for kind in kinds))
-    shown = np.argsort(-shares.before.mean(axis=0), kind="stable")[: 2 * _SHOWN]
+    shown = np.argsort(-shares.before.mean(axis=0), kind="stable")[:_SHOWN]
     rows = [as_bytes(context.checkpoint, generator.draw(new, maps)[shown]) for maps in drops]
-    blocks = [row[start : start + _SHOWN] for start in range(0, len(shown), _SHOWN) for row in rows]
+    labels = ["all maps", "without the object's", "without others"]
     context.save_figure(
-        figures.image_grid(np.concatenate(blocks), len(blocks[0])),
+        figures.image_panels(
+            {"": [[figures.Tile(image) for image in row] for row in rows]}, labels=labels[: len(rows)]
+        ),
         "new-samples",
         "New samples: with all maps, without those of the object, without random others that change as much",
-        "Rows by turns; the same latent vectors in each column. Those in which the detector saw most of the object.",
+        "The same latent vectors in each column: those of the samples in which the detector saw most of the object. "
+        f"Maps dropped: {', '.join(str(len(maps)) for maps in drops)}.",
     )
     pages = [as_bytes(context.checkpoint, generator.draw(boxed, maps)) for maps in drops]
     places = [(row, box) for row, boxes in enumerate(boxed.boxes) for box in boxes][: 2 * _SHOWN]

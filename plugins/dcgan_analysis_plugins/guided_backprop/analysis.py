@@ -211,7 +211,8 @@ def _save_features(
 
     kind = METHODS[config.method].kind
     panels = {}
-    for label, one in by_network.items():
+    # Random to the left, learned to the right, as in the paper's figure.
+    for label, one in reversed(list(by_network.items())):
         rows = []
         for row, feature in enumerate(config.features):
             units = one.units(row)

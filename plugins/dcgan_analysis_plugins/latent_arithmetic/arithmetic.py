@@ -31,7 +31,7 @@ PIXELS, ONE_PIXELS = "pixels", "pixels, one exemplar"
 C_ALONE = "c alone, averaged"
 """Ways of computing: on latent vectors, on pixels, and without the vector a - b."""
 
-_CENTRE_FRAME = "#0072b2"
+_SIDE = 3  # of the square of the result and its neighbours
 
 
 def draw_triples(pools: Sequence[np.ndarray], averaged: int, triples: int, rng: np.random.Generator) -> list[Tensor]:
@@ -105,35 +105,26 @@ def save_arithmetic(context: RunContext, sampler: Sampler, exemplars: Exemplars,
     names: Sequence[str] = exemplars.expression or ()
     vectors = [exemplars.latents(name, context.checkpoint) for name in names]
     labels = [exemplars.labels(name, context.checkpoint) for name in names]
-    pairs = list(zip(vectors, labels, strict=True))
-    images = [sampler(z, classes) for z, classes in pairs]
-    means = [sampler(z.mean(0, keepdim=True), None if classes is None else classes[:1]) for z, classes in pairs]
-    panels = {
-        "exemplars": [[Tile(image) for image in row] for row in images],
-        "average z": [[Tile(image) for image in row] for row in means],
-    }
-    signed = [f"{sign} {name}" for sign, name in zip(("a:", "- b:", "+ c:"), names, strict=True)]
-    context.save_figure(
-        figures.image_panels(panels, labels=signed),
-        "exemplars",
-        "Exemplars, and the image of their averaged latent vectors",
-        "Of each concept the samples whose latent vectors are averaged, and what the generator makes of the average.",
-    )
+    images = [sampler(z, classes) for z, classes in zip(vectors, labels, strict=True)]
+    height = max(_SIDE, *map(len, images))
+    panels = {}
+    for sign, name, z, classes, shown in zip(("", "- ", "+ "), names, vectors, labels, images, strict=True):
+        (mean,) = sampler(z.mean(0, keepdim=True), None if classes is None else classes[:1])
+        rows = [[Tile(image)] for image in shown]
+        panels[sign + name] = [*rows, *[[]] * (height - len(rows)), [Tile(mean)]]
     z = with_neighbours(combine(*vectors), noise, context.rng("neighbours"))
     # The result is of the class of c.
-    around = sampler(z, None if labels[2] is None else labels[2][:1].expand(len(z)))
-    frames = [_CENTRE_FRAME if position == NEIGHBOURS // 2 else None for position in range(len(z))]
+    around = [Tile(image) for image in sampler(z, None if labels[2] is None else labels[2][:1].expand(len(z)))]
+    centre = around[NEIGHBOURS // 2].image
+    around[NEIGHBOURS // 2] = Tile(centre, box=(0, 0, *centre.shape[1:]))
+    rows = [around[start : start + _SIDE] for start in range(0, len(around), _SIDE)]
+    panels["= by latent vectors"] = [*rows, *[[]] * (height + 1 - len(rows))]
+    panels["by pixels"] = [[Tile(combine_pixels(*images))], *[[]] * height]
     context.save_figure(
-        figures.image_grid(around, 3, borders=frames, scale=max(2, 192 // around.shape[3])),
+        figures.image_panels(panels, labels=["exemplars", "average z"], group=height),
         "arithmetic",
         f"{names[0]} - {names[1]} + {names[2]}",
-        f"Framed: the image of a - b + c. Around it: uniform noise of +-{noise:g} added to the latent vector.",
-    )
-    pixels = combine_pixels(*images)
-    context.save_image(
-        pixels,
-        "pixels",
-        "Control: the same sum on pixels",
-        "Mean images, cut to the range of pixels.",
-        scale=max(2, 384 // pixels.shape[2]),
+        "Of each concept the samples whose latent vectors are averaged, and below what the generator makes of the "
+        f"average. Framed: the image of a - b + c; around it uniform noise of +-{noise:g} was added to that vector. "
+        "Last, the control: the same sum on the exemplars' pixels, cut to their range.",
     )
