@@ -13,16 +13,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from dcgan_analysis.checkpoints.metadata import CheckpointMetadata, read_metadata
 from dcgan_analysis.checkpoints.sampling import Sampler
-from dcgan_analysis.core.checksums import check_once, crc32_file, damaged_tensor
+from dcgan_analysis.core.checksums import crc32_file, found_whole
 from dcgan_analysis.core.device import choose_device
 from dcgan_analysis.core.documents import parse_json, read_document
 from dcgan_analysis.core.hashing import hash_array, hash_json, hash_parts
 from dcgan_analysis.core.randomness import derive_seed, torch_generator
-from dcgan_analysis.core.tensor_files import write_tensors
+from dcgan_analysis.core.tensor_files import Weights, read_weights, write_tensors
 from dcgan_analysis.core.text import Described, count, short_hash
 from dcgan_analysis.errors import ArchitectureError, CheckpointError, UnknownNameError
 from dcgan_analysis.models.architecture import ROLES, Role
@@ -431,31 +431,28 @@ def listed_checksum(path: Path) -> str | None:
         return None
 
 
-def _check_contents(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
-    damaged = damaged_tensor(tensors, header)
-    if damaged is not None:
-        msg = f"Checkpoint file '{path}' is damaged: tensor '{damaged}' is not as it was written. Copy it again."
+def _check_contents(path: Path, weights: Weights) -> None:
+    if weights.damaged is not None:
+        msg = (
+            f"Checkpoint file '{path}' is damaged: tensor '{weights.damaged}' is not as it was written. Copy it again."
+        )
         raise CheckpointError(msg)
     recorded = listed_checksum(path)
-    if recorded is not None and f"{crc32_file(path):08x}" != recorded:
+    if recorded is not None and f"{crc32_file(path) if weights.crc32 is None else weights.crc32:08x}" != recorded:
         place = path.absolute().parents[1] / LISTED
         msg = (
             f"Checkpoint file '{path}' is damaged: its CRC-32 is not {recorded}, as '{place}' has it. Fetch it again; "
             "if it was replaced on purpose, correct its line there."
         )
         raise CheckpointError(msg)
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not _finite(tensor):
-            msg = f"Checkpoint file '{path}': tensor '{name}' holds values that are not finite. Train or import again."
-            raise CheckpointError(msg)
+    if weights.not_finite is not None:
+        what = f"tensor '{weights.not_finite}' holds values that are not finite"
+        msg = f"Checkpoint file '{path}': {what}. Train or import again."
+        raise CheckpointError(msg)
+    for name, tensor in weights.tensors.items():
         if name.endswith("running_var") and bool((tensor < 0).any()):
             msg = f"Checkpoint file '{path}': tensor '{name}' holds negative variances. Train or import again."
             raise CheckpointError(msg)
-
-
-def _finite(tensor: Tensor) -> bool:
-    # Where the sum is finite all summands are; where it is too large itself, each is looked at.
-    return bool(tensor.sum(dtype=torch.float32).isfinite()) or bool(tensor.isfinite().all())
 
 
 def read_checkpoint(path: Path, architectures: Registry[ArchitectureEntry], *, name: str | None = None) -> Checkpoint:
@@ -471,20 +468,21 @@ def read_checkpoint(path: Path, architectures: Registry[ArchitectureEntry], *, n
     """
     metadata = read_metadata(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-            header = file.metadata()
-    except (SafetensorError, OSError) as error:
+        whole = found_whole(path)
+        read = read_weights(path, check=not whole[0])
+    except (SafetensorError, OSError, ValueError) as error:
         msg = f"Checkpoint file '{path}' cannot be read as safetensors: {error}."
         raise CheckpointError(msg) from None
-    check_once(path, partial(_check_contents, path, tensors, header))
+    if not whole[0]:
+        _check_contents(path, read)
+        whole[0] = True
     weights: dict[Role, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
+    for key, tensor in read.tensors.items():
         role, _, parameter = key.partition(".")
         if role not in ROLES:
             msg = f"Checkpoint file '{path}': tensor '{key}' belongs neither to generator nor to discriminator."
             raise CheckpointError(msg)
-        weights.setdefault(role, {})[parameter] = tensor.float() if tensor.is_floating_point() else tensor
+        weights.setdefault(role, {})[parameter] = tensor
     try:
         architecture = architectures[metadata.architecture].create(**metadata.parameters)
     except (ArchitectureError, UnknownNameError) as error:

@@ -14,7 +14,7 @@ from isal.isal_zlib import crc32 as _crc32  # many times as fast as zlib's, and 
 from dcgan_analysis.core.documents import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -24,9 +24,11 @@ CHECKSUMS = "checksums"
 """Name of the checksums in a header."""
 
 _TEXTS = ""  # no tensor is called so
-_BLOCK = 1 << 18  # stays in the processor's cache: half the time of 4 MiB
-# Files that were found whole in this process, by name and what changes when they are written.
-_whole: set[tuple[str, int, int, int]] = set()
+BLOCK = 1 << 18
+"""Bytes read and checked at a time: they stay in the processor's cache, where a CRC takes half the time."""
+
+# Parts of files that were found whole in this process, by the file's name and what changes when it is written.
+_whole: dict[tuple[str, int, int, int], bytearray] = {}
 
 
 def crc32(data: Any, start: int = 0) -> int:
@@ -38,23 +40,19 @@ def crc32_file(path: Path) -> int:
     """Return the CRC-32 of a file."""
     value = 0
     with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
+        while block := stream.read(BLOCK):
             value = crc32(block, value)
     return value
 
 
-def check_once(path: Path, check: Callable[[], None]) -> None:
-    """Check a file unless this process has found it whole before and nobody has written it since.
+def found_whole(path: Path, parts: int = 1) -> bytearray:
+    """Return a flag for each part of a file: whether this process has found it whole, and nobody wrote the file since.
 
-    Args:
-        path: The file.
-        check: Raises what is to be raised where it is damaged.
+    Whoever checks a part sets its flag.
     """
     status = path.stat()
     state = (str(path.absolute()), status.st_ino, status.st_mtime_ns, status.st_size)
-    if state not in _whole:
-        check()
-        _whole.add(state)
+    return _whole.setdefault(state, bytearray(parts))
 
 
 def sealed(tensors: Mapping[str, np.ndarray | Tensor], texts: Mapping[str, str]) -> dict[str, str]:
@@ -75,7 +73,7 @@ def sealed(tensors: Mapping[str, np.ndarray | Tensor], texts: Mapping[str, str])
 
 def damaged_tensor(tensors: Mapping[str, np.ndarray | Tensor], header: Mapping[str, str]) -> str | None:
     """Return the name of the first tensor that is not as it was when the header was sealed; None: there is none."""
-    sums = _sums(header)
+    sums = recorded_sums(header)
     if sums is None:
         return None
     names = dict.fromkeys([*tensors, *(name for name in sums if name != _TEXTS)])
@@ -84,12 +82,12 @@ def damaged_tensor(tensors: Mapping[str, np.ndarray | Tensor], header: Mapping[s
 
 def damaged_text(header: Mapping[str, str]) -> bool:
     """Say whether the texts of a header are others than when it was sealed."""
-    sums = _sums(header)
+    sums = recorded_sums(header)
     return sums is not None and sums.get(_TEXTS) != _of_texts(header)
 
 
-def _sums(header: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return the checksums of a header; None: it was written before there were any."""
+def recorded_sums(header: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return the checksums of a header, by tensor; None: it was written before there were any."""
     if CHECKSUMS not in header:
         return None
     try:
@@ -104,6 +102,11 @@ def _of_texts(texts: Mapping[str, str]) -> int:
     return crc32(json.dumps(own, sort_keys=True).encode())
 
 
+def tensor_start(kind: str, shape: Iterable[int]) -> int:
+    """Return the CRC-32 of a tensor's type and shape, after which that of its values goes on."""
+    return crc32(f"{kind}{list(shape)}".encode())
+
+
 def _of_tensor(tensor: np.ndarray | Tensor) -> int:
     """Return the CRC-32 of type, shape and values."""
     import numpy as np
@@ -115,4 +118,4 @@ def _of_tensor(tensor: np.ndarray | Tensor) -> int:
 
         kind = str(tensor.dtype)
         values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-    return crc32(values.data, crc32(f"{kind}{list(tensor.shape)}".encode()))
+    return crc32(values.data, tensor_start(kind, tensor.shape))

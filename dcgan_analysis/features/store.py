@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from dcgan_analysis.core.checksums import crc32
+from dcgan_analysis.core.checksums import crc32, found_whole
 from dcgan_analysis.core.text import Described, count, short_hash
 from dcgan_analysis.errors import StoreError, unknown_name
 from dcgan_analysis.features.format import STORAGE, FeatureKey, chunk_offsets, hash_table, opened, read_key
@@ -32,9 +32,6 @@ __all__ = ["FeatureKey", "FeatureStore", "FeatureStoreWriter", "StoreRows", "def
 
 # Python names the flag from 3.13 on. Without it Linux refuses a private map larger than its memory.
 _NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
-
-# Which chunks of a store this process has found whole, by the file's name and what changes when it is written.
-_whole: dict[tuple[str, int, int, int], np.ndarray] = {}
 
 
 class FeatureStore(Described):
@@ -95,9 +92,7 @@ class FeatureStore(Described):
                 "Extract again: it goes on from there."
             )
             raise StoreError(msg)
-        status = self.path.stat()
-        state = (str(self.path.absolute()), status.st_ino, status.st_mtime_ns, status.st_size)
-        self._whole = _whole.setdefault(state, np.zeros(len(self._offsets), bool))
+        self._whole = found_whole(self.path, len(self._offsets))
         self._runs = self._map()
         self._starts = [start for start, _ in self._runs]
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dcgan_analysis.core.checksums import check_once, crc32_file
+from dcgan_analysis.core.checksums import crc32_file, found_whole
 from dcgan_analysis.core.documents import parse_json
 from dcgan_analysis.core.hashing import hash_json
 from dcgan_analysis.data.dataset import Dataset, DatasetSplit
@@ -194,7 +194,7 @@ def _load_split(path: Path, metadata: Metadata, split: str, progress: Progress |
             raise DatasetError(msg)
         for suffix, recorded in record.crc32.items():
             one = file.with_suffix(suffix)
-            check_once(one, partial(_check, one, recorded))
+            _check(one, recorded)
         ids = names.read_text(encoding="utf-8").splitlines()
         _size(arrays)
         columns = _read_columns(arrays, record.n, len(metadata.attribute_names))
@@ -215,9 +215,11 @@ def _load_split(path: Path, metadata: Metadata, split: str, progress: Progress |
 
 
 def _check(file: Path, recorded: int) -> None:
-    if crc32_file(file) != recorded:
+    whole = found_whole(file)
+    if not whole[0] and crc32_file(file) != recorded:
         msg = f"'{file}' is damaged: it is not as it was written. Prepare the images again."
         raise DatasetError(msg)
+    whole[0] = True
 
 
 def _size(file: Path) -> int:
