@@ -27,6 +27,16 @@ def test_all(session: nox.Session) -> None:
     session.run("pytest", "-n", "auto", *session.posargs)
 
 
+@nox.session(python=PYTHONS)
+def wheel(session: nox.Session) -> None:
+    """Build sdist and wheel, install the wheel, and go through the README's first steps far from the clone."""
+    session.install("build")
+    built = Path(session.create_tmp()) / "dist"
+    session.run("python", "-m", "build", "--outdir", str(built))
+    session.install(*map(str, built.glob("*.whl")))
+    session.run("python", "scripts/first_steps.py")
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format."""

@@ -45,3 +45,6 @@ def test_a_generator_alone_is_enough(name, generator, tmp_path, unrendered):
     result = da.run(name, settings=settings, checkpoint=generator, limit=limit, out=tmp_path / "run")
     judged = any("judged by: a network of random weights" in note for note in result.notes)
     assert judged == (name in JUDGED)
+    if name == "latent-arithmetic":
+        assert "realism" not in result.metrics
+        assert any("checkpoint 'generator alone' holds no discriminator" in note for note in result.notes)

@@ -261,6 +261,11 @@ def _notes(context: RunContext, config: LatentArithmeticConfig, label: int | Non
         )
     if label is not None:
         context.note(f"The generator is conditional: the measure works within class {label}.")
+    if not context.checkpoint.has("discriminator"):
+        context.note(
+            f"Realism is not measured: checkpoint '{context.checkpoint.name}' holds no discriminator. An installation "
+            "leaves some networks out of the shipped checkpoints; those of the repository are whole."
+        )
     context.note(
         "The sum of three single vectors lies further from the origin than any sample; averages of three bring it back "
         "to about the length that the prior gives."
