@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pydantic import ValidationError
+
 __all__ = [
     "AnalysisError",
     "AnnotationError",
@@ -123,5 +125,29 @@ def describe_error(error: BaseException) -> str:
         >>> describe_error(ModuleNotFoundError("No module named 'lpips'"))
         "ModuleNotFoundError: No module named 'lpips'"
     """
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        return f"{error.title}: {refused_fields(error)}"
     text = " ".join(str(error).split()).rstrip(".")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def refused_fields(error: ValidationError) -> str:
+    """Return what a model refuses, on one line without a full stop at its end: fields, reasons and values.
+
+    Example:
+        >>> from pydantic import TypeAdapter, ValidationError
+        >>> try:
+        ...     TypeAdapter(dict[str, int]).validate_python({"width": "wide"})
+        ... except ValidationError as error:
+        ...     refused_fields(error)
+        "width: must be a valid integer, unable to parse string as an integer, got 'wide'"
+    """
+    parts = []
+    for item in error.errors():
+        text = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        # A model-level check speaks of several fields: showing the whole input would say nothing.
+        field = ".".join(map(str, item["loc"]))
+        parts.append(f"{field}: {text}, got {item['input']!r}" if field else text)
+    return " ".join("; ".join(parts).split())

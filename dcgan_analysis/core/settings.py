@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dcgan_analysis.core.documents import DocumentError, parse_toml, read_document
-from dcgan_analysis.errors import ConfigError
+from dcgan_analysis.errors import ConfigError, refused_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -92,18 +92,8 @@ class Settings(DeferredModel):
         try:
             return cls.model_validate(dict(settings))
         except ValidationError as error:
-            raise ConfigError(_one_line(error)) from None
-
-
-def _one_line(error: ValidationError) -> str:
-    parts = []
-    for item in error.errors():
-        name = ".".join(str(step) for step in item["loc"]) or "settings"
-        text = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-        # A model-level check speaks of several fields: showing the whole input would say nothing.
-        shown = f", got {item['input']!r}" if item["loc"] else ""
-        parts.append(f"{name}: {text}{shown}")
-    return "; ".join(parts) + "."
+            msg = f"{refused_fields(error)}."
+            raise ConfigError(msg) from None
 
 
 def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
@@ -121,7 +111,7 @@ def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
         key, equals, text = pair.partition("=")
         key = key.strip()
         if not equals or not key:
-            msg = f"--set takes key=value, got '{pair}'. Example: --set labels_per_class=400"
+            msg = f"A setting is given as key=value, got '{pair}'. Example: labels_per_class=400"
             raise ConfigError(msg)
         try:
             settings[key] = parse_toml(f"value = {text}")["value"]

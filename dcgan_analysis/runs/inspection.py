@@ -58,7 +58,7 @@ def _kind_of_folder(path: Path, known: Path | None) -> tuple[Kind, Path]:
     if (path / "state.safetensors").is_file():
         msg = (
             f"Folder '{path}' holds a training that has not finished its first interval and has no checkpoint yet. "
-            f"Continue it: dcgan-analyze train --resume --out {path}"
+            "Continue it: dcgan-analyze train, or dcgan_analysis.train, told to resume it."
         )
     raise AnalysisError(msg)
 

@@ -111,8 +111,8 @@ def check_split(config: TrainingConfig, architecture: Architecture, split: Datas
         channels, size, _ = architecture.image_shape
         msg = (
             f"Dataset '{config.dataset}' has images of {images_shape}, architecture '{architecture.name}' takes "
-            f"{network_shape}. Give another architecture, or convert the images: dcgan-analyze prepare SOURCE --out "
-            f"DIR --size {size} --channels {channels}"
+            f"{network_shape}. Give another architecture, or convert the images to size {size} and {channels} channel"
+            f"{'s' * (channels > 1)}: dcgan-analyze prepare."
         )
         raise TrainingError(msg)
     if len(split) < config.batch_size:

@@ -47,8 +47,7 @@ def select_images(config: TrainingConfig, split: DatasetSplit) -> tuple[DatasetS
         msg = (
             f"leave_out: '{duplicates.path}' was made of other images ('{duplicates.dataset}', split "
             f"'{duplicates.split}', sha256 {duplicates.sha256[:16]}) than '{config.dataset}', split '{config.split}', "
-            f"holds (sha256 {split.sha256[:16]}). Make it anew: dcgan-analyze dedup {config.dataset} "
-            f"--split {config.split} --out FILE"
+            f"holds (sha256 {split.sha256[:16]}). Make it anew of these: dcgan-analyze dedup."
         )
         raise TrainingError(msg)
     positions = duplicates.kept(split)

@@ -26,7 +26,7 @@ def photos(tmp_path):
 def test_prepare_names_the_setting_for_deep_images_and_takes_it_into_the_same_folder(cli, photos, tmp_path, complains):
     folder = photos(a=np.full((4, 4), 1000, np.uint16), b=np.full((4, 4), 4000, np.uint16))
     words = ("prepare", folder, "--size", "4", "--out", tmp_path / "ready")
-    complains(cli(*words), "None of the 2 images", "values 1000 to 1000", "--range BLACK WHITE")
+    complains(cli(*words), "None of the 2 images", "values 1000 to 1000", "the range of dcgan-analyze prepare")
     outcome = cli(*words, "--range", "0", "4000").assert_success()
     assert "train: 2 images of 3x4x4" in outcome.out
 

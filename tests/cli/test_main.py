@@ -103,7 +103,7 @@ def test_wrong_usage_exits_with_2(words, message, cli):
         (["run", "toy", "--checkpoint", "a/b.safetensors"], "Checkpoint 'a/b.safetensors' does not exist"),
         (["run", "toy", "--set", "tines=1"], "Unknown setting 'tines'. Did you mean 'times'? Available: times, label"),
         (["run", "toy", "--set", "times=none"], "times: must be a valid integer, "),
-        (["run", "toy", "--set", "times"], "--set takes key=value, got 'times'."),
+        (["run", "toy", "--set", "times"], "A setting is given as key=value, got 'times'."),
         (["run", "toy", "--config", "absent.toml"], "Configuration file 'absent.toml' does not exist."),
         (["extract", "--checkpoint", "nowhere", "--dataset", "toy-images"], "Unknown checkpoint 'nowhere'."),
         (["show", "nowhere"], "Unknown path or checkpoint 'nowhere'."),

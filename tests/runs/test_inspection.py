@@ -112,7 +112,8 @@ def test_a_training_without_a_checkpoint_yet_is_told_how_to_go_on(tmp_path):
     (tmp_path / "young" / "state.safetensors").touch()
 
     with pytest.raises(
-        AnalysisError, match=r"no checkpoint yet\. Continue it: dcgan-analyze train --resume --out young$"
+        AnalysisError,
+        match=r"no checkpoint yet\. Continue it: dcgan-analyze train, or dcgan_analysis\.train, told to resume it\.$",
     ):
         kind_of("young")
 

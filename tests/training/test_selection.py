@@ -60,7 +60,7 @@ def test_a_list_of_other_images_is_refused_by_name_and_hash(split, listed):
         select(split, listed("3", of=other))
     text = str(caught.value)
     assert f"was made of other images ('noise', split 'train', sha256 {other.sha256[:16]})" in text
-    assert "dcgan-analyze dedup noise --split train" in text
+    assert "Make it anew of these: dcgan-analyze dedup." in text
     assert "\n" not in text
 
 

@@ -327,7 +327,7 @@ def test_labels_go_with_their_images(make_trainer, split, monkeypatch):
 def test_images_of_another_size_are_refused_with_the_command_that_converts_them(make_trainer):
     message = (
         r"^Dataset 'noise' has images of 1x32x32, architecture 'dcgan64' takes 3x64x64\. Give another architecture, or "
-        r"convert the images: dcgan-analyze prepare SOURCE --out DIR --size 64 --channels 3$"
+        r"convert the images to size 64 and 3 channels: dcgan-analyze prepare\.$"
     )
     with pytest.raises(TrainingError, match=message):
         make_trainer(architecture="dcgan64", parameters={"width": 4})

@@ -209,5 +209,5 @@ def read_duplicates(path: Path) -> DuplicateList:
         msg = f"The list of near-duplicates '{path}' cannot be read: {error.strerror}. Make it: dcgan-analyze dedup"
         raise DatasetError(msg) from None
     except (ValueError, KeyError, TypeError):
-        msg = f"'{path}' is not a list of near-duplicates, version 1. Make one: dcgan-analyze dedup DATASET --out FILE"
+        msg = f"'{path}' is not a list of near-duplicates, version 1. Make one: dcgan-analyze dedup"
         raise DatasetError(msg) from None

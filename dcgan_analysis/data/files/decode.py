@@ -147,7 +147,7 @@ def _eight_bits(image: Image.Image, what: str, value_range: tuple[float, float] 
             what,
             depth,
             detail=f"values {values.min():g} to {values.max():g}",
-            remedy="Say which are black and white: dcgan-analyze prepare SOURCE --range BLACK WHITE",
+            remedy="Say which are black and white: the range of dcgan-analyze prepare",
         )
     black, white = value_range
     scaled = (values.astype(np.float64) - black) * (255 / (white - black))

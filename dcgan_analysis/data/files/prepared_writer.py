@@ -191,7 +191,7 @@ def _another_size(
     return DatasetError(
         f"Image '{name}' in {container.path.name} is {other[1]}x{other[2]} (height x width), but the first one, "
         f"'{first}', is {shape[1]}x{shape[2]}. Bring all images to one size: "
-        f"dcgan-analyze prepare {container.path} --size PIXELS --out FOLDER"
+        "dcgan-analyze prepare, given a size."
     )
 
 

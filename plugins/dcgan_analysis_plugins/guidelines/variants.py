@@ -118,7 +118,7 @@ def check_size(image_shape: tuple[int, int, int]) -> None:
     if height != width or height % 4 or height < 8:
         msg = (
             f"The images have {height}x{width} pixels; the networks of this experiment take square ones whose side is "
-            "a multiple of 4, at least 8. Convert them: dcgan-analyze prepare SOURCE --out DIR --size 32"
+            "a multiple of 4, at least 8. Convert them, to size 32 for example: dcgan-analyze prepare."
         )
         raise AnalysisError(msg)
 

@@ -170,7 +170,7 @@ def test_where_no_image_can_be_read_the_reasons_are_listed(make_zip, cache):
     with pytest.raises(DatasetError, match=r"None of the 1 images .* can be read; '.*skipped\.tsv' says why"):
         load_images(make_zip({"1.png": np.zeros((2, 2), np.uint16)})).split("train")
     (listed,) = cache.glob("images/*.part/skipped.tsv")
-    assert "prepare SOURCE --range BLACK WHITE" in listed.read_text()
+    assert "the range of dcgan-analyze prepare" in listed.read_text()
 
 
 def test_a_damaged_zip_is_named(make_zip, pictures, tmp_path, cache):

@@ -111,7 +111,7 @@ def test_of_an_animation_the_first_frame_is_taken_and_that_is_said():
 )
 def test_more_than_eight_bits_are_refused_until_black_and_white_are_named(pixels, kind, depth):
     data = saved(Image.fromarray(pixels), kind)
-    with pytest.raises(PictureError, match=rf"{depth}, values 0 to 4095\..* prepare SOURCE --range BLACK WHITE$"):
+    with pytest.raises(PictureError, match=rf"{depth}, values 0 to 4095\..* the range of dcgan-analyze prepare$"):
         decode_image(data, "'x'")
     image = decode_image(data, "'x'", Decoding(value_range=(0, 4095)))
     assert (image.gray, image.pixels[0].tolist()) == (True, [[0, 62, 255]])
