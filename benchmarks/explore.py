@@ -12,10 +12,10 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from arguments import parse, seconds
 from dcgan_analysis_annotate.explorer import POINTS, Explorer
 from dcgan_analysis_annotate.workspace import Workspace
 
@@ -32,9 +32,9 @@ def measure(what: str, steps: int, step: Callable[[float], object]) -> None:
     step(0.0)
     times = []
     for number in range(steps):
-        start = time.perf_counter()
+        start = seconds()
         step((POINTS - 1) * number / steps)
-        times.append(1000 * (time.perf_counter() - start))
+        times.append(1000 * (seconds() - start))
     print(f"{what:44} {statistics.median(times):6.0f} ms, worst {max(times):4.0f} ms")
 
 
@@ -43,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", help="random weights of dcgan64, width 128, where none is named")
     parser.add_argument("--steps", type=int, default=50)
-    options = parser.parse_args()
+    options = parse(parser, {"checkpoint": "digits-dcgan32", "steps": 1}, gpu=False)
     if options.checkpoint:
         checkpoint = load_checkpoint(options.checkpoint)
     else:

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from timeit import timeit
 
 import torch
+from arguments import parse, seconds
 from torch.nn import functional as F
 
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
@@ -28,7 +28,7 @@ TAPS = ("conv1", "conv2", "conv3", "conv4", "conv5", "conv6")
 
 def plain_loop(network, images, batch=128):
     """Extract as a careful user would without a framework."""
-    outputs = {}
+    outputs, device = {}, next(network.parameters()).device
     handles = [
         getattr(network, tap).register_forward_hook(lambda m, i, o, tap=tap: outputs.__setitem__(tap, o))
         for tap in TAPS
@@ -36,8 +36,8 @@ def plain_loop(network, images, batch=128):
     parts = []
     with torch.no_grad():
         for start in range(0, len(images), batch):
-            network(images[start : start + batch])
-            parts.append(torch.cat([F.adaptive_max_pool2d(outputs[t], 4).flatten(1) for t in TAPS], dim=1))
+            network(images[start : start + batch].to(device))
+            parts.append(torch.cat([F.adaptive_max_pool2d(outputs[t], 4).flatten(1) for t in TAPS], dim=1).cpu())
     for handle in handles:
         handle.remove()
     return torch.cat(parts)
@@ -65,11 +65,18 @@ def flop_per_image(architecture):
     return total
 
 
-def matmul_peak(dtype):
+def timed(call, device):
+    """Return the seconds that a call takes."""
+    started = seconds(device)
+    call()
+    return seconds(device) - started
+
+
+def matmul_peak(dtype, device, size):
     """Return the best rate of a square matrix product, operations per second."""
-    a, b = torch.randn(2048, 2048).to(dtype), torch.randn(2048, 2048).to(dtype)
-    best = min(timeit(lambda: a @ b, number=1) for _ in range(12))
-    return 2 * 2048**3 / best
+    a, b = torch.randn(2, size, size, device=device).to(dtype)
+    best = min(timed(lambda: a @ b, device) for _ in range(12))
+    return 2 * size**3 / best
 
 
 def main():
@@ -79,29 +86,32 @@ def main():
     parser.add_argument("--images", type=int, default=1024)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--batch", type=int, default=FORWARD_BATCH, help="images per forward pass of ours")
-    options = parser.parse_args()
+    parser.add_argument("--peak", type=int, default=2048, help="size of the matrices that give the peak")
+    options = parse(parser, {"width": 4, "images": 8, "repeats": 1, "peak": 64})
+    device = torch.device(options.device)
 
     architecture = dcgan32(width=options.width)
     network = Checkpoint.random(architecture, seed=0).discriminator()
     images = torch.rand(options.images, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
     spec = FeatureSpec(batchnorm="reestimated")
-    extractor = FeatureExtractor(network, architecture, spec, torch.device("cpu"))
+    extractor = FeatureExtractor(network, architecture, spec, device)
     extractor.reestimate(images.split(128))
     # The plain loop gets the same statistics, so that both compute the same function.
     network.load_state_dict(extractor.network_state())
+    network.to(device)
 
     exact, fast = plain_loop(network, images[:256]), fast_loop(extractor, images[:256], options.batch).float()
     difference = float((fast - exact).norm() / exact.norm())
     plain_times, fast_times = [], []
     for _ in range(options.repeats):
-        plain_times.append(timeit(lambda: plain_loop(network, images), number=1))
-        fast_times.append(timeit(lambda: fast_loop(extractor, images, options.batch), number=1))
+        plain_times.append(timed(lambda: plain_loop(network, images), device))
+        fast_times.append(timed(lambda: fast_loop(extractor, images, options.batch), device))
     plain, ours = statistics.median(plain_times), statistics.median(fast_times)
     rate = flop_per_image(architecture) * options.images / ours
-    peak = matmul_peak(extractor.dtype)
+    peak = matmul_peak(extractor.dtype, device, options.peak)
     print(
         f"dcgan32, width {options.width}: {extractor.size:,} features, "
-        f"{torch.get_num_threads()} threads, {extractor.dtype}"
+        f"{torch.get_num_threads()} threads, {options.device}, {extractor.dtype}"
     )
     print(f"plain loop   {options.images / plain:8.0f} images/s")
     print(f"extraction   {options.images / ours:8.0f} images/s")

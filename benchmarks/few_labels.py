@@ -1,7 +1,8 @@
 """Few labels: the fits of svm-svhn against scikit-learn's ``LinearSVC`` on the same draws, in one run.
 
+    python benchmarks/few_labels.py                                    # embedded photos, 50 labels a class
     dcgan-analyze import PATH_OF_THE_ARRAYS --out ./authors-svhn
-    python benchmarks/few_labels.py --checkpoint ./authors-svhn --dataset svhn
+    python benchmarks/few_labels.py --checkpoint ./authors-svhn --dataset svhn --labels 100
 
 Features are extracted once (and found in the cache the next time). Then, draw by draw in turn, ``LinearSVC`` and ours
 fit the same rows: the whole grid of C on draws that choose, one C on draws that are tested. At the end ours fits all
@@ -12,12 +13,12 @@ those of the wall clock; the ratio is of processor times too, which other work o
 from __future__ import annotations
 
 import argparse
-import time
 import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
+from arguments import parse, seconds
 
 import dcgan_analysis as da
 from dcgan_analysis.data import few_label_draws, holdout
@@ -29,11 +30,11 @@ from dcgan_analysis.linear.rows import gather
 GRID = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2)
 
 
-def timed(function):
+def timed(function, device="cpu"):
     """Return what a function returns, and the seconds it took: on the wall, on the processor."""
-    wall, busy = time.perf_counter(), time.process_time()
+    wall, busy = seconds(device), seconds(processor=True)
     found = function()
-    return found, np.array([time.perf_counter() - wall, time.process_time() - busy])
+    return found, np.array([seconds(device) - wall, seconds(processor=True) - busy])
 
 
 def linear_svc(features, labels, cs, evaluate):
@@ -51,7 +52,7 @@ def linear_svc(features, labels, cs, evaluate):
     return np.stack(predictions), np.stack(objectives)
 
 
-def beside(train, labels, draws, cs, evaluate):
+def beside(train, labels, draws, cs, evaluate, device):
     """Fit each draw both ways in turn; return times (2, 2), our largest excess, the share of equal predictions."""
     scored = evaluate.read(0, evaluate.shape[0]).float().numpy()
     times, excess, equal = np.zeros((2, 2)), [], []
@@ -59,7 +60,7 @@ def beside(train, labels, draws, cs, evaluate):
         rows = gather(train, [draw])[0].float().numpy()
         (theirs, objective), own = timed(lambda rows=rows, draw=draw: linear_svc(rows, labels[draw], cs, scored))
         times[0] += own
-        ours, own = timed(lambda draw=draw: fit_draws(train, labels, [draw], cs, evaluate))
+        ours, own = timed(lambda draw=draw: fit_draws(train, labels, [draw], cs, evaluate, device=device), device)
         times[1] += own
         excess.append((ours.objective[0] / objective - 1).max())
         equal.append((ours.predictions[0] == theirs).mean())
@@ -69,31 +70,40 @@ def beside(train, labels, draws, cs, evaluate):
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", required=True)
-    parser.add_argument("--dataset", default="svhn")
+    parser.add_argument("--checkpoint", default="cifar10-dcgan32-w64")
+    parser.add_argument("--dataset", default="cifar10-mini")
+    parser.add_argument("--labels", type=int, default=50, help="labels of each class")
+    parser.add_argument("--limit", type=int, help="training and test images at most")
+    parser.add_argument("--choosing", type=int, default=10, help="draws that choose C, where all are fitted at once")
+    parser.add_argument("--tested", type=int, default=100, help="draws that are tested")
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--folder", type=Path, help="folder of the stores; the cache by default")
     parser.add_argument("--draws", type=int, default=2, help="draws that both fit, of either kind")
     parser.add_argument("--c", type=float, default=5e-4, help="C of the tested draws")
-    options = parser.parse_args()
+    quick = {"checkpoint": "digits-dcgan32", "dataset": "digits", "labels": 2, "limit": 80, "draws": 1}
+    options = parse(parser, {**quick, "choosing": 2, "tested": 2})
     warnings.simplefilter("ignore")  # LinearSVC says when it stops short
     data = da.load_dataset(options.dataset, data_root=options.data_root)
+    splits = {name: data.some(name, options.limit) for name in ("train", "test")}
     extraction = Extraction(
         da.load_checkpoint(options.checkpoint),
         FeatureSpec(),
-        data.split("train"),
-        torch.device("cpu"),
+        splits["train"],
+        torch.device(options.device),
         folder=options.folder,
     )
-    train, test = (extraction.store(name, data.split(name)) for name in ("train", "test"))
+    train, test = (extraction.store(name, split) for name, split in splits.items())
     labels, test_labels = np.asarray(train.labels), np.asarray(test.labels)
     rng = np.random.default_rng(0)
     held = np.zeros(len(labels), dtype=bool)
     held[holdout(len(labels), min(10_000, len(labels) // 2), rng, labels=labels, groups=train.groups)[1]] = True
     kept = np.flatnonzero(~held)
-    choosing, tested = ([kept[d] for d in few_label_draws(labels[kept], 100, n, rng)] for n in (10, 100))
+    choosing, tested = (
+        [kept[d] for d in few_label_draws(labels[kept], options.labels, n, rng)]
+        for n in (options.choosing, options.tested)
+    )
     for name, draws, cs in (("grid of 7 C", choosing, GRID), (f"C = {options.c:g}", tested, (options.c,))):
-        times, excess, equal = beside(train.rows(), labels, draws[: options.draws], cs, test.rows())
+        times, excess, equal = beside(train.rows(), labels, draws[: options.draws], cs, test.rows(), options.device)
         wall, busy = times[0] / times[1]
         print(
             f"{name}, {options.draws} draws: LinearSVC {times[0, 0]:.1f} s, ours {times[1, 0]:.1f} s; "

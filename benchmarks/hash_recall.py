@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+from arguments import parse
 
 from dcgan_analysis.data import load_dataset
 from dcgan_analysis.data.curation.copies import PERTURBATIONS
@@ -34,15 +35,16 @@ def main() -> None:
     parser.add_argument("--dataset", default="bedrooms64")
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--copied", type=int, default=500)
+    parser.add_argument("--steps", type=int, default=600, help="minibatches that the hash is learned from")
     parser.add_argument("--bits", type=int, nargs="+", default=[0, 4, 8])
     parser.add_argument("--moves", type=int, nargs="+", default=[0, 1, 2])
-    options = parser.parse_args()
+    options = parse(parser, {"dataset": "digits", "images": 60, "copied": 6, "moves": [0], "steps": 2}, gpu=False)
     images = load_dataset(options.dataset).some("train", options.images, first=True).images
     chosen = np.random.default_rng(0).permutation(len(images))[: options.copied]
     kinds = {**PERTURBATIONS, "one pixel": lambda originals: move(originals, 1, 0)}
     changed = {name: change(images[chosen]) for name, change in kinds.items()}
     mirrored = np.ascontiguousarray(images[chosen][..., ::-1])
-    hashed = learn_hash(images)
+    hashed = learn_hash(images, steps=options.steps)
     hashes = hashed(images)
     print("moves  bits  " + "  ".join(f"{name:>10}" for name in changed) + "  false pairs per million")
     for moves in options.moves:

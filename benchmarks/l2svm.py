@@ -16,12 +16,12 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
 import timeit
 from pathlib import Path
 
 import numpy as np
 import torch
+from arguments import parse, seconds
 
 CLASSES, LATENT = 10, 300
 GRID = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2)
@@ -65,12 +65,12 @@ def fit(options: argparse.Namespace) -> dict[str, object]:
     if options.fit == "path":
         from dcgan_analysis.linear import l2svm_path
 
-        start = time.perf_counter()
+        start = seconds(options.device)
         held_out = np.arange(len(labels)) % 5 == 0
-        path = l2svm_path(source, labels, GRID, sample_weight=~held_out, tol=options.tol)
+        path = l2svm_path(source, labels, GRID, sample_weight=~held_out, tol=options.tol, device=options.device)
         result = {"passes": path.passes, "steps": path.iterations.max(1).tolist()}
         result["accuracy"] = (path.predict(held_out) == labels[held_out]).mean(1).tolist()
-        elapsed = time.perf_counter() - start
+        elapsed = seconds(options.device) - start
     else:
         result, elapsed = fit_one(options, folder, source, labels)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -86,12 +86,12 @@ def fit_one(options, folder: Path, source: FileRows, labels: np.ndarray):
     else:
         from dcgan_analysis.linear import L2SVM
 
-        machine = L2SVM(C=options.c, tol=options.tol)
+        machine = L2SVM(C=options.c, tol=options.tol, device=options.device)
     stored = options.fit == "store"
     matrix = source if stored else source.read(0, source.shape[0]).float().numpy()
-    start, busy = time.perf_counter(), time.process_time()
+    start, busy = seconds(options.device), seconds(processor=True)
     machine.fit(matrix, labels)
-    elapsed, busy = time.perf_counter() - start, time.process_time() - busy
+    elapsed, busy = seconds(options.device) - start, seconds(processor=True) - busy
     coef = np.concatenate([machine.coef_, machine.intercept_[:, None]], axis=1)
     np.save(folder / f"{options.fit}.npy", coef.astype(np.float64))
     return {"steps": int(machine.n_iter_), "processor": busy}, elapsed
@@ -100,7 +100,16 @@ def fit_one(options, folder: Path, source: FileRows, labels: np.ndarray):
 def child(options: argparse.Namespace, what: str) -> dict:
     """Run one fit in a process of its own."""
     command = [sys.executable, __file__, "--fit", what, "--folder", options.folder]
-    command += ["--columns", str(options.columns), "--c", str(options.c), "--tol", str(options.tol)]
+    command += [
+        "--columns",
+        str(options.columns),
+        "--c",
+        str(options.c),
+        "--tol",
+        str(options.tol),
+        "--device",
+        options.device,
+    ]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -183,22 +192,20 @@ def passes(options: argparse.Namespace) -> None:
     problems = CLASSES * len(GRID)
     coef = torch.randn(problems, options.columns + 1, generator=generator)
     dual = torch.randn(problems, options.rows, generator=generator)
-    both = design.Design(ArrayRows(matrix), 1.0, "cpu")
+    both = design.Design(ArrayRows(matrix), 1.0, options.device)
     shortest = max(design._TILE_ELEMENTS // options.columns, 1)
     best: dict[int, float] = {}
     for _ in range(max(options.repeats, 3)):
         for rows in (shortest, 128, 256, 512, 1024):
             design._TILE_ROWS = rows
-            start = time.perf_counter()
+            start = seconds(options.device)
             both.scores(coef)
             both.adjoint(dual)
-            best[rows] = min(best.get(rows, float("inf")), time.perf_counter() - start)
+            best[rows] = min(best.get(rows, float("inf")), seconds(options.device) - start)
     work = 4e-9 * options.rows * options.columns * problems
-    for rows, seconds in best.items():
+    for rows, least in best.items():
         shape = f"{rows} x {min(design._TILE_ELEMENTS // rows, options.columns)}"
-        print(
-            f"tiles of {shape:>10}: {seconds:.2f} s, {work / seconds:.0f} GFLOP/s, {best[shortest] / seconds:.2f} times"
-        )
+        print(f"tiles of {shape:>10}: {least:.2f} s, {work / least:.0f} GFLOP/s, {best[shortest] / least:.2f} times")
     square = torch.randn(2048, 2048, generator=generator)
     fastest = min(timeit.repeat(lambda: square @ square, number=1, repeat=9))
     print(f"product of two 2048 x 2048 matrices: {2e-9 * 2048**3 / fastest:.0f} GFLOP/s")
@@ -217,7 +224,7 @@ def main() -> None:
     parser.add_argument("--passes", action="store_true", help="tiles of several shapes, on --rows rows")
     parser.add_argument("--fit", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parse(parser, {"rows": 60, "columns": 40, "test": 20})
     if options.fit:
         print(json.dumps(fit(options)))
         return

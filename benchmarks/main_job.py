@@ -13,8 +13,9 @@ from __future__ import annotations
 import argparse
 import resource
 import tempfile
-import time
 from pathlib import Path
+
+from arguments import parse, seconds
 
 import dcgan_analysis as da
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
@@ -29,22 +30,26 @@ def main():
     parser.add_argument("--dataset", default="cifar10")
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--limit", type=int)
-    options = parser.parse_args()
+    parser.add_argument("--width", type=int, default=128, help="of the random network")
+    options = parse(parser, {"dataset": "digits", "limit": 60, "width": 4})
 
-    checkpoint = options.checkpoint or Checkpoint.random(dcgan32(), seed=1, name="dcgan32, width 128, random")
+    checkpoint = options.checkpoint or Checkpoint.random(
+        dcgan32(width=options.width), seed=1, name=f"dcgan32, width {options.width}, random"
+    )
     with tempfile.TemporaryDirectory() as folder:
         for turn in ("cold", "warm"):
-            started = time.perf_counter()
+            started = seconds()
             result = da.run(
                 "svm-cifar",
                 checkpoint=checkpoint,
                 dataset=options.dataset,
                 data_root=options.data_root,
                 limit=options.limit,
+                device=options.device,
                 out=Path(folder) / turn,
                 cache_dir=Path(folder) / "cache",
             )
-            print(f"{turn}: {duration(time.perf_counter() - started)}")
+            print(f"{turn}: {duration(seconds() - started)}")
             for stage in result.stages:
                 print(f"  {stage.seconds:8.1f} s  {stage.name}  {stage.note}")
             for name, metric in result.metrics.items():

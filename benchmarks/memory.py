@@ -1,11 +1,17 @@
-"""Peak memory of the parts of the main job on a store of full size, 50,000 x 28,672, measured from outside.
+"""Peak memory of each analysis at full size, measured from outside its process: 50,000 images, 28,672 features.
 
-    python benchmarks/memory.py                     # needs 2.9 GB of disk; minutes
-    python benchmarks/memory.py --rows 10000 refit  # a smaller store, one part
+    python benchmarks/memory.py                            # every analysis; 13 GB of disk, an hour of two cores
+    python benchmarks/memory.py svm-cifar --memory 2       # one of them, bounded
+    python benchmarks/memory.py --images 2000              # a smaller try
+    python benchmarks/memory.py --out runs/memory          # and as a document, which pages take their numbers from
 
-Each part runs in a process of its own, whose memory is read every twentieth of a second from /proc (Linux). The mapped
-store counts as far as it is in memory, but the system takes its pages back when others need them; what the program
-itself holds stands beside it. The solver stops after a few steps: it holds the same from the first to the last.
+Each runs in a process of its own, whose memory is read every twentieth of a second from /proc (Linux). A mapped feature
+store counts as far as it is in memory; what the program holds itself stands beside it. Images are the embedded photos,
+repeated with noise.
+
+What takes long and holds the same from its first step to its last is cut short: the solver of the L2-SVM stops after a
+few steps, networks and dictionaries encode some batches and repeat them, Gram matrices of draws are those of the first.
+Settings that do so for one analysis stand in ``SETTINGS``.
 """
 
 from __future__ import annotations
@@ -17,59 +23,140 @@ import sys
 import tempfile
 import time
 import warnings
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from unittest.mock import patch
 
-import numpy as np
-import torch
-from l2svm import CLASSES, GRID, FileRows, features
+from arguments import parse
 
-STEPS, DRAWS, PER_CLASS = 3, 4, 400
-_BLOCK = 1000
-
-
-def grid(rows: FileRows, labels: np.ndarray) -> None:
-    """Choose C: fits for the whole grid, a fifth of the rows held out."""
-    from dcgan_analysis.linear import l2svm_path
-
-    l2svm_path(rows, labels, GRID, sample_weight=np.arange(len(labels)) % 5 > 0, max_iter=STEPS)
-
-
-def refit(rows: FileRows, labels: np.ndarray) -> None:
-    """Fit all rows with one C, and predict them."""
-    from dcgan_analysis.linear import L2SVM
-
-    L2SVM(C=1e-4, max_iter=STEPS).fit(rows, labels).predict(rows)
-
-
-def few(rows: FileRows, labels: np.ndarray) -> None:
-    """Fit draws of 400 labels a class for the whole grid, as the choice of C does, judged on a fifth of the rows."""
-    from dcgan_analysis.linear.selection import held_out_draws
-
-    held = np.arange(len(labels)) % 5 == 0
-    kept, rng = np.flatnonzero(~held), np.random.default_rng(0)
-    size = min(PER_CLASS * CLASSES, len(kept) // 2)
-    draws = [np.sort(rng.choice(kept, size, replace=False)) for _ in range(DRAWS)]
-    held_out_draws(rows, labels, held, draws, GRID, products={})
+IMAGES, CLASSES, STEPS, BATCHES = 50_000, 10, 3, 8
+GRAY = "gray"
+# What an analysis is measured with where that is not its default.
+SETTINGS: dict[str, dict[str, object]] = {
+    "activation-maximization": {"steps": 2},
+    "directions": {"judges": 1, "classifier_steps": 10},
+    "fidelity": {"draws": 2, "judge_epochs": 1},
+    "guidelines": {"width": 64, "epochs": 1, "seeds": 2, "batch_size": 64, "n_jobs": 1},
+    "invert": {"steps": 3},
+    "kmeans-features": {"centroids": 4800, "epochs": 1},
+    "latent-arithmetic": {"judges": 1, "classifier_steps": 10},
+    "memorisation": {"hash_steps": 10},
+    "mnist-nn": {"samples": 4000},
+    "random-features": {"networks": 2},
+    "supervised-cnn": {"trials": 1, "epochs": 1},
+    "svm-best": {"grids": (6,), "layers": False, "ablation": False},
+    "svm-cifar": {"ablation": False},
+    "svm-svhn": {"draws": 10},
+    "turn-vector": {"judges": 1, "classifier_steps": 10},
+}
+CHECKPOINTS = {"svm-svhn": "cifar10-dcgan32"}
+"""Networks in the place of an analysis's own: here one with 28,672 features."""
 
 
-PARTS = {"grid": grid, "refit": refit, "few": few}
+def images(count: int, *, gray: bool):
+    """Return a dataset of so many training images and 1,000 test images, as large as CIFAR-10's or MNIST's."""
+    import numpy as np
+
+    from dcgan_analysis import load_dataset
+    from dcgan_analysis.data import Dataset, DatasetSplit
+
+    photos = load_dataset("digits" if gray else "cifar10-mini")
+    rng = np.random.default_rng(0)
+
+    def split(name: str, n: int, _progress: object) -> DatasetSplit:
+        known = photos.split(name)
+        chosen = np.arange(n) % len(known)
+        found = known.images[chosen]
+        found = found[:, :1, 2:30, 2:30] if gray else found
+        for part in np.array_split(found, max(1, n // 1000)):
+            part += rng.integers(0, 8, part.shape, dtype=np.uint8)
+        return DatasetSplit(found, known.labels[chosen], [f"{name}-{i}" for i in range(n)], classes=known.classes)
+
+    loaders = {"train": partial(split, "train", count), "test": partial(split, "test", min(count, 1000))}
+    return Dataset("photos", loaders, classes=photos.classes)
 
 
-def write(folder: Path, rows: int, columns: int) -> None:
-    """Write a store of copies of a thousand rows: memory does not depend on the values."""
-    generator = torch.Generator().manual_seed(1)
-    codes = torch.randint(CLASSES, (_BLOCK,), generator=generator)
-    block = features(_BLOCK, columns, codes, 1).view(torch.int16).numpy()
-    with (folder / "train.bin").open("wb") as file:
-        for start in range(0, rows, _BLOCK):
-            file.write(block[: rows - start].tobytes())
-    np.save(folder / "labels.npy", np.resize(codes.numpy(), rows))
+def shortened() -> ExitStack:
+    """Cut short, while the context lasts, what holds the same from its first step to its last."""
+    from dcgan_analysis_plugins.kmeans_features.patches import PatchDictionary
+
+    from dcgan_analysis.features.extractor import FeatureExtractor
+    from dcgan_analysis.linear import draws, path
+
+    stream, reestimate, encode = FeatureExtractor.stream, FeatureExtractor.reestimate, PatchDictionary.encode
+    solve, solve_draw, gram = path.solve, draws._solve_draw, draws.gram
+    codes, products = [], {}
+
+    def some_batches(extractor, items, read, *dtype):
+        items, made = iter(items), []
+        for features in stream(extractor, islice(items, BATCHES), read, *dtype):
+            made.append(features)
+            yield features
+        for number, item in enumerate(items):
+            yield made[number % BATCHES][: len(read(item))].clone()
+
+    def some_statistics(extractor, batches, read=None, gather=None):
+        return reestimate(extractor, list(islice(batches, BATCHES)), read, gather)
+
+    def some_codes(dictionary, blocks):
+        if len(codes) < BATCHES or codes[0].shape[1] != dictionary.features:
+            codes.insert(0, encode(dictionary, blocks))
+            return codes[0]
+        return codes[0][: len(blocks)].clone()
+
+    def first_gram(design, used):
+        size = (design.shape, len(used))
+        if size not in products:
+            products[size] = gram(design, used)
+        return products[size].clone()
+
+    stack = ExitStack()
+    for target, name, stand_in in (
+        (FeatureExtractor, "stream", some_batches),
+        (FeatureExtractor, "reestimate", some_statistics),
+        (PatchDictionary, "encode", some_codes),
+        (path, "solve", lambda *args, max_iter, **rest: solve(*args, max_iter=min(max_iter, STEPS), **rest)),
+        (draws, "_solve_draw", lambda *args: solve_draw(*args[:-1], min(args[-1], STEPS))),
+        (draws, "gram", first_gram),
+    ):
+        stack.enter_context(patch.object(target, name, stand_in))
+    return stack
+
+
+def run(name: str, options: argparse.Namespace) -> None:
+    """Run an analysis in this process."""
+    import dcgan_analysis as da
+
+    warnings.simplefilter("ignore")  # the solver says that it stopped short
+    with shortened():
+        da.run(
+            name,
+            checkpoint=CHECKPOINTS.get(name),
+            dataset=images(options.images, gray=name == "mnist-nn"),
+            settings=SETTINGS.get(name, {}),
+            out=options.folder / name,
+            cache_dir=options.folder / "cache",
+            force=True,
+            device=options.device,
+        )
+
+
+def settings_text(name: str) -> str:
+    """Return what an analysis is measured with beside its defaults."""
+    return ", ".join(f"{key}={value}" for key, value in SETTINGS.get(name, {}).items())
 
 
 def peaks(command: list[str]) -> tuple[float, float, float]:
-    """Run a command; return seconds, and the peaks of all its memory and of what it holds itself, in GB."""
+    """Run a command; return seconds, and the peaks of all its memory and of what it holds itself, in GB.
+
+    Raises:
+        SystemExit: If it fails.
+    """
     started, whole, own = time.perf_counter(), 0, 0
-    with subprocess.Popen(command) as process:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
             sizes = {name: int(size) for name, size in re.findall(r"(VmHWM|RssAnon):\s+(\d+) kB", status)}
@@ -83,25 +170,43 @@ def peaks(command: list[str]) -> tuple[float, float, float]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all by default")
-    parser.add_argument("--rows", type=int, default=50_000)
-    parser.add_argument("--columns", type=int, default=28_672)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"no part is named '{min(unknown)}'; there are {', '.join(PARTS)}")
-    if options.folder:
-        warnings.simplefilter("ignore")  # the solver says that it stopped short
-        rows = FileRows(str(options.folder / "train.bin"), options.columns)
-        PARTS[options.parts[0]](rows, np.load(options.folder / "labels.npy"))
+    parser.add_argument("names", nargs="*", metavar="ANALYSIS", help="all by default")
+    parser.add_argument("--images", type=int, default=IMAGES)
+    parser.add_argument("--folder", type=Path, help="keep stores here, for the next time")
+    parser.add_argument("--out", type=Path, help="folder for a result.json")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    options = parse(parser, {"images": 100})
+    if options.inside:
+        run(options.names[0], options)
         return
-    print(f"{options.rows:,} x {options.columns:,} in bfloat16: {2e-9 * options.rows * options.columns:.2f} GB")
-    with tempfile.TemporaryDirectory(prefix="memory-") as folder:
-        write(Path(folder), options.rows, options.columns)
-        for part in options.parts or PARTS:
-            command = [sys.executable, __file__, part, "--folder", folder, "--columns", str(options.columns)]
-            seconds, whole, own = peaks(command)
-            print(f"{part:6} peak {whole:5.2f} GB, of its own {own:5.2f} GB, in {seconds:.0f} s", flush=True)
+    from report import document, load
+
+    from dcgan_analysis.api import Metric, Table
+    from dcgan_analysis.host.host import default_host
+
+    known = default_host().analyses.names()
+    if unknown := set(options.names) - set(known):
+        parser.error(f"no analysis is named '{min(unknown)}'; there are {', '.join(known)}")
+    rows, before, started = [], load(), datetime.now(UTC)
+    with tempfile.TemporaryDirectory(prefix="memory-") as temporary:
+        folder = options.folder or Path(temporary)
+        for name in options.names or known:
+            command = [sys.executable, __file__, name, "--inside", "--folder", str(folder)]
+            seconds, whole, own = peaks([*command, "--images", str(options.images), "--device", options.device])
+            rows.append([name, settings_text(name), whole, own])
+            print(f"{name:24} peak {whole:5.2f} GB, of its own {own:5.2f} GB, in {seconds:.0f} s", flush=True)
+    columns = ["analysis", "settings", "peak, GB", "of its own, GB"]
+    table = Table(name="memory", title="Peak memory", columns=columns, rows=rows)
+    metrics = {
+        row[0].replace("-", "_"): Metric(
+            value=row[2], unit="number", higher_is_better=False, description=f"{row[0]}, GB"
+        )
+        for row in rows
+    }
+    result = document("Peak memory", table, metrics, options.device, before, started)
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        result.save(options.out)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import resource
 import time
 
 import numpy as np
+from arguments import parse
 
 
 def planted(n: int, bits: int, *, skewed: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -64,7 +65,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=1_000_000, help="hashes")
     parser.add_argument("--bits", type=int, nargs="*", default=[0, 1, 2, 4, 6, 8])
     parser.add_argument("--skewed", action="store_true", help="each bit set with its own probability, 0.1 to 0.9")
-    options = parser.parse_args()
+    options = parse(parser, {"size": 2000, "bits": [1]}, gpu=False)
     print(f"{options.size:,} hashes\nbits  seconds  processor  peak (MB)  more (MB)     groups     found")
     context = multiprocessing.get_context("spawn")
     for bits in options.bits:

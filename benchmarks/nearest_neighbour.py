@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import argparse
 import random
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from arguments import parse, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,11 +73,13 @@ def random_bytes(size: int, queries: int) -> tuple[str, NDArray[np.uint8], NDArr
 DATA = {"digits": digits, "random": random_bytes}
 
 
-def ours(queries: NDArray[np.uint8], rows: NDArray[np.uint8], *, pruning: bool | None = None) -> NearestNeighbours:
+def ours(
+    queries: NDArray[np.uint8], rows: NDArray[np.uint8], device: str, *, pruning: bool | None = None
+) -> NearestNeighbours:
     """Let the rows stream by."""
     from dcgan_analysis.neighbours import NearestNeighbours
 
-    nearest = NearestNeighbours(torch.from_numpy(queries), pruning=pruning)
+    nearest = NearestNeighbours(torch.from_numpy(queries), device=torch.device(device), pruning=pruning)
     for start in range(0, len(rows), BLOCK):
         nearest.update(torch.from_numpy(rows[start : start + BLOCK]), start)
     return nearest
@@ -90,12 +92,14 @@ def product(left: torch.Tensor, right: torch.Tensor) -> None:
 
 
 def contenders(
-    queries: NDArray[np.uint8], rows: NDArray[np.uint8], names: list[str]
+    queries: NDArray[np.uint8], rows: NDArray[np.uint8], names: list[str], device: str
 ) -> dict[str, Callable[[], NDArray[np.int64]]]:
     """Return name -> call that returns the nearest row of each query."""
-    found: dict[str, Callable[[], NDArray[np.int64]]] = {"ours": lambda: ours(queries, rows).index.numpy()}
+    found: dict[str, Callable[[], NDArray[np.int64]]] = {
+        "ours": lambda: ours(queries, rows, device).index.cpu().numpy()
+    }
     if "full" in names:
-        found["full"] = lambda: ours(queries, rows, pruning=False).index.numpy()
+        found["full"] = lambda: ours(queries, rows, device, pruning=False).index.cpu().numpy()
     asked = queries.astype(np.float32)
     matrix = rows.astype(np.float32) if {"faiss", "sklearn"} & set(names) else None
     if "faiss" in names:
@@ -125,26 +129,26 @@ def main() -> None:
     parser.add_argument("--cpu", action="store_true", help="count processor time")
     others = ["full", "faiss", "sklearn"]
     parser.add_argument("--against", nargs="*", default=others[1:], choices=others, help="full: ours without bounds")
-    options = parser.parse_args()
+    options = parse(parser, {"size": 200, "queries": 20, "repeats": 1, "against": ["full", "sklearn"]})
     name, rows, queries = DATA[options.data](options.size, options.queries)
-    calls = contenders(queries, rows, options.against)
-    squares = torch.randn(2, PEAK, PEAK)
+    calls = contenders(queries, rows, options.against, options.device)
+    squares = torch.randn(2, *[PEAK // 32 if options.quick else PEAK] * 2, device=options.device)
     product(*squares)
-    seconds: dict[str, list[float]] = {key: [] for key in (*calls, "peak")}
+    times: dict[str, list[float]] = {key: [] for key in (*calls, "peak")}
     answers = {}
-    order, clock = list(seconds), time.process_time if options.cpu else time.perf_counter
+    order = list(times)
     for _ in range(options.repeats):
         random.shuffle(order)
         for key in order:
-            start = clock()
+            start = seconds(options.device, processor=options.cpu)
             if key == "peak":
                 product(*squares)
             else:
                 answers[key] = calls[key]()
-            seconds[key].append(clock() - start)
-    best = {key: min(times) for key, times in seconds.items()}
+            times[key].append(seconds(options.device, processor=options.cpu) - start)
+    best = {key: min(spent) for key, spent in times.items()}
     flops = 2.0 * rows.size * len(queries)
-    peak = 8.0 * PEAK**3 / best.pop("peak")
+    peak = 8.0 * len(squares[0]) ** 3 / best.pop("peak")
     print(
         f"{name}: {len(rows):,} x {rows.shape[1]} against {len(queries):,}, {torch.get_num_threads()} threads, "
         f"{'processor' if options.cpu else 'clock'} time, best of {options.repeats}; peak {peak / 1e9:.1f} GFLOPS"
@@ -155,7 +159,7 @@ def main() -> None:
             same = (answers[key] == answers["ours"]).mean()
             print(f", {time_ / best['ours']:5.2f} times ours; equal answers: {same:.3%}", end="")
         print()
-    work = ours(queries, rows).work
+    work = ours(queries, rows, options.device).work
     pairs = rows.shape[0] * len(queries)
     print(
         f"ours: {work.multiplied / pairs:.2%} of all pairs multiplied, {work.bounded / pairs:.2%} bounded, "

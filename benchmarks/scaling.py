@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
+from arguments import parse, seconds
 from l2svm import features
 
 from dcgan_analysis.linear import l2svm_path
@@ -45,28 +45,29 @@ class RepeatedRows:
         return self._block[first : first + stop - start]
 
 
-def fit(rows: int, columns: int) -> float:
+def fit(rows: int, columns: int, device: str) -> float:
     """Return the least processor time of a fit of ten classes with one C."""
     codes = torch.arange(rows) % 10
     values = ArrayRows(features(rows, columns, codes, 1))
-    return least(lambda: l2svm_path(values, codes.numpy(), [1e-4]))
+    return least(lambda: l2svm_path(values, codes.numpy(), [1e-4], device=device), device)
 
 
-def one_pass(rows: int, columns: int, problems: int) -> float:
+def one_pass(rows: int, columns: int, problems: int, device: str) -> float:
     """Return the least processor time of the scores and the adjoint of so many problems."""
     block = features(min(rows, BLOCK), columns, torch.arange(min(rows, BLOCK)) % 10, 1)
-    design = Design(RepeatedRows(block, rows), 1.0, "cpu")
-    coef, dual = torch.ones(problems, columns + 1), torch.ones(problems, rows)
-    return least(lambda: (design.scores(coef), design.adjoint(dual)))
+    design = Design(RepeatedRows(block, rows), 1.0, device)
+    coef = torch.ones(problems, columns + 1, device=device)
+    dual = torch.ones(problems, rows, device=device)
+    return least(lambda: (design.scores(coef), design.adjoint(dual)), device)
 
 
-def least(call: Callable[[], object]) -> float:
+def least(call: Callable[[], object], device: str) -> float:
     """Return the least processor time of a few calls."""
     times = []
     for _ in range(REPEATS):
-        started = time.process_time()
+        started = seconds(device, processor=True)
         call()
-        times.append(time.process_time() - started)
+        times.append(seconds(device, processor=True) - started)
     return min(times)
 
 
@@ -77,19 +78,24 @@ SERIES = {
     "problems": [(f"8,000 x 2,048, {m:,} problems", m, partial(one_pass, 8000, 2048, m)) for m in (10, 100, 1000)],
     "million": [("1,000,000 x 1,024, ten problems", 10**6, partial(one_pass, 10**6, 1024, 10))],
 }
+QUICK = {
+    "gram": [("40 x 60", 40, partial(fit, 40, 60))],
+    "rows": [(f"{n} x 8", n, partial(one_pass, n, 8, 2)) for n in (20, 40)],
+}
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(SERIES)}; all by default")
-    options = parser.parse_args()
-    if unknown := set(options.names) - set(SERIES):
-        parser.error(f"'{min(unknown)}' is none of {', '.join(SERIES)}")
-    for name in options.names or SERIES:
+    options = parse(parser, {})
+    series = QUICK if options.quick else SERIES
+    if unknown := set(options.names) - set(series):
+        parser.error(f"'{min(unknown)}' is none of {', '.join(series)}")
+    for name in options.names or series:
         before: tuple[float, float] | None = None
-        for what, size, measure in SERIES[name]:
-            spent = measure()
+        for what, size, measure in series[name]:
+            spent = measure(options.device)
             exponent = f", exponent {math.log(spent / before[1], size / before[0]):.2f}" if before else ""
             print(f"{name}: {what}: {spent:.2f} s{exponent}", flush=True)
             before = (size, spent)

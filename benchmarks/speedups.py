@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 import copy
-import time
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from arguments import parse, seconds
 from sklearn.datasets import load_digits
 
 from dcgan_analysis import load_dataset
@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     Pair = tuple[str, Callable[[], object], Callable[[], object]]
 
 CPU = torch.device("cpu")
+OPTIONS = argparse.Namespace(quick=False)
+
+
+def size(full: int) -> int:
+    """Return a size, or under ``--quick`` a small share of it."""
+    return max(8, full // 128) if OPTIONS.quick else full
 
 
 @contextmanager
@@ -80,9 +86,9 @@ def extraction() -> Iterator[Pair]:
     from dcgan_analysis.features.extractor import FeatureExtractor, FeatureSpec
     from dcgan_analysis.models.tables import dcgan32
 
-    architecture = dcgan32(width=128)
+    architecture = dcgan32(width=size(128))
     network = Checkpoint.random(architecture, seed=0).discriminator()
-    images = torch.rand(64, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    images = torch.rand(size(64), 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
     def extract(precision: str, **off) -> Callable[[], object]:
         made = FeatureExtractor(network, architecture, FeatureSpec(precision=precision), CPU)
@@ -102,10 +108,12 @@ def training() -> Iterator[Pair]:
     from dcgan_analysis.training.config import TrainingConfig
     from dcgan_analysis.training.networks import AdversarialPair
 
-    config = TrainingConfig(architecture="dcgan32", precision="float32", batch_size=32)
+    config = TrainingConfig(architecture="dcgan32", precision="float32", batch_size=size(32))
     source = torch.Generator().manual_seed(0)
-    architecture = dcgan32(width=128)
-    z, images = (torch.rand(32, *shape, generator=source) * 2 - 1 for shape in ((architecture.z_size,), (3, 32, 32)))
+    architecture = dcgan32(width=size(128))
+    z, images = (
+        torch.rand(size(32), *shape, generator=source) * 2 - 1 for shape in ((architecture.z_size,), (3, 32, 32))
+    )
 
     def step(**off) -> Callable[[], object]:
         with replaced(networks, **off):
@@ -124,7 +132,7 @@ def products() -> Iterator[Pair]:
     """Passes over features in 16 bits, 2,000 x 28,672, for the 70 problems of ten classes and seven C."""
     from dcgan_analysis.linear import design as module
 
-    values, _ = features(2000, 28672)
+    values, _ = features(size(2000), size(28672))
     generator = torch.Generator().manual_seed(1)
     coef = torch.randn(70, values.shape[1] + 1, generator=generator)
     dual = torch.randn(70, len(values), generator=generator)
@@ -150,7 +158,7 @@ def gram() -> Iterator[Pair]:
     """The Gram matrix of 2,000 rows, its factor, and all of the solver through it against passes over the rows."""
     from dcgan_analysis.linear import gram as module
 
-    values, labels = features(2000, 28672)
+    values, labels = features(size(2000), size(28672))
     design, used = Design(ArrayRows(values), 1.0, "cpu"), torch.arange(len(values))
     matrix = module.gram(design, used)
 
@@ -166,7 +174,7 @@ def gram() -> Iterator[Pair]:
         lambda: torch.cholesky_solve(right.T, lower).T,
         lambda: factor.solve(right),
     )
-    few, their = ArrayRows(values[:1000, :7168].contiguous()), labels[:1000]
+    few, their = ArrayRows(values[: size(1000), : size(7168)].contiguous()), labels[: size(1000)]
     yield (
         "few labels through the Gram matrix, 1,000 x 7,168, one C",
         lambda: l2svm_path(few, their, [1e-3], solver="primal"),
@@ -187,7 +195,7 @@ def solvers() -> Iterator[Pair]:
         def apply(self, gradient: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
             return gradient.clone()
 
-    values, labels = features(4000, 2048)
+    values, labels = features(size(4000), size(2048))
     wide = ArrayRows(values.float())
 
     def fit() -> object:
@@ -221,7 +229,7 @@ def neighbours() -> Iterator[Pair]:
         source = ElasticSamples(DatasetSplit(images, split.labels, split.ids, classes=split.classes), seed)
         return torch.from_numpy(take(source, range(n)).reshape(n, -1))
 
-    queries, rows = deformed("test", 1, 2000), deformed("train", 0, 20000)
+    queries, rows = deformed("test", 1, size(2000)), deformed("train", 0, size(20000))
 
     def search(**settings) -> object:
         nearest = NearestNeighbours(queries, **settings)
@@ -248,8 +256,8 @@ def generation() -> Iterator[Pair]:
     for name in ("mnist-conditional", "mnist-conditional-mlp"):
         checkpoint = load_checkpoint(name)
         network = checkpoint.generator().eval()
-        z = torch.rand(500, checkpoint.architecture.z_size, generator=generator) * 2 - 1
-        labels = torch.arange(500) % checkpoint.architecture.classes
+        z = torch.rand(size(500), checkpoint.architecture.z_size, generator=generator) * 2 - 1
+        labels = torch.arange(len(z)) % checkpoint.architecture.classes
         plain = copy.deepcopy(network).to(memory_format=torch.channels_last)
         faster = folded.faster_copy(network)
 
@@ -273,7 +281,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", help="only those whose names hold one of these; all by default")
     parser.add_argument("--repeats", type=int, default=5)
-    options = parser.parse_args()
+    options = parse(parser, {"repeats": 1}, gpu=False)
+    vars(OPTIONS).update(vars(options))
     units = "with" if has_bfloat16_units(CPU) else "without"
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {units} units for bfloat16")
     for group in GROUPS:
@@ -284,9 +293,9 @@ def main() -> None:
             times: tuple[list[float], list[float]] = ([], [])
             for _ in range(options.repeats + 1):  # the first is warming up
                 for kept, call in zip(times, (plain, fast), strict=True):
-                    start = time.process_time()
+                    start = seconds(processor=True)
                     call()
-                    kept.append(time.process_time() - start)
+                    kept.append(seconds(processor=True) - start)
             one, other = (1e3 * min(kept[1:]) for kept in times)
             print(f"{name:75} {one:8.1f} ms plain, {other:8.1f} ms, {one / other:5.2f} times as fast", flush=True)
 

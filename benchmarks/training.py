@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 
 import torch
+from arguments import parse, seconds
 from torch import nn
 
 from dcgan_analysis.models import tables
@@ -31,12 +31,14 @@ from dcgan_analysis.training.networks import AdversarialPair
 class PlainLoop:
     """The loop of the PyTorch example."""
 
-    def __init__(self, architecture):
+    def __init__(self, architecture, device):
+        self.device = device
         source = torch.Generator().manual_seed(0)
         self.z_size = architecture.z_size
         self.generator, self.discriminator = build(architecture.generator), build(architecture.discriminator)
-        initialise(self.generator, source)
-        initialise(self.discriminator, source)
+        for network in (self.generator, self.discriminator):
+            initialise(network, source)
+            network.to(device)
         self.adams = [
             torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999))
             for network in (self.generator, self.discriminator)
@@ -46,10 +48,11 @@ class PlainLoop:
     def __call__(self, images):
         """Do one step."""
         generator_adam, discriminator_adam = self.adams
-        ones, zeros = torch.ones(len(images)), torch.zeros(len(images))
+        images = images.to(self.device)
+        ones, zeros = torch.ones(len(images), device=self.device), torch.zeros(len(images), device=self.device)
         discriminator_adam.zero_grad()
         self.loss(self.discriminator(images), ones).backward()
-        fake = self.generator(torch.randn(len(images), self.z_size))
+        fake = self.generator(torch.randn(len(images), self.z_size, device=self.device))
         self.loss(self.discriminator(fake.detach()), zeros).backward()
         discriminator_adam.step()
         generator_adam.zero_grad()
@@ -60,10 +63,11 @@ class PlainLoop:
 class Ours:
     """The trainer's step."""
 
-    def __init__(self, architecture, batch, *, compiled=False, **settings):
+    def __init__(self, architecture, batch, device, *, compiled=False, **settings):
         self.reuse = settings.get("reuse_samples", False)
         config = TrainingConfig(batch_size=batch, **settings)
-        self.pair = AdversarialPair(architecture, config, torch.device("cpu"))
+        self.device = device
+        self.pair = AdversarialPair(architecture, config, device)
         self.z_size = architecture.z_size
         if compiled:
             self.pair.generator.compile()
@@ -71,12 +75,16 @@ class Ours:
 
     def __call__(self, images):
         """Do one step."""
-        images = images.contiguous(memory_format=torch.channels_last)
-        _, fake = self.pair.update_generator(torch.rand(len(images), self.z_size) * 2 - 1, None)
+        images = images.to(self.device, memory_format=torch.channels_last)
+        _, fake = self.pair.update_generator(self.latents(images), None)
         if not self.reuse:
             with torch.no_grad():
-                fake = self.pair.generate(torch.rand(len(images), self.z_size) * 2 - 1, None)
+                fake = self.pair.generate(self.latents(images), None)
         self.pair.update_discriminator(images, fake, None)
+
+    def latents(self, images):
+        """Draw as many latent vectors from the prior."""
+        return torch.rand(len(images), self.z_size, device=self.device) * 2 - 1
 
 
 def main():
@@ -87,34 +95,35 @@ def main():
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--compile", action="store_true")
-    options = parser.parse_args()
+    options = parse(parser, {"width": 4, "batch": 4, "repeats": 1})
+    device = torch.device(options.device)
 
     architecture = getattr(tables, options.architecture)(width=options.width)
     channels, height, width = architecture.image_shape
     source = torch.Generator().manual_seed(1)
     images = torch.rand(options.batch, channels, height, width, generator=source) * 2 - 1
     loops = {
-        "plain loop": PlainLoop(architecture),
-        "ours": Ours(architecture, options.batch),
-        "ours, reuse_samples": Ours(architecture, options.batch, reuse_samples=True),
+        "plain loop": PlainLoop(architecture, device),
+        "ours": Ours(architecture, options.batch, device),
+        "ours, reuse_samples": Ours(architecture, options.batch, device, reuse_samples=True),
     }
     if options.compile:
-        loops["ours, torch.compile"] = Ours(architecture, options.batch, compiled=True)
+        loops["ours, torch.compile"] = Ours(architecture, options.batch, device, compiled=True)
     times = {name: [] for name in loops}
     for repeat in range(options.repeats + 1):
         for name, loop in loops.items():
-            started = time.process_time()
+            started = seconds(options.device, processor=True)
             loop(images)
             if repeat:
-                times[name].append(time.process_time() - started)
-    precision = TrainingConfig().resolved(torch.device("cpu")).precision
+                times[name].append(seconds(options.device, processor=True) - started)
+    precision = TrainingConfig().resolved(device).precision
     print(
         f"{options.architecture}, width {options.width}, minibatches of {options.batch}, "
-        f"{torch.get_num_threads()} threads, precision auto = {precision}, torch {torch.__version__}"
+        f"{torch.get_num_threads()} threads, {options.device}, precision auto = {precision}, torch {torch.__version__}"
     )
     plain = statistics.median(times["plain loop"])
-    for name, seconds in times.items():
-        median = statistics.median(seconds)
+    for name, spent in times.items():
+        median = statistics.median(spent)
         print(
             f"{name:22} {options.batch / median:8.1f} images per CPU second, {plain / median:5.2f} times the plain loop"
         )
