@@ -50,8 +50,23 @@ class _Page(Watcher):
 
 
 def read_ladder(path=LADDER):
-    """Return the rungs of a ladder, in order: dictionaries with ``name``, ``preset``, ``why`` and ``settings``."""
-    return tomllib.loads(path.read_text(encoding="utf-8"))["rung"]
+    """Return the rungs of a ladder, in order: dictionaries with ``name``, ``preset``, ``why`` and ``settings``.
+
+    ``settings`` above all rungs are those of each that has no others; ``seeds`` trains every rung once with each of
+    them, a round of all rungs after the other.
+    """
+    ladder = tomllib.loads(path.read_text(encoding="utf-8"))
+    rungs = [{**rung, "settings": {**ladder.get("settings", {}), **rung["settings"]}} for rung in ladder["rung"]]
+    if "seeds" not in ladder:
+        return rungs
+    return [_of_seed(rung, seed) for seed in ladder["seeds"] for rung in rungs]
+
+
+def _of_seed(rung, seed):
+    settings = {**rung["settings"], "seed": seed}
+    if settings.get("start_from", "").startswith(RUNG):
+        settings["start_from"] += f"-{seed}"
+    return {**rung, "name": f"{rung['name']}-{seed}", "settings": settings}
 
 
 def needed(rungs, name):
@@ -65,11 +80,17 @@ def needed(rungs, name):
 
 
 def settings_of(rung, out, *, full):
-    """Return the settings of a rung's training; ``full``: as long as its preset."""
+    """Return the settings of a rung's training; ``full``: as long as its preset.
+
+    A rung with ``processor_seconds`` is as long as they last at its ``step_seconds``, a measured cost.
+    """
     settings = dict(rung["settings"])
     start = settings.get("start_from", "")
     if start.startswith(RUNG):
         settings["start_from"] = str(out / start.removeprefix(RUNG))
+    if "processor_seconds" in rung:
+        steps = round(rung["processor_seconds"] / rung["step_seconds"])
+        settings["epochs"] = steps / (settings["images"] // settings["batch_size"])
     if full:
         settings["epochs"] = load_preset(rung["preset"]).settings["epochs"]
     return settings

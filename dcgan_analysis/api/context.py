@@ -388,7 +388,10 @@ class RunContext:
             sha256=self._checkpoint.sha256(),
             architecture=metadata.architecture,
             parameters=metadata.parameters,
-            training={"data": metadata.data, "epoch": metadata.epoch, "step": metadata.step, **metadata.training},
+            training={
+                **{"data": metadata.data, "trained": str(metadata.history)},
+                **{"epoch": metadata.epoch, "step": metadata.step, **metadata.training},
+            },
             downloaded=metadata.provenance.get("downloaded", ""),
         )
 

@@ -33,11 +33,25 @@ class TrainingHistory(NamedTuple):
         epochs: Passes over the images, of whichever width and data each was.
         images: Images that the discriminator has seen; every pass counts.
         hours: Hours of training by the clock, as far as they are known.
+        all_hours: Whether they are known of everything that it was started from.
+
+    Example:
+        >>> print(TrainingHistory(epochs=86.205, images=431_026, hours=0.438, all_hours=False))
+        86.2 epochs, 0.43 million images seen, at least 0.44 hours
     """
 
     epochs: float
     images: int
     hours: float
+    all_hours: bool
+
+    def __str__(self) -> str:
+        words = [f"{self.epochs:.3g} epochs"]
+        if self.images:
+            words.append(f"{self.images / 1e6:.2g} million images seen")
+        if self.hours:
+            words.append(f"{'' if self.all_hours else 'at least '}{self.hours:.2g} hours")
+        return ", ".join(words)
 
 
 class CheckpointMetadata(DeferredModel):
@@ -95,7 +109,7 @@ class CheckpointMetadata(DeferredModel):
         Example:
             >>> provenance = {"started_from": {"epochs": 9.0}, "hours": 1.2}
             >>> CheckpointMetadata(architecture="dcgan32", epoch=2, data={"n": 50000}, provenance=provenance).history
-            TrainingHistory(epochs=11.0, images=550000, hours=1.2)
+            TrainingHistory(epochs=11.0, images=550000, hours=1.2, all_hours=False)
         """
         before = self.provenance.get("started_from", {})
         n = self.data.get("n", 0)
@@ -103,7 +117,8 @@ class CheckpointMetadata(DeferredModel):
         # Earlier releases noted the epochs alone: they went on with the same images.
         images = before.get("images", round(epochs * n))
         hours = before.get("hours", 0.0) + self.provenance.get("hours", 0.0)
-        return TrainingHistory(self.epoch + epochs, round(self.epoch * n) + images, round(hours, 3))
+        all_hours = "hours" in self.provenance and (not epochs or bool(before.get("all_hours", "hours" in before)))
+        return TrainingHistory(self.epoch + epochs, round(self.epoch * n) + images, round(hours, 3), all_hours)
 
     @property
     def trained(self) -> str:
@@ -113,11 +128,10 @@ class CheckpointMetadata(DeferredModel):
             >>> CheckpointMetadata(architecture="dcgan32", epoch=9, data={"name": "cifar10", "n": 50000}).trained
             'trained on cifar10, 9 epochs, 0.45 million images seen'
         """
-        epochs, images, _ = self.history
-        if not epochs:
+        history = self.history
+        if not history.epochs:
             return "not trained by this program" if self.provenance else "not trained"
-        words = f"trained on {self.data.get('name', 'unknown data')}, {epochs:.3g} epochs"
-        return f"{words}, {images / 1e6:.2g} million images seen" if images else words
+        return f"trained on {self.data.get('name', 'unknown data')}, {history}"
 
 
 def read_metadata(path: Path) -> CheckpointMetadata:

@@ -50,7 +50,9 @@ def _checkpoint(path: Path, as_json: bool) -> None:
             "z": f"{architecture.z_size} numbers, {checkpoint.metadata.z_prior}",
             "images": f"{'x'.join(map(str, architecture.image_shape))} in {list(checkpoint.metadata.image_range)}",
             "data": _pairs(checkpoint.metadata.data),
-            "training": f"{checkpoint.metadata.epoch:g} epochs, {checkpoint.metadata.step:,} steps; "
+            "trained": str(checkpoint.metadata.history),
+            "training": f"{'the last ' if 'started_from' in checkpoint.metadata.provenance else ''}"
+            f"{checkpoint.metadata.epoch:g} epochs, {checkpoint.metadata.step:,} steps; "
             + _pairs(_deviations(checkpoint.metadata.training)),
             "provenance": _pairs(checkpoint.metadata.provenance),
         }

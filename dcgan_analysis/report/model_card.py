@@ -12,7 +12,7 @@ from dcgan_analysis.checkpoints.catalogue import WEIGHTS
 from dcgan_analysis.checkpoints.metadata import CheckpointMetadata, read_metadata
 from dcgan_analysis.core.documents import parse_json, read_document
 from dcgan_analysis.core.files import write_text
-from dcgan_analysis.core.text import count, number
+from dcgan_analysis.core.text import count
 from dcgan_analysis.errors import ConfigError
 from dcgan_analysis.report.export import export, model_index
 from dcgan_analysis.report.format import label, metric_text
@@ -91,7 +91,7 @@ def _facts(metadata: CheckpointMetadata) -> dict[str, str]:
         "architecture": f"`{metadata.architecture}`: {parameters}; z {metadata.z_prior}",
         "data": f"`{data.get('name', 'unknown')}`, {data.get('split', '')} ({count(data.get('n', 0))} images)",
         "recipe": str(origin.get("recipe", "unknown")),
-        "length": f"{number(history.epochs)} epochs, {count(history.images)} images, {number(history.hours)} hours",
+        "length": str(history),
         "date": str(origin.get("date", "")),
         "licence": "not stated: that is for whoever publishes the weights",
     }

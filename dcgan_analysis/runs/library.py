@@ -289,6 +289,10 @@ def train(
         if config.probe_dataset is not None:
             probes = load_dataset(config.probe_dataset, data_root=data_root, progress=progress, host=host)
             probed = probes.split("train")
+        elif config.probe_every and config.images is not None:
+            whole = dataset.split(config.split)
+            if len(whole) - config.images >= config.probe_images:
+                probed = whole.take(range(config.images, len(whole)))
         trainer = Trainer(config, architecture, split, out, place, processes, left_out, start, probed)
         if resume:
             trainer.resume()

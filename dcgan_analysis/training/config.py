@@ -108,12 +108,15 @@ class TrainingConfig(Settings):
         default=0, description="epochs between measurements of the feature accuracy; 0: none"
     )
     probe_images: int = Field(
-        default=4000, ge=10, description="labelled training images of that measurement; a fifth of them is judged"
+        default=4000,
+        ge=10,
+        description="labelled training images of that measurement, of those that are not trained on where there are so "
+        "many; a fifth of them is judged",
     )
     probe_dataset: str | None = Field(
         default=None,
         description="labelled dataset of the network's image shape whose training images are measured, by name or "
-        "path; none: the training's own",
+        "path; none: the training's own dataset",
     )
     tensorboard: bool = Field(default=False, description="write event files for TensorBoard")
 

@@ -27,8 +27,8 @@ def describe_start(start: Checkpoint, config: TrainingConfig, architecture: Arch
         architecture: What is trained.
 
     Returns:
-        ``name`` and ``sha256``; ``epochs``, ``images`` and ``hours`` of it and of all that it was started from itself;
-        where it was widened, ``widened_from``, the parameters of its architecture.
+        ``name`` and ``sha256``; ``epochs``, ``images`` and ``hours`` of it and of all that it was started from itself,
+        and whether those are ``all_hours``; where it was widened, ``widened_from``, the parameters of its architecture.
 
     Raises:
         TrainingError: If it lacks a network, is of another architecture (and not of a narrower one that the settings

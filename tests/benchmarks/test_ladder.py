@@ -22,7 +22,7 @@ def ladder():
     return module
 
 
-@pytest.mark.parametrize("name", ["ladder.toml", "transfer.toml"])
+@pytest.mark.parametrize("name", ["ladder.toml", "recipes.toml", "transfer.toml"])
 def test_every_rung_is_a_preset_with_settings_that_it_has(ladder, tmp_path, name):
     rungs = ladder.read_ladder(FOLDER / name)
     assert len({rung["name"] for rung in rungs}) == len(rungs)
@@ -34,6 +34,37 @@ def test_every_rung_is_a_preset_with_settings_that_it_has(ladder, tmp_path, name
 def test_a_rung_brings_those_that_it_starts_from(ladder):
     names = [rung["name"] for rung in ladder.needed(ladder.read_ladder(), "imagenet-dcgan32")]
     assert names == ["imagenet-dcgan32-w64", "imagenet-dcgan32"]
+
+
+def test_seeds_train_every_rung_once_in_rounds_with_the_settings_of_all(ladder, tmp_path):
+    path = tmp_path / "seeds.toml"
+    text = """
+        seeds = [0, 5]
+        [settings]
+        images = 300
+        batch_size = 128
+        [[rung]]
+        name = "narrow"
+        [rung.settings]
+        batch_size = 100
+        [[rung]]
+        name = "wide"
+        [rung.settings]
+        start_from = "rung:narrow"
+    """
+    path.write_text(text, encoding="utf-8")
+    rungs = ladder.read_ladder(path)
+    assert [rung["name"] for rung in rungs] == ["narrow-0", "wide-0", "narrow-5", "wide-5"]
+    assert rungs[2]["settings"] == {"images": 300, "batch_size": 100, "seed": 5}
+    assert rungs[3]["settings"] == {"images": 300, "batch_size": 128, "start_from": "rung:narrow-5", "seed": 5}
+    assert [rung["name"] for rung in ladder.needed(rungs, "wide-5")] == ["narrow-5", "wide-5"]
+
+
+def test_a_rung_is_as_long_as_its_processor_seconds_last(ladder, tmp_path):
+    settings = {"images": 1_000, "batch_size": 100}
+    rung = {"name": "short", "processor_seconds": 240, "step_seconds": 0.8, "settings": settings}
+    # 300 steps of 10 an epoch.
+    assert ladder.settings_of(rung, tmp_path, full=False)["epochs"] == 30
 
 
 def test_two_rungs_are_climbed_once_and_the_page_shows_both(ladder, tmp_path):

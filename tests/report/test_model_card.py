@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -15,11 +16,11 @@ from dcgan_analysis.runs.library import write_model_card
 @pytest.fixture
 def weights(tiny_checkpoint, tmp_path):
     """Leave a checkpoint in a folder."""
-    metadata = tiny_checkpoint.metadata
+    metadata = tiny_checkpoint.metadata.model_copy(deep=True)
     metadata.data.update(name="digits", split="train", n=1297)
-    metadata.provenance.update(recipe="the paper's", date="2026-01-01", hours=0.5)
+    metadata.provenance.update(recipe="the paper's", date="2026-01-01", hours=0.5, started_from={"epochs": 3})
     path = tmp_path / "net" / "model.safetensors"
-    tiny_checkpoint.save(path)
+    replace(tiny_checkpoint, metadata=metadata).save(path)
     (path.parent / "samples.png").touch()
     return path
 
@@ -35,6 +36,7 @@ def test_a_card_says_what_a_checkpoint_is_and_what_runs_measured(weights, measur
     card = write_model_card(weights, [measured]).read_text(encoding="utf-8")
     assert "# net" in card
     assert "| data | `digits`, train (1,297 images) |" in card
+    assert "| length | 3 epochs, 0.0039 million images seen, at least 0.5 hours |" in card
     assert "| Accuracy | 73.6 % [72.7, 74.5] |" in card.replace(" | 82.80 % |", " |")
     assert "Command: `dcgan-analyze run svm-cifar --seed 0`" in card
     assert "![Samples](samples.png)" in card

@@ -55,7 +55,7 @@ def test_the_best_checkpoint_is_kept_and_labels_change_no_weight(make_trainer, s
     assert trainer_best.run().sha256() == second.sha256()
 
 
-def test_images_of_another_dataset_are_measured_where_they_are_named(tmp_path, monkeypatch):
+def test_images_that_are_not_trained_on_or_another_dataset_s_are_measured(tmp_path, monkeypatch):
     from dcgan_analysis.runs.library import train
 
     seen = []
@@ -67,9 +67,11 @@ def test_images_of_another_dataset_are_measured_where_they_are_named(tmp_path, m
     monkeypatch.setattr(FeatureProbe, "accuracy", accuracy)
     small = {"architecture": "dcgan32-svhn", "parameters": {"width": 4}, "precision": "float32"}
     settings = small | {"dataset": "digits", "images": 256, "epochs": 0.5, "probe_every": 1, "probe_images": 30}
-    train(settings, tmp_path / "own")
+    train(settings, tmp_path / "left")
+    train(settings | {"images": len(DIGITS) - 29}, tmp_path / "own")
     train(settings | {"probe_dataset": "digits"}, tmp_path / "named")
-    assert [len(images) for images in seen] == [256, len(DIGITS)]
+    np.testing.assert_array_equal(seen[0], DIGITS.images[256:])
+    assert [len(images) for images in seen[1:]] == [len(DIGITS) - 29, len(DIGITS)]
 
 
 def test_measurements_may_come_more_rarely_than_samples(make_trainer, monkeypatch):

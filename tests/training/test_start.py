@@ -49,11 +49,11 @@ def test_the_metadata_name_what_it_started_from_and_count_all_epochs(start_train
 
     assert second.metadata.provenance["started_from"] == {
         **{"name": "first", "sha256": first.sha256(), "epochs": 0.0},
-        **{"images": 0, "hours": 0.0},
+        **{"images": 0, "hours": 0.0, "all_hours": False},
     }
     started_from = third.metadata.provenance["started_from"]
     assert (started_from["name"], started_from["sha256"]) == ("second", second.sha256())
-    assert (started_from["epochs"], started_from["images"]) == (1.0, 36)
+    assert (started_from["epochs"], started_from["images"], started_from["all_hours"]) == (1.0, 36, True)
     fourth = start_trainer(third, "fourth")
     assert fourth.run().metadata.provenance["started_from"]["epochs"] == 3.0
 
