@@ -15,6 +15,7 @@ from PIL import Image
 from dcgan_analysis.api.result import Result
 from dcgan_analysis.checkpoints.catalogue import load_checkpoint
 from dcgan_analysis.core.hashing import hash_array, hash_json
+from dcgan_analysis.data.files import prepared
 from dcgan_analysis.data.files.prepare import prepare_images
 from dcgan_analysis.data.files.prepared import load_prepared
 from dcgan_analysis.data.files.sources import load_dataset
@@ -89,6 +90,15 @@ class Prepared(Kind):
         return [numbers_of(data.split(name)) for name in data.split_names]
 
 
+class LargePrepared(Prepared):
+    """Too large to be checked when it is opened: checked chunk by chunk, as it is read."""
+
+    def use(self):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(prepared, "CHECKED_AT_ONCE", 0)
+            return super().use()
+
+
 class Decoded(Kind):
     """The cache of decoded images: what is damaged there is decoded anew."""
 
@@ -143,7 +153,7 @@ class Run(Kind):
         return [result.model_dump_json(), hash_json(contents)]
 
 
-KINDS = {kind.__name__: kind for kind in (CheckpointFile, Store, Prepared, Decoded, Outcome, State, Run)}
+KINDS = {kind.__name__: kind for kind in (CheckpointFile, Store, Prepared, LargePrepared, Decoded, Outcome, State, Run)}
 
 
 def flip_and_use(made, places, seed=0):

@@ -1,39 +1,52 @@
-"""No document gives rise to a traceback: every value of each is replaced by what cannot stand there, and read."""
+"""No file gives rise to a traceback: values of documents, and bytes of any file, are replaced, and it is read."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import json
 import random
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 import torch
+from dcgan_analysis_plugins.mnist_nn import search
+from dcgan_analysis_plugins.stability.record import training_record
 from PIL import Image
 from rich.console import Console
+from safetensors.torch import save_file
 
+from dcgan_analysis import import_weights
 from dcgan_analysis.annotations.boxes import Boxes, read_boxes
 from dcgan_analysis.annotations.exemplars import Exemplars, read_exemplars
 from dcgan_analysis.api.result import RESULT_FILE, Result
-from dcgan_analysis.checkpoints.catalogue import list_checkpoints
+from dcgan_analysis.checkpoints.catalogue import list_checkpoints, load_checkpoint
 from dcgan_analysis.checkpoints.checkpoint import read_checkpoint
 from dcgan_analysis.checkpoints.metadata import read_metadata
 from dcgan_analysis.core.registry import Registry
 from dcgan_analysis.core.settings import read_toml
+from dcgan_analysis.data.curation import face_crops
 from dcgan_analysis.data.curation.deduplication import FORMAT, read_duplicates
 from dcgan_analysis.data.files import prepared_writer
 from dcgan_analysis.data.files.prepare import prepare_images
 from dcgan_analysis.data.files.prepared import PREPARED, load_prepared
 from dcgan_analysis.data.files.sources import load_dataset
-from dcgan_analysis.errors import DcganAnalysisError, StoreError
+from dcgan_analysis.errors import CheckpointError, DcganAnalysisError, StoreError
+from dcgan_analysis.features.outcomes import find_outcome, keep_outcome
 from dcgan_analysis.features.pipeline import Extraction, FeatureSpec
 from dcgan_analysis.features.store import FeatureStore
+from dcgan_analysis.latents import attributes
 from dcgan_analysis.models.registry import builtin_architectures
 from dcgan_analysis.models.tables import dcgan32_svhn
-from dcgan_analysis.report import print_result
+from dcgan_analysis.report import paired, print_result
 from dcgan_analysis.report.html import render_report
+from dcgan_analysis.report.model_card import render_card
+from dcgan_analysis.runs.inspection import verify
 from dcgan_analysis.testing import make_dataset
 from dcgan_analysis.training import TrainingConfig
 from dcgan_analysis.training.networks import AdversarialPair
@@ -61,9 +74,9 @@ def places(document, before=()):
             yield from places(document[key], (*before, key))
 
 
-def broken(document, number):
+def broken(document, number, seed=0):
     """Yield some documents with another value, or none, in one place, and texts that are no documents."""
-    source = random.Random(0)
+    source = random.Random(seed)
     every = [(place, value) for place in places(document) if place for value in [*VALUES, places]]
     for place, value in source.sample(every, min(number, len(every))):
         changed = copy.deepcopy(document)
@@ -78,10 +91,45 @@ def broken(document, number):
     yield from TEXTS
 
 
-def tracebacks(document, write, use, number):
+TOKENS = [
+    *(b"\xff" * 8, b"\0" * 8, b"\x7f" + b"\xff" * 7, b"\x80" + b"\0" * 7, b"\0\xf0\x7f", b"\x80\x7f", b"\xff\xfe"),
+    *(b"null", b"-1", b"1e999", b"NaN", b"[", b"{", b'"', b"\n", b"'", b"=", b"\\", b"9" * 50, b"../", b"\x1b[2J"),
+]
+
+
+def changed(content, number, seed=0):
+    """Yield a file's content with bytes replaced, inserted, removed, copied or cut off, at one to four places."""
+    source = random.Random(seed)
+    for _ in range(number):
+        whole = bytearray(content)
+        for _ in range(source.choice([1, 1, 2, 4])):
+            # Headers and directories stand at the ends.
+            reach = source.choice([len(whole), 64, 512, 4096])
+            at = source.randrange(max(1, min(reach, len(whole))))
+            at = source.choice([at, at, max(0, len(whole) - 1 - at)])
+            size = source.choice([1, 1, 2, 4, 8, 100])
+            kind = source.randrange(6)
+            if kind == 0:
+                whole[at : at + size] = source.randbytes(size)
+            elif kind == 1:
+                token = source.choice(TOKENS)
+                whole[at : at + len(token)] = token
+            elif kind == 2:
+                whole[at:at] = source.choice([source.randbytes(size), source.choice(TOKENS)])
+            elif kind == 3:
+                del whole[at : at + size]
+            elif kind == 4:
+                start = source.randrange(len(whole) + 1)
+                whole[at : at + size] = whole[start : start + size]
+            else:
+                del whole[source.randrange(len(whole) + 1) :]
+        yield bytes(whole)
+
+
+def tracebacks(contents, write, use):
     """Return what was raised that is no line for the user, and for which content."""
     wrong = {}
-    for content in broken(document, number):
+    for content in contents:
         write(content)
         try:
             use()
@@ -271,7 +319,264 @@ def test_a_document_is_read_or_refused_with_one_line(kind, number, tmp_path, tin
     made = kind(tmp_path, tiny_checkpoint, make_result)
     made.write(json.dumps(made.document).encode())
     made.use()
-    assert tracebacks(made.document, made.write, made.use, number) == {}
+    assert tracebacks(broken(made.document, number), made.write, made.use) == {}
+    # As bytes too, a tenth as often: most of it is no document any more.
+    whole = json.dumps(made.document).encode()
+    assert tracebacks(changed(whole, 3 + number // 10), made.write, made.use) == {}
+
+
+class File:
+    """A file, whole but for the checksums, which would hide what a reader does; how it is used."""
+
+    def __init__(self, folder, checkpoint, host):
+        self.folder, self.checkpoint, self.host = folder, checkpoint, host
+        self.path = self.make()
+        self.content = self.path.read_bytes()
+
+    def write(self, content):
+        self.path.write_bytes(content)
+
+
+def without_checksums(path):
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    del header["__metadata__"]["checksums"]
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
+    return path
+
+
+class CheckpointFile(File):
+    def make(self):
+        path = self.folder / "model.safetensors"
+        self.checkpoint.save(path)
+        return without_checksums(path)
+
+    def use(self):
+        verify(str(self.path), self.host)
+
+
+class StateFile(File):
+    def make(self):
+        path = self.folder / "state.safetensors"
+        self.pair = AdversarialPair(dcgan32_svhn(width=2, z_size=4, image_channels=1), CONFIG, torch.device("cpu"))
+        save_state(path, self.pair, CONFIG, {"step": 12, "history": [{"loss": 0.1}]})
+        return without_checksums(path)
+
+    def use(self):
+        load_state(self.path, self.pair, CONFIG)
+
+
+class StoreFile(File):
+    def make(self):
+        spec, cpu = FeatureSpec(batchnorm="running"), torch.device("cpu")
+        extraction = Extraction(self.checkpoint, spec, None, cpu, folder=self.folder)
+        return extraction.store("test", make_dataset().split("test")).path
+
+    def use(self):
+        store = FeatureStore(self.path)
+        store.numpy()
+        assert repr(store)
+
+
+class OutcomeFile(File):
+    """Of the cache: what is damaged is made anew."""
+
+    def make(self):
+        path = keep_outcome("trials", {"a": 1}, {"b": np.arange(3.0), "c": np.zeros(2, np.int64)}, self.folder)
+        return without_checksums(path)
+
+    def use(self):
+        find_outcome("trials", {"a": 1}, self.folder)
+
+
+class PreparedFile(File):
+    def make(self):
+        folder = prepare_images(pictures(self.folder / "photos"), self.folder / "prepared", size=8).folder
+        document = json.loads((folder / PREPARED).read_text())
+        for split in document["splits"].values():
+            del split["crc32"]
+        (folder / PREPARED).write_text(json.dumps(document | {"checksum": ""}))
+        return folder / self.name
+
+    def use(self):
+        images = load_prepared(self.folder / "prepared")
+        for name in images.split_names:
+            images.split(name).images[:].sum()
+
+
+class PreparedNames(PreparedFile):
+    name = "train.ids"
+
+
+class PreparedColumns(PreparedFile):
+    name = "train.npz"
+
+
+class PreparedText(PreparedFile):
+    name = PREPARED
+
+
+class ZipOfImages(File):
+    def make(self):
+        folder = pictures(self.folder / "photos")
+        return Path(shutil.make_archive(str(self.folder / "images"), "zip", folder))
+
+    def use(self):
+        load_dataset(str(self.path)).split("train")
+
+
+class TarOfImages(ZipOfImages):
+    def make(self):
+        return Path(shutil.make_archive(str(self.folder / "images"), "tar", pictures(self.folder / "photos")))
+
+    def use(self):
+        if (self.folder / "out").exists():
+            shutil.rmtree(self.folder / "out")
+        shutil.rmtree(self.folder / "out.part", ignore_errors=True)
+        prepare_images(self.path, self.folder / "out", size=8)
+
+
+class Settings(File):
+    def make(self):
+        path = self.folder / "settings.toml"
+        path.write_text('dataset = "noise"\nepochs = 2\nlearning_rate = 1e-3\n[parameters]\nwidth = 8\n')
+        return path
+
+    def use(self):
+        TrainingConfig.build(read_toml(self.path))
+
+
+class Judges(File):
+    """Beside a checkpoint, for analyses of attributes."""
+
+    def make(self):
+        origin = {"images": "ab", "attributes": "cd", "names": ["smile"]}
+        network = attributes._network((3, 32, 32), 1)
+        arrays = {f"0.{name}": array for name, array in attributes._arrays(network)}
+        path = self.folder / attributes.JUDGES_FILE
+        np.savez(path, **{attributes._ORIGIN: np.array(json.dumps(origin))}, **arrays)
+        checkpoint = SimpleNamespace(path=self.folder / "model.safetensors")
+        self.context = SimpleNamespace(checkpoint=checkpoint, note=len)
+        self.origin = origin
+        return path
+
+    def use(self):
+        attributes._shipped(self.context, SimpleNamespace(image_shape=(3, 32, 32)), self.origin, 1)
+
+
+class Predictions(File):
+    """Of a run, compared image by image."""
+
+    def make(self):
+        path = self.folder / "predictions.npz"
+        arrays = {"ids": np.array(["a", "b"]), "labels": np.array([0, 1]), "drawn": np.array([[0, 1]])}
+        np.savez(path, predictions=np.array([[0, 1], [1, 1]]), **arrays)
+        self.result = SimpleNamespace(files={"predictions": path.name}, folder=self.folder)
+        return path
+
+    def use(self):
+        paired._read(self.result, "predictions")
+
+
+class SearchState(File):
+    """Of nearest neighbours among millions of samples: what is damaged begins anew."""
+
+    def make(self):
+        path = self.folder / "search.npz"
+        arrays = {"index": np.zeros(2, np.int64), "distance": np.zeros(2, np.float32), "counts": np.array([10])}
+        np.savez(path, done=10, indices=np.zeros((1, 2), np.int64), distances=np.zeros((1, 2)), **arrays)
+        return path
+
+    def use(self):
+        search._read(self.path, (10,))
+
+
+class Npz(File):
+    """Weights made elsewhere."""
+
+    def weights(self):
+        return {name: tensor.float() for name, tensor in self.checkpoint.weights["discriminator"].items()}
+
+    def make(self):
+        path = self.folder / "weights.npz"
+        np.savez(path, **{name: tensor.numpy() for name, tensor in self.weights().items()})
+        return path
+
+    def use(self):
+        with contextlib.suppress(CheckpointError):
+            import_weights(self.path, host=self.host)
+
+
+class Safetensors(Npz):
+    def make(self):
+        path = self.folder / "weights.safetensors"
+        save_file(self.weights(), path)
+        return path
+
+
+class Pth(Npz):
+    def make(self):
+        path = self.folder / "weights.pth"
+        torch.save(self.weights(), path)
+        return path
+
+
+class Hdf5(Npz):
+    def make(self):
+        path = self.folder / "weights.h5"
+        with h5py.File(path, "w") as file:
+            file["model_weights/conv/kernel:0"] = np.ones((4, 4, 3, 3), np.float32)
+            file["model_weights"].attrs["layer_names"] = [b"conv"]
+            file["model_weights/conv"].attrs["weight_names"] = [b"kernel:0"]
+        return path
+
+
+class History(File):
+    """Of a training, beside its checkpoint."""
+
+    def make(self):
+        self.checkpoint.save(self.folder / "model.safetensors")
+        self.read = load_checkpoint(self.folder / "model.safetensors", ARCHITECTURES)
+        path = self.folder / "history.json"
+        row = {"step": 10, "epoch": 1.0, "generator_loss": 0.5, "discriminator_loss": 0.5, "warnings": []}
+        row |= {"real_probability": 0.5, "fake_probability": 0.5, "samples": "samples/1.png"}
+        path.write_text(json.dumps([row]))
+        return path
+
+    def use(self):
+        training_record(self.read)
+        render_card(self.folder / "model.safetensors")
+
+
+class Faces(File):
+    """The record of a crop of faces that goes on."""
+
+    def make(self):
+        path = self.folder / "faces.json"
+        record = {"settings": {"a": 1}, "photos": 1, "small": 0, "faces": {"a.png": {"photo": "b"}}, "skipped": {}}
+        path.write_text(json.dumps(record))
+        return path
+
+    def use(self):
+        record = face_crops._record(self.folder, {"a": 1})
+        assert record["photos"] + record["small"] + len(record["faces"]) + len(record["skipped"]) >= 0
+
+
+FILES = [
+    *(CheckpointFile, StateFile, StoreFile, OutcomeFile, PreparedNames, PreparedColumns, PreparedText),
+    *(ZipOfImages, TarOfImages, Settings, Judges, Predictions, SearchState, Npz, Safetensors, Pth, Hdf5),
+    *(History, Faces),
+]
+
+
+@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("number", [8, pytest.param(1000, marks=pytest.mark.slow)])
+def test_a_file_with_changed_bytes_is_read_or_refused_with_one_line(kind, number, tmp_path, tiny_checkpoint, host):
+    made = kind(tmp_path, tiny_checkpoint, host)
+    made.use()
+    assert tracebacks(changed(made.content, number), made.write, made.use) == {}
 
 
 @pytest.mark.parametrize(

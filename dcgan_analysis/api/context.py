@@ -26,6 +26,7 @@ from dcgan_analysis.core.files import write_text
 from dcgan_analysis.core.hashing import checksum
 from dcgan_analysis.core.progress import Progress, silent, stage_of
 from dcgan_analysis.core.randomness import torch_generator
+from dcgan_analysis.data.files.checked import CheckedImages
 from dcgan_analysis.errors import AbsentError, AnalysisError
 
 if TYPE_CHECKING:
@@ -126,14 +127,17 @@ class RunContext:
         """Return a split of the dataset, cut to ``limit`` evenly spaced images."""
         if name not in self._splits:
             split = self._splits[name] = self._used_splits[name] = self.dataset.some(name, self.limit)
-            # What is mapped from a file for reading cannot be changed.
-            if split.images.flags.writeable:
-                self._sums[name] = checksum(split.images)
+            images: Any = split.images
+            # What is mapped from a file for reading cannot be changed; of checked images the sums are known.
+            if not isinstance(images, CheckedImages) and images.flags.writeable:
+                self._sums[name] = checksum(images)
         return self._splits[name]
 
     def changed_splits(self) -> list[str]:
         """Return the names of splits whose images were changed in place since they were handed out."""
-        return [name for name, before in self._sums.items() if checksum(self._used_splits[name].images) != before]
+        images: dict[str, Any] = {name: split.images for name, split in self._used_splits.items()}
+        changed = [name for name, before in self._sums.items() if checksum(images[name]) != before]
+        return [*changed, *(name for name, own in images.items() if isinstance(own, CheckedImages) and own.altered())]
 
     def use_split(self, name: str, split: DatasetSplit) -> None:
         """Record under a name a split that the analysis made itself, such as a held-out part."""

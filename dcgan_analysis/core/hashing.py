@@ -56,24 +56,9 @@ def checksum(array: np.ndarray) -> int:
     return crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
-def hash_array_file(path: Path, dtype: str, shape: tuple[int, ...]) -> str:
-    """Return what :func:`hash_array` gives for the array whose bytes a file holds, without mapping it into memory.
-
-    Args:
-        path: The file: the array in C order, nothing else.
-        dtype: As of ``array.dtype.str``: ``"|u1"``.
-        shape: The array's shape.
-    """
-    return _digest_file(path, f"{dtype}{shape}".encode())
-
-
 def hash_file(path: Path) -> str:
     """Hash a file's bytes."""
-    return _digest_file(path, b"")
-
-
-def _digest_file(path: Path, before: bytes) -> str:
-    digest = hashlib.sha256(before)
+    digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)

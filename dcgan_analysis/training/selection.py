@@ -10,6 +10,7 @@ import numpy as np
 
 from dcgan_analysis.core.hashing import hash_parts
 from dcgan_analysis.data.curation.deduplication import read_duplicates
+from dcgan_analysis.data.files.checked import CheckedImages
 from dcgan_analysis.data.files.rows import Rows
 from dcgan_analysis.errors import TrainingError
 
@@ -58,7 +59,7 @@ def select_images(config: TrainingConfig, split: DatasetSplit) -> tuple[DatasetS
 
 
 def _without(split: DatasetSplit, positions: NDArray[np.int64], source: str, record: dict[str, Any]) -> DatasetSplit:
-    if not isinstance(split.images, np.memmap):
+    if not isinstance(split.images, np.memmap | CheckedImages):
         return split.take(positions, source=source)
     # Everything but the images is small; of these no copy is made.
     pixels = np.broadcast_to(np.uint8(0), (len(split), 1, 1, 1))

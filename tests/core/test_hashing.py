@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dcgan_analysis.core import hashing
-from dcgan_analysis.core.hashing import hash_array, hash_array_file, hash_code, hash_file, hash_json, hash_parts
+from dcgan_analysis.core.hashing import hash_array, hash_code, hash_file, hash_json, hash_parts
 
 
 def test_the_order_of_keys_does_not_matter_and_that_of_values_does():
@@ -46,13 +46,6 @@ def test_dtype_shape_and_every_value_are_part_of_the_hash():
 def test_small_arrays_have_hashes(array):
     assert len(hash_array(array)) == 64
     assert hash_array(array) == hash_array(array.copy())
-
-
-def test_the_file_of_an_array_has_the_hash_of_the_array(tmp_path):
-    array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
-    (tmp_path / "array").write_bytes(array.tobytes())
-    assert hash_array_file(tmp_path / "array", array.dtype.str, array.shape) == hash_array(array)
-    assert hash_array_file(tmp_path / "array", array.dtype.str, (4, 3, 2)) != hash_array(array)
 
 
 def test_a_file_is_hashed_whole(tmp_path):

@@ -22,6 +22,7 @@ from dcgan_analysis.core.distributed import launched_first
 from dcgan_analysis.core.files import make_folder, writer_lock
 from dcgan_analysis.core.folders import cache_folder
 from dcgan_analysis.core.progress import silent
+from dcgan_analysis.data.files.checked import CheckedImages
 from dcgan_analysis.data.files.decode import WHITE, decode_image
 from dcgan_analysis.data.files.prepared import SKIPPED, load_prepared, read_metadata
 from dcgan_analysis.data.files.prepared_writer import Plan, write_images
@@ -117,6 +118,8 @@ def _opened(folder: Path) -> DecodedImages:
     assert split.images_sha256 is not None
     metadata = read_metadata(folder)
     positions = split.extras["positions"]
+    if isinstance(split.images, CheckedImages):
+        split.images.remedy = f"Remove '{folder}', and they are decoded anew."
     return DecodedImages(split.images, positions, split.images_sha256, metadata.reasons, metadata.remarks)
 
 

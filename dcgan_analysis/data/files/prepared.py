@@ -8,7 +8,8 @@ The layout, one folder:
     <split>.npz           labels, groups, attributes and further columns, those there are
     skipped.tsv           images that could not be read: name, reason
 
-A split of three million images takes memory for its names only; a minibatch is read from the disk row by row.
+A split of three million images takes memory for its names only; a minibatch is read from the disk row by row. Up to a
+gigabyte, pixels are compared with their checksums when a split is opened; larger ones chunk by chunk, as they are read.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import math
 import stat
 import zipfile
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -28,6 +29,7 @@ from dcgan_analysis.core.checksums import crc32_file, found_whole
 from dcgan_analysis.core.documents import parse_json
 from dcgan_analysis.core.hashing import hash_json
 from dcgan_analysis.data.dataset import Dataset, DatasetSplit
+from dcgan_analysis.data.files.checked import CheckedImages
 from dcgan_analysis.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ SKIPPED = "skipped.tsv"
 _Format = Literal["dcgan-analysis prepared images"]
 FORMAT: _Format = "dcgan-analysis prepared images"
 VERSION = 1
+CHECKED_AT_ONCE = 1 << 30
+"""Bytes up to which a split is checked when it is opened, in a tenth of a second; larger ones as they are read."""
 
 _COLUMNS = ("labels", "groups", "attributes")
 _MOST_METADATA_BYTES = 1 << 26
@@ -58,7 +62,10 @@ class SplitRecord(BaseModel):
         n: How many images it has.
         sha256: Its content hash, pixels and labels.
         images_sha256: Hash of the pixels only.
-        crc32: CRC-32 of each of its files, by suffix; empty: a release without checksums wrote them.
+        crc32: CRC-32 of each of its files, by suffix; empty: a release without checksums wrote them. Without ``.u8``
+            where the pixels have theirs in ``chunks``.
+        chunk_rows: Images in a chunk of pixels.
+        chunks: CRC-32 of each chunk.
     """
 
     model_config = ConfigDict(strict=True)
@@ -67,6 +74,8 @@ class SplitRecord(BaseModel):
     sha256: str
     images_sha256: str | None = None
     crc32: dict[str, int] = {}
+    chunk_rows: Annotated[int, Field(ge=0)] = 0
+    chunks: list[int] = []
 
 
 class Metadata(BaseModel):
@@ -201,8 +210,18 @@ def _load_split(path: Path, metadata: Metadata, split: str, progress: Progress |
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         msg = f"Prepared images '{path}', split '{split}': {error}. Prepare them again."
         raise DatasetError(msg) from error
+    images = _mapped(file, shape)
+    if record.chunks:
+        if len(record.chunks) != -(-record.n // max(1, record.chunk_rows)):
+            msg = f"'{path / PREPARED}' has {len(record.chunks)} checksums of '{split}'. Prepare the images again."
+            raise DatasetError(msg)
+        checked = CheckedImages(file, images, record.chunk_rows, record.chunks)
+        if images.nbytes > CHECKED_AT_ONCE:
+            images = cast("NDArray[np.uint8]", checked)
+        else:
+            checked.check()
     return DatasetSplit(
-        images=_mapped(file, shape),
+        images=images,
         ids=ids,
         classes=metadata.classes,
         source=f"{path.name}, {split}",

@@ -6,6 +6,7 @@ name when it is complete.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from dcgan_analysis.core.checksums import crc32_file
+from dcgan_analysis.core.checksums import crc32, crc32_file
 from dcgan_analysis.core.documents import parse_json, read_document
 from dcgan_analysis.core.files import put_in_place, write_text
-from dcgan_analysis.core.hashing import hash_array_file, hash_json
+from dcgan_analysis.core.hashing import hash_json
 from dcgan_analysis.data.dataset import DatasetSplit
 from dcgan_analysis.data.files.decode import Decoding, Room, decode_image, worker_threads
 from dcgan_analysis.data.files.pictures import PictureError, most_pixels
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 # What a kill can lose, and what is held in memory: at most so many images, of at most so many bytes.
 _BLOCK = 4096
 _BLOCK_BYTES = 1 << 26
+# Pixels that have a checksum of their own: read whole when one of their images is.
+_CHUNK_BYTES = 1 << 20
 # Images per task of a thread: to hand over one takes as long as to decode it.
 _TASK = 64
 _JOURNAL = "journal.json"
@@ -325,13 +328,15 @@ def _finish(
     )
     for split, n in journal.rows.items():
         np.savez(part / f"{split}.npz", allow_pickle=False, **columns[split])
-        # Read, not mapped: what is mapped counts as memory that is used.
-        content = hash_array_file(part / f"{split}.u8", "|u1", (n, *shape))
+        rows = max(1, _CHUNK_BYTES // int(np.prod(shape)))
+        content, chunks = _sums(part / f"{split}.u8", (n, *shape), rows)
         blank = np.broadcast_to(np.uint8(0), (n, *shape))
         labels = columns[split].get("labels")
         without_pixels = DatasetSplit(blank, labels, [""] * n, classes=metadata.classes, images_sha256=content)
-        sums = {suffix: crc32_file(part / f"{split}{suffix}") for suffix in (".u8", ".ids", ".npz")}
-        metadata.splits[split] = SplitRecord(n=n, sha256=without_pixels.sha256, images_sha256=content, crc32=sums)
+        sums = {suffix: crc32_file(part / f"{split}{suffix}") for suffix in (".ids", ".npz")}
+        metadata.splits[split] = SplitRecord(
+            n=n, sha256=without_pixels.sha256, images_sha256=content, crc32=sums, chunk_rows=rows, chunks=chunks
+        )
         (part / f"{split}.positions").unlink()
     remarks = metadata.sentences()
     known = [index.note, note, *index.remarks] if index is not None else [note]
@@ -341,6 +346,19 @@ def _finish(
     (part / _JOURNAL).unlink()
     put_in_place(part, out)
     return Prepared(out, journal.rows, journal.skipped, remarks)
+
+
+def _sums(path: Path, shape: tuple[int, ...], chunk_rows: int) -> tuple[str, list[int]]:
+    """Return the hash of the array whose bytes a file holds, as ``hash_array`` gives it, and the CRC-32 of each chunk.
+
+    The file is read once, and not mapped: what is mapped counts as memory that is used.
+    """
+    digest, sums = hashlib.sha256(f"|u1{shape}".encode()), []
+    with path.open("rb") as stream:
+        while chunk := stream.read(chunk_rows * int(np.prod(shape[1:]))):
+            digest.update(chunk)
+            sums.append(crc32(chunk))
+    return digest.hexdigest(), sums
 
 
 def _keep_one_channel(path: Path, shape: tuple[int, int, int]) -> None:
