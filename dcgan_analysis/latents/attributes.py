@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dcgan_analysis.api.result import Cell, Metric, Table
+from dcgan_analysis.core.array_files import read_npz
 from dcgan_analysis.core.documents import parse_json
 from dcgan_analysis.core.hashing import hash_array
 from dcgan_analysis.core.randomness import seeded, torch_generator
@@ -268,19 +269,26 @@ def _shipped(
     file = None if path is None else path.parent / JUDGES_FILE
     if file is None or not file.is_file():
         return None
-    with np.load(file) as stored:
-        made = parse_json(str(stored[_ORIGIN]))
+    judges = []
+    try:
+        stored = read_npz(file)
+        made = parse_json(str(stored.pop(_ORIGIN)))
         if any(made.get(key) != value for key, value in origin.items()):
             return None
-        tensors = {name: torch.from_numpy(stored[name]) for name in stored.files if name != _ORIGIN}
-    judges = []
-    for number in range(networks):
-        own = {name.partition(".")[2]: value for name, value in tensors.items() if name.split(".")[0] == str(number)}
-        if not own:
-            return None
-        network = _network(prepare.image_shape, len(origin["names"]))  # type: ignore[arg-type]
-        network.load_state_dict(own)
-        judges.append(network.eval())
+        tensors = {name: torch.from_numpy(values) for name, values in stored.items()}
+        for number in range(networks):
+            own = {
+                name.partition(".")[2]: value for name, value in tensors.items() if name.split(".")[0] == str(number)
+            }
+            if not own:
+                return None
+            network = _network(prepare.image_shape, len(origin["names"]))  # type: ignore[arg-type]
+            network.load_state_dict(own)
+            judges.append(network.eval())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        msg = f"Judges '{file}' cannot be used: {reason}. Fetch the file again, or remove it: they are trained anew."
+        raise AnalysisError(msg) from None
     context.note(f"Attributes are judged by the {networks} networks of '{file.name}' beside the checkpoint's weights.")
     return judges
 

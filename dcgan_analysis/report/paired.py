@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dcgan_analysis.api.result import Cell, Table
+from dcgan_analysis.core.array_files import read_npz
 from dcgan_analysis.core.statistics import mcnemar, paired_draws
 from dcgan_analysis.core.text import short_hash
 from dcgan_analysis.errors import AnalysisError
@@ -167,12 +167,9 @@ def _read(result: Result, kind: str) -> _Judged | None:
     if kind not in result.files or result.folder is None:
         return None
     path = result.folder / result.files[kind]
-    import numpy as np
-
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        arrays = read_npz(path)
+    except (OSError, ValueError) as error:
         msg = f"'{path}' cannot be read: {error}. Run the analysis again."
         raise AnalysisError(msg) from None
     return _judged(path, arrays)

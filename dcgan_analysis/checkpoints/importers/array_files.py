@@ -10,11 +10,11 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.lib import format as npy
 from safetensors import SafetensorError, safe_open
 
 from dcgan_analysis.checkpoints.importers.arrays import Array
 from dcgan_analysis.checkpoints.importers.detect import zip_members
+from dcgan_analysis.core.array_files import read_npy_header
 from dcgan_analysis.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _opened(path: Path) -> IO[bytes]:
 def _npy(path: Path, name: str, opened: Callable[[], IO[bytes]], nbytes: int) -> Array:
     try:
         with opened() as stream:
-            shape, fortran, dtype = _header(stream)
+            shape, fortran, dtype = read_npy_header(stream)
             start = stream.tell()
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         text = " ".join(str(error).split())
@@ -123,16 +123,3 @@ def _npy(path: Path, name: str, opened: Callable[[], IO[bytes]], nbytes: int) ->
         return torch.from_numpy(values.reshape(shape, order="F" if fortran else "C").copy())
 
     return Array(name, shape, read)
-
-
-def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    version = npy.read_magic(stream)
-    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    if version not in readers:
-        msg = f"format version {version}"
-        raise ValueError(msg)
-    shape, fortran, dtype = readers[version](stream)
-    if any(type(extent) is not int or extent < 0 for extent in shape):
-        msg = f"shape {shape}"
-        raise ValueError(msg)
-    return shape, fortran, dtype

@@ -23,6 +23,7 @@ from numpy.lib.format import MAGIC_PREFIX
 from dcgan_analysis.checkpoints.importers.contract import ImportedWeights
 from dcgan_analysis.checkpoints.importers.layout import Slot, collect, fit, matches, unchanged
 from dcgan_analysis.checkpoints.importers.settings import EpochSettings
+from dcgan_analysis.core.array_files import read_npy_header
 from dcgan_analysis.errors import CheckpointError
 from dcgan_analysis.models.architecture import ROLES, Role
 from dcgan_analysis.models.shapes import layer_inputs
@@ -101,6 +102,8 @@ def _choose(folder: Path, epoch: int | None) -> list[Path]:
 
 def _read(path: Path) -> Tensor:
     try:
+        with path.open("rb") as stream:
+            read_npy_header(stream)
         # Mapped, so that a header that promises more than the file holds is found before memory is asked for.
         array = np.load(path, allow_pickle=False, mmap_mode="r")
     except (ValueError, EOFError, OSError) as error:

@@ -88,7 +88,7 @@ def read_torch(path: Path) -> Any:
             f"File '{path}' cannot be read as a PyTorch file: {error}. Copy it again, or save netG.state_dict() alone."
         )
         raise CheckpointError(msg) from None
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         text = " ".join(str(error).split())
         msg = f"File '{path}' cannot be read as a PyTorch file: truncated or damaged ({text}). Copy it again."
         raise CheckpointError(msg) from None

@@ -14,17 +14,16 @@ gigabyte, pixels are compared with their checksums when a split is opened; large
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import stat
-import zipfile
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dcgan_analysis.core.array_files import read_npz
 from dcgan_analysis.core.checksums import crc32_file, found_whole
 from dcgan_analysis.core.documents import parse_json
 from dcgan_analysis.core.hashing import hash_json
@@ -207,7 +206,7 @@ def _load_split(path: Path, metadata: Metadata, split: str, progress: Progress |
         ids = names.read_text(encoding="utf-8").splitlines()
         _size(arrays)
         columns = _read_columns(arrays, record.n, len(metadata.attribute_names))
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError) as error:
         msg = f"Prepared images '{path}', split '{split}': {error}. Prepare them again."
         raise DatasetError(msg) from error
     images = _mapped(file, shape)
@@ -252,24 +251,11 @@ def _size(file: Path) -> int:
 
 def _read_columns(file: Path, n: int, attributes: int) -> dict[str, NDArray[Any]]:
     """Read arrays of ``n`` rows; what declares more than such an array can have is refused before it is unpacked."""
-    most = 4096 + 8 * n * max(1, attributes)
-    columns = {}
-    with zipfile.ZipFile(file) as archive:
-        for member in archive.infolist():
-            if member.file_size > most:
-                msg = f"{member.filename} of {file.name} has {member.file_size:,} bytes, at most {most:,} are possible"
-                raise ValueError(msg)
-            with archive.open(member) as stream:
-                data = io.BytesIO(stream.read(member.file_size))
-            if np.lib.format.read_magic(data) != (1, 0):
-                msg = f"{member.filename} of {file.name} was not written by this program"
-                raise ValueError(msg)
-            shape, _, dtype = np.lib.format.read_array_header_1_0(data)
-            if shape[:1] != (n,) or math.prod(shape) * dtype.itemsize > most or dtype.kind not in "iuf":
-                msg = f"{member.filename} of {file.name} is {dtype} {shape}, not numbers of {n:,} images"
-                raise ValueError(msg)
-            data.seek(0)
-            columns[member.filename.removesuffix(".npy")] = np.lib.format.read_array(data, allow_pickle=False)
+    columns = read_npz(file, largest=4096 + 8 * n * max(1, attributes))
+    for name, values in columns.items():
+        if values.shape[:1] != (n,) or values.dtype.kind not in "iuf":
+            msg = f"{name} of {file.name} is {values.dtype} {values.shape}, not numbers of {n:,} images"
+            raise ValueError(msg)
     return columns
 
 

@@ -10,13 +10,13 @@ their minima together; the answer is the same, and a resume may have another num
 from __future__ import annotations
 
 import time
-import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from dcgan_analysis.core.array_files import read_npz
 from dcgan_analysis.core.distributed import agreed, gather_interleaved, is_leader, rank, world_size
 from dcgan_analysis.core.files import atomic_path
 from dcgan_analysis.core.folders import cache_folder
@@ -183,11 +183,9 @@ def _load(path: Path, nearest: NearestNeighbours, asked: tuple[int, ...]) -> _St
 
 def _read(path: Path, asked: tuple[int, ...]) -> dict[str, NDArray[np.generic]] | None:
     try:
-        # Opened here: numpy leaves what it cannot read open.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            kept = dict(file)
+        kept = read_npz(path)
         # A count that was passed without being asked for cannot be answered from here.
         serves = all(count in kept["counts"] for count in asked if count <= int(kept["done"]))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError):
         return None  # absent or damaged: begin anew
     return kept if serves else None
