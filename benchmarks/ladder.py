@@ -7,7 +7,8 @@
 A rung is a preset of ``dcgan-analyze train`` with settings in its place; each trains into a folder of its name under
 ``--out``. Ctrl-C or SIGTERM saves the state; the same command goes on from there, and passes over what is done.
 ``index.html`` in ``--out`` shows the curves of all rungs against hours, and what each was judged. ``--full`` trains to
-the lengths of the presets, for whoever has more cores or a GPU.
+the lengths of the presets, for whoever has more cores or a GPU. Of a ladder with several seeds, ``result.json`` in
+``comparison/`` holds the mean of each rung over them, and what it gains on the rung that is the file's ``control``.
 """
 
 from __future__ import annotations
@@ -17,16 +18,24 @@ import base64
 import html
 import io
 import json
+import time
 import tomllib
 from pathlib import Path
 
+import torch
+
 from dcgan_analysis import figures
-from dcgan_analysis.core.files import write_text
-from dcgan_analysis.core.statistics import wilson_interval
+from dcgan_analysis.api import Metric, Result
+from dcgan_analysis.api.environment import describe_environment
+from dcgan_analysis.core.files import make_folder, write_text
+from dcgan_analysis.core.statistics import mean_interval, wilson_interval
 from dcgan_analysis.core.text import duration, percent
+from dcgan_analysis.errors import TrainingStopped
 from dcgan_analysis.figures.style import styled
+from dcgan_analysis.report.format import label, metric_text
 from dcgan_analysis.runs.library import train
 from dcgan_analysis.training.presets import load_preset
+from dcgan_analysis.training.state import STATE
 from dcgan_analysis.training.watching import Watcher
 
 LADDER = Path(__file__).with_name("ladder.toml")
@@ -59,14 +68,15 @@ def read_ladder(path=LADDER):
     rungs = [{**rung, "settings": {**ladder.get("settings", {}), **rung["settings"]}} for rung in ladder["rung"]]
     if "seeds" not in ladder:
         return rungs
-    return [_of_seed(rung, seed) for seed in ladder["seeds"] for rung in rungs]
+    return [_of_seed(rung, seed, ladder.get("control")) for seed in ladder["seeds"] for rung in rungs]
 
 
-def _of_seed(rung, seed):
+def _of_seed(rung, seed, control):
     settings = {**rung["settings"], "seed": seed}
     if settings.get("start_from", "").startswith(RUNG):
         settings["start_from"] += f"-{seed}"
-    return {**rung, "name": f"{rung['name']}-{seed}", "settings": settings}
+    name = f"{rung['name']}-{seed}"
+    return {**rung, "name": name, "settings": settings, "recipe": rung["name"], "control": control}
 
 
 def needed(rungs, name):
@@ -100,8 +110,12 @@ def climb(rungs, out, *, data_root=None, device="auto", full=False):
     """Train each rung that is not done."""
     for rung in rungs:
         print(f"{rung['name']}: {rung['why']}", flush=True)
+        settings = settings_of(rung, out, full=full)
+        if (out / rung["name"] / STATE).exists():
+            # It may have begun in another place, where what it starts from had another path.
+            settings.pop("start_from", None)
         train(
-            settings_of(rung, out, full=full),
+            settings,
             out / rung["name"],
             preset=rung["preset"],
             data_root=data_root,
@@ -112,19 +126,75 @@ def climb(rungs, out, *, data_root=None, device="auto", full=False):
         write_page(out, rungs)
 
 
-def write_page(out, rungs):
-    """Write ``index.html``: every rung that has begun, its curve against hours and its last judgement."""
-    rows, curves = [], {}
+def _history(out, rung):
+    """Return the rows of a rung's history, and those in which it was judged."""
+    path = out / rung["name"] / "history.json"
+    history = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    return history, [row for row in history if "feature_accuracy" in row]
+
+
+def compare(rungs, out):
+    """Return the mean accuracy of each rung over its seeds, and its gain over the control seed by seed, as metrics."""
+    accuracies, meanings = {}, {}
     for rung in rungs:
-        path = out / rung["name"] / "history.json"
-        history = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-        measured = [row for row in history if "feature_accuracy" in row]
+        _, measured = _history(out, rung)
+        if measured and "recipe" in rung:
+            meanings[rung["recipe"]] = rung["why"].rstrip(".")
+            of_seeds = accuracies.setdefault(rung["recipe"], {})
+            of_seeds[rung["settings"]["seed"]] = measured[-1]["feature_accuracy"]
+    metrics = {}
+    for recipe, of_seeds in accuracies.items():
+        name, control = recipe.replace("-", "_"), rungs[0]["control"]
+        metrics[name] = _mean(of_seeds.values(), meanings[recipe])
+        shared = [seed for seed in of_seeds if seed in accuracies.get(control, {})]
+        if shared and recipe != control:
+            gains = [of_seeds[seed] - accuracies[control][seed] for seed in shared]
+            metrics[f"{name}_gain"] = _mean(gains, f"{recipe} less {control}, seed by seed")
+    return metrics
+
+
+def _mean(values, description):
+    mean, low, high = mean_interval(list(values))
+    interval = {"low": low, "high": high, "interval": "95 % Student's t over seeds"} if len(values) > 1 else {}
+    return Metric(value=mean, n=len(values), description=description, **interval)
+
+
+def write_comparison(rungs, out, ladder):
+    """Write ``comparison/result.json``, a result document, where rungs were trained with several seeds."""
+    metrics = compare(rungs, out)
+    if not metrics:
+        return
+    make_folder(out / "comparison")
+    Result(
+        analysis="ladder",
+        title=f"Feature accuracy of {ladder.stem}",
+        headline=next(iter(metrics)),
+        metrics=metrics,
+        seed=0,
+        environment=describe_environment(torch.device("cpu"), ""),
+        stages=[],
+        started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        elapsed_seconds=sum(row["seconds"] for rung in rungs for row in _history(out, rung)[0][-1:]),
+        command=f"python benchmarks/ladder.py --ladder benchmarks/{ladder.name} --out FOLDER",
+    ).save(out / "comparison")
+
+
+def write_page(out, rungs):
+    """Write ``index.html``: every rung that has begun, its curve against hours and its last judgement.
+
+    Hours are counted from the beginning of the rung that one starts from.
+    """
+    rows, curves, ended = [], {}, {}
+    for rung in rungs:
+        history, measured = _history(out, rung)
+        before = ended.get(rung["settings"].get("start_from", "").removeprefix(RUNG), 0)
+        ended[rung["name"]] = before + (history[-1]["seconds"] if history else 0)
         judged = "not measured"
         if measured:
             n = measured[-1]["feature_images"]
             accuracies = [row["feature_accuracy"] for row in measured]
             low, high = zip(*(wilson_interval(round(value * n), n) for value in accuracies), strict=True)
-            hours = [row["seconds"] / 3600 for row in measured]
+            hours = [(before + row["seconds"]) / 3600 for row in measured]
             curves[rung["name"]] = figures.Series(hours, accuracies, low, high)
             judged = f"{percent(accuracies[-1], 1)} [{percent(low[-1], 1)}, {percent(high[-1], 1)}], n = {n}"
         last = history[-1] if history else None
@@ -144,12 +214,22 @@ def write_page(out, rungs):
     )
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Ladder</title><style>{_STYLE}</style>'
-        f"<h1>Ladder of trainings</h1>{picture}{table}{''.join(rows)}</table></html>"
+        f"<h1>Ladder of trainings</h1>{picture}{table}{''.join(rows)}</table>{_means(compare(rungs, out))}</html>"
     )
     write_text(out / "index.html", page)
 
 
-def main():
+def _means(metrics):
+    rows = [
+        f"<tr><td>{label(name)}</td><td>{metric_text(metric)}</td><td>{metric.n}</td>"
+        f"<td>{html.escape(metric.description)}</td></tr>"
+        for name, metric in metrics.items()
+    ]
+    header = "<tr><th>rung</th><th>mean, 95 % Student's t</th><th>seeds</th><th>what</th></tr>"
+    return f"<h2>Means over seeds</h2><table>{header}{''.join(rows)}</table>" if rows else ""
+
+
+def main(arguments=None):
     """Climb the ladder, or draw its page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of the trainings")
@@ -159,16 +239,22 @@ def main():
     parser.add_argument("--full", action="store_true", help="the lengths of the presets")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--page", action="store_true", help="write the page and train nothing")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     rungs = read_ladder(options.ladder)
     known = [rung["name"] for rung in rungs]
     if options.rung is not None and options.rung not in known:
         parser.error(f"unknown rung '{options.rung}'; there are: {', '.join(known)}")
     if options.page:
         write_page(options.out, rungs)
+        write_comparison(rungs, options.out, options.ladder)
         return
     chosen = rungs if options.rung is None else needed(rungs, options.rung)
-    climb(chosen, options.out, data_root=options.data_root, device=options.device, full=options.full)
+    try:
+        climb(chosen, options.out, data_root=options.data_root, device=options.device, full=options.full)
+    except TrainingStopped as stopped:
+        parser.exit(128 + stopped.signal, f"{str(stopped).split('; ')[0]}; the same command goes on.\n")
+    finally:
+        write_comparison(rungs, options.out, options.ladder)
 
 
 if __name__ == "__main__":
