@@ -46,7 +46,7 @@ from dcgan_analysis.models.tables import dcgan32_svhn
 from dcgan_analysis.report import paired, print_result
 from dcgan_analysis.report.html import render_report
 from dcgan_analysis.report.model_card import render_card
-from dcgan_analysis.runs.inspection import verify
+from dcgan_analysis.runs.verification import verify
 from dcgan_analysis.testing import make_dataset
 from dcgan_analysis.training import TrainingConfig
 from dcgan_analysis.training.networks import AdversarialPair

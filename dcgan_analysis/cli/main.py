@@ -69,7 +69,7 @@ _SUMMARIES = {
     "sample": "Draw samples: a sheet, pictures or arrays.",
     "show": "Describe a checkpoint, a feature store or a run.",
     "train": "Train a DCGAN by the paper's recipe.",
-    "verify": "Check a checkpoint, a feature store or a run for damage.",
+    "verify": "Check a file or folder of this program for damage.",
 }
 # Errors of the operating system that say enough by themselves.
 _PLAIN_ERRNOS = {

@@ -8,16 +8,31 @@ import click
 
 from dcgan_analysis.cli.console import echo
 
+UNCHECKED = 3
+"""Exit code where there is nothing to compare with."""
+
 
 @click.command()
 @click.argument("path")
-def command(path: str) -> None:
-    """Check a checkpoint, a feature store or a run for damage."""
-    from dcgan_analysis.core.files import abandoned
-    from dcgan_analysis.runs.inspection import verify
+@click.pass_context
+def command(context: click.Context, path: str) -> None:
+    """Check a file or folder of this program for damage.
 
-    echo(f"{path}: OK, no damage found ({verify(path)})")
+    Checkpoints, feature stores, runs, prepared images, states of trainings, outcomes in the cache, arrays, boxes and
+    exemplars. Exit code 0: all of it was compared with checksums, and is whole. 1: it is damaged, or cannot be read. 3:
+    it was read, but has no checksums.
+    """
+    from dcgan_analysis.core.files import abandoned
+    from dcgan_analysis.runs.verification import verify
+
+    what, unchecked = verify(path)
+    if unchecked:
+        echo(f"{path}: has no checksums: cannot be verified, only read ({unchecked} read whole; {what})")
+    else:
+        echo(f"{path}: OK, no damage found ({what})")
     left = [one for folder in {Path(path), Path(path).absolute().parent} for one in abandoned(folder)]
     if left:
         what = f"{len(left)} unfinished files or folders" if len(left) > 1 else "an unfinished file or folder"
         echo(f"Beside it, processes that ended left {what}; the next command that writes there removes that.")
+    if unchecked:
+        context.exit(UNCHECKED)

@@ -9,12 +9,12 @@ import math
 import os
 import re
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from dcgan_analysis.core.checksums import BLOCK, crc32, recorded_sums, sealed, tensor_start
+from dcgan_analysis.core.checksums import BLOCK, crc32, damaged_tensor, recorded_sums, sealed, tensor_start
 from dcgan_analysis.core.documents import parse_json
 from dcgan_analysis.core.files import atomic_path
 
@@ -55,6 +55,27 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray | Tensor], texts:
         if code is None:
             raise
         raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from None
+
+
+def undamaged_tensors(path: Path, framework: Literal["pt", "numpy"] = "pt") -> dict[str, Any]:
+    """Return the tensors of a file as they are in it, after all were compared with their checksums.
+
+    Args:
+        path: The file.
+        framework: Whose tensors were written; those of torch are mapped, not read.
+
+    Raises:
+        OSError: If it cannot be read.
+        SafetensorError: If it is no such file, or damaged in its build.
+        ValueError: If a tensor is not as it was written.
+    """
+    with safe_open(path, framework=framework) as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+        damaged = damaged_tensor(tensors, file.metadata() or {})
+    if damaged is not None:
+        msg = f"it is damaged, tensor '{damaged}' is not as it was written"
+        raise ValueError(msg)
+    return tensors
 
 
 class Weights(NamedTuple):

@@ -12,7 +12,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from dcgan_analysis.core.checksums import damaged_tensor, damaged_text
+from dcgan_analysis.core.checksums import damaged_text
 from dcgan_analysis.core.documents import parse_json
 from dcgan_analysis.core.folders import cache_folder
 from dcgan_analysis.core.hashing import hash_json
@@ -45,22 +45,24 @@ def find_outcome(kind: str, key: Mapping[str, Any], folder: Path | None = None) 
     """Return the arrays of an outcome; None if it is not there, or its file is damaged or of another key."""
     from safetensors import SafetensorError, safe_open
 
+    from dcgan_analysis.core.tensor_files import undamaged_tensors
+
     path = outcome_path(kind, key, folder)
     if not path.exists():
         return None
     try:
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-            if damaged_text(header) or damaged_tensor(arrays, header) is not None:
-                problem = "it is damaged, its numbers are not as they were written"
-            elif hash_json(parse_json(header.get(_HEADER, "null"))) == hash_json(dict(key)):
-                # Used now, for the cache's garbage collection; a cache that others share may be read-only.
-                with suppress(OSError):
-                    os.utime(path)
-                return arrays
-            else:
-                problem = "it is of another key"
+        arrays: dict[str, np.ndarray] = undamaged_tensors(path, "numpy")
+        if damaged_text(header):
+            problem = "it is damaged, its key is not as it was written"
+        elif hash_json(parse_json(header.get(_HEADER, "null"))) == hash_json(dict(key)):
+            # Used now, for the cache's garbage collection; a cache that others share may be read-only.
+            with suppress(OSError):
+                os.utime(path)
+            return arrays
+        else:
+            problem = "it is of another key"
     except (SafetensorError, OSError, ValueError) as error:
         problem = str(error)
     _log.warning("%s is left out of account and computed anew: %s", path, problem)

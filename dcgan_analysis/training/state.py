@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from dcgan_analysis.core.checksums import damaged_tensor, damaged_text
+from dcgan_analysis.core.checksums import damaged_text
 from dcgan_analysis.core.documents import parse_json
 from dcgan_analysis.core.files import atomic_path, make_folder, sweep, writer_lock
-from dcgan_analysis.core.tensor_files import write_tensors
+from dcgan_analysis.core.tensor_files import undamaged_tensors, write_tensors
 from dcgan_analysis.errors import TrainingError
 from dcgan_analysis.training.config import free_settings
 
@@ -107,18 +107,8 @@ def read_weights(path: Path, role: Role) -> dict[str, Tensor]:
         TrainingError: If the file is unreadable.
     """
     with readable(path):
-        tensors = _undamaged_tensors(path)
+        tensors = undamaged_tensors(path)
     return {name.partition(".")[2]: tensor for name, tensor in tensors.items() if name.startswith(f"{role}.")}
-
-
-def _undamaged_tensors(path: Path) -> dict[str, Tensor]:
-    with safe_open(path, framework="pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-        damaged = damaged_tensor(tensors, file.metadata())
-    if damaged is not None:
-        msg = f"it is damaged, tensor '{damaged}' is not as it was written"
-        raise ValueError(msg)
-    return tensors
 
 
 def check_settings(path: Path, config: TrainingConfig) -> None:
@@ -141,7 +131,7 @@ def load_state(path: Path, pair: AdversarialPair, config: TrainingConfig) -> tup
     check_settings(path, config)
     _, progress = read_header(path)
     with readable(path):
-        tensors = _undamaged_tensors(path)
+        tensors = undamaged_tensors(path)
         _restore(pair, tensors)
     monitored = {name.partition(".")[2]: tensor for name, tensor in tensors.items() if name.startswith("monitored.")}
     return progress, monitored

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from dcgan_analysis.api.result import Result
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.core import files
 
@@ -52,7 +55,7 @@ def test_what_is_whole_is_said_to_be(cli, checkpoint_file, store_file, run_folde
     for path, text in (
         (checkpoint_file, "checkpoint, dcgan32, sha256 "),
         (store_file, "feature store, 30 x 128, key "),
-        (run_folder, "run of toy, 0 files, headline brightness"),
+        (run_folder, "run of toy, 1 file, headline brightness"),
     ):
         assert cli("verify", path).assert_success().out.startswith(f"{path}: OK, no damage found ({text}")
 
@@ -119,3 +122,33 @@ def test_verify_says_what_ended_processes_left_beside_a_run(cli, run_folder):
     assert "Beside it, processes that ended left an unfinished file or folder;" in out
     left.rmdir()
     assert "Beside it" not in cli("verify", run_folder).assert_success().out
+
+
+READERS = {
+    "show": ["show", "finished"],
+    "show --json": ["show", "finished/result.json", "--json"],
+    "compare": ["compare", "other", "finished"],
+    "compare --html": ["compare", "other", "finished", "--html", "page.html"],
+    "export": ["export", "other", "finished"],
+    "card": ["card", "tiny.safetensors", "finished", "--out", "card.md"],
+    "verify": ["verify", "finished"],
+}
+
+
+@pytest.mark.parametrize("name", ["result.json", "report.html", "figures/curve.png"])
+def test_every_command_refuses_a_run_in_which_a_byte_was_changed(
+    name, cli, run_folder, checkpoint_file, complains, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    result = Result.load(Path(run_folder))
+    (Path(run_folder) / "figures").mkdir()
+    Image.new("RGB", (2, 2)).save(Path(run_folder) / "figures" / "curve.png")
+    result.save(Path(run_folder))
+    shutil.copytree(run_folder, "other")
+    path = Path(run_folder) / name
+    content = path.read_bytes()
+    path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    for words in READERS.values():
+        complains(cli(*words), "finished", "is damaged")
+    assert not Path("page.html").exists()
+    assert not Path("card.md").exists()

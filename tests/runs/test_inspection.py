@@ -15,7 +15,8 @@ from dcgan_analysis.features.extractor import FeatureSpec
 from dcgan_analysis.features.pipeline import Extraction
 from dcgan_analysis.host.host import load_plugins
 from dcgan_analysis.models import tables
-from dcgan_analysis.runs.inspection import kind_of, verify
+from dcgan_analysis.runs.inspection import kind_of
+from dcgan_analysis.runs.verification import verify
 
 CHECKPOINT = Checkpoint.random(tables.dcgan32_svhn(width=4, image_channels=1), seed=0)
 
@@ -119,9 +120,9 @@ def test_a_training_without_a_checkpoint_yet_is_told_how_to_go_on(tmp_path):
 
 
 def test_whole_things_are_said_to_be_whole(host, run, store):
-    assert verify("my-dcgan", host) == f"checkpoint, dcgan32-svhn, sha256 {CHECKPOINT.sha256()}"
-    assert verify(str(store.path), host) == f"feature store, 6 x 448, key {store.key.sha256}"
-    assert verify(str(run), host) == "run of svm-cifar, 2 files, headline accuracy"
+    assert verify("my-dcgan", host) == (f"checkpoint, dcgan32-svhn, sha256 {CHECKPOINT.sha256()}", "")
+    assert verify(str(store.path), host) == (f"feature store, 6 x 448, key {store.key.sha256}", "")
+    assert verify(str(run), host) == ("run of svm-cifar, 3 files, headline accuracy", "")
 
 
 def test_a_checkpoint_with_nan_is_not_whole(host, known):

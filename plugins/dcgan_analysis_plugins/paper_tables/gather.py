@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
 NOT_RUN = "not run: "
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -267,13 +271,13 @@ def _fitting(
 
 
 def _finished(out: Path) -> list[Result]:
-    """Return the runs in a folder and in its folder ``runs``; what cannot be read is no finished run."""
+    """Return the runs in a folder and in its folder ``runs``; what cannot be read, or is damaged, is left out."""
     found = []
     for file in sorted([*out.glob(f"*/{RESULT_FILE}"), *out.glob(f"runs/*/{RESULT_FILE}")]):
         try:
             found.append(Result.load(file.parent))
-        except AnalysisError:
-            continue
+        except AnalysisError as error:
+            _log.warning("%s It is left out of the table.", error)
     return found
 
 

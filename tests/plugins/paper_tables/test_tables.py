@@ -133,11 +133,21 @@ def test_the_table_of_1000_labels_has_numbers_from_1000_labels_alone(labels):
     assert f"instead: 50.0 %, learned features, {labels} labels per class" in remark
 
 
-def test_a_damaged_run_is_no_finished_run(table, tmp_path):
+def test_a_damaged_run_is_no_finished_run_and_is_named(table, tmp_path, caplog):
     table()
     (path,) = tmp_path.rglob("result.json")
     path.write_text("{", encoding="utf-8")
     assert "not run" in own(table(gather_only=True))["ours"].remark
+    assert f"'{path}' cannot be read" in caplog.text
+    assert "It is left out of the table." in caplog.text
+
+
+def test_a_run_with_a_changed_file_is_left_out(table, tmp_path, caplog):
+    table()
+    (path,) = tmp_path.rglob("report.html")
+    path.write_bytes(path.read_bytes() + b" ")
+    assert "not run" in own(table(gather_only=True))["ours"].remark
+    assert "file 'report.html' is damaged" in caplog.text
 
 
 def test_an_absent_dataset_is_the_reason(table):
