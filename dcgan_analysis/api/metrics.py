@@ -189,6 +189,7 @@ def mean_metric(
     higher_is_better: bool | None,
     unit: Literal["fraction", "number", "seconds"] = "number",
     bounds: tuple[float, float] | None = None,
+    cases: int | None = None,
 ) -> Metric:
     """Return the mean of independent measurements, with its 95 % interval by Student's t.
 
@@ -202,6 +203,8 @@ def mean_metric(
         higher_is_better: Which direction is better; None: neither.
         unit: What kind of number it is.
         bounds: Least and largest value there can be: the ends are cut to them.
+        cases: Where values are shares, how many cases each is of. That all of a few are alike does not say that others
+            would be: the interval is then Wilson's for one of them.
 
     Example:
         >>> mean_metric([1.0, 3.0], "toy", over="walks", higher_is_better=None).value
@@ -211,12 +214,17 @@ def mean_metric(
     mean, low, high = (judged_interval if judged else mean_interval)(cast("Any", values))
     if bounds is not None:
         low, high = max(bounds[0], low), min(bounds[1], high)
+    n = cast("np.ndarray", values).shape[1] if judged else len(values)
+    interval = f"95 % over judges and {over}" if judged else f"95 % Student's t over {over}"
+    if cases is not None and low == high:
+        low, high = wilson_interval(round(cases * mean), cases)
+        low, high, n, interval = min(low, mean), max(high, mean), cases, f"95 % Wilson, all {over} alike"
     return Metric(
         value=mean,
         low=low,
         high=high,
-        interval=f"95 % over judges and {over}" if judged else f"95 % Student's t over {over}",
-        n=cast("np.ndarray", values).shape[1] if judged else len(values),
+        interval=interval,
+        n=n,
         higher_is_better=higher_is_better,
         unit=unit,
         description=description,

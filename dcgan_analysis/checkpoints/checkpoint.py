@@ -218,6 +218,11 @@ class Checkpoint(Described):
 
         Returns:
             Images (n, C, H, W) in float32, in ``metadata.image_range``.
+
+        Example:
+            >>> from dcgan_analysis.models.tables import dcgan32
+            >>> Checkpoint.random(dcgan32(width=4), seed=0).sample(2, seed=1).shape
+            torch.Size([2, 3, 32, 32])
         """
         return Sampler(self).images(self.latents(n, seed), labels)
 
@@ -227,7 +232,9 @@ class Checkpoint(Described):
         """Write samples as a sheet (.png), pictures (.zip or a folder) or arrays (.npz); see ``sample_files``.
 
         Example:
-            >>> checkpoint.save_samples("sheet.png", 64)  # doctest: +SKIP
+            >>> from dcgan_analysis.models.tables import dcgan32
+            >>> Checkpoint.random(dcgan32(width=4), seed=0).save_samples("sheet.png", 4).name
+            'sheet.png'
         """
         from dcgan_analysis.checkpoints.sample_files import save_samples
 

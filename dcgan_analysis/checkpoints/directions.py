@@ -197,13 +197,22 @@ def principal(z: Tensor, rows: Tensor, k: int, seed: int) -> tuple[Tensor, Tenso
     """
     from sklearn.decomposition import PCA
 
-    _check_number(k, min(len(z) - 1, *z.shape[1:], *rows.shape[1:]), "latent vectors and activations give")
+    check_number(k, len(z), z, rows)
     components = PCA(k, svd_solver="randomized", random_state=seed)
     coordinates = torch.from_numpy(components.fit_transform(rows.numpy())).to(z)
     # Coordinates of different components do not correlate: each is regressed by itself.
     vectors = coordinates.T @ (z - z.mean(0))
     lengths = vectors.norm(dim=1, keepdim=True).clamp_min(1e-12)
     return _pointed(vectors / lengths), torch.from_numpy(components.explained_variance_ratio_)
+
+
+def check_number(k: int, samples: int, z: Tensor, rows: Tensor) -> None:
+    """Refuse more principal components than samples give, latent vectors (N, Z) and activations (N, D) such as these.
+
+    Raises:
+        AnalysisError: If there are not so many.
+    """
+    _check_number(k, min(samples - 1, z.shape[1], rows.shape[1]), "latent vectors and activations give")
 
 
 def boundary(z: Tensor, scores: np.ndarray, tail: float, rng: np.random.Generator) -> Boundary:

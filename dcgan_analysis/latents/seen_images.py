@@ -62,22 +62,30 @@ def conditioning_labels(context: RunContext, split: DatasetSplit) -> Tensor | No
 
 
 def seen_images(context: RunContext) -> Images:
-    """Return the images that the run's checkpoint learned from: the training split, or the first of it.
+    """Return the images that the run's checkpoint learned from: the split that it names, or the first of it.
 
     A note says so where the checkpoint does not name these very images.
 
     Raises:
         AnalysisError: If they are of other classes than the checkpoint's.
     """
-    train = context.split("train")
-    seen = train.take(range(_seen_count(context, train)))
-    if context.checkpoint.metadata.data.get("sha256") != seen.sha256:
-        context.note("The checkpoint does not name these very images as those it was trained on.")
+    split = trained_split(context)
+    seen = split.take(range(_seen_count(context, split)))
+    data = context.checkpoint.metadata.data
+    if data.get("sha256") != seen.sha256:
+        others = f", but {data['n']:,} of '{data['name']}'" if isinstance(data.get("n"), int) and "name" in data else ""
+        context.note(
+            f"The checkpoint does not name these {len(seen):,} images of '{context.dataset.name}' as those it was "
+            f"trained on{others}."
+        )
     return Images(seen.images, conditioning_labels(context, seen))
 
 
 def held_out_images(context: RunContext) -> Images | None:
     """Return images that it has not seen: the split 'test', or 'validation', or what training kept back of its own.
+
+    The end of a split that is in the order of its classes holds other classes than its beginning: whole splits of their
+    own come first.
 
     Returns:
         None where there are none.
@@ -85,19 +93,31 @@ def held_out_images(context: RunContext) -> Images | None:
     Raises:
         AnalysisError: If they are of other classes than the checkpoint's.
     """
-    name = next((split for split in ("test", "validation") if split in context.dataset.split_names), None)
+    trained, names = _trained_name(context), context.dataset.split_names
+    name = next((split for split in ("test", "validation") if split in names and split != trained), None)
     if name is not None:
         split = context.split(name)
     else:
-        train = context.split("train")
-        split = train.take(range(_seen_count(context, train), len(train)))
+        whole = trained_split(context)
+        split = whole.take(range(_seen_count(context, whole), len(whole)))
     return Images(split.images, conditioning_labels(context, split)) if len(split) else None
 
 
-def _seen_count(context: RunContext, train: DatasetSplit) -> int:
-    """Return how many of the training images, from the first, the checkpoint says that it learned from; else all."""
+def _trained_name(context: RunContext) -> str:
+    """Return the split that the checkpoint says it was trained on; 'train' where there is no such split."""
+    name, names = context.checkpoint.metadata.data.get("split", "train"), context.dataset.split_names
+    return name if name in names else "train" if "train" in names else names[0]
+
+
+def trained_split(context: RunContext) -> DatasetSplit:
+    """Return the split of which the run's checkpoint saw all images, or the first."""
+    return context.split(_trained_name(context))
+
+
+def _seen_count(context: RunContext, split: DatasetSplit) -> int:
+    """Return how many images of a split, from the first, the checkpoint says that it learned from; else all."""
     data = context.checkpoint.metadata.data
     n = data.get("n")
-    if isinstance(n, int) and 0 < n < len(train) and train.take(range(n)).sha256 == data.get("sha256"):
+    if isinstance(n, int) and 0 < n < len(split) and split.take(range(n)).sha256 == data.get("sha256"):
         return n
-    return len(train)
+    return len(split)

@@ -54,3 +54,17 @@ def test_a_mean_is_known_to_its_standard_error_and_no_end_is_out_of_bounds():
     assert (metric.unit, metric.higher_is_better) == ("number", False)
     cut = mean_metric([0.0, 1.0], "toy", over="legs", higher_is_better=None, bounds=(0, 1))
     assert (cut.low, cut.high) == (0, 1)
+
+
+@pytest.mark.parametrize(("count", "ends"), [(0, (0, 0.0038)), (500, (0.469, 0.531))])
+def test_shares_that_are_alike_are_open_to_the_sides_that_one_measurement_leaves(count, ends):
+    alike = mean_metric(
+        [count / 1000] * 3, "toy", over="draws", higher_is_better=None, unit="fraction", bounds=(0, 1), cases=1000
+    )
+    assert (alike.low, alike.high) == pytest.approx(ends, abs=1e-3)
+    assert (alike.value, alike.n, alike.interval) == (count / 1000, 1000, "95 % Wilson, all draws alike")
+
+
+def test_shares_that_differ_have_the_interval_of_their_draws():
+    differ, plain = (mean_metric([0.1, 0.2], "toy", over="draws", higher_is_better=None, cases=n) for n in (10, None))
+    assert differ == plain

@@ -111,7 +111,7 @@ class DirectionsAnalysis:
         if SEFA in config.methods:
             calls.append(lambda: finding.sefa_directions(context, config.k, config.label))
         if PCA in config.methods:
-            calls.append(lambda: finding.check_layer(context, config.layer, config.label))
+            calls.append(lambda: finding.check_layer(context, config.layer, config.label, config.k, config.samples))
         if BOUNDARY in config.methods:
             calls.append(partial(finding.check_ends, config.samples, config.tail))
         return calls

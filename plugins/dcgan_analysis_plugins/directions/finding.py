@@ -13,6 +13,7 @@ from dcgan_analysis.checkpoints.directions import (
     Boundary,
     activations,
     boundary,
+    check_number,
     principal,
     projection,
     sefa,
@@ -87,14 +88,16 @@ def check_ends(samples: int, tail: float) -> None:
     end_size(samples, tail, FEWEST)
 
 
-def check_layer(context: RunContext, layer: str | None, label: int) -> None:
-    """Refuse a layer that the generator does not have.
+def check_layer(context: RunContext, layer: str | None, label: int, k: int, samples: int) -> None:
+    """Refuse a layer that the generator does not have, and more directions than its activations give.
 
     Raises:
+        AnalysisError: If there are not so many.
         ArchitectureError: If no layer's name is given and no module's name says the first one's.
         UnknownNameError: If there is no such layer.
     """
-    activations(context.checkpoint, context.checkpoint.latents(2, context.seed), layer, label)
+    z = context.checkpoint.latents(2, context.seed)
+    check_number(k, samples, z, activations(context.checkpoint, z, layer, label))
 
 
 def pca_directions(context: RunContext, z: Tensor, k: int, layer: str | None, label: int) -> list[Direction]:

@@ -258,15 +258,15 @@ def _metrics(draws: Sequence[_Draw], judge: FeatureJudge, n: int) -> dict[str, M
     metrics = {}
     for kind, prefix in _PREFIX.items():
         for name, (description, higher) in _DESCRIPTIONS.items():
-            metric = mean_metric(
+            metrics[f"{prefix}{name}"] = mean_metric(
                 [getattr(one.measures[kind], name) for one in draws],
                 f"{kind}: {description}{known.get(name, '')}",
                 over="draws",
                 higher_is_better=higher if kind == SAMPLES else None,
                 unit="fraction" if name in _SHARES else "number",
                 bounds=(0, 1) if name in _SHARES else None,
+                cases=n if name in _SHARES else None,
             )
-            metrics[f"{prefix}{name}"] = _open_to_one_side(metric, n) if name in _SHARES else metric
         if kind != TWIN:
             metrics[f"{prefix}frechet_extrapolated"] = mean_metric(
                 [extrapolate(_sizes(n)[_EXTRAPOLATED], one.curve[kind][_EXTRAPOLATED]) for one in draws],
@@ -275,15 +275,6 @@ def _metrics(draws: Sequence[_Draw], judge: FeatureJudge, n: int) -> dict[str, M
                 higher_is_better=False if kind == SAMPLES else None,
             )
     return metrics
-
-
-def _open_to_one_side(share: Metric, n: int) -> Metric:
-    """Return the share with an interval of some width where all draws had none of their n images, or all of them."""
-    if share.value not in (0, 1):
-        return share
-    of_a_draw = accuracy_metric(int(share.value) * n, n, share.description)
-    interval = f"{of_a_draw.interval} over the images of a draw"
-    return share.model_copy(update={"low": of_a_draw.low, "high": of_a_draw.high, "interval": interval, "n": n})
 
 
 def _table(metrics: Mapping[str, Metric], n: int, draws: int) -> Table:

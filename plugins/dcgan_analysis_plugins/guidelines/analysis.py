@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field, PositiveInt, field_validator
 
@@ -56,6 +56,7 @@ _MEASURES = (
     _Measure("feature_accuracy", "accuracy of an L2-SVM on the discriminator's features", True),
 )
 _SHARES = ("collapsed_filters", "feature_accuracy")
+_ALONE, _ALIKE = "one training", "alike"
 
 
 class GuidelinesConfig(AnalysisConfig):
@@ -65,8 +66,8 @@ class GuidelinesConfig(AnalysisConfig):
         default=16, ge=2, description="maps of the discriminator's first layer; each stride doubles them"
     )
     z_size: PositiveInt = Field(default=100, description="Z")
-    epochs: PositiveInt = Field(default=25, description="passes over the images; of digits 1,000 steps")
-    batch_size: int = Field(default=32, ge=2, description="images per minibatch")
+    epochs: PositiveInt = Field(default=12, description="passes over the images; of digits 972 steps")
+    batch_size: int = Field(default=16, ge=2, description="images per minibatch")
     seeds: int = Field(default=3, ge=2, description="trainings of each variant")
     probe_images: int = Field(default=1000, ge=50, description="labelled training images of the feature accuracy")
     n_jobs: int | None = Field(
@@ -143,17 +144,16 @@ class Guidelines:
             higher_is_better=None,
             description="whether the paper's recipe with other seeds is worse or better, likewise",
         )
-        metrics["real_distance"] = mean_metric(
-            [row["real_distance"] for outcome in by_variant[PAPER] for row in outcome.history[-1:]],
-            "floor: distance of other real images",
-            over="seeds",
-            higher_is_better=None,
-            bounds=(0, math.inf),
-        )
+        ended = [
+            [outcome.history[-1] for outcome in of_variant if outcome.history] for of_variant in by_variant.values()
+        ]
+        floor = [row["real_distance"] for row in next(filter(None, ended), [])]
+        if floor:
+            metrics["real_distance"] = _over_seeds(floor, "floor: distance of other real images")
         for variant in VARIANTS:
             metrics |= {f"{variant.key}_{name}": metric for name, metric in measured[variant.name].items()}
         with context.stage("figures"):
-            _save_bars(context, measured, metrics["real_distance"].value)
+            _save_bars(context, measured, metrics.get("real_distance"))
             _save_samples(context, by_variant)
         context.save_json(
             "histories",
@@ -212,16 +212,39 @@ def _measured(outcomes: Sequence[Outcome], name: str) -> dict[str, Metric]:
     for measure in _MEASURES:
         values = [row[measure.name] for row in last if measure.name in row]
         if values:
-            share = measure.name in _SHARES
-            metrics[measure.name] = mean_metric(
-                values,
-                f"{name}: {measure.words}",
-                over="seeds",
-                higher_is_better=None,
-                unit="fraction" if share else "number",
-                bounds=(0, 1 if share else math.inf),
-            )
+            cases = [_cases(row, measure.name) for row in last] if measure.name in _SHARES else None
+            metrics[measure.name] = _over_seeds(values, f"{name}: {measure.words}", cases)
     return metrics
+
+
+def _over_seeds(values: Sequence[float], description: str, cases: Sequence[int] | None = None) -> Metric:
+    """Return the mean over seeds; ``cases``, those of each training, where the values are shares.
+
+    Alike with all seeds, a share has the interval of one training, and a number has none: a few that are alike do not
+    say how far others would lie.
+    """
+    metric = mean_metric(
+        values,
+        description,
+        over="seeds",
+        higher_is_better=None,
+        unit="number" if cases is None else "fraction",
+        bounds=(0, math.inf if cases is None else 1),
+        cases=None if cases is None else min(cases),
+    )
+    if len(values) == 1:
+        return metric.model_copy(update={"low": None, "high": None, "n": 1, "interval": f"none: {_ALONE}"})
+    if metric.low == metric.high:
+        return metric.model_copy(update={"low": None, "high": None, "interval": f"none: the trainings are {_ALIKE}"})
+    return metric
+
+
+def _cases(row: Mapping[str, Any], share: str) -> int:
+    """Return of how many images, or maps of the worst layer, a reading's share is; the fewest of layers as bad."""
+    if share == "feature_accuracy":
+        return int(row["feature_images"])
+    layers = [(-(each["dead"] + each["fixed"]) / each["maps"], each["maps"]) for each in row["filters"].values()]
+    return int(min(layers)[1])
 
 
 def _worse_in(ours: Mapping[str, Metric], theirs: Mapping[str, Metric]) -> list[str]:
@@ -236,10 +259,8 @@ def _is_worse(ours: Mapping[str, Metric], theirs: Mapping[str, Metric], measure:
     if measure.name not in ours:
         return True
     our, their = ours[measure.name], theirs[measure.name]
-    if 1 in (our.n, their.n):  # the others diverged: a single training has no interval
-        return False
     below, above = (our, their) if measure.more else (their, our)
-    return (below.high or 0.0) < (above.low or 0.0)
+    return below.high is not None and above.low is not None and below.high < above.low
 
 
 def _table(measured: Mapping[str, Mapping[str, Metric]], outcomes: Mapping[str, Sequence[Outcome]]) -> Table:
@@ -257,14 +278,17 @@ def _table(measured: Mapping[str, Mapping[str, Metric]], outcomes: Mapping[str, 
         title="Each guideline broken, at the end of its trainings",
         columns=["networks", "failures", *(measure.name.replace("_", " ") for measure in _MEASURES)],
         rows=rows,
-        note="Means over seeds with 95 % intervals by Student's t. Failures by the limits of the analysis stability.",
+        note="Means over seeds with 95 % intervals by Student's t; of shares that are alike with all seeds Wilson's, "
+        "over the images or maps of one training. Failures by the limits of the analysis stability.",
     )
 
 
 def _with_interval(metric: Metric) -> str:
     from dcgan_analysis.core import number
 
-    return f"{number(metric.value)} [{number(metric.low or 0.0)}, {number(metric.high or 0.0)}]"
+    if metric.low is None or metric.high is None:
+        return f"{number(metric.value)} ({_ALONE if metric.n == 1 else _ALIKE})"
+    return f"{number(metric.value)} [{number(metric.low)}, {number(metric.high)}]"
 
 
 def _verdicts(worse: Mapping[str, Sequence[str]], better: Mapping[str, Sequence[str]]) -> Table:
@@ -273,11 +297,12 @@ def _verdicts(worse: Mapping[str, Sequence[str]], better: Mapping[str, Sequence[
         title="Differences from the paper's recipe",
         columns=["networks", "worse in", "better in"],
         rows=[[name, "; ".join(worse[name]) or None, "; ".join(better[name]) or None] for name in worse],
-        note="Where 95 % intervals do not meet; of several measures of several variants one may do so by chance.",
+        note="Where 95 % intervals do not meet, or all trainings diverged; of several measures of several variants one "
+        "may do so by chance.",
     )
 
 
-def _save_bars(context: RunContext, measured: Mapping[str, Mapping[str, Metric]], floor: float) -> None:
+def _save_bars(context: RunContext, measured: Mapping[str, Mapping[str, Metric]], floor: Metric | None) -> None:
     from dcgan_analysis import figures
     from dcgan_analysis_plugins.guidelines.variants import PAPER
 
@@ -291,7 +316,7 @@ def _save_bars(context: RunContext, measured: Mapping[str, Mapping[str, Metric]]
             low=[metric.low for metric in shown.values()],
             high=[metric.high for metric in shown.values()],
             highlight=[PAPER],
-            baseline=("other real images", floor) if measure.name == "sample_distance" else None,
+            baseline=("other real images", floor.value) if floor and measure.name == "sample_distance" else None,
             x_label=measure.words,
             fractions=measure.name in _SHARES,
         )

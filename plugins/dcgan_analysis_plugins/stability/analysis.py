@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from dcgan_analysis.api import Result, RunContext
+    from dcgan_analysis.checkpoints import Checkpoint
     from dcgan_analysis_plugins.stability.networks import RealImages
     from dcgan_analysis_plugins.stability.record import TrainingRecord
 
@@ -74,20 +75,20 @@ class Stability:
 
     def run(self, context: RunContext, config: StabilityConfig) -> Result:
         """Read what there is, measure the networks, and judge both."""
-        from dcgan_analysis_plugins.stability.networks import filters, real_images
+        from dcgan_analysis_plugins.stability.networks import filters, random_twin, real_images
         from dcgan_analysis_plugins.stability.record import filters_of_states, training_record
         from dcgan_analysis_plugins.stability.verdict import Verdict
 
         record = training_record(context.checkpoint)
         with context.stage("filters"):
             now: dict[str, Any] = {"filters": filters(context.checkpoint, context.seed)}
-            twin = filters(context.checkpoint.twin(context.seed), context.seed)
+            twin = random_twin(context)
             of_states = filters_of_states(record, context.checkpoint, context.seed)
-        metrics = _filter_metrics(now["filters"], twin)
+            metrics = _filter_metrics(now["filters"], filters(twin, context.seed))
         if context.has_dataset:
             real = real_images(context)
             with context.stage(f"{config.draws} draws of samples"):
-                measured = _spread_metrics(context, real, config.draws)
+                measured = _spread_metrics(context, twin, real, config.draws)
             now |= {name: measured[name].value for name in _SPREADS}
             metrics |= measured
             if context.checkpoint.has("discriminator"):
@@ -139,7 +140,7 @@ def _filter_metrics(now: Mapping[str, Any], twin: Mapping[str, Any]) -> dict[str
     return {name: metric(*each) for name, each in named.items() if each[0]}
 
 
-def _spread_metrics(context: RunContext, real: RealImages, draws: int) -> dict[str, Metric]:
+def _spread_metrics(context: RunContext, twin: Checkpoint, real: RealImages, draws: int) -> dict[str, Metric]:
     from dcgan_analysis_plugins.stability.networks import spreads
 
     return {
@@ -149,7 +150,7 @@ def _spread_metrics(context: RunContext, real: RealImages, draws: int) -> dict[s
             over="draws",
             higher_is_better=higher if not prefix else None,
         )
-        for prefix, readings in spreads(context, real, draws).items()
+        for prefix, readings in spreads(context, twin, real, draws).items()
         for name, (description, higher) in _SPREADS.items()
     }
 

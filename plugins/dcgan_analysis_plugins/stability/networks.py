@@ -6,64 +6,61 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 
 from dcgan_analysis.checkpoints.fitting import image_problems
 from dcgan_analysis.checkpoints.judgement import discriminator_logits
-from dcgan_analysis.checkpoints.sampling import Sampler, with_sample_statistics
+from dcgan_analysis.checkpoints.sampling import Sampler
 from dcgan_analysis.data.preprocessing import Preprocessing
+from dcgan_analysis.latents.seen_images import held_out_images, seen_images, trained_split
+from dcgan_analysis.latents.twins import sampling_twin
 from dcgan_analysis.training.measures import samples_and_maps
 from dcgan_analysis.training.monitors import Monitors, filter_health
 
 if TYPE_CHECKING:
     from dcgan_analysis.api import RunContext
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
-    from dcgan_analysis.data.dataset import DatasetSplit
+    from dcgan_analysis.latents.seen_images import Images
 
-__all__ = ["DRAW", "HELD_OUT", "SAMPLES", "TRAINING", "RealImages", "filters", "judgements", "real_images", "spreads"]
+__all__ = [
+    "DRAW",
+    "HELD_OUT",
+    "SAMPLES",
+    "TRAINING",
+    "RealImages",
+    "filters",
+    "judgements",
+    "random_twin",
+    "real_images",
+    "spreads",
+]
 
 DRAW = 64
 """Samples of a draw, as many as the monitors of a training look at."""
 TRAINING, HELD_OUT, SAMPLES = "training images", "held-out images", "samples"
 
-_KEPT_OUT = ("test", "validation")
-
 
 class RealImages(NamedTuple):
     """Images that the networks were trained on, and others of the same data; None: there are none."""
 
-    training: DatasetSplit
-    held_out: DatasetSplit | None
+    training: Images
+    held_out: Images | None
 
 
 def real_images(context: RunContext) -> RealImages:
     """Return the images of the run's dataset, as the checkpoint's metadata say what it was trained on.
 
-    Held out are those of the training split after the first ``images`` that were trained on, else the test or the
-    validation split.
-
     Raises:
-        DcganAnalysisError: If they have another shape than the networks' images.
+        DcganAnalysisError: If they have another shape than the networks' images, or are of other classes.
     """
-    metadata, dataset = context.checkpoint.metadata, context.dataset
-    name = metadata.data.get("split", "train")
-    split = context.split(name if name in dataset.split_names else dataset.split_names[0])
-    for problem in image_problems(context.checkpoint, split, dataset.name, "exact", judged=False, choice=False):
+    split = trained_split(context)
+    for problem in image_problems(context.checkpoint, split, context.dataset.name, "exact", judged=False, choice=False):
         raise problem
-    first = metadata.training.get("images")
-    held_back = None
-    training = split
-    if context.limit is None and first is not None and first < len(split) and "left_out" not in metadata.data:
-        training, held_back = split.take(range(first)), split.take(range(first, len(split)))
-    if context.limit is None and metadata.data.get("sha256") not in (None, training.sha256):
-        context.note(
-            f"The {len(training):,} images of '{dataset.name}' are not the very ones that the networks were trained "
-            f"on ({metadata.data.get('n', 0):,} of '{metadata.data.get('name')}'), by their hash."
-        )
-    other = next((other for other in _KEPT_OUT if other in dataset.split_names and other != name), None)
-    if held_back is None and other is not None:
-        held_back = context.split(other)
-    return RealImages(training, held_back)
+    return RealImages(seen_images(context), held_out_images(context))
+
+
+def random_twin(context: RunContext) -> Checkpoint:
+    """Return the random twin of the run's checkpoint, as other analyses sample it."""
+    return sampling_twin(context)
 
 
 def filters(checkpoint: Checkpoint, seed: int) -> dict[str, dict[str, int]]:
@@ -73,11 +70,12 @@ def filters(checkpoint: Checkpoint, seed: int) -> dict[str, dict[str, int]]:
     return {layer: asdict(filter_health(values)) for layer, values in maps.items() if values.dim() == 4}
 
 
-def spreads(context: RunContext, real: RealImages, draws: int) -> dict[str, list[dict[str, Any]]]:
+def spreads(context: RunContext, twin: Checkpoint, real: RealImages, draws: int) -> dict[str, list[dict[str, Any]]]:
     """Read the monitors on samples (``""``), on other real images (``"real_"``) and on the random twin (``"twin_"``).
 
     Args:
         context: The run.
+        twin: Of its checkpoint.
         real: Images.
         draws: How many draws of 64 images of each kind; fewer images where there are not so many real ones.
 
@@ -85,18 +83,14 @@ def spreads(context: RunContext, real: RealImages, draws: int) -> dict[str, list
         Kind -> one reading a draw, as ``Monitors.read`` gives them.
     """
     checkpoint = context.checkpoint
-    n = min(DRAW, len(real.training) // 2)
+    n = min(DRAW, len(real.training.images) // 2)
     prepare = Preprocessing.for_range(checkpoint.architecture.image_shape, checkpoint.metadata.image_range)
     z = checkpoint.latents(n * draws, context.seed)
-    samplers = {
-        "": Sampler(checkpoint, context.device),
-        # Else its samples would be one gray image.
-        "twin_": Sampler(with_sample_statistics(checkpoint.twin(context.seed), batches=2), context.device),
-    }
+    samplers = {"": Sampler(checkpoint, context.device), "twin_": Sampler(twin, context.device)}
     drawn = {kind: sampler.images(z, sampler.labels(range(len(z)))).cpu() for kind, sampler in samplers.items()}
     readings: dict[str, list[dict[str, Any]]] = {"": [], "real_": [], "twin_": []}
     for draw in range(draws):
-        order = context.rng("spread", str(draw)).permutation(len(real.training))[: 2 * n]
+        order = context.rng("spread", str(draw)).permutation(len(real.training.images))[: 2 * n]
         chosen, other = (prepare(real.training.images[np.sort(half)]) for half in (order[:n], order[n:]))
         monitors = Monitors(chosen, [other])
         images = {kind: of_kind[draw * n : (draw + 1) * n] for kind, of_kind in drawn.items()} | {"real_": other}
@@ -117,11 +111,11 @@ def judgements(context: RunContext, real: RealImages, n: int) -> dict[str, np.nd
     samples = sampler(checkpoint.latents(n, context.seed), labels)
     by_label = checkpoint.architecture.takes_labels("discriminator")
     logits = {}
-    for kind, split in {TRAINING: real.training, HELD_OUT: real.held_out}.items():
-        if split is None or (by_label and split.labels is None):
+    for kind, images in {TRAINING: real.training, HELD_OUT: real.held_out}.items():
+        if images is None:
             continue
-        chosen = np.sort(context.rng("judged", kind).permutation(len(split))[:n])
-        classes = torch.from_numpy(np.asarray(split.labels)[chosen]) if by_label else None
-        logits[kind] = discriminator_logits(checkpoint, context.device, split.images[chosen], classes)
+        judged = images.take(np.sort(context.rng("judged", kind).permutation(len(images.images))[:n]))
+        classes = judged.labels if by_label else None
+        logits[kind] = discriminator_logits(checkpoint, context.device, judged.images, classes)
     logits[SAMPLES] = discriminator_logits(checkpoint, context.device, samples, labels if by_label else None)
     return logits

@@ -104,5 +104,9 @@ def test_what_is_not_there_is_refused_before_the_run(run, bulb, make_images):
         run(DirectionsAnalysis(), make_images(), bulb, **SHORT, layer="deconv9")
     with pytest.raises(AnalysisError, match="k=17: the projection has 1 to 16 directions"):
         run(DirectionsAnalysis(), make_images(), bulb, **{**SHORT, "k": 17})
+    with pytest.raises(AnalysisError, match=r"^k=17: latent vectors and activations give 1 to 16 directions"):
+        run(DirectionsAnalysis(), make_images(), bulb, **{**SHORT, "k": 17, "methods": ["pca"]})
+    with pytest.raises(AnalysisError, match=r"^k=20: latent vectors and activations give 1 to 15 directions"):
+        run(DirectionsAnalysis(), make_images(), bulb, **{**SHORT, "k": 20, "samples": 16, "methods": ["pca"]})
     with pytest.raises(AnalysisError, match="Either end of the scores holds 3 of 60 samples"):
         run(DirectionsAnalysis(), make_images(), bulb, **SHORT, tail=0.05)

@@ -5,10 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 from dcgan_analysis_plugins.fidelity import Fidelity
-from dcgan_analysis_plugins.fidelity.analysis import _open_to_one_side
 
 import dcgan_analysis as da
-from dcgan_analysis.api import mean_metric
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 from dcgan_analysis.data.dataset import Dataset
 from dcgan_analysis.errors import AnalysisError, ConfigError
@@ -93,13 +91,3 @@ def test_a_generator_alone_is_enough(run):
     assert (
         run(Fidelity(), "digits", checkpoint=alone, limit=120, judge="random", **SHORT).headline == "frechet_distance"
     )
-
-
-def test_a_share_of_none_in_every_draw_is_open_to_one_side():
-    none = mean_metric([0.0, 0.0, 0.0], "twin", over="draws", higher_is_better=None, unit="fraction", bounds=(0, 1))
-    assert none.high == 0
-    opened = _open_to_one_side(none, 1000)
-    assert (opened.value, opened.low, opened.n) == (0, 0, 1000)
-    assert 0.003 < opened.high < 0.005
-    some = none.model_copy(update={"value": 0.1, "high": 0.2})
-    assert _open_to_one_side(some, 1000) == some

@@ -11,6 +11,7 @@ from dcgan_analysis_plugins.guidelines.trainings import Outcome
 from dcgan_analysis_plugins.guidelines.variants import CONTROL, PAPER, VARIANTS, architecture
 
 import dcgan_analysis as da
+from dcgan_analysis.core.statistics import wilson_interval
 from dcgan_analysis.data.dataset import Dataset, DatasetSplit
 from dcgan_analysis.errors import DcganAnalysisError
 from dcgan_analysis.models.guidelines import guidelines
@@ -50,8 +51,9 @@ def history(last, rows=6, **changes):
         "sample_distance": 0.2,
         "real_distance": 0.05,
         "collapsed_filters": 0.0,
-        "filters": {},
+        "filters": {"project": {"maps": 16, "dead": 0, "fixed": 0, "oscillating": 0}},
         "feature_accuracy": 0.9,
+        "feature_images": 100,
     }
     return [{"epoch": n, "step": 10 * n, **healthy, **changes} for n in range(1, rows)] + [
         {"epoch": rows, "step": 10 * rows, **healthy, **changes, **last}
@@ -69,8 +71,10 @@ def planted(monkeypatch):
             for task in tasks:
                 name, seed = task.variant.name, task.settings["seed"]
                 last = of_variant.get((name, seed), of_variant.get(name, {}))
-                noise = 0.001 * seed
-                rows = [] if last is None else history({"sample_distance": 0.2 + noise, **last})
+                numbers = {"diversity": 0.9, "nearest_sample": 1.0, "sample_distance": 0.2} | (last or {})
+                shares = {name: numbers.pop(name) for name in ("feature_accuracy",) if name in numbers}
+                each = {name: value * (1 + 0.001 * seed) for name, value in numbers.items()}
+                rows = [] if last is None else history(each | shares)
                 outcomes.append(Outcome(rows, samples if rows else samples[:0]))
             return outcomes, len(tasks)
 
@@ -110,8 +114,46 @@ def test_the_only_training_that_did_not_diverge_makes_its_variant_no_better(run,
 
     result = run(Guidelines(), make_dataset(), None)
 
-    assert result.metrics["beta1_0_9_diversity"].n == 1
+    alone = result.metrics["beta1_0_9_diversity"]
+    assert (alone.n, alone.low, alone.high, alone.interval) == (1, None, None, "none: one training")
     assert (result.metrics["worse"].value, result.metrics["better"].value) == (0, 0)
+    assert "2 (one training)" in {row[0]: row for row in result.tables[0].rows}["beta1 0.9"]
+
+
+def test_shares_that_are_alike_with_all_seeds_have_the_interval_of_one_training(run, planted):
+    planted({"step size 1e-3": {"feature_accuracy": 0.86}, "beta1 0.9": {"feature_accuracy": 0.5}})
+
+    result = run(Guidelines(), make_dataset(), None)
+
+    accuracy = result.metrics["the_papers_feature_accuracy"]
+    assert (accuracy.low, accuracy.high) == wilson_interval(90, 100)
+    assert accuracy.interval == "95 % Wilson, all seeds alike"
+    collapsed = result.metrics["the_papers_collapsed_filters"]
+    assert (collapsed.low, collapsed.high) == wilson_interval(0, 16)
+    # 86 of 100 are no fewer than 90 of 100, 50 are.
+    assert result.metrics["worse"].value == 1
+
+
+def test_numbers_that_are_alike_with_all_seeds_have_no_interval_and_are_compared_with_none(run, planted):
+    planted({"beta1 0.9": {"diversity": 0.0}})
+
+    result = run(Guidelines(), make_dataset(), None)
+
+    metric = result.metrics["beta1_0_9_diversity"]
+    assert (metric.value, metric.low, metric.interval) == (0, None, "none: the trainings are alike")
+    assert result.metrics["worse"].value == 0
+    assert "0 (alike)" in {row[0]: row for row in result.tables[0].rows}["beta1 0.9"]
+
+
+def test_the_floor_comes_from_what_did_not_diverge_and_without_any_there_is_none(run, planted):
+    ended = [variant.name for variant in VARIANTS][-1]
+    planted({variant.name: None for variant in VARIANTS if variant.name != ended})
+    assert run(Guidelines(), make_dataset(), None).metrics["real_distance"].value == pytest.approx(0.05)
+
+    planted({variant.name: None for variant in VARIANTS})
+    result = run(Guidelines(), make_dataset(), None)
+    assert "real_distance" not in result.metrics
+    assert {row[1] for row in result.tables[0].rows} == {"diverged 3x"}
 
 
 def test_trainings_are_kept_and_one_whose_loss_is_not_finite_has_diverged(run, monkeypatch):

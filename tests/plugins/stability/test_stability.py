@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from dcgan_analysis_plugins.stability import Stability
+from dcgan_analysis_plugins.stability import Stability, networks
 
 import dcgan_analysis as da
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+from dcgan_analysis.checkpoints.sampling import with_sample_statistics
 from dcgan_analysis.data.dataset import Dataset, DatasetSplit
 from dcgan_analysis.errors import AnalysisError, DatasetError
 from dcgan_analysis.models.tables import dcgan32_svhn
@@ -132,20 +133,20 @@ def trained(tmp_path_factory):
     return folder
 
 
-def test_images_that_the_training_left_over_are_the_held_out_ones(run, trained):
+def test_the_training_images_are_those_that_were_trained_on_and_the_first_epochs_are_shown(run, trained):
     result = run(Stability(), "digits", da.load_checkpoint(trained), **SHORT)
 
     assert result.title == "Stability of digits: no failure"
     # Figures 2 and 3; no reading is nearer to the fifth epoch than the last.
     assert [figure.name for figure in result.figures if "samples" in figure.name] == ["samples-1", "samples-2"]
-    assert not any("not the very ones" in note for note in result.notes)
+    assert not any("does not name these" in note for note in result.notes)
     assert result.metrics["told_from_held_out"].n == 32
 
 
 def test_other_images_than_those_trained_on_are_named(run, trained, make_images):
     result = run(Stability(), make_images(), da.load_checkpoint(trained), **SHORT)
 
-    assert any("not the very ones that the networks were trained on (32 of 'digits')" in note for note in result.notes)
+    assert any("as those it was trained on, but 32 of 'digits'." in note for note in result.notes)
 
 
 def test_an_older_history_is_judged_with_the_filters_of_the_states(run, trained, tmp_path, monkeypatch):
@@ -182,6 +183,22 @@ def test_images_of_another_shape_are_refused(run, folder):
 
     with pytest.raises(DatasetError, match=r"has images of 1x28x28, checkpoint 'training' takes 3x32x32"):
         run(Stability(), Dataset.from_splits("gray", {"train": gray}), folder({}))
+
+
+def test_the_twin_is_the_one_whose_statistics_other_analyses_estimate(run, monkeypatch):
+    twins, measured = [], networks.spreads
+
+    def spreads(context, twin, *others):
+        twins.append(twin)
+        return measured(context, twin, *others)
+
+    monkeypatch.setattr(networks, "spreads", spreads)
+    whole = Checkpoint.random(dcgan32_svhn(width=4, z_size=8), seed=0)
+    result = run(Stability(), "digits", whole, limit=40, **SHORT)
+
+    (twin,) = twins
+    assert twin.sha256() == with_sample_statistics(whole.twin(0)).sha256()
+    assert any("statistics were re-estimated on latent vectors" in note for note in result.notes)
 
 
 def test_a_generator_alone_is_judged(run):
