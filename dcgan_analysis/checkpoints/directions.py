@@ -22,6 +22,7 @@ from dcgan_analysis.core.randomness import derive_seed
 from dcgan_analysis.core.statistics import tails
 from dcgan_analysis.errors import AnalysisError, ArchitectureError, unknown_name
 from dcgan_analysis.models.hooks import capture, run_to
+from dcgan_analysis.models.replicas import run_batches
 from dcgan_analysis.models.tracing import trace_role
 
 if TYPE_CHECKING:
@@ -163,12 +164,12 @@ def activations(checkpoint: Checkpoint, z: Tensor, layer: str | None = None, lab
     """
     generator = checkpoint.generator()
     layer = layer or _first_tap(checkpoint, generator, label)
-    with torch.inference_mode():
-        rows = [
-            run_to(generator, layer, *_arguments(checkpoint, batch, label)).flatten(1).float()
-            for batch in torch.split(z, BATCH)
-        ]
-    return torch.cat(rows)
+
+    @torch.inference_mode()
+    def run(own: nn.Module, batch: Tensor) -> Tensor:
+        return run_to(own, layer, *_arguments(checkpoint, batch, label)).flatten(1).float()
+
+    return torch.cat(list(run_batches(run, generator, torch.split(z, BATCH))))
 
 
 def principal(z: Tensor, rows: Tensor, k: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -9,9 +9,10 @@ import torch
 
 from dcgan_analysis.checkpoints.sampling import BATCH
 from dcgan_analysis.data.preprocessing import Preprocessing
+from dcgan_analysis.models.replicas import run_batches
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
@@ -32,12 +33,14 @@ def discriminator_logits(
     """
     network = checkpoint.discriminator().to(device)
     prepare = Preprocessing.for_range(checkpoint.architecture.image_shape, checkpoint.metadata.image_range)
-    batches = []
-    with torch.inference_mode():
-        for start in range(0, len(images), BATCH):
-            rows = slice(start, start + BATCH)
-            inputs = [prepare(images[rows]).to(device)]
-            if labels is not None:
-                inputs.append(labels[rows].to(device))
-            batches.append(network(*inputs).float().cpu().numpy())
-    return np.concatenate(batches)
+
+    @torch.inference_mode()
+    def judge(own: nn.Module, start: int) -> np.ndarray:
+        rows = slice(start, start + BATCH)
+        inputs = [prepare(images[rows]).to(device)]
+        if labels is not None:
+            inputs.append(labels[rows].to(device))
+        logits: np.ndarray = own(*inputs).float().cpu().numpy()
+        return logits
+
+    return np.concatenate(list(run_batches(judge, network, range(0, len(images), BATCH))))

@@ -17,6 +17,7 @@ from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.errors import CheckpointError
 from dcgan_analysis.features.pooling import pool_to_grid
 from dcgan_analysis.models.hooks import capture
+from dcgan_analysis.models.replicas import run_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,7 +64,6 @@ class PerceptualEmbedding:
         self._grid = grid
         self._batch = batch
 
-    @torch.inference_mode()
     def __call__(self, images: np.ndarray, labels: Tensor | None = None) -> Tensor:
         """Embed images.
 
@@ -74,15 +74,18 @@ class PerceptualEmbedding:
         Returns:
             (N, D), float32 on the CPU.
         """
-        rows = []
-        with capture(self._network, self._taps) as outputs:
-            for start in range(0, len(images), self._batch):
-                chosen = slice(start, start + self._batch)
-                inputs = [self._prepare(images[chosen]).to(self._device)]
-                if labels is not None:
-                    inputs.append(labels[chosen].to(self._device))
-                self._network(*inputs)
-                rows.append(torch.cat([self._unit(outputs[tap]) for tap in self._taps], dim=1).cpu())
+
+        @torch.inference_mode()
+        def embed(network: nn.Module, start: int) -> Tensor:
+            chosen = slice(start, start + self._batch)
+            inputs = [self._prepare(images[chosen]).to(self._device)]
+            if labels is not None:
+                inputs.append(labels[chosen].to(self._device))
+            with capture(network, self._taps) as outputs:
+                network(*inputs)
+                return torch.cat([self._unit(outputs[tap]) for tap in self._taps], dim=1).cpu()
+
+        rows = list(run_batches(embed, self._network, range(0, len(images), self._batch)))
         return torch.cat(rows) if rows else torch.empty(0, 0)
 
     def _unit(self, maps: Tensor) -> Tensor:

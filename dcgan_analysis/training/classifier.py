@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from dcgan_analysis.models.replicas import run_batches
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -78,11 +80,16 @@ def outputs(network: nn.Module, images: np.ndarray, prepare: Callable[[np.ndarra
         prepare: Bytes to the network's input.
         batch: Images at a time.
     """
+
+    @torch.inference_mode()
+    def compute(own: nn.Module, start: int) -> Tensor:
+        result: Tensor = own(prepare(images[start : start + batch]))
+        return result
+
     was_training = network.training
     network.eval()
     try:
-        with torch.inference_mode():
-            parts = [network(prepare(images[start : start + batch])) for start in range(0, len(images), batch)]
+        parts = list(run_batches(compute, network, range(0, len(images), batch)))
     finally:
         network.train(was_training)
     return torch.cat(parts)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.units.positions import fit_linear
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import torch
     from numpy.typing import NDArray
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
 
 __all__ = ["Detector", "Positions", "draw_positions", "make_detector", "removed"]
+
+Part = TypeVar("Part")
 
 # Share of positions outside of boxes that the detector may take for the object.
 FALSE_ALARMS = 0.01
@@ -124,13 +127,18 @@ class Detector:
         from dcgan_analysis.units.hypercolumns import column_scores, pixel_columns, with_moments
 
         weights = torch.from_numpy(self.weights).to(images)
-        images = with_moments(images, *self.usual, like)
-        if self.network is None:
-            scores = torch.einsum("nchw,jc->njhw", pixel_columns(images, self.positions.grid), weights)
-        else:
-            scores = column_scores(self.network, self.taps, images, self.positions.grid, weights, labels)
-        least = torch.from_numpy(self.thresholds - self.biases).to(scores)
-        return scores > least[:, None, None]
+        least = torch.from_numpy(self.thresholds - self.biases).to(images)[:, None, None]
+
+        def look(network: nn.Module | None, rows: slice) -> Tensor:
+            batch = with_moments(images[rows], *self.usual, None if like is None else like[rows])
+            if network is None:
+                scores = torch.einsum("nchw,jc->njhw", pixel_columns(batch, self.positions.grid), weights)
+            else:
+                classes = None if labels is None else labels[rows]
+                scores = column_scores(network, self.taps, batch, self.positions.grid, weights, classes)
+            return scores > least
+
+        return torch.cat(list(_by_batches(look, self.network, images)))
 
 
 def make_detector(
@@ -243,20 +251,30 @@ def _columns(
     taps: Sequence[str],
 ) -> NDArray[np.float32]:
     """Return what images (N, C, H, W) show at the positions, (P, D)."""
-    from dcgan_analysis.checkpoints.sampling import BATCH
     from dcgan_analysis.units.hypercolumns import hypercolumns, pixel_columns, with_moments
 
-    parts = []
-    for start in range(0, len(images), BATCH):
-        batch = with_moments(images[start : start + BATCH], *usual)
-        classes = None if labels is None else labels[start : start + BATCH]
-        columns = (
-            pixel_columns(batch, positions.grid)
-            if network is None
-            else hypercolumns(network, taps, batch, positions.grid, classes)
-        )
-        parts.append(positions.gather(columns, start))
-    return np.concatenate(parts)
+    def columns(network: nn.Module | None, rows: slice) -> NDArray[np.float32]:
+        batch = with_moments(images[rows], *usual)
+        if network is None:
+            return positions.gather(pixel_columns(batch, positions.grid), rows.start)
+        classes = None if labels is None else labels[rows]
+        return positions.gather(hypercolumns(network, taps, batch, positions.grid, classes), rows.start)
+
+    return np.concatenate(list(_by_batches(columns, network, images)))
+
+
+def _by_batches(
+    function: Callable[[nn.Module | None, slice], Part], network: nn.Module | None, images: Tensor
+) -> Iterator[Part]:
+    """Yield what a function makes of each batch of images, with the network or without one."""
+    from dcgan_analysis.checkpoints.sampling import BATCH
+    from dcgan_analysis.core.parallel import parallel_map
+    from dcgan_analysis.models.replicas import run_batches
+
+    batches = [slice(start, start + BATCH) for start in range(0, len(images), BATCH)]
+    if network is None:
+        return parallel_map(partial(function, None), batches, device=images.device)
+    return run_batches(function, network, batches)
 
 
 def _map_taps(network: nn.Module, taps: Sequence[str], image: Tensor, labels: Tensor | None) -> tuple[str, ...]:

@@ -195,11 +195,7 @@ def _compared(
 
 def _seen(sight: Sight, images: Tensor, labels: Tensor | None) -> np.ndarray:
     """Return which places of images show the object to each judge, (J, N, h, w)."""
-    parts = [
-        sight.seen(images[start : start + BATCH], None if labels is None else labels[start : start + BATCH])
-        for start in range(0, len(images), BATCH)
-    ]
-    seen: np.ndarray = torch.cat(parts).transpose(0, 1).cpu().numpy()
+    seen: np.ndarray = sight.seen(images, labels).transpose(0, 1).cpu().numpy()
     return seen
 
 

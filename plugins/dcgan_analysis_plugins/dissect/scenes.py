@@ -13,6 +13,7 @@ from dcgan_analysis.checkpoints.sampling import BATCH, as_bytes, class_labels
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.latents.attributes import judged_names, train_judge
 from dcgan_analysis.models.hooks import capture
+from dcgan_analysis.models.replicas import run_batches
 from dcgan_analysis.models.tracing import trace_role
 from dcgan_analysis.units.boxed import Scene, boxed_scene, check_boxes, chosen_layer, find_boxes
 from dcgan_analysis.units.detector import make_detector
@@ -21,7 +22,7 @@ from dcgan_analysis.units.hypercolumns import on_grid
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from dcgan_analysis.annotations.boxes import Boxes
     from dcgan_analysis.api.context import RunContext
@@ -269,13 +270,16 @@ def discriminator_values(checkpoint: Checkpoint, examined: Examined, layer: str,
     """Return the activations (U, N, P) of a discriminator's layer on the samples, on the grid."""
     network = checkpoint.discriminator().requires_grad_(False).to(device)
     takes_labels = checkpoint.architecture.takes_labels("discriminator")
-    pages = []
-    with torch.inference_mode(), capture(network, [layer]) as outputs:
-        for start in range(0, len(examined.images), BATCH):
-            rows = slice(start, start + BATCH)
-            labels = examined.scene.labels[rows] if takes_labels and examined.scene.labels is not None else None
-            network(examined.images[rows], *([] if labels is None else [labels.to(device)]))
-            pages.append(outputs[layer].float().cpu())
+
+    @torch.inference_mode()
+    def maps(own: nn.Module, start: int) -> Tensor:
+        rows = slice(start, start + BATCH)
+        labels = examined.scene.labels[rows] if takes_labels and examined.scene.labels is not None else None
+        with capture(own, [layer]) as outputs:
+            own(examined.images[rows], *([] if labels is None else [labels.to(device)]))
+        return outputs[layer].float().cpu()
+
+    pages = list(run_batches(maps, network, range(0, len(examined.images), BATCH)))
     return _values(torch.cat(pages), examined.grid)
 
 

@@ -15,6 +15,7 @@ from dcgan_analysis.core.randomness import seeded
 from dcgan_analysis.data.preprocessing import Preprocessing
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.models.hooks import capture
+from dcgan_analysis.models.replicas import run_batches
 from dcgan_analysis.training.classifier import outputs, strided_network, train_network
 
 if TYPE_CHECKING:
@@ -54,6 +55,15 @@ def _maps(image_shape: tuple[int, int, int]) -> list[int]:
 
 def _scaled(images: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(images)).float().div_(127.5).sub_(1)
+
+
+def _by_batches(
+    judged: Callable[[nn.Module, np.ndarray], Tensor], network: nn.Module, size: int
+) -> Callable[[np.ndarray], Tensor]:
+    """Return what maps any number of images to features by a function of so many at a time."""
+    return lambda images: torch.cat(
+        list(run_batches(judged, network, (images[start : start + size] for start in range(0, len(images), size))))
+    )
 
 
 def _pooled(network: nn.Sequential, prepare: Callable[[np.ndarray], Tensor]) -> Callable[[np.ndarray], Tensor]:
@@ -143,16 +153,13 @@ def discriminator(context: RunContext, name: str | None = None) -> FeatureJudge:
     prepare = Preprocessing.for_range(architecture.image_shape, architecture.image_range)
 
     @torch.inference_mode()
-    def features(images: np.ndarray) -> Tensor:
-        rows = []
-        with capture(network, (tap,)) as captured:
-            for start in range(0, len(images), _JUDGED):
-                network(prepare(images[start : start + _JUDGED]).to(context.device))
-                maps = captured[tap].float()
-                rows.append((maps.mean((2, 3)) if maps.dim() == 4 else maps.flatten(1)).cpu())
-        return torch.cat(rows)
+    def judged(own: nn.Module, part: np.ndarray) -> Tensor:
+        with capture(own, (tap,)) as captured:
+            own(prepare(part).to(context.device))
+        maps = captured[tap].float()
+        return (maps.mean((2, 3)) if maps.dim() == 4 else maps.flatten(1)).cpu()
 
-    return FeatureJudge(f"the discriminator of {whose} ({tap})", features)
+    return FeatureJudge(f"the discriminator of {whose} ({tap})", _by_batches(judged, network, _JUDGED))
 
 
 def inception(context: RunContext) -> FeatureJudge:
@@ -177,12 +184,9 @@ def inception(context: RunContext) -> FeatureJudge:
     network = network.eval().to(context.device)
 
     @torch.inference_mode()
-    def features(images: np.ndarray) -> Tensor:
-        colour = np.repeat(images, 3, axis=1) if images.shape[1] == 1 else images
-        parts = (
-            torch.from_numpy(np.ascontiguousarray(colour[start : start + _BATCH]))
-            for start in range(0, len(images), _BATCH)
-        )
-        return torch.cat([network(part.to(context.device))[0].float().cpu() for part in parts])
+    def judged(own: nn.Module, part: np.ndarray) -> Tensor:
+        colour = np.repeat(part, 3, axis=1) if part.shape[1] == 1 else np.ascontiguousarray(part)
+        rows: Tensor = own(torch.from_numpy(colour).to(context.device))[0]
+        return rows.float().cpu()
 
-    return FeatureJudge("Inception", features)
+    return FeatureJudge("Inception", _by_batches(judged, network, _BATCH))

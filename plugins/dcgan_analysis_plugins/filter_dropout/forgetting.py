@@ -12,12 +12,11 @@ from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch.nn import functional
 
 from dcgan_analysis import figures
 from dcgan_analysis.api.result import Cell, Table
-from dcgan_analysis.checkpoints.sampling import BATCH, as_bytes
+from dcgan_analysis.checkpoints.sampling import as_bytes
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.figures.marks import cut_out, framed
 from dcgan_analysis.models.hooks import capture, drop_maps
@@ -118,7 +117,7 @@ class AblatedGenerator:
     def unmodified(self, scene: Scene, detector: Detector) -> Unmodified:
         """Draw a scene with all maps and see where the object is."""
         images = self.draw(scene)
-        seen = _seen(scene, detector, images)
+        seen = detector.seen(images, scene.labels)
         clear = ~functional.max_pool2d(seen.any(dim=1, keepdim=True).float(), 3, 1, 1).bool()
         clear |= clear.float().mean(dim=(2, 3), keepdim=True) < _CLEAR
         elsewhere = functional.interpolate(clear.float(), tuple(images.shape[2:]))
@@ -301,21 +300,11 @@ def measure_shares(generator: AblatedGenerator, scene: Scene, detector: Detector
             images = generator.restored(plain, order[:maps].tolist())
             if kind == CHOSEN:
                 targets[count] = generator.distance(images[:_MATCHED], few.images)
-            seen = _seen(scene, detector, images, plain.images)
+            seen = detector.seen(images, scene.labels, plain.images)
             outcome = Dropped(maps, generator.distance(images, plain.images), _shares(seen))
             by_dose[kind][count].append(outcome)
         generator.context.progress("orders of maps", done, len(work))
     return Shares(plain.share, by_dose)
-
-
-def _seen(scene: Scene, detector: Detector, images: Tensor, like: Tensor | None = None) -> Tensor:
-    """Return what a detector sees in images (N, C, H, W), looking batch by batch."""
-    seen = []
-    for start in range(0, len(images), BATCH):
-        rows = slice(start, start + BATCH)
-        labels = None if scene.labels is None else scene.labels[rows]
-        seen.append(detector.seen(images[rows], labels, None if like is None else like[rows]))
-    return torch.cat(seen)
 
 
 def _shares(seen: Tensor) -> NDArray[np.float64]:
