@@ -15,6 +15,7 @@ OPTIONS = (
     "label_smoothing",
     "spectral_norm",
     "ema",
+    "ema_discriminator",
     "mirror",
     "diff_augment",
     "learning_rate_decay",
@@ -75,6 +76,13 @@ class TrainingConfig(Settings):
         lt=1,
         description="decay of a moving average of the generator's weights, which the checkpoint then holds; 0: none",
     )
+    ema_discriminator: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="decay of a moving average of the discriminator's weights, which the checkpoint then holds and the "
+        "training does not use; 0: none",
+    )
     mirror: bool = Field(default=False, description="mirror real images left to right with probability one half")
     diff_augment: tuple[Literal["color", "translation", "cutout"], ...] = Field(
         default=(), description="differentiable augmentations of all images that the discriminator sees"
@@ -124,6 +132,13 @@ class TrainingConfig(Settings):
     def _augmentations_are_distinct(self) -> Self:
         if len(set(self.diff_augment)) != len(self.diff_augment):
             msg = f"diff_augment: each augmentation once, got {', '.join(self.diff_augment)}"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _averaged_kernels_are_plain(self) -> Self:
+        if self.ema_discriminator and self.spectral_norm:
+            msg = "ema_discriminator: not together with spectral_norm, whose kernels are divided by norms of the latest"
             raise ValueError(msg)
         return self
 

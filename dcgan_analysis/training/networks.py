@@ -58,7 +58,7 @@ class AdversarialPair:
     Attributes:
         generator: The generator in training.
         discriminator: The discriminator in training, its kernels reparametrised under ``spectral_norm``.
-        average: The generator with the moving average of its weights, or None.
+        averages: Networks with the moving average of their weights, by role, where one is kept.
         rotation: The head that tells quarter turns, or None.
     """
 
@@ -82,7 +82,12 @@ class AdversarialPair:
         if start is not None:
             self.generator.load_state_dict(_initial_state(start, "generator", self.generator, architecture))
             self.discriminator.load_state_dict(_initial_state(start, "discriminator", self.discriminator, architecture))
-        self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
+        self._decays: dict[Role, float] = {"generator": config.ema, "discriminator": config.ema_discriminator}
+        self.averages: dict[Role, nn.Module] = {
+            role: copy.deepcopy(network).requires_grad_(False)
+            for role, network in self._networks().items()
+            if self._decays[role]
+        }
         if config.spectral_norm:
             _normalise_spectrally(self.discriminator, config.seed)
         if config.sync_batchnorm and processes.count > 1:
@@ -115,6 +120,9 @@ class AdversarialPair:
             weight_decay=config.weight_decay,
             fused=True,
         )
+
+    def _networks(self) -> dict[Role, nn.Module]:
+        return {"generator": self.generator, "discriminator": self.discriminator}
 
     def trained(self) -> list[tuple[str, nn.Module, torch.optim.Adam]]:
         """Return what learns, with its name in a state and the optimiser that holds its moments."""
@@ -180,17 +188,17 @@ class AdversarialPair:
         return loss.detach(), images.detach()
 
     @torch.no_grad()
-    def update_average(self, step: int) -> None:
-        """Update the moving average after the generator's update of ``step`` (from 0).
+    def update_averages(self, step: int) -> None:
+        """Update the moving averages after the updates of ``step`` (from 0).
 
         The decay grows from 0.1 as (1 + step) / (10 + step), so that the random initial weights are soon forgotten.
         Averaging a GAN's generator: Yazici et al. 2019, arXiv 1806.04498.
         """
-        if self.average is None:
-            return
-        weight = 1 - min(self._config.ema, (1 + step) / (10 + step))
-        for average, latest in zip(self.average.parameters(), self.generator.parameters(), strict=True):
-            average.lerp_(latest, weight)
+        networks = self._networks()
+        for role, averaged in self.averages.items():
+            weight = 1 - min(self._decays[role], (1 + step) / (10 + step))
+            for average, latest in zip(averaged.parameters(), networks[role].parameters(), strict=True):
+                average.lerp_(latest, weight)
 
     def update_discriminator(
         self, images: Tensor, fake: Tensor, labels: Tensor | None, step: int = 0
@@ -228,12 +236,9 @@ class AdversarialPair:
 
         Args:
             role: Which network.
-            averaged: Whether the generator is the moving average, where there is one.
+            averaged: Whether it is the moving average, where there is one.
         """
-        networks: dict[Role, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
-        if averaged and self.average is not None:
-            networks["generator"] = self.average
-        trained = networks[role]
+        trained = (self._networks() | (self.averages if averaged else {}))[role]
         network = build(partial(self.architecture.network, role), self._config.seed)
         with torch.no_grad(), keep_modes(trained):
             # In evaluation mode a reparametrised kernel is read without one more power iteration.

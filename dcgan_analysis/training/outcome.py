@@ -37,7 +37,8 @@ def make_checkpoint(
 
     During training the discriminator's running statistics mix real and generated images. The checkpoint
     gets statistics re-estimated on real images alone, the generator's on fresh latent vectors. With ``ema`` its
-    generator is the moving average; with ``spectral_norm`` its kernels are the normalised ones.
+    generator is the moving average, with ``ema_discriminator`` its discriminator; with ``spectral_norm`` its kernels
+    are the normalised ones.
 
     Args:
         name: Its name.

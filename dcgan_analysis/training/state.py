@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # Settings that older states lack, with the value that a training had without them; those free to change need none.
-_ADDED = {"leave_out": None, "start_from": None, "widen": False, "self_supervised": "none"}
+_ADDED = {"leave_out": None, "start_from": None, "widen": False, "self_supervised": "none", "ema_discriminator": 0.0}
+
+_AVERAGES: dict[Role, str] = {"generator": "average", "discriminator": "average_discriminator"}
 
 STATE = "state.safetensors"
 """Name of the newest state in the folder of a training."""
@@ -50,8 +52,8 @@ def _tensors(pair: AdversarialPair) -> dict[str, Tensor]:
         for name, parameter in network.named_parameters():
             for key, value in optimizer.state.get(parameter, {}).items():
                 tensors[f"{role}_optimizer.{key}.{name}"] = value
-    if pair.average is not None:
-        tensors |= {f"average.{name}": tensor for name, tensor in pair.average.state_dict().items()}
+    for role, average in pair.averages.items():
+        tensors |= {f"{_AVERAGES[role]}.{name}": tensor for name, tensor in average.state_dict().items()}
     return tensors
 
 
@@ -180,8 +182,8 @@ def _same_settings(path: Path, saved: dict[str, Any], progress: dict[str, Any], 
 
 @torch.no_grad()
 def _restore(pair: AdversarialPair, tensors: dict[str, Tensor]) -> None:
-    if pair.average is not None:
-        pair.average.load_state_dict({name: tensors[f"average.{name}"] for name in pair.average.state_dict()})
+    for kept, average in pair.averages.items():
+        average.load_state_dict({name: tensors[f"{_AVERAGES[kept]}.{name}"] for name in average.state_dict()})
     for role, network, optimizer in pair.trained():
         network.load_state_dict({name: tensors[f"{role}.{name}"] for name in network.state_dict()})
         for name, parameter in network.named_parameters():

@@ -269,11 +269,12 @@ class Trainer:
     def _one_step(self, batch: Minibatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         images, z = batch.images.to(self.device), batch.generator_z.to(self.device)
         generator_loss, fake = self.pair.update_generator(z, batch.labels, self.step)
-        self.pair.update_average(self.step)
         if not self.config.reuse_samples:
             with torch.no_grad():
                 fake = self.pair.generate(batch.discriminator_z.to(self.device), batch.labels)
-        return generator_loss, *self.pair.update_discriminator(images, fake, batch.labels, self.step)
+        means = self.pair.update_discriminator(images, fake, batch.labels, self.step)
+        self.pair.update_averages(self.step)
+        return generator_loss, *means
 
     def _end_interval(self, watchers: Sequence[Watcher]) -> None:
         """Write the interval's checkpoint, samples, measurements and, last, the state that a resume starts from."""

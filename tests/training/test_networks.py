@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from dcgan_analysis.errors import ConfigError
 from dcgan_analysis.models import tables
 from dcgan_analysis.models.kernels.winograd import WinogradConv2d
 from dcgan_analysis.training import TrainingConfig
@@ -132,24 +133,42 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_weights_in_float32(batch):
     torch.testing.assert_close(pair.judge(batch[0], None), exact.judge(batch[0], None), rtol=0.1, atol=0.01)
 
 
-def test_the_moving_average_follows_the_generator_by_hand(batch):
-    pair = make_pair(ema=0.5)
-    start = state(pair.generator)["deconv1.operation.weight"]
+@pytest.mark.parametrize(
+    ("option", "role", "kernel"),
+    [
+        ("ema", "generator", "deconv1.operation.weight"),
+        ("ema_discriminator", "discriminator", "conv2.operation.weight"),
+    ],
+)
+def test_a_moving_average_follows_its_network_by_hand(batch, option, role, kernel):
+    pair = make_pair(**{option: 0.5})
+    network = getattr(pair, role)
+    start = state(network)[kernel]
     pair.update_generator(batch[1], None)
-    first = state(pair.generator)["deconv1.operation.weight"]
+    pair.update_discriminator(batch[0], batch[0].flip(0), None)
+    first = state(network)[kernel]
 
-    pair.update_average(step=0)  # decay (1 + 0) / (10 + 0)
-    averaged = state(pair.average)["deconv1.operation.weight"]
+    pair.update_averages(step=0)  # decay (1 + 0) / (10 + 0)
+    averaged = state(pair.averages[role])[kernel]
     torch.testing.assert_close(averaged, 0.1 * start + 0.9 * first)
 
-    pair.update_average(step=1_000)
-    torch.testing.assert_close(state(pair.average)["deconv1.operation.weight"], 0.5 * averaged + 0.5 * first)
+    pair.update_averages(step=1_000)
+    average = state(pair.averages[role])[kernel]
+    torch.testing.assert_close(average, 0.5 * averaged + 0.5 * first)
+    assert torch.equal(state(pair.plain(role))[kernel], average)
+    assert torch.equal(state(pair.plain(role, averaged=False))[kernel], first)
+    assert list(pair.averages) == [role]
 
 
 def test_without_ema_there_is_no_average():
     pair = make_pair()
-    pair.update_average(0)
-    assert pair.average is None
+    pair.update_averages(0)
+    assert not pair.averages
+
+
+def test_an_average_of_a_discriminator_with_normalised_kernels_is_refused():
+    with pytest.raises(ConfigError, match="ema_discriminator: not together with spectral_norm"):
+        TrainingConfig.build({"ema_discriminator": 0.9, "spectral_norm": True})
 
 
 def test_fast_convolutions_learn_what_direct_ones_learn(monkeypatch):

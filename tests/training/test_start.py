@@ -35,7 +35,7 @@ def test_the_first_step_is_made_with_the_weights_of_the_checkpoint(start_trainer
 
     pair = start_trainer(start, **options).pair
 
-    generator = (pair.average or pair.generator).state_dict()
+    generator = pair.averages.get("generator", pair.generator).state_dict()
     assert all(torch.equal(generator[name], tensor) for name, tensor in start.weights["generator"].items())
     if not options:
         discriminator = pair.discriminator.state_dict()

@@ -60,16 +60,23 @@ def test_a_resumed_training_equals_one_in_one_go_to_the_bit(make_trainer, everyt
 
 
 def test_with_a_moving_average_resume_is_exact_too_and_the_checkpoint_holds_the_average(make_trainer):
-    whole = make_trainer("whole", epochs=2, ema=0.9)
+    options = {"ema": 0.9, "ema_discriminator": 0.9}
+    whole = make_trainer("whole", epochs=2, **options)
     final = whole.run()
-    make_trainer("parts", epochs=1, ema=0.9).run()
-    rest = make_trainer("parts", epochs=2, ema=0.9)
+    make_trainer("parts", epochs=1, **options).run()
+    rest = make_trainer("parts", epochs=2, **options)
     rest.resume()
 
     assert rest.run().sha256() == final.sha256()
-    name = "deconv1.operation.weight"
-    assert torch.equal(final.weights["generator"][name], whole.pair.average.state_dict()[name])
-    assert not torch.equal(final.weights["generator"][name], whole.pair.generator.state_dict()[name])
+    for role, name in (("generator", "deconv1.operation.weight"), ("discriminator", "conv2.operation.weight")):
+        assert torch.equal(final.weights[role][name], whole.pair.averages[role].state_dict()[name])
+        assert not torch.equal(final.weights[role][name], getattr(whole.pair, role).state_dict()[name])
+    # The training itself does not feel it.
+    plain = make_trainer("plain", epochs=2)
+    plain.run()
+    for role in ("generator", "discriminator"):
+        latest = getattr(whole.pair, role).state_dict()
+        assert all(torch.equal(latest[name], value) for name, value in getattr(plain.pair, role).state_dict().items())
 
 
 def test_saving_in_the_middle_of_an_epoch_changes_nothing(make_trainer, everything):
