@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+    from dcgan_analysis.data.dataset import Dataset
     from dcgan_analysis.models.architecture import Architecture
 
 Drawn = TypeVar("Drawn")
@@ -60,6 +61,22 @@ def class_labels(architecture: Architecture, indices: Sequence[int], label: int 
         msg = f"label={label}: architecture '{architecture.name}' has the classes 0 to {architecture.classes - 1}."
         raise AnalysisError(msg)
     return torch.tensor([i % architecture.classes if label is None else label for i in indices])
+
+
+def check_classes(checkpoint: Checkpoint, dataset: Dataset) -> None:
+    """Check that a generator makes images of a dataset's classes.
+
+    Raises:
+        AnalysisError: If it is unconditional, or knows another number of classes.
+    """
+    classes, network_classes = len(dataset.classes), checkpoint.architecture.classes
+    if network_classes != classes:
+        kind = f"is conditioned on {network_classes} classes" if network_classes else "is unconditional"
+        msg = (
+            f"Checkpoint '{checkpoint.name}' {kind}, dataset '{dataset.name}' has {classes} classes. Choose "
+            "a conditional generator trained on this dataset."
+        )
+        raise AnalysisError(msg)
 
 
 def as_bytes(checkpoint: Checkpoint, images: Tensor) -> np.ndarray:

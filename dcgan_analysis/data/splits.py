@@ -190,3 +190,20 @@ def last(split: DatasetSplit, n: int) -> tuple[DatasetSplit, DatasetSplit]:
         split.take(np.arange(total - n), source=f"{split.source}, first {total - n}"),
         split.take(np.arange(total - n, total), source=f"{split.source}, last {n}"),
     )
+
+
+def by_class(split: DatasetSplit) -> list[NDArray[np.int64]]:
+    """Return the indices of the images of each class.
+
+    Raises:
+        DatasetError: If a class has no image, or there are no labels.
+    """
+    if split.labels is None:
+        msg = f"{split.source or 'A split'} has no labels. Choose a labelled dataset."
+        raise DatasetError(msg)
+    members = [np.flatnonzero(split.labels == number) for number in range(len(split.classes))]
+    for name, images in zip(split.classes, members, strict=True):
+        if not len(images):
+            msg = f"Class '{name}' has no image in {split.source or 'a split'}. Use more images, or another dataset."
+            raise DatasetError(msg)
+    return members

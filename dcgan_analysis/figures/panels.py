@@ -68,7 +68,7 @@ def image_panels(
     for title, width in zip(panels, widths, strict=True):
         starts.append(left)
         left += width * (side + _GAP) + _PANEL_GAP
-        titles.append(textwrap.wrap(title, (left - starts[-1]) // _TITLE_LETTER) or [""])
+        titles.append(textwrap.wrap(title, (left - starts[-1]) // _TITLE_LETTER))
     head = _MARGIN + _TITLE * max(map(len, titles))
     tops = [head + row * (side + _GAP) + row // group * _GROUP_GAP for row in range(rows)]
     page = np.full((tops[-1] + side + _MARGIN, left - _PANEL_GAP + _MARGIN, 3), 255, np.uint8)

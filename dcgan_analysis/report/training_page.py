@@ -210,7 +210,8 @@ def _samples(folder: Path, history: Sequence[dict[str, Any]]) -> list[_Picture]:
     with open_picture(latest_grid, f"'{latest_grid}'") as image:
         latest = _encoded(image.convert("RGB"))
         width = image.width
-    title = f"Samples after {number(rows[-1]['epoch'])} epochs"
+    epoch = rows[-1]["epoch"]
+    title = f"Samples after {number(epoch)} epoch{'' if epoch == 1 else 's'}"
     pictures = [_Picture(title, "Of latent vectors that are the same every time, not selected.", latest, width)]
     if len(rows) > 1:
         rows_shown = _spaced(rows, _ROWS_OVER_TIME)

@@ -42,11 +42,13 @@ class Sources:
     Args:
         host: Provides the known datasets and architectures.
         progress: Called while images are decoded.
+        download: Whether datasets may be downloaded.
     """
 
-    def __init__(self, host: PluginHost, progress: Progress = silent) -> None:
+    def __init__(self, host: PluginHost, progress: Progress = silent, *, download: bool = True) -> None:
         self.host = host
         self.progress = progress
+        self._download = download
         self._checkpoints: dict[str | Path, Checkpoint] = {}
         self._reestimated: dict[tuple[str, str | None], tuple[Checkpoint, dict[Role, str]]] = {}
         self._datasets: dict[tuple[str | Path, str | Path | None], Dataset] = {}

@@ -90,7 +90,7 @@ def test_a_page_names_the_checkpoint_that_a_training_began_with(training):
 
 def test_samples_that_were_deleted_are_left_out(training):
     (training / "samples" / "2.png").unlink()
-    assert "Samples after 1 epochs" in write_training_page(training).read_text(encoding="utf-8")
+    assert "Samples after 1 epoch<" in write_training_page(training).read_text(encoding="utf-8")
     (training / "samples" / "1.png").unlink()
     assert "Samples after" not in render_training_page(training)
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from dcgan_analysis_plugins.mnist_nn.images import by_class
+from dcgan_analysis.data.splits import by_class
 from dcgan_analysis_plugins.mnist_nn.source import BLOCK, block_rng
 
 if TYPE_CHECKING:

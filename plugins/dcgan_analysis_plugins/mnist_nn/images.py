@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from dcgan_analysis.checkpoints.sampling import check_classes
 from dcgan_analysis.data.preprocessing import Preprocessing
-from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.data.splits import by_class
 from dcgan_analysis_plugins.mnist_nn.source import BLOCK, block_rng
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dcgan_analysis.checkpoints.checkpoint import Checkpoint
-    from dcgan_analysis.data.dataset import Dataset, DatasetSplit
+    from dcgan_analysis.data.dataset import DatasetSplit
+
+__all__ = ["ImageSamples", "by_class", "check_classes", "like_samples"]
 
 
 class ImageSamples:
@@ -26,7 +29,7 @@ class ImageSamples:
         seed: Of the order.
 
     Raises:
-        AnalysisError: If a class has no image, or there are no labels.
+        DatasetError: If a class has no image, or there are no labels.
     """
 
     def __init__(self, split: DatasetSplit, seed: int) -> None:
@@ -50,39 +53,6 @@ class ImageSamples:
         assert self._split.labels is not None  # checked when it was made
         labels: NDArray[np.int64] = self._split.labels[self._order[indices]]
         return labels
-
-
-def by_class(split: DatasetSplit) -> list[NDArray[np.int64]]:
-    """Return the indices of the images of each class.
-
-    Raises:
-        AnalysisError: If a class has no image, or there are no labels.
-    """
-    if split.labels is None:
-        msg = f"{split.source or 'A split'} has no labels. Choose a labelled dataset."
-        raise AnalysisError(msg)
-    members = [np.flatnonzero(split.labels == number) for number in range(len(split.classes))]
-    for name, images in zip(split.classes, members, strict=True):
-        if not len(images):
-            msg = f"Class '{name}' has no image in {split.source or 'a split'}. Use more images, or another dataset."
-            raise AnalysisError(msg)
-    return members
-
-
-def check_classes(checkpoint: Checkpoint, dataset: Dataset) -> None:
-    """Check that a generator makes images of a dataset's classes.
-
-    Raises:
-        AnalysisError: If it is unconditional, or knows another number of classes.
-    """
-    classes, network_classes = len(dataset.classes), checkpoint.architecture.classes
-    if network_classes != classes:
-        kind = f"is conditioned on {network_classes} classes" if network_classes else "is unconditional"
-        msg = (
-            f"Checkpoint '{checkpoint.name}' {kind}, dataset '{dataset.name}' has {classes} classes. Choose "
-            "a conditional generator trained on this dataset."
-        )
-        raise AnalysisError(msg)
 
 
 def like_samples(

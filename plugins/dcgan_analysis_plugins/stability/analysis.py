@@ -200,10 +200,11 @@ def _save_curves(
 def _save_sheets(context: RunContext, record: TrainingRecord, epochs: Sequence[float]) -> None:
     from dcgan_analysis.core import number
 
+    seed = context.checkpoint.metadata.training.get("seed", 0)
     for epoch, sheet in record.sheets(epochs):
         context.save_image(
             sheet,
             f"samples-{number(epoch)}",
-            f"Samples after {number(epoch)} epochs",
-            "Of latent vectors that are the same every time, not selected.",
+            f"Samples after {number(epoch)} epoch{'' if epoch == 1 else 's'}",
+            f"Of the training's own latent vectors (seed {seed}), the same every time, not selected.",
         )

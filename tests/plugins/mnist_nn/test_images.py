@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dcgan_analysis_plugins.mnist_nn.images import check_classes, like_samples
+from dcgan_analysis_plugins.mnist_nn.images import like_samples
 
+from dcgan_analysis.checkpoints.sampling import check_classes
 from dcgan_analysis.data.dataset import Dataset, DatasetSplit
 from dcgan_analysis.errors import AnalysisError, DatasetError
 

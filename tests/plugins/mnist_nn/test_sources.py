@@ -11,7 +11,7 @@ from dcgan_analysis_plugins.mnist_nn.source import BLOCK, Remembered, take
 from torch import nn
 
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
-from dcgan_analysis.errors import AnalysisError
+from dcgan_analysis.errors import AnalysisError, DatasetError
 from dcgan_analysis.models.tables import dcgan28_conditional, dcgan32, dcgan64_4x4, mlp_conditional
 
 CPU = torch.device("cpu")
@@ -182,5 +182,5 @@ def test_first_blocks_are_made_once(sources):
 
 
 def test_a_class_without_images_is_refused_by_its_name(split):
-    with pytest.raises(AnalysisError, match="Class 'c' has no image in grays"):
+    with pytest.raises(DatasetError, match="Class 'c' has no image in grays"):
         ImageSamples(split.take(split.labels != 2), 0)

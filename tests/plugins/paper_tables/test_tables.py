@@ -23,6 +23,7 @@ from dcgan_analysis.api.result import Metric, Result
 from dcgan_analysis.data.registry import DatasetEntry
 from dcgan_analysis.errors import ConfigError, UnknownNameError
 from dcgan_analysis.probing.published import PublishedRow
+from dcgan_analysis.runs import finished
 from dcgan_analysis.runs.request import RunRequest
 from dcgan_analysis.runs.run import run
 from dcgan_analysis.testing import make_dataset
@@ -139,7 +140,7 @@ def test_a_damaged_run_is_no_finished_run_and_is_named(table, tmp_path, caplog):
     path.write_text("{", encoding="utf-8")
     assert "not run" in own(table(gather_only=True))["ours"].remark
     assert f"'{path}' cannot be read" in caplog.text
-    assert "It is left out of the table." in caplog.text
+    assert "It is not used." in caplog.text
 
 
 def test_a_run_with_a_changed_file_is_left_out(table, tmp_path, caplog):
@@ -263,7 +264,7 @@ def test_all_forms_are_written(tmp_path):
 
 def test_the_command_prints_the_table_and_writes_it(cli, host, monkeypatch, tmp_path):
     monkeypatch.setattr(gather, "TABLES", {1: TOY})
-    monkeypatch.setattr(gather, "default_host", lambda hook=None: host)
+    monkeypatch.setattr(finished, "default_host", lambda hook=None: host)
     outcome = cli("table", "1", "--out", tmp_path / "t", "--limit", "6", "--set", "toy.times=3").assert_success()
     assert "Table 1: Toys" in outcome.out
     assert "Written: table-1.txt" in outcome.err
