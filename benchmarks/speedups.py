@@ -25,6 +25,7 @@ from dcgan_analysis import load_dataset
 from dcgan_analysis.core.device import has_bfloat16_units
 from dcgan_analysis.linear import l2svm_path
 from dcgan_analysis.linear.design import Design
+from dcgan_analysis.linear.path import as_problems
 from dcgan_analysis.linear.rows import ArrayRows
 
 if TYPE_CHECKING:
@@ -174,6 +175,13 @@ def gram() -> Iterator[Pair]:
         lambda: torch.cholesky_solve(right.T, lower).T,
         lambda: factor.solve(right),
     )
+    problems = as_problems(design, labels, np.ones(len(values)), [1e-4, 2e-4, 5e-4], 10)
+
+    def solve() -> object:
+        return module.solve_gram(design, problems, tol=1e-4, max_iter=250, product=matrix)
+
+    newton = within(solve, module, prefers_one_factor=lambda *_: False)
+    yield "one factor of all rows instead of one a class and step, 2,000 rows, three C", newton, solve
     few, their = ArrayRows(values[: size(1000), : size(7168)].contiguous()), labels[: size(1000)]
     yield (
         "few labels through the Gram matrix, 1,000 x 7,168, one C",

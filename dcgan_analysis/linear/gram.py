@@ -2,8 +2,9 @@
 
 With ``w = a @ X`` and ``G = X X.T`` (n, n), scores are ``a @ G`` and the gradient is ``a - dual(scores)``. Where few
 rows end inside the margin, Newton's method factors the part of G that belongs to them, class by class, and reaches the
-optimum in some five steps. Where many do, the Hessian with every row inside, ``I + 2 C X.T X``, acts as ``I + 2 C G``:
-its Cholesky factor preconditions the conjugate gradients of `descent` for all classes.
+optimum in some five steps. Where many do, or many problems share a C, the Hessian with every row inside,
+``I + 2 C X.T X``, acts as ``I + 2 C G``: its one Cholesky factor preconditions the conjugate gradients of `descent` for
+all classes.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ _HELD_ELEMENTS = 1 << 27
 _WINDOW = 4
 # How often the iteration is restarted from recomputed scores where rounding exceeds the tolerance.
 _RENEWALS = 3
+# Conjugate gradients, so many steps of which are tried, cost about as much as factors whose work, relative to that of
+# all rows, sums to this. Of problems without a start this share of the rows is taken to be inside.
+_SHARED_STEPS, _FACTOR_WORK, _USUAL_SHARE = 40, 0.36, 0.4
 # Newton's method pays up to this share of the rows inside the margin; parts of fewer rows than these are quick anyway.
 _MOST_INSIDE, _LEAST_ROWS = 0.5, 512
 # The duality gap, relative to the error asked for, at which Newton's method ends, as the dual is rounded to float32
@@ -109,15 +113,28 @@ def _solve_one_c(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return dual (M, n), objective, error and steps (M,) of problems with the same C, started at ``dual``.
 
-    Newton's method where few rows are inside the margin, conjugate gradients where many are.
+    A few conjugate gradients where one factor of all rows is cheaper than those of the rows inside the margin of each
+    problem; Newton's method for what they leave; conjugate gradients again where it has too many rows inside.
     """
-    solution, least, steps = _by_margin(product, problems, dual.double(), tol, max_iter)
-    dual = solution.to(dual.dtype)
-    objective = _objective(problems, dual, _scores(dual, product))
-    error = (objective - least).clamp_min(0) / objective.clamp_min(1e-300)
+    scale = float(2 * problems.c[0] * problems.weights.max())
+    objective = torch.full((len(problems),), torch.inf, dtype=torch.float64, device=dual.device)
+    error, steps = objective.clone(), torch.zeros(len(problems), dtype=torch.int64, device=dual.device)
+    factor = None
+    if prefers_one_factor(product, problems, dual):
+        factor = ShiftedFactor(product, scale)
+        few = min(max_iter, _SHARED_STEPS)
+        dual, objective, error, steps = _conjugate(product, factor, problems, dual, tol, few)
     left = (~(error <= tol)).nonzero().squeeze(1)
     if len(left):
-        factor = ShiftedFactor(product, float(2 * problems.c[0] * problems.weights.max()))
+        short = problems.take(left)
+        solution, least, count = _by_margin(product, short, dual[left].double(), tol, max_iter)
+        own = solution.to(dual.dtype)
+        value = _objective(short, own, _scores(own, product))
+        dual[left], objective[left], steps[left] = own, value, steps[left] + count
+        error[left] = (value - least).clamp_min(0) / value.clamp_min(1e-300)
+        left = left[~(error[left] <= tol)]
+    if len(left):
+        factor = factor or ShiftedFactor(product, scale)
         short, own = problems.take(left), dual[left]
         for _ in range(_RENEWALS):
             own, objective[left], error[left], count = _conjugate(product, factor, short, own, tol, max_iter)
@@ -127,6 +144,16 @@ def _solve_one_c(
                 break
         dual[left] = own
     return dual, objective, error, steps
+
+
+def prefers_one_factor(product: torch.Tensor, problems: Problems, dual: torch.Tensor) -> bool:
+    """Return whether the factor of all rows costs less than those of the rows inside the margin of each problem."""
+    if len(product) < _LEAST_ROWS:
+        return False
+    inside = torch.full_like(problems.c, _USUAL_SHARE)
+    if dual.any():
+        inside = (problems.hinge(_scores(dual, product)) > 0).to(dual.dtype).mean(1)
+    return float(inside.pow(3).sum()) > _FACTOR_WORK
 
 
 def _by_margin(
@@ -173,14 +200,11 @@ def _conjugate(
     preconditioned = factor.solve(gradient)
     # G @ preconditioned without multiplying, for (shift + scale G) preconditioned = gradient.
     image = (gradient - factor.shift * preconditioned) / factor.scale
-    direction, slope = -preconditioned, (gradient * image).sum(1, keepdim=True)
+    direction, change, slope = -preconditioned, -image, (gradient * image).sum(1, keepdim=True)
     history = [_objective(problems, dual, scores)]
     steps = torch.zeros(len(problems), dtype=torch.int64, device=dual.device)
     error = torch.full_like(history[0], torch.inf)
     while int(steps[0]) < max_iter:
-        change = direction @ product
-        uphill = (change * gradient).sum(1, keepdim=True) >= 0
-        direction, change = torch.where(uphill, -preconditioned, direction), torch.where(uphill, -image, change)
         length = line_search(
             problems, scores, change, along=(dual * change).sum(1), square=(direction * change).sum(1).clamp_min(0)
         )
@@ -190,20 +214,29 @@ def _conjugate(
         image = (gradient - factor.shift * preconditioned) / factor.scale
         before, slope = slope, (gradient * image).sum(1, keepdim=True)
         beta = (slope - (old * image).sum(1, keepdim=True)) / before.clamp_min(torch.finfo(slope.dtype).tiny)
-        direction = direction * beta.clamp_min(0) - preconditioned
+        # As for image: a product of the direction with G would be dearer, and in float32 less accurate.
+        beta = beta.clamp_min(0)
+        direction, change = beta * direction - preconditioned, beta * change - image
+        uphill = (change * gradient).sum(1, keepdim=True) >= 0
+        direction, change = torch.where(uphill, -preconditioned, direction), torch.where(uphill, -image, change)
         steps += 1
         history = [*history[-2 * _WINDOW :], _objective(problems, dual, scores)]
-        error = _distance_to_optimum(history, 0.5 * slope.squeeze(1).double()) / history[-1].clamp_min(1e-300)
-        if (error <= tol).all():
+        value = history[-1].clamp_min(1e-300)
+        error = _distance_to_optimum(history, 0.5 * slope.squeeze(1).double()) / value
+        if (error <= tol).all() and (within_gap(error, _gap(gradient, product) / value) <= tol).all():
             break
     # Updated scores drift: recompute them for the reported numbers.
     scores = _scores(dual, product)
     objective = _objective(problems, dual, scores)
     drift = (objective - history[-1]).abs()
-    residual = dual - problems.dual(scores)
-    gap = 0.5 * (residual.double() * _scores(residual, product).double()).sum(1).clamp_min(0)
+    gap = _gap(dual - problems.dual(scores), product)
     error = within_gap(torch.maximum(error * history[-1], drift), gap) / objective.clamp_min(1e-300)
     return dual, objective, error, steps
+
+
+def _gap(residual: torch.Tensor, product: torch.Tensor) -> torch.Tensor:
+    """Return the duality gap (M,) of problems whose dual is so far (M, n) from that of their scores."""
+    return 0.5 * (residual.double() * _scores(residual, product).double()).sum(1).clamp_min(0)
 
 
 def _scores(dual: torch.Tensor, product: torch.Tensor) -> torch.Tensor:

@@ -202,9 +202,11 @@ def solve_shifted(
 
 
 def combine_rows(factors: torch.Tensor, product: torch.Tensor) -> torch.Tensor:
-    """Return ``factors @ product``, (M, n) float64; rows whose factors are all 0 are not read."""
-    total = torch.zeros_like(factors)
-    for rows in torch.split(factors.any(0).nonzero().squeeze(1), _ROWS):
+    """Return ``factors @ product``, (M, n) float64; where most rows have factors that are all 0, those are not read."""
+    used, total = factors.any(0).nonzero().squeeze(1), torch.zeros_like(factors)
+    # Picking rows costs as much as converting and multiplying them.
+    picked = torch.split(used, _ROWS) if 2 * len(used) < len(product) else None
+    for rows in picked or (slice(start, start + _ROWS) for start in range(0, len(product), _ROWS)):
         total.addmm_(factors[:, rows], product[rows].double())
     return total
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from dcgan_analysis.core import parallel
 from dcgan_analysis.linear import gram as gram_module
 from dcgan_analysis.linear.descent import Problems
 from dcgan_analysis.linear.design import Design
-from dcgan_analysis.linear.gram import ShiftedFactor, gram, solve_gram
+from dcgan_analysis.linear.gram import ShiftedFactor, gram, prefers_one_factor, solve_gram
 from dcgan_analysis.linear.newton import newton_on_gram, solve_shifted
 from dcgan_analysis.linear.rows import ArrayRows
 
@@ -110,6 +112,30 @@ def test_newton_in_parts_finds_the_optimum_of_liblinear_where_conjugate_gradient
     conjugate = solve_gram(design, problems, tol=1e-6, max_iter=1000)
     assert (newton.steps < conjugate.steps).all()
     assert (conjugate.error > newton.error).any()
+
+
+def test_one_factor_of_all_rows_serves_many_problems_and_newton_few():
+    product, dual = torch.zeros(512, 512), torch.zeros(10, 512)
+    ten = Problems(torch.arange(512) % 10, torch.ones(512), torch.arange(10), torch.full((10,), 1e-2))
+    # 0.4 of the rows of each: ten times 0.4 ^ 3 = 0.64 of the work of one factor of all of them, five times 0.32.
+    assert prefers_one_factor(product, ten, dual)
+    assert not prefers_one_factor(product, ten.take(torch.arange(5)), dual[:5])
+    assert not prefers_one_factor(product[:511, :511], ten, dual[:, :511])
+    # With a start it is known how many are inside: scores are 1, so that those of the class are not.
+    assert prefers_one_factor(torch.eye(512), ten, torch.ones(10, 512))
+    assert not prefers_one_factor(torch.eye(512), ten, torch.where(ten.labels == ten.positive[:, None], 1.0, -1.0))
+
+
+@pytest.mark.parametrize("c", [1e-3, 3.0])
+def test_problems_that_share_a_factor_reach_the_same_optimum(monkeypatch, c):
+    design, problems = three_classes(600, 800)
+    problems = replace(problems.take(torch.arange(3)), c=torch.full((3,), c))
+    newton = solve_gram(design, problems, tol=1e-5, max_iter=1000)
+    monkeypatch.setattr(gram_module, "_FACTOR_WORK", 0)
+    shared = solve_gram(design, problems, tol=1e-5, max_iter=1000)
+    assert not torch.equal(shared.dual, newton.dual)
+    assert (shared.error <= 1e-5).all()
+    torch.testing.assert_close(shared.objective, newton.objective, rtol=1e-5, atol=0)
 
 
 def test_a_gram_matrix_has_the_same_bits_for_any_number_of_workers(monkeypatch):
