@@ -157,7 +157,7 @@ def auc_metric(
     *,
     higher_is_better: bool | None,
 ) -> Metric:
-    """Return the chance that a value of one sample lies below one of another, with DeLong's 95 % interval.
+    """Return the chance that a value of one sample lies below one of another, with its 95 % interval.
 
     Args:
         lower: n values.
@@ -174,7 +174,7 @@ def auc_metric(
         value=value,
         low=low,
         high=high,
-        interval="95 % DeLong",
+        interval="95 % Wilson, all in one order" if value in (0, 1) else "95 % DeLong",
         n=min(len(lower), len(higher)),
         higher_is_better=higher_is_better,
         description=description,

@@ -236,7 +236,9 @@ def _judged(values: np.ndarray) -> tuple[float, float, float]:
 def auc_interval(lower: ArrayLike, higher: ArrayLike) -> tuple[float, float, float]:
     """Return the chance that a value of one sample lies below one of another, ties half, and its 95 % interval.
 
-    This is the Mann-Whitney statistic over n m; its variance is that of DeLong et al. 1988, Biometrics 44:837.
+    This is the Mann-Whitney statistic over n m; its variance is that of DeLong et al. 1988, Biometrics 44:837. Where
+    all values of one sample lie below all of the other it has none: the interval is then Wilson's, of as many cases as
+    the smaller sample has.
 
     Args:
         lower: n values.
@@ -246,10 +248,14 @@ def auc_interval(lower: ArrayLike, higher: ArrayLike) -> tuple[float, float, flo
         Value, lower and upper end, cut to [0, 1].
 
     Example:
-        >>> auc_interval([1, 2, 3], [1, 2, 3])[0], auc_interval([1, 2], [3, 4])
-        (0.5, (1.0, 1.0, 1.0))
+        >>> auc_interval([1, 2, 3], [1, 2, 3])[0], auc_interval([1, 2], [3, 4])[0]
+        (0.5, 1.0)
     """
     of_lower, of_higher = _below(lower, higher)
+    value = float(of_lower.mean())
+    if value in (0, 1):
+        n = min(len(of_lower), len(of_higher))
+        return value, *wilson_interval(round(value) * n, n)
     return _auc(of_lower, of_higher, 0.0, 1.0)
 
 

@@ -134,7 +134,13 @@ def save_power(context: RunContext, power: Power, planted: str) -> Table:
         low=[low for low, _ in ends],
         high=[high for _, high in ends],
     )
-    figure = figures.curve({ANY: line}, x_label="planted copies, %", y_label="found by any test in", log_x=False)
+    figure = figures.curve(
+        {ANY: line},
+        x_label="planted copies, %",
+        y_label="found by any test in",
+        log_x=False,
+        published={"needed to say that there are none": ENOUGH},
+    )
     draws = power.detected[ANY].shape[1]
     caption = f"{planted} {draws} draws for each share; the band is 95 % Wilson. At 0 nothing is planted."
     context.save_figure(figure, "power", "How often planted copies are found", caption)

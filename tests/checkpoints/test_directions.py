@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -58,6 +59,15 @@ def test_each_method_finds_the_direction_of_a_linear_generator(method, linear, p
     # Random directions are at chance: the mean of the squared cosine is 1 / Z.
     cosines = torch.stack([unit(seed) @ planted for seed in range(1, 200)])
     assert float(cosines.square().mean()) == pytest.approx(1 / Z, rel=0.2)
+
+
+def test_directions_of_the_projection_are_the_eigenvectors_that_scipy_finds(linear):
+    from scipy.linalg import eigh
+
+    matrix = projection(linear).double().numpy()
+    _, columns = eigh(matrix.T @ matrix)
+    cosines = linear.directions("sefa", 3).double().numpy() @ columns[:, ::-1][:, :3]
+    assert np.abs(cosines) == pytest.approx(np.eye(3), abs=1e-3)
 
 
 def test_a_boundary_points_to_higher_scores_and_there_is_one_for_each_score(linear, planted):

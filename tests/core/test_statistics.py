@@ -258,6 +258,24 @@ def test_the_difference_of_two_areas_on_the_same_cases_has_their_common_part_tak
     assert auc_difference(ours[:200], ours[200:], ours[:200], ours[200:]) == (0, 0, 0)
 
 
+def test_an_area_is_that_of_scikit_learn_and_scipy():
+    from scipy.stats import mannwhitneyu
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(0)
+    lower, higher = rng.integers(0, 20, 40), rng.integers(4, 24, 60)  # with ties
+    value, low, high = auc_interval(lower, higher)
+    kinds = np.repeat([0, 1], [40, 60])
+    assert value == pytest.approx(roc_auc_score(kinds, np.concatenate([lower, higher])))
+    assert value == pytest.approx(mannwhitneyu(higher, lower).statistic / 2400)
+    assert low < value < high
+
+
+def test_samples_of_which_one_lies_below_the_other_have_the_interval_of_the_fewer():
+    assert auc_interval(range(10), range(10, 40)) == (1.0, *wilson_interval(10, 10))
+    assert auc_interval(range(10, 40), range(10)) == (0.0, *wilson_interval(0, 10))
+
+
 def test_the_precedence_test_holds_its_level_and_sees_a_few_small_values_among_many():
     rng = np.random.default_rng(0)
     chances = np.array([precedence_test(rng.random(300), rng.random(60), 2)[1] for _ in range(1000)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dcgan_analysis.api.result import Table
+from dcgan_analysis.report.format import words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +36,7 @@ def _names(judge: Judge, effects: Mapping[str, Sequence[Effect]]) -> dict[str, l
     """Name each direction by its number and the attribute of which it brings more, or less."""
     return {
         kind: [
-            f"{kind} {number}: {'' if effect.factor.rises else 'less '}{judge.names[effect.factor.column]}"
+            f"{words(kind)} {number}: {'' if effect.factor.rises else 'less '}{judge.names[effect.factor.column]}"
             for number, effect in enumerate(of_kind, start=1)
         ]
         for kind, of_kind in effects.items()
@@ -70,7 +71,7 @@ def effect_table(
         columns=columns,
         rows=rows,
         percent=["strength", "outside prior"],
-        note="Strength: share of the projection's squared singular values (sefa), of the activations' variance (pca), "
+        note="Strength: share of the projection's squared singular values (SeFa), of the activations' variance (PCA), "
         "of held-out samples on their own side (boundary). Image change and effect per unit of length; effect in "
         "standard deviations among samples, 95 % over judges and samples. The attribute is the one that is meant "
         "(boundary), or that moves most on half of the samples, measured on the other half. Selectivity: its absolute "

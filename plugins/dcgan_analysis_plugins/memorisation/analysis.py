@@ -31,16 +31,12 @@ from pydantic import Field, PositiveInt
 from dcgan_analysis.api import Demo, Needs
 from dcgan_analysis.latents import JudgeSettings, choose_judge
 from dcgan_analysis_plugins.memorisation.nearest_images import (
-    COPIES,
     FEATURES,
     HASH,
-    HELD_OUT,
     SAMPLES,
-    SEEN,
     View,
     hash_view,
     nearest_images,
-    nearest_training,
     pixel_views,
 )
 
@@ -56,7 +52,6 @@ if TYPE_CHECKING:
 VGG = "vgg19"
 _GRID = 4
 _POINTS, _STEPS, _PAIRS = 9, 16, 64
-_SHOWN = 8
 
 
 class MemorisationConfig(JudgeSettings):
@@ -118,6 +113,7 @@ class Memorisation:
         """Look up samples, real images and copies; compare; judge."""
         from dcgan_analysis_plugins.memorisation.copying import Evidence, depth
         from dcgan_analysis_plugins.memorisation.queries import find_gallery, gather
+        from dcgan_analysis_plugins.memorisation.showing import save_distances, save_neighbours
 
         embed = choose_judge(context, config, grid=_GRID)
         with context.stage("images"):
@@ -144,8 +140,8 @@ class Memorisation:
                 rng=context.rng("evidence"),
             )
         with context.stage("figures"):
-            _save_neighbours(context, gallery.seen.images, queries[SAMPLES].images, neighbours)
-            _save_distances(context, view_of, neighbours, gallery.n)
+            save_neighbours(context, gallery.seen.images, queries[SAMPLES].images, neighbours)
+            save_distances(context, view_of, neighbours, gallery.n)
             tables = evidence.tables(context)
         return context.result(
             title=f"Memorisation in {context.checkpoint.name}: {evidence.verdict}",
@@ -167,44 +163,3 @@ def _walk(context: RunContext, embed: PerceptualJudge) -> np.ndarray:
     z = walk(drawn[:_POINTS], _STEPS)
     steps = measure_walk(sampler(z), embed, sampler.labels(range(len(z)))).perceptual
     return sharp_steps(steps, float(np.median(unrelated_distances(sampler, embed, drawn[_POINTS:]))))
-
-
-def _save_neighbours(
-    context: RunContext, train: np.ndarray, samples: np.ndarray, neighbours: dict[str, dict[str, Nearest]]
-) -> None:
-    import numpy as np
-
-    from dcgan_analysis import figures
-
-    nearest = {
-        name: nearest_training(by_source[SAMPLES], len(train)) for name, by_source in neighbours.items() if name != HASH
-    }
-    order = nearest[FEATURES][0].argsort()
-    for rank, chosen in (("nearest", order[:_SHOWN]), ("typical", order[len(order) // 2 :][:_SHOWN])):
-        rows = [samples[chosen], *(train[positions[chosen]] for _, positions in nearest.values())]
-        titles = [title if not at else "" for title in ("sample", *nearest) for at in range(len(chosen))]
-        context.save_figure(
-            figures.image_grid(np.concatenate(rows), len(chosen), titles=titles),
-            f"neighbours-{rank}",
-            f"Samples and their nearest training images: the {rank}",
-            f"First row: samples. Below each: the nearest training image by {', '.join(nearest)}.",
-        )
-
-
-def _save_distances(
-    context: RunContext, view_of: dict[str, View], neighbours: dict[str, dict[str, Nearest]], n: int
-) -> None:
-    from dcgan_analysis import figures
-
-    arrays: dict[str, np.ndarray] = {}
-    for name, nearest in neighbours.items():
-        scaled = {
-            source: nearest_training(nearest[source], n)[0] * view_of[name].scale
-            for source in (SAMPLES, HELD_OUT, SEEN, COPIES)
-            if source in nearest
-        }
-        arrays |= {f"{name}_{source.split()[0]}": values for source, values in scaled.items()}
-        unit = "bits that differ" if name == HASH else "distance"
-        figure = figures.cumulative(scaled, x_label=f"{unit} to the nearest training image")
-        context.save_figure(figure, f"distances-{name}", f"Distance to the nearest training image, {name}")
-    context.save_arrays("distances", **arrays)

@@ -34,12 +34,14 @@ class View:
         norm: 1: rows differ by the sum of absolute differences; 2: by the Euclidean distance.
         scale: Turns distances into readable units.
         learned: Whether the rows come from a network that has learned from the training images.
+        unit: What the scaled distances are.
     """
 
     rows: Callable[[np.ndarray, Tensor | None], Tensor]
     norm: Literal[1, 2] = 2
     scale: float = 1.0
     learned: bool = False
+    unit: str = "distance"
 
 
 def pixel_views(shape: Sequence[int]) -> dict[str, View]:
@@ -56,7 +58,11 @@ def pixel_views(shape: Sequence[int]) -> dict[str, View]:
         return torch.from_numpy(images).flatten(1).float() / 255
 
     size = math.prod(shape)
-    return {"l1": View(pixels, 1, 1 / size), "l2": View(pixels, 2, size**-0.5)}
+    unit = "difference, pixels in [0, 1]"
+    return {
+        "l1": View(pixels, 1, 1 / size, unit=f"mean absolute {unit}"),
+        "l2": View(pixels, 2, size**-0.5, unit=f"root mean square {unit}"),
+    }
 
 
 def hash_view(hashed: Callable[[np.ndarray], np.ndarray]) -> View:
@@ -71,7 +77,7 @@ def hash_view(hashed: Callable[[np.ndarray], np.ndarray]) -> View:
     def bits(images: np.ndarray, _: Tensor | None) -> Tensor:
         return torch.from_numpy(np.unpackbits(hashed(images), axis=1).astype(np.float32))
 
-    return View(bits, 1)
+    return View(bits, 1, unit="bits that differ")
 
 
 def nearest_images(

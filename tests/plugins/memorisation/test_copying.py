@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from dcgan_analysis_plugins.memorisation.copying import (
+    Collisions,
     Evidence,
     Preference,
     depth,
@@ -146,3 +147,13 @@ def test_a_copy_is_near_to_one_image_and_what_is_near_to_all_is_none():
     assert ratios[2] == pytest.approx(0.99, abs=0.01)
     same = nearest_rows(torch.tensor([[3.0]]), [torch.full((4, 1), 3.0)], k=4)
     assert relative_distances(same, 4).tolist() == [1.0]
+
+
+def test_the_chance_of_hash_collisions_is_that_of_fishers_exact_test():
+    from scipy.stats import fisher_exact
+
+    hits = {SAMPLES: np.arange(40) < 7, COPIES: np.ones(10, bool)}
+    collisions = Collisions(hits, np.arange(60) < 4, bits=8)
+    # 7 of the 40 samples and 3 copies collide, of 60 real images 4 do.
+    table = [[10, 33], [4, 56]]
+    assert collisions.chance(np.arange(40), np.arange(3)) == pytest.approx(fisher_exact(table, "greater").pvalue)
