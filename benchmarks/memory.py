@@ -10,7 +10,7 @@ store counts as far as it is in memory; what the program holds itself stands bes
 repeated with noise.
 
 What takes long and holds the same from its first step to its last is cut short: the solver of the L2-SVM stops after a
-few steps, networks and dictionaries encode some batches and repeat them, Gram matrices of draws are those of the first.
+few steps, networks and dictionaries encode some batches and repeat them, draws of few labels are solved as the first.
 Settings that do so for one analysis stand in ``SETTINGS``.
 """
 
@@ -41,15 +41,17 @@ SETTINGS: dict[str, dict[str, object]] = {
     "fidelity": {"draws": 2, "judge_epochs": 1},
     "guidelines": {"width": 64, "epochs": 1, "seeds": 2, "batch_size": 64, "n_jobs": 1},
     "invert": {"steps": 3},
-    "kmeans-features": {"centroids": 4800, "epochs": 1},
+    "kmeans-features": {"centroids": 4800, "epochs": 1, "protocol": "paper"},
     "latent-arithmetic": {"judges": 1, "classifier_steps": 10},
     "memorisation": {"hash_steps": 10},
     "mnist-nn": {"samples": 4000},
-    "random-features": {"networks": 2},
+    "label-curve": {"protocol": "paper"},
+    "pixels": {"protocol": "paper"},
+    "random-features": {"networks": 2, "protocol": "paper"},
     "supervised-cnn": {"trials": 1, "epochs": 1},
-    "svm-best": {"grids": (6,), "layers": False, "ablation": False},
-    "svm-cifar": {"ablation": False},
-    "svm-svhn": {"draws": 10},
+    "svm-best": {"grids": (6,), "layers": False, "ablation": False, "protocol": "paper"},
+    "svm-cifar": {"ablation": False, "protocol": "paper"},
+    "svm-svhn": {"draws": 10, "protocol": "paper"},
     "turn-vector": {"judges": 1, "classifier_steps": 10},
 }
 CHECKPOINTS = {"svm-svhn": "cifar10-dcgan32"}
@@ -79,7 +81,7 @@ def images(count: int, *, gray: bool):
     return Dataset("photos", loaders, classes=photos.classes)
 
 
-def shortened() -> ExitStack:
+def shortened() -> ExitStack:  # noqa: C901 - a list of stand-ins
     """Cut short, while the context lasts, what holds the same from its first step to its last."""
     from dcgan_analysis_plugins.kmeans_features.patches import PatchDictionary
 
@@ -88,7 +90,7 @@ def shortened() -> ExitStack:
 
     stream, reestimate, encode = FeatureExtractor.stream, FeatureExtractor.reestimate, PatchDictionary.encode
     solve, solve_draw, gram = path.solve, draws._solve_draw, draws.gram
-    codes, products = [], {}
+    codes, products, solved = [], {}, {}
 
     def some_batches(extractor, items, read, *dtype):
         items, made = iter(items), []
@@ -113,14 +115,21 @@ def shortened() -> ExitStack:
             products[size] = gram(design, used)
         return products[size].clone()
 
+    def as_the_first(design, problems, *rest):
+        size = (design.shape, len(problems))
+        if size not in solved:
+            solved[size] = solve_draw(design, problems, *rest)
+        coef, outcome = solved[size]
+        return coef.clone(), outcome
+
     stack = ExitStack()
     for target, name, stand_in in (
         (FeatureExtractor, "stream", some_batches),
         (FeatureExtractor, "reestimate", some_statistics),
         (PatchDictionary, "encode", some_codes),
         (path, "solve", lambda *args, max_iter, **rest: solve(*args, max_iter=min(max_iter, STEPS), **rest)),
-        (draws, "_solve_draw", lambda *args: solve_draw(*args[:-1], min(args[-1], STEPS))),
         (draws, "gram", first_gram),
+        (draws, "_solve_draw", as_the_first),
     ):
         stack.enter_context(patch.object(target, name, stand_in))
     return stack
@@ -141,6 +150,7 @@ def run(name: str, options: argparse.Namespace) -> None:
             cache_dir=options.folder / "cache",
             force=True,
             device=options.device,
+            memory=options.memory,
         )
 
 
@@ -173,6 +183,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="ANALYSIS", help="all by default")
     parser.add_argument("--images", type=int, default=IMAGES)
     parser.add_argument("--folder", type=Path, help="keep stores here, for the next time")
+    parser.add_argument("--memory", type=float, metavar="GB", help="the limit that each is run with; none by default")
     parser.add_argument("--out", type=Path, help="folder for a result.json")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parse(parser, {"images": 100})
@@ -192,7 +203,13 @@ def main() -> None:
         folder = options.folder or Path(temporary)
         for name in options.names or known:
             command = [sys.executable, __file__, name, "--inside", "--folder", str(folder)]
-            seconds, whole, own = peaks([*command, "--images", str(options.images), "--device", options.device])
+            command += ["--images", str(options.images), "--device", options.device]
+            command += [] if options.memory is None else ["--memory", str(options.memory)]
+            try:
+                seconds, whole, own = peaks(command)
+            except SystemExit as error:
+                print(error, file=sys.stderr, flush=True)
+                continue
             rows.append([name, settings_text(name), whole, own])
             print(f"{name:24} peak {whole:5.2f} GB, of its own {own:5.2f} GB, in {seconds:.0f} s", flush=True)
     columns = ["analysis", "settings", "peak, GB", "of its own, GB"]
@@ -203,6 +220,8 @@ def main() -> None:
         )
         for row in rows
     }
+    if not rows:
+        sys.exit("Nothing was measured.")
     result = document("Peak memory", table, metrics, options.device, before, started)
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)

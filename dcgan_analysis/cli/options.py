@@ -38,6 +38,12 @@ limit_option = click.option(
 out_option = click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="Run folder.  [default: runs/NAME-TIME]"
 )
+memory_option = click.option(
+    "--memory",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="GB",
+    help="Hold at most so much memory, mapped files included.",
+)
 force_option = click.option("--force", is_flag=True, help="Replace the run in --out.")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON alone on standard output.")
@@ -79,6 +85,7 @@ def run_options(command: click.Command) -> None:
         json_option,
         force_option,
         out_option,
+        memory_option,
         device_option,
         limit_option,
         seed_option,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
 
-__all__ = ["in_worker", "parallel_map", "worker_count"]
+__all__ = ["calls_beside", "in_worker", "parallel_map", "worker_count"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -46,7 +46,12 @@ def worker_count(device: torch.device | None = None) -> int:
 
 def in_worker() -> bool:
     """Return whether the calling thread works on one of several batches."""
-    return getattr(_thread, "works", False)
+    return calls_beside() > 1
+
+
+def calls_beside() -> int:
+    """Return how many calls of a ``parallel_map`` run side by side, the calling thread's among them; 1 outside."""
+    return getattr(_thread, "calls", 1)
 
 
 def parallel_map(
@@ -87,7 +92,7 @@ def parallel_map(
 def _in_threads(function: Callable[[Item], Result], items: Iterator[Item], count: int) -> Iterator[Result]:
     first = list(islice(items, count + 1))
     drawn = torch.get_rng_state()
-    pool = ThreadPoolExecutor(count, "batches", initializer=_begin, initargs=(torch.is_grad_enabled(),))
+    pool = ThreadPoolExecutor(count, "batches", initializer=_begin, initargs=(torch.is_grad_enabled(), count))
     pending: deque[Future[Result]] = deque()
     try:
         pending.extend(pool.submit(function, item) for item in first)
@@ -104,9 +109,9 @@ def _in_threads(function: Callable[[Item], Result], items: Iterator[Item], count
         yield from map(function, chain(first, items))
 
 
-def _begin(gradients: bool) -> None:
+def _begin(gradients: bool, count: int) -> None:
     """Prepare a thread of the pool."""
-    _thread.works = True
+    _thread.calls = count
     torch.set_num_threads(1)
     torch.set_grad_enabled(gradients)
 

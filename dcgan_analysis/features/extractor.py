@@ -81,6 +81,9 @@ class FeatureExtractor:
         spec: Which features.
         device: Where to compute. On GPUs the code is written with care but untested.
 
+    Attributes:
+        largest_map: Numbers in the largest activation of one image, before pooling.
+
     Raises:
         ArchitectureError: For a conditional discriminator: its features would hold the label.
         UnknownNameError: For a tap that the network does not have.
@@ -207,6 +210,7 @@ class FeatureExtractor:
     def _trace_shapes(self, image_shape: tuple[int, int, int]) -> dict[str, tuple[int, int, int]]:
         with torch.no_grad(), capture(self._network, self.taps) as outputs:
             self._network(torch.zeros(1, *image_shape, device=self.device))
+            self.largest_map = max(outputs[tap].numel() for tap in self.taps)
             return {tap: pooled_shape(tuple(outputs[tap].shape[1:]), self.spec.grid) for tap in self.taps}
 
     @torch.no_grad()

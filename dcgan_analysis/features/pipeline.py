@@ -11,6 +11,8 @@ import torch
 
 from dcgan_analysis.core.device import PRECISIONS, choose_device
 from dcgan_analysis.core.distributed import agreed, gather_interleaved, share
+from dcgan_analysis.core.memory import memory_share
+from dcgan_analysis.core.parallel import worker_count
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.dataset import DatasetSplit
 from dcgan_analysis.data.preprocessing import Preprocessing
@@ -38,6 +40,8 @@ _log = logging.getLogger(__name__)
 
 # Images per forward pass: small enough that a layer's maps stay in the cache (measured: benchmarks/extraction.py).
 FORWARD_BATCH = 64
+# For each number of an image's largest map, where convolutions are fast ones: four of float32, twelve times over.
+_BYTES_OF_A_MAP = 48
 _COMPARED_IMAGES = 64
 # Bytes of images that are held at a time while they are prepared.
 _READ_BYTES = 1 << 27
@@ -192,7 +196,11 @@ class Extraction:
     @property
     def _batch(self) -> int:
         # In mode "batch" the batch is part of the definition, otherwise it is a matter of speed only.
-        return self._batchnorm_batch if self.spec.batchnorm == "batch" else FORWARD_BATCH
+        if self.spec.batchnorm == "batch":
+            return self._batchnorm_batch
+        each = worker_count(self.device) * _BYTES_OF_A_MAP * self._blank.largest_map
+        what = f"A forward pass of '{self.checkpoint.name}'"
+        return memory_share(FORWARD_BATCH * each, least=each, what=what) // each
 
     @property
     def _reference(self) -> DatasetSplit:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 import sys
+import weakref
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 
 from dcgan_analysis.core.checksums import crc32, found_whole
+from dcgan_analysis.core.memory import memory_is_full
 from dcgan_analysis.core.text import Described, count, short_hash
 from dcgan_analysis.errors import StoreError, unknown_name
 from dcgan_analysis.features.format import STORAGE, FeatureKey, chunk_offsets, hash_table, opened, read_key
@@ -32,6 +34,8 @@ __all__ = ["FeatureKey", "FeatureStore", "FeatureStoreWriter", "StoreRows", "def
 
 # Python names the flag from 3.13 on. Without it Linux refuses a private map larger than its memory.
 _NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
+# The maps of all stores: pages that one has read are given back where another needs the memory.
+_maps: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
 
 class FeatureStore(Described):
@@ -147,6 +151,8 @@ class FeatureStore(Described):
         if not 0 <= start < stop <= len(self):
             msg = f"Feature store {self.path} has {len(self)} rows, asked for {start} to {stop}."
             raise StoreError(msg)
+        if stop - start >= self.chunk_rows // 2 and memory_is_full():
+            _give_pages_back()
         for chunk in range(start // self.chunk_rows, -(-stop // self.chunk_rows)):
             if not self._whole[chunk]:
                 self._check(chunk)
@@ -236,6 +242,7 @@ class FeatureStore(Described):
             else:
                 flags = mmap.MAP_PRIVATE | _NORESERVE
                 whole = mmap.mmap(stream.fileno(), 0, flags, mmap.PROT_READ | mmap.PROT_WRITE)
+        _maps.add(whole)
         n, columns = self.shape
         row_bytes = columns * self.dtype.itemsize
         chunk_bytes = self.chunk_rows * row_bytes
@@ -251,6 +258,13 @@ class FeatureStore(Described):
             flat = torch.frombuffer(whole, dtype=self.dtype, count=count * columns, offset=self._offsets[head])
             runs.append((first, flat.reshape(count, columns)))
         return runs
+
+
+def _give_pages_back() -> None:
+    """Let the system take the pages of all maps; whoever reads one again finds it as it was."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        for each in list(_maps):
+            each.madvise(mmap.MADV_DONTNEED)
 
 
 def _stored_dtype(features: Any) -> str:

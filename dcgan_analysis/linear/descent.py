@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from dcgan_analysis.linear.design import Design
 
@@ -100,6 +100,13 @@ class State:
     def take(self, index: torch.Tensor) -> State:
         """Copy some of the problems."""
         return State(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
+    @classmethod
+    def joined(cls, parts: Sequence[State]) -> State:
+        """Return the problems of all parts, one after the other; a single part is not copied."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
 
     def put(self, index: torch.Tensor, other: State) -> None:
         """Overwrite some of the problems."""

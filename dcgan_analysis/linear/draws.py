@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from dcgan_analysis.core.memory import memory_share
 from dcgan_analysis.core.parallel import parallel_map, worker_count
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.linear.design import Design
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _GROUP_BYTES = 1 << 29
 # Bytes of Gram matrices that are kept for a grid that goes on: ten draws of 4,000 rows take 640 MB.
 _KEPT_BYTES = 1 << 30
+# Bytes for each element of a Gram matrix: itself and a factor.
+_MATRICES = 8
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def fit_draws(
         if products is not None and number in products:
             return _solve_draw(design, problems, products[number], tol, max_iter)
         product = gram(design, torch.arange(len(features)))
-        if products is not None and (number + 1) * product.nbytes <= _KEPT_BYTES:
+        if products is not None and (number + 1) * product.nbytes <= memory_share(_KEPT_BYTES):
             products[number] = product
         return _solve_draw(design, problems, product, tol, max_iter)
 
@@ -165,12 +168,14 @@ def _solve_draw(
 
 
 def _groups(draws: Sequence[NDArray[np.int64]], source: RowSource, columns: int) -> Iterator[list[int]]:
-    """Yield consecutive draws whose features and coefficients fit `_GROUP_BYTES`."""
+    """Yield consecutive draws whose features and coefficients fit `_GROUP_BYTES`, or half of the memory left."""
     group: list[int] = []
     size = 0
     for number, draw in enumerate(draws):
         draw_size = (len(draw) * source.dtype.itemsize + 4 * columns) * source.shape[1]
-        if group and size + draw_size > _GROUP_BYTES:
+        rows = f"Fitting {len(draw):,} rows of {source.shape[1]:,} features"
+        room = memory_share(2 * _GROUP_BYTES, least=draw_size + _MATRICES * len(draw) ** 2, what=rows) // 2
+        if group and size + draw_size > room:
             yield group
             group, size = [], 0
         group.append(number)

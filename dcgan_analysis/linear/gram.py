@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from dcgan_analysis.core.device import has_bfloat16_units
+from dcgan_analysis.core.memory import memory_share
 from dcgan_analysis.core.parallel import parallel_map
 from dcgan_analysis.linear.descent import Problems, line_search, within_gap
 from dcgan_analysis.linear.newton import combine_rows, newton_on_gram
@@ -32,9 +33,9 @@ _FACTOR_BLOCK = 256
 _GRAM_BLOCK = 1280
 _PIECE = 64
 # In float32 smaller blocks waste less above the diagonal (measured at 5,000 x 28,672: 320 rows 6.0 s, 640 4.9 s, 1,280
-# 5.8 s). So many elements of float32 are held at once (512 MB).
+# 5.8 s). So many bytes of rows in float32 are held at once.
 _FLOAT_BLOCK = 640
-_HELD_ELEMENTS = 1 << 27
+_HELD_BYTES = 1 << 29
 # The decrease over so many steps, beside that over as many before, gives the error estimate.
 _WINDOW = 4
 # How often the iteration is restarted from recomputed scores where rounding exceeds the tolerance.
@@ -299,7 +300,7 @@ def gram(design: Design, used: torch.Tensor) -> torch.Tensor:
 def _held(design: Design, used: torch.Tensor) -> torch.Tensor | None:
     """Return all rows in the design's type; None where they would have to be copied and are too large for that."""
     in_memory = design.rows.dtype == design.dtype and design.device.type == "cpu" and _consecutive(used)
-    if in_memory or len(used) * design.shape[1] <= _HELD_ELEMENTS:
+    if in_memory or len(used) * design.shape[1] * design.dtype.itemsize <= memory_share(2 * _HELD_BYTES) // 2:
         return _rows(design, used)
     return None
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dcgan_analysis.core.memory import memory_share
 from dcgan_analysis.core.parallel import parallel_map
 from dcgan_analysis.linear.descent import Problems, State, line_search
 
@@ -29,9 +30,9 @@ _ROWS = 64
 _OPTIMUM = 1e-12
 # Relative residual of a system solved by a float32 factor, and the most steps of refinement towards it.
 _REFINED, _REFINEMENTS = 1e-6, 4
-# A factor of this size takes a second in float64, and so many elements 1 GB.
+# A factor of this size takes a second in float64; the matrix may have so many bytes.
 _REFINED_SIZE = 4096
-_REFINED_ELEMENTS = 1 << 27
+_REFINED_BYTES = 1 << 30
 
 
 def fits_newton(rows: int, columns: int) -> bool:
@@ -51,7 +52,7 @@ def fits_refinement(rows: int, columns: int) -> bool:
         rows: Rows with a weight above 0.
         columns: D + 1.
     """
-    return min(rows, columns) <= _REFINED_SIZE and rows * columns <= _REFINED_ELEMENTS
+    return min(rows, columns) <= _REFINED_SIZE and 8 * rows * columns <= memory_share(2 * _REFINED_BYTES) // 2
 
 
 def solve_newton(design: Design, problems: Problems, *, max_iter: int) -> State:

@@ -98,6 +98,34 @@ class ArrayRows:
         return self._tensor[start:stop]
 
 
+class SomeRows:
+    """Some rows of a source, copied as they are read.
+
+    Args:
+        rows: The source.
+        index: (n,) positions in it, ascending, at least one.
+
+    Example:
+        >>> some = SomeRows(ArrayRows(np.arange(8.0).reshape(4, 2)), np.array([1, 3]))
+        >>> some.shape, some.read(1, 2).tolist()
+        ((2, 2), [[6.0, 7.0]])
+    """
+
+    def __init__(self, rows: RowSource, index: np.ndarray) -> None:
+        self._rows, self._index = rows, index
+        self.shape = len(index), rows.shape[1]
+        self.dtype = rows.dtype
+        # A block of these spans about a block of the source.
+        spanned = int(index[-1]) + 1 - int(index[0])
+        self.chunk_rows = max(1, min(rows.chunk_rows, block_rows(self.shape[1])) * len(index) // spanned)
+
+    def read(self, start: int, stop: int) -> torch.Tensor:
+        """Return a copy of the rows ``start <= i < stop``."""
+        chosen = self._index[start:stop]
+        first = int(chosen[0])
+        return self._rows.read(first, int(chosen[-1]) + 1)[torch.from_numpy(chosen - first)]
+
+
 def _from_numpy(array: Any) -> torch.Tensor:
     array = np.asarray(array)
     if not array.flags.writeable or not array.dtype.isnative or any(s < 0 for s in array.strides):

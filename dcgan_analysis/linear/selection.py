@@ -13,7 +13,7 @@ import numpy as np
 
 from dcgan_analysis.linear.draws import fit_draws
 from dcgan_analysis.linear.path import l2svm_path
-from dcgan_analysis.linear.rows import as_rows, gather
+from dcgan_analysis.linear.rows import SomeRows, as_rows
 from dcgan_analysis.linear.svm import L2SVM
 
 if TYPE_CHECKING:
@@ -201,8 +201,8 @@ def held_out_draws(
     """
     _check_draws(draws, held_out)
     rows = np.flatnonzero(held_out)
-    features = gather(as_rows(train), [rows])[0]
-    fits = fit_draws(train, labels, draws, cs, features, tol=_CHOOSING_TOLERANCE, products=products, progress=progress)
+    target = SomeRows(as_rows(train), rows)
+    fits = fit_draws(train, labels, draws, cs, target, tol=_CHOOSING_TOLERANCE, products=products, progress=progress)
     accuracies: NDArray[np.float64] = (fits.predictions == labels[rows]).mean(axis=2)
     return accuracies
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dcgan_analysis.core.memory import memory_share
 from dcgan_analysis.linear.descent import Preconditioner, Problems, State, descend, within_gap
 from dcgan_analysis.linear.gram import solve_gram
 from dcgan_analysis.linear.newton import fits_newton, fits_refinement, refine_newton, solve_newton
@@ -21,13 +22,18 @@ if TYPE_CHECKING:
 _SAMPLE, _RANK = 2048, 512
 # Beyond this size the Gram matrix (and its factor) costs more than the passes it saves.
 _GRAM_ROWS = 8192
+# Bytes for each of its elements: itself, its factor, what is being multiplied.
+_GRAM_BYTES = 12
+# Numbers of float32 for each coefficient and each score of a problem that is solved by passes; more problems than have
+# room are solved one part after the other.
+_COEFFICIENTS, _SCORES = 8, 6
 # Steps of conjugate gradients that are worth taking where Newton's method can finish.
 _STEPS_BEFORE_NEWTON = 250
 
 
 def prefers_gram(rows: int, columns: int) -> bool:
     """Return whether N < D, and N small enough for the Gram matrix to pay."""
-    return rows < columns and rows <= _GRAM_ROWS
+    return rows < columns and rows <= _GRAM_ROWS and _GRAM_BYTES * rows**2 <= memory_share(_GRAM_BYTES * _GRAM_ROWS**2)
 
 
 def solve(
@@ -62,8 +68,20 @@ def solve(
     if solver == "dual" or (solver == "auto" and prefers_gram(used, columns)):
         state = _solve_dual(design, problems, tol=tol, max_iter=most, refined=most < max_iter, progress=progress)
     else:
-        coef = torch.zeros(len(problems), columns, dtype=design.dtype, device=design.device)
-        state = solve_primal(design, problems, coef, tol=tol, max_iter=most, progress=progress)
+        part = _problems_at_a_time(design, len(problems))
+        state = State.joined(
+            [
+                solve_primal(
+                    design,
+                    problems.take(index),
+                    torch.zeros(len(index), columns, dtype=design.dtype, device=design.device),
+                    tol=tol,
+                    max_iter=most,
+                    progress=progress,
+                )
+                for index in torch.split(torch.arange(len(problems), device=design.device), part)
+            ]
+        )
     short = (~(state.error <= tol)).nonzero().squeeze(1)
     if len(short) and fits_refinement(used, columns):
         state.put(short, refine_newton(design, problems.take(short), state.coef[short], max_iter=max_iter))
@@ -71,6 +89,15 @@ def solve(
             progress(f"L2-SVM: {len(short)} problems by Newton's method, error {float(state.error.max()):.1e}")
     warn_if_short(state.error, tol)
     return state
+
+
+def _problems_at_a_time(design: Design, problems: int) -> int:
+    """Return how many problems there is memory for, beside the preconditioner that they share."""
+    rows, columns = design.shape
+    shared, each = 4 * (_SAMPLE + _RANK) * columns, 4 * (_COEFFICIENTS * columns + _SCORES * rows)
+    what = f"An L2-SVM on {rows:,} rows of {columns - 1:,} features"
+    left = memory_share(shared + problems * each, least=shared + each, what=what)
+    return (left - shared) // each
 
 
 def steps_before_newton(used: int, columns: int, max_iter: int) -> int:

@@ -93,6 +93,7 @@ def run_several(
     seed: int = 0,
     limit: int | None = None,
     device: str = "auto",
+    memory: float | None = None,
     force: bool = False,
     cache_dir: str | Path | None = None,
     host: PluginHost | None = None,
@@ -115,6 +116,7 @@ def run_several(
         seed: Seed of all randomness, at least 0.
         limit: Maximum number of images of each split; the results are then labelled smoke runs.
         device: ``auto``, ``cpu``, ``cuda``, or one GPU of several: ``cuda:1``.
+        memory: GB (10^9 bytes) that the process may hold, mapped files included; None: no limit.
         force: Whether the runs of an earlier call in ``out`` may be replaced.
         cache_dir: Folder of the feature stores; the default cache if None.
         host: The plugins to choose from; all installed ones if None.
@@ -146,6 +148,7 @@ def run_several(
         seed=seed,
         limit=limit,
         device=device,
+        memory=memory,
         force=force,
         cache_dir=cache_dir,
     )

@@ -37,6 +37,7 @@ class RunRequest:
         seed: Seed of all randomness, at least 0.
         limit: Maximum number of images of each split; the result is then labelled a smoke run. None: all.
         device: ``auto``, ``cpu``, ``cuda``, or one GPU of several: ``cuda:1``.
+        memory: GB (10^9 bytes) that the process may hold, mapped files included; None: no limit.
         force: Whether an existing run folder may be replaced.
         cache_dir: Folder of the feature stores; the default cache if None.
 
@@ -57,6 +58,7 @@ class RunRequest:
     seed: int = 0
     limit: int | None = None
     device: str = "auto"
+    memory: float | None = None
     force: bool = False
     cache_dir: str | Path | None = None
 

@@ -43,6 +43,7 @@ def run(
     seed: int = 0,
     limit: int | None = None,
     device: str = "auto",
+    memory: float | None = None,
     force: bool = False,
     cache_dir: str | Path | None = None,
     host: PluginHost | None = None,
@@ -61,6 +62,8 @@ def run(
         seed: Seed of all randomness, at least 0.
         limit: Maximum number of images of each split; the result is then labelled a smoke run.
         device: ``auto``, ``cpu``, ``cuda``, or one GPU of several: ``cuda:1``.
+        memory: GB (10^9 bytes) that the process may hold, mapped files included; None: no limit, see
+            docs/performance.md.
         force: Whether an existing run folder may be replaced.
         cache_dir: Folder of the feature stores; the default cache if None.
         host: The plugins to choose from; all installed ones if None.
@@ -89,6 +92,7 @@ def run(
         seed=seed,
         limit=limit,
         device=device,
+        memory=memory,
         force=force,
         cache_dir=cache_dir,
     )
@@ -116,6 +120,7 @@ def run_prepared(prepared: PreparedRun, host: PluginHost, progress: Progress = s
         host: Its observers are notified.
         progress: Called as work goes on.
     """
+    from dcgan_analysis.core.memory import limited_memory
     from dcgan_analysis.report import check_section, write_report
 
     analysis, config, request, folder = prepared.analysis, prepared.config, prepared.request, prepared.folder
@@ -144,7 +149,8 @@ def run_prepared(prepared: PreparedRun, host: PluginHost, progress: Progress = s
         with guarded(f"{subject}, or an observer of it,", context) as put_back:
             for warning in host.before_run(analysis, config, context):
                 context.warn(warning)
-            returned = analysis.run(context, config)
+            with limited_memory(request.memory):
+                returned = analysis.run(context, config)
         result = completed(returned, analysis, config).model_copy(
             update={
                 "plugin": "given as an object" if plugin is None else plugin.owner,

@@ -36,6 +36,13 @@ def test_a_limited_run_is_labelled(cli):
     assert outcome.result.smoke
 
 
+def test_memory_that_the_program_alone_takes_is_refused_in_a_line_and_enough_changes_nothing(cli, complains):
+    complains(
+        cli("run", "toy", "--memory", "0.01"), "memory is 0.01 GB; the program alone needs", "Allow more than that."
+    )
+    assert cli("run", "toy", "--memory", "100").assert_success().result.metrics["brightness"].value
+
+
 def test_an_existing_run_is_replaced_with_force_only(cli, run_folder, complains):
     complains(cli("run", "toy", "--out", run_folder), "exists.", "replace it (force)")
     cli("run", "toy", "--out", run_folder, "--seed", "9", "--force").assert_success()

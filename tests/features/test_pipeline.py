@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
-from dcgan_analysis.core import parallel
+from dcgan_analysis.core import memory, parallel
 from dcgan_analysis.core.files import writer_lock
 from dcgan_analysis.data.dataset import DatasetSplit
-from dcgan_analysis.errors import ArchitectureError, DatasetError, StoreError
-from dcgan_analysis.features import cache, layout
+from dcgan_analysis.errors import AnalysisError, ArchitectureError, DatasetError, StoreError
+from dcgan_analysis.features import cache, layout, pipeline
 from dcgan_analysis.features.extractor import FeatureSpec
 from dcgan_analysis.features.pipeline import Extraction
 from dcgan_analysis.features.store import FeatureStore
@@ -67,6 +67,21 @@ class StopAt:
     def __call__(self, what, done, total):
         if "features of" in what and done >= self.images:
             raise KeyboardInterrupt
+
+
+def test_a_limit_of_memory_makes_forward_passes_smaller_and_leaves_the_features(extraction, monkeypatch):
+    monkeypatch.setattr(parallel, "worker_count", lambda device=None: 1)
+    whole = extraction().features(TEST)
+    # The largest map has 4 x 16 x 16 numbers; each takes 48 bytes, times one worker.
+    monkeypatch.setattr(memory, "_resident", lambda kind: 0)
+    monkeypatch.setattr(memory, "_FILES", 0)
+    small = extraction()
+    with memory.limited_memory(5 * 48 * 1024 / 1e9):
+        monkeypatch.setattr(pipeline, "worker_count", lambda device=None: 1)
+        assert small._batch == 5
+        torch.testing.assert_close(small.features(TEST), whole)
+    with memory.limited_memory(47 * 1024 / 1e9), pytest.raises(AnalysisError, match="A forward pass of 'mine' needs"):
+        small.features(TEST)
 
 
 def files(folder):

@@ -18,6 +18,7 @@ import torch
 
 from dcgan_analysis.core.files import lock_path
 from dcgan_analysis.errors import StoreError, UnknownNameError
+from dcgan_analysis.features import store as module
 from dcgan_analysis.features.format import part_path, unreadable_path
 from dcgan_analysis.features.store import FeatureStore, default_chunk_rows
 
@@ -63,6 +64,17 @@ def test_reading_is_a_view_of_the_file_without_copies(write_store, tmp_path):
         view = store.rows(slice(8, 16)).read(start, stop)
         assert view.untyped_storage().data_ptr() == whole.untyped_storage().data_ptr()
         assert view.data_ptr() == whole.data_ptr() + (start * 80 + 8) * 4
+
+
+def test_pages_that_were_given_back_for_lack_of_memory_are_read_again_as_they_were(
+    write_store, features, tmp_path, monkeypatch
+):
+    store = FeatureStore(write_store(tmp_path / "store.h5"))
+    view, given = store.read(0, 23), []
+    monkeypatch.setattr(module, "memory_is_full", lambda: given.append(1) or True)
+    assert torch.equal(store.read(5, 10), features[5:10])
+    assert given
+    assert torch.equal(view, features)
 
 
 def test_chunks_that_are_not_neighbours_in_the_file_read_the_same(write_store, features, tmp_path):

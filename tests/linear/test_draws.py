@@ -138,7 +138,7 @@ def test_a_matrix_too_large_to_be_held_gives_the_same_gram_matrix(monkeypatch):
     features = np.random.default_rng(0).standard_normal((90, 40)).astype(np.float32)
     used = torch.arange(90)[::2].contiguous()
     held = gram(Design(ArrayRows(features), 1.0, "cpu"), used)
-    monkeypatch.setattr(module, "_HELD_ELEMENTS", 0)
+    monkeypatch.setattr(module, "_HELD_BYTES", 0)
     monkeypatch.setattr(module, "_FLOAT_BLOCK", 16)
     apart = gram(Design(ArrayRows(features), 1.0, "cpu"), used)
     torch.testing.assert_close(apart, held)

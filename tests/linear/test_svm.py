@@ -106,7 +106,7 @@ def test_chunks_give_the_same_as_the_whole(make_features, counted):
 
 def test_a_store_is_never_read_as_a_whole(counted, monkeypatch):
     # Larger than what is refined in float64.
-    monkeypatch.setattr("dcgan_analysis.linear.newton._REFINED_ELEMENTS", 0)
+    monkeypatch.setattr("dcgan_analysis.linear.newton._REFINED_BYTES", 0)
     generator = torch.Generator().manual_seed(0)
     stored = (torch.rand(3000, 9000, generator=generator) + 0.5).bfloat16()
     source = counted(stored, 500)
