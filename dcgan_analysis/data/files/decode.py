@@ -115,8 +115,9 @@ def decode_image(data: bytes, what: str, decoding: Decoding | None = None) -> De
     decoding = decoding or Decoding()
     with open_picture(data, what) as image, _PIXELS.of(image.width * image.height):
         remarks = []
-        # A photo of two lenses or a preview beside it (MPO) is not an animation.
-        if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        # A photo of two lenses or a preview beside it (MPO) is not an animation. Frames are not counted: to count those
+        # of a TIFF takes time in their square.
+        if image.format != "MPO" and getattr(image, "is_animated", False):
             remarks.append("cut to their first frame")
         image.load()
         orientation = orientation_of(image)

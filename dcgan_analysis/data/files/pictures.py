@@ -33,6 +33,10 @@ _MOST_MEGAPIXELS = 80.0
 # The longest side that a JPEG can have.
 _LONGEST_SIDE = 65_535
 
+# Scans that a JPEG of the largest size may have, smaller ones more: each takes a few bytes of the file, and goes
+# through the whole picture.
+_MOST_SCANS = 50
+
 _BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -133,6 +137,8 @@ def open_picture(source: bytes | Path, what: str) -> Iterator[ImageFile]:
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=(kind,)) as image:
             check_size(image.size, what)
+            if kind == "JPEG" and isinstance(source, bytes):
+                _check_scans(source, image.size, what)
             yield image
     except PictureError:
         raise
@@ -159,6 +165,13 @@ def check_size(size: tuple[int, int], what: str) -> None:
             detail=f"namely {width:,} x {height:,}",
             remedy=f"Make it smaller, or raise the first limit by the environment variable {LIMIT_VARIABLE}.",
         )
+
+
+def _check_scans(data: bytes, size: tuple[int, int], what: str) -> None:
+    scans = data.count(b"\xff\xda")  # within a scan these two bytes never follow each other
+    if scans * size[0] * size[1] > _MOST_SCANS * most_pixels():
+        reason = "more passes over the picture than cameras and tools write"
+        raise PictureError(what, reason, detail=f"{scans:,}", remedy="Save it again, or remove it.")
 
 
 def _allow(pixels: int) -> None:

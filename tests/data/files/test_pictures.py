@@ -8,6 +8,7 @@ import os
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from dcgan_analysis.data import load_images
 from dcgan_analysis.data.files.decode import Decoding, decode_image
@@ -100,6 +101,15 @@ def test_of_an_animation_the_first_frame_is_taken_and_that_is_said():
     assert image.pixels.max() == 10
 
 
+def test_pages_of_a_tiff_are_not_counted(monkeypatch):
+    counted = property(lambda _: pytest.fail("that takes time in the square of their number"))
+    monkeypatch.setattr(TiffImageFile, "n_frames", counted)
+    pages = [Image.new("L", (2, 2), level) for level in (9, 0, 0)]
+    image = decoded(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+    assert image.remarks == ("cut to their first frame",)
+    assert (image.pixels == 9).all()
+
+
 @pytest.mark.parametrize(
     ("pixels", "kind", "depth"),
     [
@@ -170,6 +180,16 @@ def test_a_picture_beyond_the_limit_is_refused_before_it_is_unpacked(size, tmp_p
     monkeypatch.setenv(LIMIT_VARIABLE, "81")
     with open_picture(saved(Image.new("1", (9000, 9000))), "'x'") as image:
         assert image.size == (9000, 9000)
+
+
+def test_a_jpeg_of_thousands_of_passes_over_the_picture_is_refused_before_them(monkeypatch):
+    monkeypatch.setenv(LIMIT_VARIABLE, "0.005")
+    data = saved(Image.new("L", (64, 64), 9), "JPEG", progressive=True)
+    start, end = data.rindex(b"\xff\xda"), len(data) - 2
+    repeated = data[:end] + 60 * data[start:end] + data[end:]
+    assert decode_image(data, "'x'").pixels.max() < 20
+    with pytest.raises(PictureError, match=r"'x' cannot be read: more passes .* write, \d+\. Save it again"):
+        decode_image(repeated, "'x'")
 
 
 def test_a_limit_that_is_no_number_is_refused(monkeypatch):
