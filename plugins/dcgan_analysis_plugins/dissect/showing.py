@@ -112,14 +112,17 @@ def save_changes(context: RunContext, examined: Examined, experiments: Experimen
     ):
         shown = np.argsort(-kinds[0].inside, kind="stable")[:_COLUMNS].tolist()
         plain = examined.images[[rows[at] for at in shown]]
+        heads = ("as they are", f"units {name}", "painted", "other units")
+        titles = [head if not at else "" for head in heads for at in range(len(shown))]
         pages = [plain, *(change.images[shown] for change in (kinds[0], painted, kinds[1]))]
+        # A frame around all of every image would mark nothing.
         tiles = [
-            framed(image, places[at])
+            framed(image, [] if examined.whole else places[at])
             for page in pages
             for image, at in zip(as_bytes(context.checkpoint, page), shown, strict=True)
         ]
         context.save_figure(
-            figures.image_grid(np.stack(tiles), len(shown), scale=1),
+            figures.image_grid(np.stack(tiles), len(shown), titles=titles, scale=1),
             name,
             f"{title}, with their colour painted, and with other units as active",
             "First row: as they are. Second: the units that agree best. Third: their mean change of colour, painted. "
