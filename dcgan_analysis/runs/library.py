@@ -266,7 +266,7 @@ def train(
     from dcgan_analysis.report.training_page import TrainingPage
     from dcgan_analysis.training import Trainer
     from dcgan_analysis.training.distributed import process_group
-    from dcgan_analysis.training.selection import select_images
+    from dcgan_analysis.training.selection import select_images, untrained_images
     from dcgan_analysis.training.state import STATE, check_settings
 
     host, out = host or default_host(), Path(out)
@@ -290,9 +290,7 @@ def train(
             probes = load_dataset(config.probe_dataset, data_root=data_root, progress=progress, host=host)
             probed = probes.split("train")
         elif config.probe_every and config.images is not None:
-            whole = dataset.split(config.split)
-            if len(whole) - config.images >= config.probe_images:
-                probed = whole.take(range(config.images, len(whole)))
+            probed = untrained_images(config, dataset.split(config.split))
         trainer = Trainer(config, architecture, split, out, place, processes, left_out, start, probed)
         if resume:
             trainer.resume()

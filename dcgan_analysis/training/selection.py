@@ -58,6 +58,23 @@ def select_images(config: TrainingConfig, split: DatasetSplit) -> tuple[DatasetS
     return _without(first, positions, f"{first.source}, {left_out} near-duplicates left out", record), record
 
 
+def untrained_images(config: TrainingConfig, split: DatasetSplit) -> DatasetSplit | None:
+    """Return what ``images`` leaves of a split, to measure the feature accuracy on.
+
+    Args:
+        config: ``images`` and ``probe_images``.
+        split: The whole split.
+
+    Returns:
+        None where that are fewer than ``probe_images``, or not of all classes, as in a split that is in their order.
+    """
+    if config.images is None or split.labels is None or len(split) - config.images < config.probe_images:
+        return None
+    if not np.array_equal(np.unique(split.labels[config.images :]), np.unique(split.labels)):
+        return None
+    return split.take(range(config.images, len(split)))
+
+
 def _without(split: DatasetSplit, positions: NDArray[np.int64], source: str, record: dict[str, Any]) -> DatasetSplit:
     if not isinstance(split.images, np.memmap | CheckedImages):
         return split.take(positions, source=source)

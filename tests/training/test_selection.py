@@ -11,7 +11,7 @@ from dcgan_analysis.data.dataset import DatasetSplit
 from dcgan_analysis.data.files.rows import Rows
 from dcgan_analysis.errors import DatasetError, TrainingError
 from dcgan_analysis.training import TrainingConfig
-from dcgan_analysis.training.selection import select_images
+from dcgan_analysis.training.selection import select_images, untrained_images
 
 
 @pytest.fixture
@@ -44,6 +44,26 @@ def test_listed_images_are_left_out_and_it_is_recorded(split, listed):
 def test_without_a_list_the_split_itself_is_trained_on(split):
     assert select(split, None) == (split, {})
     assert select(split, None, images=4)[0].ids == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "images", "left"),
+    [
+        ([0, 1, 0, 1, 0, 1], 3, [3, 4, 5]),
+        ([0, 1, 0, 1, 0, 1], 4, None),  # fewer than are to be measured
+        ([0, 0, 0, 1, 1, 1], 3, None),  # in the order of classes
+        ([0, 1, 0, 1, 0, 1], None, None),
+        (None, 3, None),
+    ],
+)
+def test_images_that_are_not_trained_on_are_there_to_be_measured_where_they_suffice(labels, images, left):
+    pixels = np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1)
+    known = None if labels is None else np.array(labels)
+    split = DatasetSplit(images=pixels, labels=known, classes=["a", "b"], ids=list("012345"))
+    # A setting asks for ten or more.
+    config = TrainingConfig.build({"images": images}).model_copy(update={"probe_images": 3})
+    rest = untrained_images(config, split)
+    assert (None if rest is None else rest.images.ravel().tolist()) == left
 
 
 def test_the_list_may_be_of_all_images_or_of_the_first(split, listed):
