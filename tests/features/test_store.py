@@ -400,7 +400,7 @@ def test_the_documents_bare_h5py_example_reads_a_store(write_store, features, tm
     monkeypatch.chdir(tmp_path)
     document = Path(__file__).parents[2] / "docs" / "store-format.md"
     found = {}
-    exec(document.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0], found)
+    exec(document.read_text(encoding="utf-8").split("```python\n")[2].split("```")[0], found)
     assert np.array_equal(found["x"], features.to(dtype).float().numpy()[:, 32:])
     assert found["y"].tolist() == [i % 3 for i in range(23)]
 
