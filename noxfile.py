@@ -62,6 +62,17 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def mutation(session: nox.Session) -> None:
+    """Change the code in small ways that a test should notice: nox -s mutation -- 'dcgan_analysis.linear.path*'.
+
+    ``mutmut show NAME`` shows a change that no test noticed; [tool.mutmut] in pyproject.toml says which tests are run.
+    """
+    session.install(".[test]", "mutmut>=3.8")
+    session.run("mutmut", "run", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    session.run("mutmut", "results")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Run a benchmark: nox -s bench -- l2svm.py; without a name, list them."""
     if not session.posargs:

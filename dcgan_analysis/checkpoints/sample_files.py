@@ -149,9 +149,10 @@ def _save_pictures(path: Path, suffix: str, batches: Iterator[np.ndarray], names
     if suffix == ".zip":
         # Pictures are compressed already.
         with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-            archive.writestr("dataset.json", index)
+            # Without the time of day: the same samples are the same file.
+            archive.writestr(zipfile.ZipInfo("dataset.json"), index)
             for name, data in pictures:
-                archive.writestr(name, data)
+                archive.writestr(zipfile.ZipInfo(name), data)
         return
     with atomic_folder(path) as folder:
         (folder / "dataset.json").write_text(index, encoding="utf-8")

@@ -7,9 +7,11 @@ at a known offset. HDF5's own structures never change after that moment.
 from __future__ import annotations
 
 import glob
+import io
 import logging
 import math
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -172,6 +174,39 @@ def disk_error(path: Path, needed: int, error: OSError | str) -> StoreError:
     return StoreError(msg)
 
 
+class _Stream(io.FileIO):
+    """A file that HDF5 writes: HDF5 ends the process where a disk refuses it, so the refusal is kept for afterwards."""
+
+    refusal: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        view = memoryview(data)
+        try:
+            while len(view):
+                view = view[super().write(view) :]
+        except OSError as error:
+            self.refusal = self.refusal or error
+        return len(data)
+
+    def truncate(self, size: int | None = None, /) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.refusal = self.refusal or error
+            return size or 0
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[_Stream]:
+    """Yield a file for HDF5; raise what the disk refused when HDF5 has closed it."""
+    with _Stream(path, "w+") as stream:
+        try:
+            yield stream
+        finally:
+            if stream.refusal is not None:
+                raise stream.refusal
+
+
 def _create(path: Path, plan: StorePlan) -> None:
     """Lay out a store; all is final but the features and the records of their chunks."""
     layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -180,7 +215,7 @@ def _create(path: Path, plan: StorePlan) -> None:
     # The bounds keep the file readable for HDF5 1.10; 64 bytes are a cache line and a vector
     # register.
     options = {"libver": ("v110", "v110"), "alignment_threshold": 1, "alignment_interval": 64}
-    with atomic_path(path) as temporary, h5py.File(temporary, "w", **options) as file:
+    with atomic_path(path) as temporary, _written(temporary) as stream, h5py.File(stream, "w", **options) as file:
         stamp(file)
         file.attrs["plan-sha256"] = plan.sha256
         _put_table(file, "key", plan.key.model_dump_json())

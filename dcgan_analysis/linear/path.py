@@ -93,7 +93,7 @@ def l2svm_path(
         Coefficients, decision values of all rows, objectives and their accuracy.
 
     Raises:
-        AnalysisError: On bad labels, weights or C, and NaN or infinities in X.
+        AnalysisError: On bad labels, weights, C or solver, and NaN or infinities in X.
 
     Example:
         >>> X, y = np.array([[-3.0], [-2.0], [-1.0], [1.0], [2.0], [3.0]]), np.array([0, 0, 0, 1, 1, 1])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from dcgan_analysis.core.memory import memory_share
+from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.linear.descent import Preconditioner, Problems, State, descend, within_gap
 from dcgan_analysis.linear.gram import solve_gram
 from dcgan_analysis.linear.newton import fits_newton, fits_refinement, refine_newton, solve_newton
@@ -29,6 +30,12 @@ _GRAM_BYTES = 12
 _COEFFICIENTS, _SCORES = 8, 6
 # Steps of conjugate gradients that are worth taking where Newton's method can finish.
 _STEPS_BEFORE_NEWTON = 250
+
+SOLVERS = ("auto", "primal", "dual")
+
+
+class ParameterError(AnalysisError, ValueError):
+    """A parameter of a fit lies outside its range (also a ``ValueError``, as scikit-learn expects)."""
 
 
 def prefers_gram(rows: int, columns: int) -> bool:
@@ -57,7 +64,13 @@ def solve(
 
     Returns:
         Coefficients, scores of all rows and objectives, accurate to float32.
+
+    Raises:
+        ParameterError: If there is no such solver.
     """
+    if solver not in SOLVERS:
+        msg = f"solver is {solver!r}; it must be one of {', '.join(SOLVERS)}."
+        raise ParameterError(msg)
     columns = design.shape[1]
     used = int((problems.weights > 0).sum())
     if fits_newton(used, columns) and solver != "dual":

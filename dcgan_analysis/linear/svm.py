@@ -14,17 +14,12 @@ from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.linear.design import Design
 from dcgan_analysis.linear.path import MAX_ITER, TOLERANCE, l2svm_path, predict_classes
 from dcgan_analysis.linear.rows import ArrayRows, RowSource, as_rows, check_finite
+from dcgan_analysis.linear.solve import ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import ArrayLike, NDArray
-
-SOLVERS = ("auto", "primal", "dual")
-
-
-class ParameterError(AnalysisError, ValueError):
-    """A parameter of an estimator lies outside its range (also a ``ValueError``, as scikit-learn expects)."""
 
 
 class L2SVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -169,7 +164,4 @@ class L2SVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ParameterError(msg)
         if self.fit_intercept and not self.intercept_scaling > 0:
             msg = f"intercept_scaling is {self.intercept_scaling}; it must be > 0."
-            raise ParameterError(msg)
-        if self.solver not in SOLVERS:
-            msg = f"solver is {self.solver!r}; it must be one of {', '.join(SOLVERS)}."
             raise ParameterError(msg)

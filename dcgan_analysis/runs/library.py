@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcgan_analysis.checkpoints import catalogue, hub
 from dcgan_analysis.checkpoints.importers.contract import ImportRequest
+from dcgan_analysis.core.files import make_folder, put_in_place, scratch_folder
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.data.files import sources
 from dcgan_analysis.errors import CheckpointError, ConfigError, TrainingError
@@ -188,10 +189,14 @@ def import_weights(
     checkpoint = add_numbers(checkpoint)
     if folder is None:
         return checkpoint
-    target = folder / catalogue.WEIGHTS
-    checkpoint.save(target)
-    save_samples(checkpoint, folder / "samples.png")
-    return replace(checkpoint, path=target)
+    with scratch_folder(folder) as temporary:
+        checkpoint.save(temporary / catalogue.WEIGHTS)
+        save_samples(checkpoint, temporary / "samples.png")
+        make_folder(folder)
+        # The weights last: they make the folder a checkpoint, which the same command would not write again.
+        for path in sorted(temporary.iterdir(), key=lambda path: path.name == catalogue.WEIGHTS):
+            put_in_place(path, folder / path.name)
+    return replace(checkpoint, path=folder / catalogue.WEIGHTS)
 
 
 def _recognised(host: PluginHost, paths: tuple[Path, ...]) -> str | None:

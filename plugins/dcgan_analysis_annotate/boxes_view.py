@@ -123,8 +123,8 @@ class BoxesView:
         if not self.object:
             ui.notify("First say what the boxes are around: type a name at the left and press Enter.", type="warning")
             return
-        self.changes.append((self.sample, [tuple(box)], []))
-        self.save([*self.boxes_shown(), tuple(box)])
+        if self.save([*self.boxes_shown(), tuple(box)]):
+            self.changes.append((self.sample, [tuple(box)], []))
 
     def choose(self, number: int) -> None:
         """Choose a box."""
@@ -139,27 +139,31 @@ class BoxesView:
             boxes = self.boxes_shown()
             if box in boxes:  # another tab may have removed it
                 boxes.remove(box)
-                self.changes.append((self.sample, [], [box]))
-                self.save(boxes)
+                if self.save(boxes):
+                    self.changes.append((self.sample, [], [box]))
             else:
                 self.refresh()
 
     def undo(self) -> None:
         """Take back the last change of this tab, on whichever sample it was; what others did since stays."""
         if self.changes:
-            self.sample, added, removed = self.changes.pop()
+            self.sample, added, removed = self.changes[-1]
             self.chosen = -1
             boxes = [box for box in self.boxes_shown() if box not in added]
-            self.save([*boxes, *(box for box in removed if box not in boxes)])
+            if self.save([*boxes, *(box for box in removed if box not in boxes)]):
+                self.changes.pop()
 
-    def save(self, boxes: list[tuple[float, ...]]) -> None:
-        """Write the boxes of the sample shown."""
+    def save(self, boxes: list[tuple[float, ...]]) -> bool:
+        """Write the boxes of the sample shown; return whether the disk has them."""
+        saved = False
         if self.object:
             try:
                 self.workspace.set_boxes(self.object, self.sample, boxes)
+                saved = True
             except (DcganAnalysisError, OSError) as error:
                 ui.notify(f"Not saved: {error}", type="negative", timeout=0, close_button=True)
         self.refresh()
+        return saved
 
     def refresh(self) -> None:
         """Show the state."""

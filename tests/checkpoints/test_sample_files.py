@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -32,6 +34,14 @@ def test_pictures_read_back_as_the_dataset_they_are(plain, tmp_path, name):
     assert np.array_equal(split.images, expected)
     assert split.labels is None
     assert "samples 0 to 11 of seed 3 of the checkpoint tiny" in dataset.note
+
+
+def test_the_same_samples_are_the_same_zip_at_any_time_of_day(plain, tmp_path, monkeypatch):
+    written = []
+    for year in (2001, 2031):
+        monkeypatch.setattr(time, "localtime", lambda *_, year=year: time.gmtime((year - 1970) * 365 * 86400))
+        written.append(save_samples(plain, tmp_path / f"{year}.zip", 2).read_bytes())
+    assert written[0] == written[1]
 
 
 def test_classes_of_a_conditional_generator_are_labels(conditional, tmp_path):

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from dcgan_analysis.checkpoints.checkpoint import Checkpoint
+from dcgan_analysis.checkpoints.importers import sanity
 from dcgan_analysis.models.tables import dcgan32, dcgan32_svhn
 
 SETTINGS = ("--set", "architecture=dcgan32", "--set", "parameters.width=4", "--set", "parameters.z_size=6")
@@ -44,6 +45,19 @@ def test_two_files_become_one_checkpoint_that_can_be_used_by_name(networks, cli,
     assert (shown["architecture"], shown["data"]) == ("layers", {"name": "birds"})
     assert shown["provenance"]["format"] == "pytorch"
     assert set(shown["provenance"]["files"]) == {"netG.pth", "netD.pth"}
+
+
+def test_an_import_that_ends_before_all_is_written_has_made_no_checkpoint_and_can_be_repeated(
+    networks, cli, tmp_path, monkeypatch
+):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sanity, "save_samples", stop)
+        assert cli("import", *networks, "--out", "mine").exit_code == 130
+    assert not list(tmp_path.rglob("model.safetensors"))
+    cli("import", *networks, "--out", "mine").assert_success()
 
 
 def test_it_prints_the_layers_the_assumptions_and_the_numbers(networks, cli, monkeypatch):

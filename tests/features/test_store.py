@@ -376,6 +376,16 @@ def test_a_write_that_was_torn_on_a_full_disk_does_not_count(
     assert torch.equal(FeatureStore(path).read(0, 23), features)
 
 
+def test_a_disk_that_refuses_the_layout_is_an_error_and_not_the_end_of_the_process(open_writer, tmp_path, small_files):
+    with (
+        small_files(200),
+        pytest.raises(StoreError, match=r"cannot be written \(File too large\)"),
+        open_writer(tmp_path / "store.h5"),
+    ):
+        pytest.fail("it was opened")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_disk_that_is_too_small_is_said_before_anything_is_written(open_writer, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=7359)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)

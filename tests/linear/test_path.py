@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dcgan_analysis.errors import AnalysisError
-from dcgan_analysis.linear.path import l2svm_path
+from dcgan_analysis.linear.path import l2svm_path, predict_classes
 from dcgan_analysis.linear.svm import L2SVM
 
 GRID = [1e-4, 1e-3, 1e-2]
@@ -50,6 +50,31 @@ def test_the_primal_equals_the_dual(make_features):
     primal = l2svm_path(features, labels, GRID, solver="primal")
     dual = l2svm_path(features, labels, GRID, solver="dual")
     np.testing.assert_allclose(primal.objective, dual.objective, rtol=5e-5)
+
+
+def test_a_path_tells_its_grid_its_passes_and_the_gap_of_its_gradient(make_features):
+    features, labels = make_features(60, 8, 2)
+    path = l2svm_path(features.astype(np.float64), labels, [1, 2], tol=1e-2)
+    assert path.cs.tolist() == [1.0, 2.0]
+    assert path.cs.dtype == np.float64
+    assert path.passes > 0
+    rows, signs = np.c_[features, np.ones(60)], np.where(labels == path.classes[1], 1, -1)
+    for number, c in enumerate(path.cs):
+        w = np.r_[path.coef[number, 0], path.intercept[number]]
+        slack = np.maximum(0, 1 - signs * (rows @ w))
+        gradient = w - 2 * c * (slack * signs) @ rows
+        objective = w @ w / 2 + c * (slack**2).sum()
+        assert path.gap[number, 0] == pytest.approx(gradient @ gradient / 2 / objective, rel=0.05, abs=1e-9)
+
+
+def test_a_decision_of_exactly_nought_is_the_first_class():
+    assert predict_classes(np.array([[-1.0, 0.0, 1.0]]), np.array(["a", "b"])).tolist() == ["a", "a", "b"]
+
+
+def test_a_solver_that_does_not_exist_is_refused(make_features):
+    features, labels = make_features(20, 4, 2)
+    with pytest.raises(AnalysisError, match=r"^solver is 'newton'; it must be one of auto, primal, dual\.$"):
+        l2svm_path(features, labels, [1.0], solver="newton")
 
 
 def test_rows_that_repeat_do_not_break_the_gram_matrix(make_features):

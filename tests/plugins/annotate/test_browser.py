@@ -20,24 +20,37 @@ pytest.importorskip("nicegui", reason="the extra 'annotate' is needed")
 PATIENCE = 60
 
 
+WORDS = ["annotate", "--checkpoint", "tiny.safetensors", "--folder", "a", "--n", "6", "--port", "0", "--no-browser"]
+
+
 @pytest.fixture
-def page(tmp_path):
-    """A running ``dcgan-analyze annotate``: process, address, folder of the annotations."""
+def serve(tmp_path):
+    """Return a function that starts ``dcgan-analyze annotate``, and returns the process and its address."""
     Checkpoint.random(dcgan32(width=4), seed=0).save(tmp_path / "tiny.safetensors")
-    words = ["annotate", "--checkpoint", "tiny.safetensors", "--folder", "a", "--n", "6", "--port", "0", "--no-browser"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dcgan_analysis.cli.main", *words],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        address = process.stderr.readline().split()[0]
-        yield process, address, tmp_path / "a"
-    finally:
+    processes = []
+
+    def serve():
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dcgan_analysis.cli.main", *WORDS],
+            cwd=tmp_path,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process, process.stderr.readline().split()[0]
+
+    yield serve
+    for process in processes:
         process.kill()
-        process.communicate()
+        process.wait()
+        process.stderr.close()
+
+
+@pytest.fixture
+def page(serve, tmp_path):
+    """A running ``dcgan-analyze annotate``: process, address, folder of the annotations."""
+    return *serve(), tmp_path / "a"
 
 
 def until(condition):
@@ -111,3 +124,34 @@ def test_what_a_person_does_in_the_page_is_saved_and_asks_nobody_else(page, brow
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=PATIENCE)
     assert (process.returncode, said) == (0, "Stopped. Everything is saved in a\n")
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_when_the_browser_goes_and_the_server_is_killed(page, serve, browser):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    def find(selector):
+        return until(lambda: browser.find_element(By.CSS_SELECTOR, selector))
+
+    process, address, folder = page
+    browser.get(address)
+    find("[data-test=canvas] img[src^=data]")
+    find("input[data-test=name]").send_keys("window", Keys.ENTER)
+    until(lambda: "Looked at: 0 of 6" in find("[data-test=progress]").text)
+    drag = ActionChains(browser).move_to_element(find("[data-test=canvas] svg")).click_and_hold()
+    drag.move_by_offset(-40, 30).release().perform()
+    browser.get("about:blank")
+    drawn = until(lambda: read_boxes(folder / "boxes-window.json").by_sample())
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+    again, address = serve()
+    browser.get(address)
+    find("[data-test=canvas] img[src^=data]")
+    until(lambda: "Looked at: 1 of 6" in find("[data-test=progress]").text)
+    assert read_boxes(folder / "boxes-window.json").by_sample() == drawn
+    again.send_signal(signal.SIGTERM)
+    again.communicate(timeout=PATIENCE)
+    assert [path.name for path in folder.iterdir()] == ["boxes-window.json"]

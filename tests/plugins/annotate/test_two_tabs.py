@@ -6,8 +6,10 @@ import pytest
 
 pytest.importorskip("nicegui", reason="the extra 'annotate' is needed")
 
-from dcgan_analysis_annotate import views
+from dcgan_analysis_annotate import boxes_view, views
 from dcgan_analysis_annotate.boxes_view import BoxesView
+
+from dcgan_analysis.annotations import read_boxes
 
 
 @pytest.fixture
@@ -49,6 +51,26 @@ def test_a_box_that_another_tab_removed_is_not_taken_for_the_one_that_stands_in_
     assert workspace.boxes("window").by_sample() == {0: [(3, 3, 2, 2)]}
     first.undo()
     assert sorted(workspace.boxes("window").by_sample()[0]) == [(1, 1, 2, 2), (3, 3, 2, 2)]
+
+
+def test_what_a_full_disk_refuses_is_said_to_be_unsaved_and_what_it_holds_stays(
+    make_tab, workspace, small_files, monkeypatch
+):
+    messages, tab = [], make_tab()
+    monkeypatch.setattr(boxes_view.ui, "notify", lambda text, **_: messages.append(text))
+    tab.draw([1, 1, 2, 2])
+    with small_files(50):
+        tab.draw([3, 3, 2, 2])
+        tab.remove()
+        tab.undo()
+    assert len(messages) == 3
+    assert all(text.startswith("Not saved: ") for text in messages)
+    assert tab.shown == [(1, 1, 2, 2)]
+    tab.draw([5, 5, 2, 2])
+    assert read_boxes(workspace.path_of("window")).by_sample() == {0: [(1, 1, 2, 2), (5, 5, 2, 2)]}
+    tab.undo()
+    tab.undo()
+    assert read_boxes(workspace.path_of("window")).by_sample() == {}
 
 
 def test_pages_that_are_asked_for_and_never_opened_are_few(monkeypatch):
