@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 _LISTED_NAMES = 20
+_LONGEST_VALUE = 100
 
 
 class DcganAnalysisError(Exception):
@@ -149,5 +150,7 @@ def refused_fields(error: ValidationError) -> str:
         text = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         # A model-level check speaks of several fields: showing the whole input would say nothing.
         field = ".".join(map(str, item["loc"]))
-        parts.append(f"{field}: {text}, got {item['input']!r}" if field else text)
+        shown = repr(item["input"])
+        cut = shown if len(shown) <= _LONGEST_VALUE else f"{shown[:_LONGEST_VALUE]}..."
+        parts.append(f"{field}: {text}, got {cut}" if field else text)
     return " ".join("; ".join(parts).split())

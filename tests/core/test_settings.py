@@ -48,6 +48,7 @@ def test_settings_cannot_be_changed():
         ({"C": [float("inf")]}, r"^C\.0: must be a finite number, got inf\.$"),
         ({"mode": "slow"}, r"^mode: must be 'fast' or 'exact', got 'slow'\.$"),
         ({"low": 2}, r"^low must not exceed high\.$"),
+        ({"mode": 300 * "x"}, r"^mode: must be 'fast' or 'exact', got 'x{99}\.\.\.\.$"),
         ({"draws": 0, "mode": "slow"}, r"^draws: must be .*, got 0; mode: must be .*, got 'slow'\.$"),
     ],
 )
