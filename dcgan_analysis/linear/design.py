@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
 from dcgan_analysis.core.device import has_bfloat16_units
+from dcgan_analysis.core.parallel import parallel_map
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.linear.products import accurate_product, residuals_are_exact
 from dcgan_analysis.linear.rows import RowSource, check_finite, spans
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+Part = TypeVar("Part")
 
 # Converted at a time on a CPU: 4 MB of float32, still in its cache when they are multiplied. Tiles of about 512 x 2048
 # are multiplied 1.5 times as fast as the same number of elements in long rows (benchmarks/l2svm.py --passes).
 _TILE_ELEMENTS = 1 << 20
 _TILE_ROWS = 512
+# So many blocks, at most, are one worker's at a time, as each group costs a sum of coefficients; fewer where there
+# would not be so many groups.
+_GROUP, _GROUPS = 4, 16
 
 
 class Design:
@@ -52,7 +60,7 @@ class Design:
         self._fast = torch.bfloat16 if self.rounds else self.dtype
         split = self.rounds and rows.dtype == torch.bfloat16 and residuals_are_exact(self.device)
         self._exact = torch.bfloat16 if split else self.dtype
-        self._buffers: dict[torch.dtype, torch.Tensor] = {}
+        self._buffers = threading.local()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -106,14 +114,21 @@ class Design:
         self.passes += 1
         weights, constant = coef[:, :-1].contiguous(), coef[:, -1:] * self.intercept
         scores = constant.expand(-1, self.shape[0]).contiguous()
-        total, intercept = torch.zeros_like(weights), coef.new_zeros(len(coef), 1)
-        for span, block in self._blocks(self._exact):
-            self._add_scores(weights, block, self._exact, scores[:, span])
-            values = dual(scores[:, span], span)
-            if values.any():
-                self._add_adjoint(values, block, self._exact, total)
-                intercept += values.sum(1, keepdim=True) * self.intercept
-        return self.checked(scores), self.checked(torch.cat([total, intercept], dim=1))
+        total = coef.new_zeros(len(coef), self.shape[1])
+
+        def add(blocks: Sequence[tuple[int, int]]) -> torch.Tensor:
+            part = torch.zeros_like(total)
+            for span, block in self._pieces(blocks):
+                self._add_scores(weights, block, self._exact, scores[:, span])
+                values = dual(scores[:, span], span)
+                if values.any():
+                    self._add_adjoint(values, block, self._exact, part[:, :-1])
+                    part[:, -1:] += values.sum(1, keepdim=True) * self.intercept
+            return part
+
+        for part in self._side_by_side(add, [*spans(self.rows)]):
+            total += part
+        return self.checked(scores), self.checked(total)
 
     def sample(self, index: torch.Tensor) -> torch.Tensor:
         """Return the rows ``index`` (ascending) with the intercept column, (n, D + 1)."""
@@ -144,20 +159,23 @@ class Design:
             raise AnalysisError(msg)
         return result
 
-    def _blocks(self, dtype: torch.dtype, used: torch.Tensor | None = None) -> Iterator[tuple[slice, torch.Tensor]]:
-        """Yield blocks of rows as stored; ``used`` (N,) says which rows count: blocks without one are not read."""
-        for start, stop in spans(self.rows):
-            if used is not None and not used[start:stop].any():
-                continue
+    def _side_by_side(
+        self, function: Callable[[Sequence[tuple[int, int]]], Part], blocks: Sequence[tuple[int, int]]
+    ) -> Iterator[Part]:
+        """Yield what a function makes of groups of blocks (start, stop), in their order."""
+        size = min(_GROUP, max(1, len(blocks) // _GROUPS))
+        groups = [blocks[first : first + size] for first in range(0, len(blocks), size)]
+        # Of a single group the threads work within each product.
+        return parallel_map(function, groups, device=self.device) if len(groups) > 1 else map(function, groups)
+
+    def _pieces(self, blocks: Sequence[tuple[int, int]]) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Read blocks (start, stop) and yield them piece by piece, as stored."""
+        for start, stop in blocks:
             block = self.rows.read(start, stop)
-            for piece in torch.split(block, self._tile_rows(block, dtype)):
+            most = max(_TILE_ELEMENTS // block.shape[1], _TILE_ROWS) if self.device.type == "cpu" else len(block)
+            for piece in torch.split(block, most):
                 yield slice(start, start + len(piece)), piece
                 start += len(piece)
-
-    def _tile_rows(self, block: torch.Tensor, dtype: torch.dtype) -> int:
-        if block.dtype == dtype or self.device.type != "cpu":
-            return len(block)
-        return max(_TILE_ELEMENTS // block.shape[1], _TILE_ROWS)
 
     def _tiles(self, block: torch.Tensor, dtype: torch.dtype) -> Iterator[tuple[slice, torch.Tensor]]:
         """Yield (columns, tile) of a block, converted; all columns at once where nothing is to be converted."""
@@ -166,16 +184,14 @@ class Design:
             yield slice(columns), block.to(self.device, dtype)
             return
         # One buffer for all tiles: fresh pages cost more than the conversion itself.
-        buffer = self._buffer(dtype)
+        buffer: torch.Tensor | None = getattr(self._buffers, str(dtype), None)
+        if buffer is None:
+            buffer = torch.empty(_TILE_ELEMENTS, dtype=dtype)
+            setattr(self._buffers, str(dtype), buffer)
         width = max(_TILE_ELEMENTS // len(block), 1)
         for start in range(0, columns, width):
             part = block[:, start : start + width]
             yield slice(start, start + width), buffer[: part.numel()].view(part.shape).copy_(part)
-
-    def _buffer(self, dtype: torch.dtype) -> torch.Tensor:
-        if dtype not in self._buffers:
-            self._buffers[dtype] = torch.empty(_TILE_ELEMENTS, dtype=dtype)
-        return self._buffers[dtype]
 
     def _add_scores(self, weights: torch.Tensor, block: torch.Tensor, dtype: torch.dtype, scores: torch.Tensor) -> None:
         """Add ``weights @ block.T`` to ``scores``, (M, n)."""
@@ -203,13 +219,26 @@ class Design:
         self.passes += 0.5
         weights = weights.contiguous()
         out = (coef[:, -1:] * self.intercept).expand(-1, self.shape[0]).contiguous()
-        for span, block in self._blocks(dtype):
-            self._add_scores(weights, block, dtype, out[:, span])
+
+        def add(blocks: Sequence[tuple[int, int]]) -> None:
+            for span, block in self._pieces(blocks):
+                self._add_scores(weights, block, dtype, out[:, span])
+
+        deque(self._side_by_side(add, [*spans(self.rows)]), maxlen=0)
         return self.checked(out)
 
     def _adjoint(self, dual: torch.Tensor, factor: torch.dtype, stored: torch.dtype) -> torch.Tensor:
         self.passes += 0.5
-        total = dual.new_zeros(len(dual), self.shape[1] - 1)
-        for span, block in self._blocks(stored, used=dual.any(0)):
-            self._add_adjoint(dual[:, span].to(factor), block, stored, total)
+        total, used = dual.new_zeros(len(dual), self.shape[1] - 1), dual.any(0)
+
+        def add(blocks: Sequence[tuple[int, int]]) -> torch.Tensor:
+            part = torch.zeros_like(total)
+            for span, block in self._pieces(blocks):
+                self._add_adjoint(dual[:, span].to(factor), block, stored, part)
+            return part
+
+        # Blocks whose rows do not count are not read.
+        blocks = [(start, stop) for start, stop in spans(self.rows) if used[start:stop].any()]
+        for part in self._side_by_side(add, blocks):
+            total += part
         return self.checked(torch.cat([total, dual.sum(1, keepdim=True) * self.intercept], dim=1))
