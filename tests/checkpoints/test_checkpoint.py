@@ -449,3 +449,7 @@ def test_a_small_file_with_large_tables_takes_no_memory(architectures, tmp_path)
 
     # In KB; the matrix would take half a million.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def test_the_hash_of_a_checkpoint_is_the_same_in_every_version():
+    assert load_checkpoint("digits-dcgan32").sha256().startswith("adb8f8c82af83c32")
