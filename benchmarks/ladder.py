@@ -36,6 +36,7 @@ from dcgan_analysis.report.format import label, metric_text
 from dcgan_analysis.runs.library import train
 from dcgan_analysis.training.presets import load_preset
 from dcgan_analysis.training.state import STATE
+from dcgan_analysis.training.stopping import stop_requests
 from dcgan_analysis.training.watching import Watcher
 
 LADDER = Path(__file__).with_name("ladder.toml")
@@ -108,22 +109,27 @@ def settings_of(rung, out, *, full):
 
 def climb(rungs, out, *, data_root=None, device="auto", full=False):
     """Train each rung that is not done."""
-    for rung in rungs:
-        print(f"{rung['name']}: {rung['why']}", flush=True)
-        settings = settings_of(rung, out, full=full)
-        if (out / rung["name"] / STATE).exists():
-            # It may have begun in another place, where what it starts from had another path.
-            settings.pop("start_from", None)
-        train(
-            settings,
-            out / rung["name"],
-            preset=rung["preset"],
-            data_root=data_root,
-            resume=True,
-            device=device,
-            watchers=[_Page(out, rungs, rung["name"])],
-        )
-        write_page(out, rungs)
+    with stop_requests() as request:
+        for rung in rungs:
+            print(f"{rung['name']}: {rung['why']}", flush=True)
+            settings = settings_of(rung, out, full=full)
+            if (out / rung["name"] / STATE).exists():
+                # It may have begun in another place, where what it starts from had another path.
+                settings.pop("start_from", None)
+            train(
+                settings,
+                out / rung["name"],
+                preset=rung["preset"],
+                data_root=data_root,
+                resume=True,
+                device=device,
+                watchers=[_Page(out, rungs, rung["name"])],
+            )
+            write_page(out, rungs)
+            if request.signal:
+                # It came while the last interval of the rung was measured.
+                msg = f"Stopped after {rung['name']}"
+                raise TrainingStopped(msg, request.signal)
 
 
 def _history(out, rung):

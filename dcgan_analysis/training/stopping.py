@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
+# Of the blocks that are entered, the innermost last.
+_entered: list[StopRequest] = []
+
+
 @dataclass
 class StopRequest:
     """Whether the training is to stop.
@@ -29,6 +33,8 @@ class StopRequest:
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
     """Turn the first SIGINT, SIGTERM or SIGHUP within the block into a request; a second one interrupts.
+
+    Where such a block stands within another, the request is passed on to that: what comes after may still be long.
 
     Only the main thread can set handlers: elsewhere nothing changes.
 
@@ -50,8 +56,12 @@ def stop_requests() -> Iterator[StopRequest]:
     before = {number: handler for number, handler in before.items() if handler not in (None, signal.SIG_IGN)}
     for number in before:
         signal.signal(number, handle)
+    _entered.append(request)
     try:
         yield request
     finally:
+        _entered.pop()
+        if _entered and request.signal:
+            _entered[-1].signal = request.signal
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -175,6 +175,15 @@ def test_stopped_in_its_second_rung_it_goes_on_in_another_place_to_the_same_bits
         if page._name == "second" and at.step == 10:
             os.kill(os.getpid(), signal.SIGTERM)
 
+    # While the last interval of the first is measured: what is done is not begun again.
+    with monkeypatch.context() as stopping:
+        stopping.setattr(ladder._Page, "interval", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(SystemExit) as stopped:
+            climb("here")
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == "Stopped after first; the same command goes on.\n"
+    assert not (tmp_path / "here" / "second").exists()
+
     with monkeypatch.context() as stopping:
         stopping.setattr(ladder._Page, "steps", stop)
         with pytest.raises(SystemExit) as stopped:
