@@ -66,6 +66,9 @@ _GROUPS = frozenset({"/", "/taps"})
 _MOST_NAMES = 1_000_000
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_HEAP = b"GCOL\x01\0\0\0"
+# Attributes, key and tables stand at the beginning of a store.
+_SEARCHED = 1 << 20
 
 
 class Difference(NamedTuple):
@@ -218,6 +221,26 @@ def _check_layout(file: Any) -> None:
             raise ValueError(msg)
 
 
+def _check_heaps(start: bytes) -> None:
+    """Refuse heaps, which hold strings, whose free space has size 0: HDF5 never comes to their end.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    heap = start.find(_HEAP)
+    while heap >= 0:
+        at, end = heap + 16, heap + int.from_bytes(start[heap + 8 : heap + 16], "little")
+        while at + 16 <= min(end, len(start)):
+            size = int.from_bytes(start[at + 8 : at + 16], "little")
+            if start[at : at + 2] == b"\0\0":  # the free space, the last of a heap
+                if size == 0:
+                    msg = f"the heap at byte {heap:,} has free space of size 0"
+                    raise ValueError(msg)
+                break
+            at += 16 + -(-size // 8) * 8
+        heap = start.find(_HEAP, heap + 1)
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
     """Open a store, its elements checked; what goes wrong inside becomes a StoreError.
@@ -229,10 +252,11 @@ def opened(path: Path) -> Iterator[Any]:
 
     try:
         with path.open("rb") as stream:
-            foreign = stream.read(len(_SIGNATURE)) != _SIGNATURE
-        if foreign:
+            start = stream.read(_SEARCHED)
+        if not start.startswith(_SIGNATURE):
             msg = f"'{path}' is not an HDF5 file. Make a store with: dcgan-analyze extract."
             raise StoreError(msg)
+        _check_heaps(start)
         # Complete stores never change, and network file systems often lack locks: none is taken.
         with h5py.File(path, "r", locking=False) as file:
             check_elements(path, file)

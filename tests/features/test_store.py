@@ -415,6 +415,18 @@ def test_the_documents_bare_h5py_example_reads_a_store(write_store, features, tm
     assert found["y"].tolist() == [i % 3 for i in range(23)]
 
 
+def test_a_heap_in_which_hdf5_would_go_round_for_ever_is_refused(write_store, tmp_path):
+    content = bytearray(write_store(tmp_path / "a.h5").read_bytes())
+    heap = content.index(b"GCOL")
+    at = heap + 16
+    while content[at : at + 2] != b"\0\0":
+        at += 16 + -(-int.from_bytes(content[at + 8 : at + 16], "little") // 8) * 8
+    content[at + 8 : at + 16] = bytes(8)
+    (tmp_path / "a.h5").write_bytes(content)
+    with pytest.raises(StoreError, match=rf"damaged or truncated \(the heap at byte {heap:,} has free space of size 0"):
+        FeatureStore(tmp_path / "a.h5")
+
+
 @FORKS
 def test_a_second_writer_is_told_who_holds_the_store(start_writer, open_writer, tmp_path):
     path = tmp_path / "store.h5"
