@@ -107,7 +107,7 @@ def _tile_side(panels: Mapping[str, Sequence[Sequence[Tile]]], columns: int) -> 
     largest = int(max(max(tile.image.shape[1:]) for tile in tiles))
     side = int(np.clip(_FULL_WIDTH // columns - _GAP, _SMALLEST, _LARGEST))
     # A whole multiple of the largest picture, so that this one fills its place.
-    return max(side // largest, 1) * largest
+    return max(round(side / largest), 1) * largest
 
 
 def _enlarged(tile: Tile, side: int, scale: int) -> np.ndarray:

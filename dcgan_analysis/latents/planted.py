@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dcgan_analysis.api.metrics import share_metric
 from dcgan_analysis.api.result import Metric, Table
+from dcgan_analysis.core.text import percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -99,18 +100,18 @@ def verdict(signs: Sequence[str], power: Power) -> str:
     if signs:
         return f"signs of memorisation ({'; '.join(signs)})"
     rate = power.of(ANY)
-    planted = f"{STATED:.0%} planted copies are found in {rate:.0%} of draws"
+    planted = f"{percent(STATED, 0)} planted copies are found in {percent(rate, 0)} of draws"
     return f"no sign of memorisation ({planted})" if rate >= ENOUGH else f"cannot tell ({planted})"
 
 
 def power_metrics(power: Power) -> dict[str, Metric]:
     """Return ``power``, of all tests together at the stated share, and ``least_found``, where there is one."""
     rows = power.detected[ANY][SHARES.index(STATED)]
-    text = f"draws in which {STATED:.0%} planted copies are found by a test"
+    text = f"draws in which {percent(STATED, 0)} planted copies are found by a test"
     metrics = {"power": share_metric(rows, text, higher_is_better=True)}
     least = power.least(ANY)
     if least is not None:
-        text = f"least share of planted copies found in {ENOUGH:.0%} of draws"
+        text = f"least share of planted copies found in {percent(ENOUGH, 0)} of draws"
         metrics["least_found"] = Metric(value=least, n=len(rows), higher_is_better=False, description=text)
     return metrics
 

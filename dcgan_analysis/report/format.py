@@ -19,12 +19,14 @@ _NARROW = 0.005
 _SPELLED = {
     "auc": "AUC",
     "cas": "CAS",
+    "frechet": "Fréchet",
     "iou": "IoU",
     "l1": "L1",
     "l2": "L2",
     "pca": "PCA",
     "sefa": "SeFa",
     "svm": "SVM",
+    "vendi": "Vendi",
 }
 
 

@@ -13,8 +13,8 @@ def power_of(rates, draws=10):
 def test_a_verdict_of_none_needs_the_power_to_find_copies():
     strong, weak = power_of([0, 0.2, 0.5, 0.7, 0.8, 0.9, 1]), power_of([0, 0, 0, 0, 0.7, 0.7, 1])
     assert verdict(["hashes"], weak) == "signs of memorisation (hashes)"
-    assert verdict([], strong) == "no sign of memorisation (5% planted copies are found in 80% of draws)"
-    assert verdict([], weak) == "cannot tell (5% planted copies are found in 70% of draws)"
+    assert verdict([], strong) == "no sign of memorisation (5 % planted copies are found in 80 % of draws)"
+    assert verdict([], weak) == "cannot tell (5 % planted copies are found in 70 % of draws)"
     assert (strong.least(ANY), weak.least(ANY), power_of([0] * len(SHARES)).least(ANY)) == (0.05, 0.1, None)
     assert [weak.answer(ANY, sign=sign) for sign in (True, False)] == ["yes", "cannot tell"]
 

@@ -178,10 +178,13 @@ def _dissected(context: RunContext, config: DissectConfig, sampler: Sampler, exa
 
 def _warn_of_colour(context: RunContext, metrics: Mapping[str, Metric]) -> None:
     """Say where a change of colour alone does what the units do."""
+    from dcgan_analysis.core import percent
+
     for name, what in (("removed", "takes the object away"), ("inserted", "puts the object in")):
         ours, painted = metrics[name], metrics[f"{name}_painted"]
         if ours.low is not None and 0 < ours.low <= painted.value:
             context.warn(
                 f"The mean change of colour, painted without touching a unit, {what} about as well "
-                f"({painted.value:.1%} against {ours.value:.1%}): these units may carry brightness, not the object."
+                f"({percent(painted.value, 1)} against {percent(ours.value, 1)}): these units may carry brightness, "
+                "not the object."
             )

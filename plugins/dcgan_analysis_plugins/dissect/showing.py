@@ -10,6 +10,7 @@ import torch
 from dcgan_analysis import figures
 from dcgan_analysis.api.result import Cell, Table
 from dcgan_analysis.checkpoints.sampling import as_bytes
+from dcgan_analysis.core.text import percent
 from dcgan_analysis.figures.marks import framed
 from dcgan_analysis.units.detector import removed
 from dcgan_analysis_plugins.dissect.agreement import best_layer
@@ -83,7 +84,7 @@ def save_units(
             active = values[unit] > layer.agreement.thresholds[unit, 0]
             strongest = [rows[at] for at in order.tolist()]
             tiles.append([figures.Tile(_lit(context, examined, row, active[row])) for row in strongest])
-        labels = [f"unit {unit}, {float(layer.agreement.measured[unit, 0]):.0%}" for unit in units]
+        labels = [f"unit {unit}, {percent(float(layer.agreement.measured[unit, 0]), 0)}" for unit in units]
         context.save_figure(
             figures.image_panels({f"{network}, {layer.name}": tiles}, labels=labels),
             f"units-{network}",
@@ -135,7 +136,9 @@ def save_walks(context: RunContext, experiments: Experiments) -> None:
     chosen = sorted(experiments.walks, key=lambda walk: -float(np.ptp(walk.shown)))[:_WALKS]
     images = np.concatenate([as_bytes(context.checkpoint, walk.images) for walk in chosen])
     titles = [
-        f"{shown:.0%} | {active:.1f}" for walk in chosen for shown, active in zip(walk.shown, walk.active, strict=True)
+        f"{percent(shown, 0)} | {active:.1f}"
+        for walk in chosen
+        for shown, active in zip(walk.shown, walk.active, strict=True)
     ]
     context.save_figure(
         figures.image_grid(images, len(chosen[0].shown), titles=titles),

@@ -314,7 +314,7 @@ def _save_curve(context: RunContext, draws: Sequence[_Draw], n: int) -> None:
         figure,
         "curve",
         "The Fréchet distance falls with the number of images",
-        "Compare distances at equal numbers only. Bars reach from the least to the largest of the draws.",
+        "Compare distances at equal numbers only. The band reaches from the least to the largest of the draws.",
     )
 
 

@@ -12,6 +12,7 @@ from scipy.stats import hypergeom, t
 from dcgan_analysis.api.metrics import auc_metric, share_metric
 from dcgan_analysis.api.result import Cell, Metric, Table
 from dcgan_analysis.core.statistics import percentile_interval, precedence_test, wilson_interval
+from dcgan_analysis.core.text import percent
 from dcgan_analysis.latents import planted
 from dcgan_analysis_plugins.memorisation.nearest_images import COPIES, HASH, HELD_OUT, SAMPLES, nearest_training
 from dcgan_analysis_plugins.memorisation.queries import reference
@@ -304,7 +305,7 @@ class Evidence:
         sharp = self.metrics["sharp_steps"]
         jumps = "yes, alone no proof" if (sharp.low or 0.0) > _MANY_SHARP else "not counted"
         rows.append(["sharp transitions", sharp.value, None, None, None, None, jumps])
-        power = f"{planted.STATED:.0%} found in"
+        power = f"{percent(planted.STATED, 0)} found in"
         columns = ["test", "samples", "expected", "copies", "p", power, "a sign"]
         evidence = Table(
             name="evidence",
@@ -312,9 +313,10 @@ class Evidence:
             columns=columns,
             rows=rows,
             percent=["samples", "expected", "copies", power],
-            note=f"A sign is p < {self._level:.4f}, {_LEVEL:.0%} over {len(self._tests)} tests. "
+            note=f"A sign is p < {self._level:.4f}, {percent(_LEVEL, 0)} over {len(self._tests)} tests. "
             "Expected: without memorisation. Copies: perturbed training images in place of all samples. No is said "
-            f"only where planted copies are found in {planted.ENOUGH:.0%} of draws. That samples are nearer than real "
-            "images does not count, as blurred ones are nearer to everything; nor do sharp transitions decide alone.",
+            f"only where planted copies are found in {percent(planted.ENOUGH, 0)} of draws. That samples are nearer "
+            "than real images does not count, as blurred ones are nearer to everything; nor do sharp transitions "
+            "decide alone.",
         )
         return [evidence, planted.save_power(context, self._power, "Perturbed training images in place of samples.")]

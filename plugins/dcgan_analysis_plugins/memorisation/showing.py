@@ -38,13 +38,16 @@ def save_neighbours(
         if name != HASH
     }
     order = nearest[FEATURES][0].argsort()
-    for rank, chosen in (("nearest", order[:_SHOWN]), ("typical", order[len(order) // 2 :][:_SHOWN])):
+    for rank, which, chosen in (
+        ("nearest", "those that lie nearest", order[:_SHOWN]),
+        ("typical", "typical ones", order[len(order) // 2 :][:_SHOWN]),
+    ):
         rows = [samples[chosen], *(train[positions[chosen]] for _, positions in nearest.values())]
         titles = [title if not at else "" for title in ("sample", *nearest) for at in range(len(chosen))]
         context.save_figure(
             figures.image_grid(np.concatenate(rows), len(chosen), titles=titles),
             f"neighbours-{rank}",
-            f"Samples and their nearest training images: the {rank}",
+            f"Samples and their nearest training images: {which}",
             f"First row: samples. Below each: the nearest training image by {', '.join(nearest)}.",
         )
 

@@ -112,7 +112,7 @@ class Verdict:
             name="failures",
             title="What failed, and since when",
             columns=["failure", "layer", "seen from epoch", "until epoch", "evidence"],
-            rows=rows or [["none", None, None, None, f"{len(self.readings)} readings"]],
+            rows=rows or [["none", None, None, None, _readings(self.readings)]],
             note=f"The first {rules.EARLY} steps are not judged. Numbers are those of the last reading that failed.",
         )
 
@@ -148,8 +148,12 @@ class Verdict:
             title="What was judged",
             columns=["measure", "last reading", "worst reading", "limit"],
             rows=rows,
-            note=f"Worst of {len(judged)} readings after the first {rules.EARLY} steps.",
+            note=f"Worst of {_readings(judged)} after the first {rules.EARLY} steps.",
         )
+
+
+def _readings(rows: Sequence[Row]) -> str:
+    return f"{len(rows)} reading{'' if len(rows) == 1 else 's'}"
 
 
 def _value(row: Row, name: str) -> float | None:

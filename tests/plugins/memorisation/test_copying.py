@@ -77,7 +77,7 @@ def with_copies(samples, train, share):
 def test_an_independent_sampler_is_not_accused_be_it_blurred(train, contrast):
     rng = np.random.default_rng(1)
     evidence = gather_evidence(images(300, rng, contrast), train, images(60, rng))
-    assert evidence.verdict.startswith("no sign of memorisation (5% planted copies are found in ")
+    assert evidence.verdict.startswith("no sign of memorisation (5 % planted copies are found in ")
     assert evidence.metrics["power"].value >= 0.8
     # Blurred samples are nearer to everything.
     assert (evidence.metrics["closer_than_real_features"].low > 0.5) == (contrast < 1)
@@ -96,7 +96,7 @@ def test_five_per_cent_of_copies_are_found_with_few_held_out_images_and_with_non
 def test_few_images_cannot_tell():
     rng = np.random.default_rng(3)
     evidence = gather_evidence(images(20, rng), images(24, rng), images(5, rng))
-    assert evidence.verdict.startswith("cannot tell (5% planted copies are found in ")
+    assert evidence.verdict.startswith("cannot tell (5 % planted copies are found in ")
     assert evidence.metrics["power"].value < 0.8
     assert "least_found" not in evidence.metrics or evidence.metrics["least_found"].value > 0.05
 

@@ -17,7 +17,7 @@ SHORT = {"samples": 24, "copies": 20, "hash_steps": 10}
 
 def test_memorisation_keeps_the_contract_and_few_samples_cannot_tell(dcgan_context, unrendered):
     result = check_analysis(Memorisation(), dcgan_context, SHORT)
-    assert "cannot tell (5% planted copies are found in" in result.title
+    assert "cannot tell (5 % planted copies are found in" in result.title
     assert result.metrics["hash_collisions"].value == 0
     (power,) = (table for table in result.tables if table.name == "power")
     assert [row[0] for row in power.rows] == [0, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1]
