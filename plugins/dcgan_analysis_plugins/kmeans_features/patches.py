@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional as F
 
 from dcgan_analysis.core.hashing import hash_array, hash_json, hash_parts
+from dcgan_analysis.core.parallel import parallel_map
 from dcgan_analysis.core.progress import Progress, silent
 from dcgan_analysis.errors import AnalysisError
 
@@ -143,9 +144,9 @@ class PatchDictionary:
         # |x - c|^2 = |x|^2 - 2 x.c + |c|^2 as one product: patches get the columns |x|^2 and 1.
         ones = torch.ones(1, len(centroids))
         factor = torch.cat([-2 * centroids.T, ones, centroids.square().sum(1)[None]]).contiguous()
-        buffer = torch.empty(_ROWS, len(centroids))
-        result = torch.zeros(len(batch), len(cells), len(centroids))
-        for image, summed in zip(batch, result, strict=True):
+
+        def pool(image: Tensor) -> Tensor:
+            buffer, summed = torch.empty(_ROWS, len(centroids)), torch.zeros(len(cells), len(centroids))
             patches = self.whiten(F.unfold(image[None], spec.size)[0].T)
             rows = torch.cat([patches, patches.square().sum(1, keepdim=True), torch.ones(len(patches), 1)], dim=1)
             for start in range(0, len(rows), _ROWS):
@@ -153,7 +154,9 @@ class PatchDictionary:
                 distances = torch.mm(block, factor, out=buffer[: len(block)]).clamp_min_(0).sqrt_()
                 codes = torch.sub(distances.mean(1, keepdim=True), distances, out=distances).clamp_min_(0)
                 summed.addmm_(cells[:, start : start + _ROWS], codes)
-        return result.transpose(1, 2).flatten(1)
+            return summed
+
+        return torch.stack(list(parallel_map(pool, batch))).transpose(1, 2).flatten(1)
 
 
 def _cells(height: int, width: int, grid: int) -> Tensor:

@@ -13,6 +13,7 @@ from dcgan_analysis_plugins.kmeans_features.patches import (
     sample_patches,
 )
 
+from dcgan_analysis.core import parallel
 from dcgan_analysis.errors import AnalysisError
 
 SPEC = PatchSpec(size=3, centroids=5, patches=300, epochs=2)
@@ -55,6 +56,14 @@ def test_an_image_becomes_the_sums_of_its_patches_codes_over_the_quadrants(dicti
 
 def test_an_images_features_do_not_depend_on_the_others(dictionary, images):
     torch.testing.assert_close(dictionary.encode(images)[3], dictionary.encode(images[3:4])[0], rtol=1e-5, atol=1e-4)
+
+
+def test_features_have_the_same_bits_for_any_number_of_workers(dictionary, images, monkeypatch):
+    found = []
+    for count in (1, 3):
+        monkeypatch.setattr(parallel, "worker_count", lambda device=None, count=count: count)
+        found.append(dictionary.encode(images))
+    assert torch.equal(*found)
 
 
 def test_a_position_belongs_to_one_cell_also_where_they_cannot_be_divided_evenly(dictionary, images):
