@@ -11,6 +11,7 @@ from dcgan_analysis.api.result import (
     DatasetRecord,
     Environment,
     Figure,
+    Gallery,
     Metric,
     Result,
     SplitRecord,
@@ -31,6 +32,49 @@ def make_result() -> Callable[..., Result]:
         return Result.model_validate({**_FIELDS, **changes})
 
     return make
+
+
+HOSTILE = """<script>alert("x")</script>'"><img src=x onerror=y> {{ 7 * 7 }}"""
+
+
+@pytest.fixture
+def hostile_result(make_result: Callable[..., Result]) -> Result:
+    """Give a result that says something hostile wherever a text may stand."""
+    clean = make_result()
+    metrics = {
+        "accuracy": Metric(value=0.5, description=HOSTILE, interval=HOSTILE, source=HOSTILE),
+        HOSTILE: Metric(value=0.5),
+    }
+    checkpoint = clean.checkpoint.model_copy(update={"name": HOSTILE, "training": {HOSTILE: HOSTILE}})
+    split = clean.dataset.splits["test"].model_copy(update={"source": HOSTILE, "sha256": HOSTILE})
+    return make_result(
+        title=HOSTILE,
+        question=HOSTILE,
+        reference=HOSTILE + ' https://evil.example/"onclick="x',
+        metrics=metrics,
+        tables=[Table(name="t", title=HOSTILE, columns=[HOSTILE], rows=[[HOSTILE]], note=HOSTILE)],
+        figures=[Figure(name="f", file="figures/matrix.png", title=HOSTILE, caption=HOSTILE)],
+        galleries=[
+            Gallery(
+                name=HOSTILE,
+                file="figures/matrix.png",
+                title=HOSTILE,
+                caption=HOSTILE,
+                columns=1,
+                classes=[HOSTILE, "b"],
+                ids=[HOSTILE],
+                labels=[0],
+                predictions=[1],
+            )
+        ],
+        notes=[HOSTILE],
+        warnings=[HOSTILE, HOSTILE],
+        config={HOSTILE: {HOSTILE: [HOSTILE]}},
+        files={HOSTILE: HOSTILE},
+        checkpoint=checkpoint,
+        dataset=clean.dataset.model_copy(update={"splits": {HOSTILE: split}, "note": HOSTILE}),
+        command=HOSTILE,
+    )
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import pytest
 from dcgan_analysis.api.result import Gallery, Table
 from dcgan_analysis.report import paired_table, write_report
 from dcgan_analysis.report.comparison_page import render_comparison
+from dcgan_analysis.report.index import render_index
+from dcgan_analysis.runs.batch import Outcome
 
 # Class and prediction of each image of the gallery: two of three cats are right, and no dog.
 LABELS, PREDICTIONS = [0, 0, 0, 1], [0, 0, 1, 0]
@@ -169,6 +171,27 @@ def test_a_page_asks_for_nothing_but_itself(opened):
     assert asked
     assert all(url.startswith(("file:", "data:")) for url in asked), asked
     assert not [entry for entry in opened.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def test_hostile_texts_stay_texts_in_every_page_whatever_is_pressed(hostile_result, run_folder, browser):
+    results, names = [hostile_result] * 2, [hostile_result.title, "b"]
+    pages = {
+        "comparison": render_comparison(results, names, paired_table(results, names)),
+        "index": render_index(hostile_result.title, [Outcome("one", error=hostile_result.title)], run_folder),
+    }
+    addresses = [write_report(hostile_result, run_folder)]
+    for name, page in pages.items():
+        addresses.append(run_folder / f"{name}.html")
+        addresses[-1].write_text(page, encoding="utf-8")
+    for address in addresses:
+        browser.get_log("browser")
+        browser.get(address.as_uri())
+        for button in all_of(browser, "th button, .enlarge"):
+            browser.execute_script("arguments[0].click()", button)
+        assert hostile_result.title in browser.title or hostile_result.title in first(browser, "body").text
+        strange = "[onerror], [onclick], img[src=x], script ~ script"
+        assert not all_of(browser, strange), address.name
+        assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"], address.name
 
 
 def test_a_page_scrolls_in_one_direction_on_a_telephone(opened):
