@@ -577,6 +577,8 @@ def test_a_file_with_changed_bytes_is_read_or_refused_with_one_line(kind, number
     made = kind(tmp_path, tiny_checkpoint, host)
     made.use()
     assert tracebacks(changed(made.content, number), made.write, made.use) == {}
+    if made.path.suffix == ".json":
+        assert tracebacks(broken(json.loads(made.content), number), made.write, made.use) == {}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ https://huggingface.co/docs/hub/model-cards. ``list checkpoints`` reads its row 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dcgan_analysis.checkpoints.catalogue import WEIGHTS
 from dcgan_analysis.checkpoints.metadata import CheckpointMetadata, read_metadata
@@ -122,8 +122,9 @@ def _cell(text: str) -> str:
 def _latest_samples(folder: Path) -> str | None:
     """Return the last sheet of samples of a training, or the one beside a checkpoint, relative to the folder."""
     try:
-        rows: list[dict[str, Any]] = parse_json(read_document(folder / "history.json"), finite=False)
-    except (OSError, ValueError):
-        rows = []
-    sheets = [*(row["samples"] for row in reversed(rows) if "samples" in row), "samples.png"]
+        rows = parse_json(read_document(folder / "history.json"), finite=False)
+        samples: list[str] = [str(row["samples"]) for row in reversed(rows) if "samples" in row]
+    except (OSError, ValueError, TypeError, KeyError):
+        samples = []
+    sheets = [*samples, "samples.png"]
     return next((sheet for sheet in sheets if (folder / sheet).is_file()), None)

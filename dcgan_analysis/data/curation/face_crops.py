@@ -162,7 +162,9 @@ def _record(out: Path, settings: dict[str, object]) -> dict[str, Any]:
         record = parse_json(read_document(path)) if path.is_file() else {}
     except (OSError, ValueError):
         record = {}
-    if not isinstance(record, dict) or record.get("settings") != settings or record.get("complete"):
+    kinds = {"photos": int, "small": int, "faces": dict, "skipped": dict}
+    whole = isinstance(record, dict) and all(isinstance(record.get(name), kind) for name, kind in kinds.items())
+    if not whole or record.get("settings") != settings or record.get("complete"):
         msg = f"'{out}' is not empty and holds no unfinished crop with these settings. Choose another folder (out)."
         raise DatasetError(msg)
     return record

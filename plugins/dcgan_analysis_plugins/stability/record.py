@@ -78,7 +78,10 @@ def training_record(checkpoint: Checkpoint) -> TrainingRecord:
         return TrainingRecord(read_header(states[-1])[1]["history"] if states else [], states, folder)
     try:
         history = parse_json(read_document(path), finite=False)
-        absent = sorted({key for row in history for key in _NEEDED if key not in row})
+        if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
+            msg = "it is no list of rows"
+            raise ValueError(msg)
+        absent = sorted({key for row in history for key in _NEEDED if not isinstance(row.get(key), int | float)})
         problem = f"its rows lack {', '.join(absent)}" if absent else ""
     except (OSError, ValueError, TypeError) as error:
         problem = " ".join(str(error).split())
