@@ -42,7 +42,8 @@ _WINDOW = 4
 _RENEWALS = 3
 # Conjugate gradients, so many steps of which are tried, cost about as much as factors whose work, relative to that of
 # all rows, sums to this. Of problems without a start this share of the rows is taken to be inside.
-_SHARED_STEPS, _FACTOR_WORK, _USUAL_SHARE = 40, 0.36, 0.4
+# How many are is seen after the first steps.
+_SHARED_STEPS, _FIRST_STEPS, _FACTOR_WORK, _USUAL_SHARE = 40, 6, 0.36, 0.4
 # Newton's method pays up to this share of the rows inside the margin; parts of fewer rows than these are quick anyway.
 _MOST_INSIDE, _LEAST_ROWS = 0.5, 512
 # The duality gap, relative to the error asked for, at which Newton's method ends, as the dual is rounded to float32
@@ -124,7 +125,7 @@ def _solve_one_c(
     if prefers_one_factor(product, problems, dual):
         factor = ShiftedFactor(product, scale)
         few = min(max_iter, _SHARED_STEPS)
-        dual, objective, error, steps = _conjugate(product, factor, problems, dual, tol, few)
+        dual, objective, error, steps = _conjugate(product, factor, problems, dual, tol, few, newton_is_next=True)
     left = (~(error <= tol)).nonzero().squeeze(1)
     if len(left):
         short = problems.take(left)
@@ -151,9 +152,13 @@ def prefers_one_factor(product: torch.Tensor, problems: Problems, dual: torch.Te
     """Return whether the factor of all rows costs less than those of the rows inside the margin of each problem."""
     if len(product) < _LEAST_ROWS:
         return False
-    inside = torch.full_like(problems.c, _USUAL_SHARE)
     if dual.any():
-        inside = (problems.hinge(_scores(dual, product)) > 0).to(dual.dtype).mean(1)
+        return _many_are_inside(problems, _scores(dual, product))
+    return len(problems) * _USUAL_SHARE**3 > _FACTOR_WORK
+
+
+def _many_are_inside(problems: Problems, scores: torch.Tensor) -> bool:
+    inside = (problems.hinge(scores) > 0).to(scores.dtype).mean(1)
     return float(inside.pow(3).sum()) > _FACTOR_WORK
 
 
@@ -194,8 +199,10 @@ def _conjugate(
     dual: torch.Tensor,
     tol: float,
     max_iter: int,
+    *,
+    newton_is_next: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """As `_solve_one_c`, by conjugate gradients."""
+    """As `_solve_one_c`, by conjugate gradients; those that Newton's method may follow end early where it is better."""
     scores = _scores(dual, product)
     gradient = dual - problems.dual(scores)
     preconditioned = factor.solve(gradient)
@@ -221,6 +228,8 @@ def _conjugate(
         uphill = (change * gradient).sum(1, keepdim=True) >= 0
         direction, change = torch.where(uphill, -preconditioned, direction), torch.where(uphill, -image, change)
         steps += 1
+        if newton_is_next and int(steps[0]) == _FIRST_STEPS and not _many_are_inside(problems, scores):
+            break
         history = [*history[-2 * _WINDOW :], _objective(problems, dual, scores)]
         value = history[-1].clamp_min(1e-300)
         error = _distance_to_optimum(history, 0.5 * slope.squeeze(1).double()) / value
