@@ -25,14 +25,16 @@ def command(context: click.Context, path: str) -> None:
     from dcgan_analysis.core.files import abandoned
     from dcgan_analysis.runs.verification import verify
 
-    what, unchecked = verify(path)
-    if unchecked:
-        echo(f"{path}: has no checksums: cannot be verified, only read ({unchecked} read whole; {what})")
-    else:
-        echo(f"{path}: OK, no damage found ({what})")
-    left = [one for folder in {Path(path), Path(path).absolute().parent} for one in abandoned(folder)]
-    if left:
-        what = f"{len(left)} unfinished files or folders" if len(left) > 1 else "an unfinished file or folder"
-        echo(f"Beside it, processes that ended left {what}; the next command that writes there removes that.")
+    try:
+        what, unchecked = verify(path)
+        if unchecked:
+            echo(f"{path}: has no checksums: cannot be verified, only read ({unchecked} read whole; {what})")
+        else:
+            echo(f"{path}: OK, no damage found ({what})")
+    finally:  # after a kill there may be nothing else
+        left = [one for folder in {Path(path), Path(path).absolute().parent} for one in abandoned(folder)]
+        if left:
+            files = f"{len(left)} unfinished files or folders" if len(left) > 1 else "an unfinished file or folder"
+            echo(f"Beside it, processes that ended left {files}; the next command that writes there removes that.")
     if unchecked:
         context.exit(UNCHECKED)

@@ -124,6 +124,17 @@ def test_verify_says_what_ended_processes_left_beside_a_run(cli, run_folder):
     assert "Beside it" not in cli("verify", run_folder).assert_success().out
 
 
+def test_verify_says_what_a_killed_run_left_where_there_is_nothing_else(cli, tmp_path):
+    (tmp_path / f".killed.99999999-{files._host()}-01234567.part").mkdir()
+    outcome = cli("verify", tmp_path / "killed")
+    assert outcome.exit_code == 1
+    assert outcome.out == (
+        "Beside it, processes that ended left an unfinished file or folder; the next command that writes there removes "
+        "that.\n"
+    )
+    assert "does not exist" in outcome.err
+
+
 READERS = {
     "show": ["show", "finished"],
     "show --json": ["show", "finished/result.json", "--json"],
