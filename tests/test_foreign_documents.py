@@ -581,6 +581,15 @@ def test_a_file_with_changed_bytes_is_read_or_refused_with_one_line(kind, number
         assert tracebacks(broken(json.loads(made.content), number), made.write, made.use) == {}
 
 
+def test_weights_whose_numbers_were_changed_in_their_zip_are_refused_with_one_line(tmp_path, tiny_checkpoint, host):
+    made = Npz(tmp_path, tiny_checkpoint, host)
+    content = bytearray(made.content)
+    content[len(content) // 2] ^= 1
+    made.write(content)
+    with pytest.raises(CheckpointError, match=r"truncated or damaged \(Bad CRC-32 for file '.*'\)\. Copy it again\.$"):
+        import_weights(made.path, host=host)
+
+
 @pytest.mark.parametrize(
     "content",
     [

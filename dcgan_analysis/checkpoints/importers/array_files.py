@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
+from contextlib import contextmanager
 from functools import partial
 from typing import IO, TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from dcgan_analysis.core.array_files import read_npy_header
 from dcgan_analysis.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from torch import Tensor
@@ -87,15 +88,20 @@ def _opened(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def _npy(path: Path, name: str, opened: Callable[[], IO[bytes]], nbytes: int) -> Array:
+@contextmanager
+def _explained(path: Path, name: str) -> Iterator[None]:
     try:
-        with opened() as stream:
-            shape, fortran, dtype = read_npy_header(stream)
-            start = stream.tell()
+        yield
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         text = " ".join(str(error).split())
         msg = f"Array '{name}' in '{path}' cannot be read: truncated or damaged ({text}). Copy it again."
         raise CheckpointError(msg) from None
+
+
+def _npy(path: Path, name: str, opened: Callable[[], IO[bytes]], nbytes: int) -> Array:
+    with _explained(path, name), opened() as stream:
+        shape, fortran, dtype = read_npy_header(stream)
+        start = stream.tell()
     if dtype.kind == "O":
         msg = (
             f"Array '{name}' in '{path}' hides code: it is a pickle of Python objects. It was refused unread. "
@@ -113,7 +119,7 @@ def _npy(path: Path, name: str, opened: Callable[[], IO[bytes]], nbytes: int) ->
         raise CheckpointError(msg)
 
     def read() -> Tensor:
-        with opened() as stream:
+        with _explained(path, name), opened() as stream:
             stream.seek(start)
             data = stream.read(needed)
         if len(data) != needed:
