@@ -69,12 +69,7 @@ def kind_of_file(path: Path) -> str:
         >>> kind_of_file(Path("netG.pth"))  # doctest: +SKIP
         'pytorch'
     """
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            head = stream.read(_HEAD)
-    except OSError as error:
-        _refuse(path, f"cannot be read: {error.strerror}. Check path and permissions")
+    size, head = _beginning(path)
     if not size:
         _refuse(path, "is empty. Copy it again")
     for start, text in _STRANGERS:
@@ -91,6 +86,18 @@ def kind_of_file(path: Path) -> str:
     if head[:1] == b"\x80" and len(head) > 1 and head[1] in range(1, 6):
         return "pytorch"
     return _other(path, head, size)
+
+
+def _beginning(path: Path) -> tuple[int, bytes]:
+    """Return how many bytes a file has, and the first of them; a pipe would be waited for without end."""
+    if path.exists() and not path.is_file():
+        _refuse(path, "is a pipe or a device, not weights")
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            return size, stream.read(_HEAD)
+    except OSError as error:
+        _refuse(path, f"cannot be read: {error.strerror}. Check path and permissions")
 
 
 def _refuse(path: Path, text: str) -> NoReturn:

@@ -41,6 +41,12 @@ def test_what_a_file_is_its_first_bytes_say_in_one_line(name, tmp_path, read):
     assert "hides code" not in str(raised.value)
 
 
+def test_a_pipe_is_not_waited_for(tmp_path, read):
+    os.mkfifo(tmp_path / "netG.pth")
+    with pytest.raises(CheckpointError, match=r"is a pipe or a device, not weights"):
+        read(tmp_path / "netG.pth")
+
+
 class Marker:
     def __init__(self, path):
         self.path = path
