@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from arguments import parse
 from safetensors import safe_open
 
 from dcgan_analysis.checkpoints import checkpoint as checkpoint_module
@@ -219,7 +220,7 @@ def main() -> None:
     parser.add_argument("kinds", nargs="*", help="what to measure; default: all")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--mb", type=int, default=256, help="size of stores, images and outcomes")
-    options = parser.parse_args()
+    options = parse(parser, {"mb": 1, "repeats": 1}, gpu=False)
     torch.set_num_threads(1)
     for name in options.kinds or KINDS:
         with tempfile.TemporaryDirectory() as folder:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dcgan_analysis.checkpoints.catalogue import WEIGHTS
 from dcgan_analysis.checkpoints.metadata import CheckpointMetadata, read_metadata
 from dcgan_analysis.core.documents import parse_json, read_document
-from dcgan_analysis.core.files import write_text
+from dcgan_analysis.core.files import exists, write_text
 from dcgan_analysis.core.text import count
 from dcgan_analysis.errors import ConfigError
 from dcgan_analysis.report.export import export, model_index
@@ -127,4 +127,4 @@ def _latest_samples(folder: Path) -> str | None:
     except (OSError, ValueError, TypeError, KeyError):
         samples = []
     sheets = [*samples, "samples.png"]
-    return next((sheet for sheet in sheets if (folder / sheet).is_file()), None)
+    return next((sheet for sheet in sheets if exists(folder / sheet)), None)

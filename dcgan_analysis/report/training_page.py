@@ -13,7 +13,7 @@ from dcgan_analysis.api.result import REPORT_FILE
 from dcgan_analysis.checkpoints.catalogue import WEIGHTS
 from dcgan_analysis.checkpoints.metadata import read_metadata
 from dcgan_analysis.core.documents import parse_json, read_document
-from dcgan_analysis.core.files import write_text
+from dcgan_analysis.core.files import exists, write_text
 from dcgan_analysis.core.statistics import wilson_interval
 from dcgan_analysis.core.text import count, duration, number, percent
 from dcgan_analysis.data.files.pictures import open_picture
@@ -203,7 +203,7 @@ def _from_figure(figure: Figure, title: str, caption: str) -> _Picture:
 
 def _samples(folder: Path, history: Sequence[dict[str, Any]]) -> list[_Picture]:
     """The latest grid, and the first row of grids over time."""
-    rows = [row for row in history if (folder / row["samples"]).is_file()]
+    rows = [row for row in history if exists(folder / row["samples"])]
     if not rows:
         return []
     latest_grid = folder / rows[-1]["samples"]

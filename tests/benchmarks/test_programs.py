@@ -11,6 +11,7 @@ import pytest
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 # What run.py finds in their output is tried with it; the ladder has tests of its own.
 PROGRAMS = {
+    "checksums": [],
     "explore": [],
     "extraction": [],
     "few_labels": [],

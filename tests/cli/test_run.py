@@ -9,7 +9,7 @@ from dcgan_analysis.api import Result
 
 with (Path(__file__).parents[2] / "pyproject.toml").open("rb") as project:
     PLUGINS = tomllib.load(project)["project"]["entry-points"]["dcgan_analysis"]
-BUILT_IN = tuple(sorted(PLUGINS.keys() - {"annotate", "paper-tables"}))  # these bring commands
+BUILT_IN = tuple(sorted(PLUGINS.keys() - {"annotate", "paper-figures", "paper-tables"}))  # these bring commands
 
 
 def test_a_run_prints_its_numbers_and_where_the_report_is(cli, tmp_path):

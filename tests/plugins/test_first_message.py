@@ -68,7 +68,7 @@ def refusal(analysis, dataset=None, checkpoint=None, **settings):
         ("fidelity", {"judge": "discriminator"}, [DISCRIMINATOR, SIZE, "at least 32 images of split 'train'"]),
         ("fidelity", {"judge": "classifier"}, [LABELS, SIZE]),
         ("stability", {}, [SIZE]),
-        ("guidelines", {}, ["has 5 images, fewer than one minibatch of 32"]),
+        ("guidelines", {}, ["has 5 images, fewer than one minibatch of 16"]),
         ("latent-walk", {"judge": "discriminator"}, [DISCRIMINATOR]),
         ("turn-vector", {"judge": "discriminator"}, [DISCRIMINATOR, "has no labels, attributes or numbers to learn"]),
         ("directions", {"judge": "discriminator"}, [DISCRIMINATOR, "has no labels, attributes or numbers to learn"]),

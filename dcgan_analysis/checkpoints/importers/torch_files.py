@@ -13,6 +13,7 @@ import io
 import math
 import zipfile
 import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from dcgan_analysis.checkpoints.importers.pickles import Global, PickleError, Pr
 from dcgan_analysis.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -78,8 +79,14 @@ def read_torch(path: Path) -> Any:
     Raises:
         CheckpointError: If the file is damaged or holds what no file of weights does.
     """
-    try:
+    with _explained(path):
         return _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
     except ProgramError as error:
         msg = f"File '{path}' hides code: it calls {error}. Nothing was run. Save netG.state_dict() alone."
         raise CheckpointError(msg) from None
@@ -112,7 +119,7 @@ def _read_zip(path: Path) -> Any:
         raise PickleError(msg)
 
     def read(key: str, nbytes: int) -> bytearray:
-        with zipfile.ZipFile(path) as file, file.open(f"{folder}data/{key}") as stream:
+        with _explained(path), zipfile.ZipFile(path) as file, file.open(f"{folder}data/{key}") as stream:
             return _exactly(stream.read(nbytes), nbytes, path)
 
     def storage(identity: Any) -> _Storage:

@@ -118,8 +118,9 @@ def _opened(folder: Path) -> DecodedImages:
     assert split.images_sha256 is not None
     metadata = read_metadata(folder)
     positions = split.extras["positions"]
-    if isinstance(split.images, CheckedImages):
-        split.images.remedy = f"Remove '{folder}', and they are decoded anew."
+    images: object = split.images  # large ones are no ndarray
+    if isinstance(images, CheckedImages):
+        images.remedy = f"Remove '{folder}', and they are decoded anew."
     return DecodedImages(split.images, positions, split.images_sha256, metadata.reasons, metadata.remarks)
 
 
