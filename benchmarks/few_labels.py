@@ -33,8 +33,8 @@ GRID = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2)
 def timed(function, device="cpu"):
     """Return what a function returns, and the seconds it took: on the wall, on the processor."""
     wall, busy = seconds(device), seconds(processor=True)
-    found = function()
-    return found, np.array([seconds(device) - wall, seconds(processor=True) - busy])
+    result = function()
+    return result, np.array([seconds(device) - wall, seconds(processor=True) - busy])
 
 
 def linear_svc(features, labels, cs, evaluate):

@@ -71,11 +71,11 @@ def images(count: int, *, gray: bool):
     def split(name: str, n: int, _progress: object) -> DatasetSplit:
         known = photos.split(name)
         chosen = np.arange(n) % len(known)
-        found = known.images[chosen]
-        found = found[:, :1, 2:30, 2:30] if gray else found
-        for part in np.array_split(found, max(1, n // 1000)):
+        pixels = known.images[chosen]
+        pixels = pixels[:, :1, 2:30, 2:30] if gray else pixels
+        for part in np.array_split(pixels, max(1, n // 1000)):
             part += rng.integers(0, 8, part.shape, dtype=np.uint8)
-        return DatasetSplit(found, known.labels[chosen], [f"{name}-{i}" for i in range(n)], classes=known.classes)
+        return DatasetSplit(pixels, known.labels[chosen], [f"{name}-{i}" for i in range(n)], classes=known.classes)
 
     loaders = {"train": partial(split, "train", count), "test": partial(split, "test", min(count, 1000))}
     return Dataset("photos", loaders, classes=photos.classes)

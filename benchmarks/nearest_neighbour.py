@@ -95,11 +95,11 @@ def contenders(
     queries: NDArray[np.uint8], rows: NDArray[np.uint8], names: list[str], device: str
 ) -> dict[str, Callable[[], NDArray[np.int64]]]:
     """Return name -> call that returns the nearest row of each query."""
-    found: dict[str, Callable[[], NDArray[np.int64]]] = {
+    searches: dict[str, Callable[[], NDArray[np.int64]]] = {
         "ours": lambda: ours(queries, rows, device).index.cpu().numpy()
     }
     if "full" in names:
-        found["full"] = lambda: ours(queries, rows, device, pruning=False).index.cpu().numpy()
+        searches["full"] = lambda: ours(queries, rows, device, pruning=False).index.cpu().numpy()
     asked = queries.astype(np.float32)
     matrix = rows.astype(np.float32) if {"faiss", "sklearn"} & set(names) else None
     if "faiss" in names:
@@ -110,13 +110,13 @@ def contenders(
         else:
             index = faiss.IndexFlatL2(rows.shape[1])
             index.add(matrix)
-            found["faiss"] = lambda: index.search(asked, 1)[1][:, 0]
+            searches["faiss"] = lambda: index.search(asked, 1)[1][:, 0]
     if "sklearn" in names:
         from sklearn.neighbors import KNeighborsClassifier
 
         machine = KNeighborsClassifier(n_neighbors=1, algorithm="brute").fit(matrix, np.arange(len(rows)) % 10)
-        found["sklearn"] = lambda: machine.kneighbors(asked, return_distance=False)[:, 0]
-    return found
+        searches["sklearn"] = lambda: machine.kneighbors(asked, return_distance=False)[:, 0]
+    return searches
 
 
 def main() -> None:

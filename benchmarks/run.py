@@ -133,10 +133,10 @@ def measure(program: Program, *options: str) -> dict[str, float]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     values = {}
     for what, pattern in program.values.items():
-        found = re.findall(pattern, done.stdout, re.MULTILINE)
-        if done.returncode or not found:
+        matches = re.findall(pattern, done.stdout, re.MULTILINE)
+        if done.returncode or not matches:
             sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-        for match in found:
+        for match in matches:
             name, value = match if isinstance(match, tuple) else ("", match)
             values[what.format(" ".join(name.split()))] = float(value)
     return values

@@ -69,9 +69,9 @@ def main() -> None:
                         runs.setdefault((command, path), []).append(run)
     for (command, path), measured in runs.items():
         clock, processor, lines = zip(*measured, strict=True)
-        who = f"with {options.plugins} plugins" if path else "alone"
+        label = f"with {options.plugins} plugins" if path else "alone"
         print(
-            f"{command:7} {who:16} {statistics.median(clock):.3f} s, "
+            f"{command:7} {label:16} {statistics.median(clock):.3f} s, "
             f"least {min(clock):.3f} s, of the processor {statistics.median(processor):.3f} s; {lines[0]} lines"
         )
 

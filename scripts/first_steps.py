@@ -85,8 +85,8 @@ def steps(folder: Path) -> None:
 
 def main() -> None:
     """Go through the steps in a new folder, with a cache of its own."""
-    found = Path(importlib.util.find_spec("dcgan_analysis").origin)
-    expect(CLONE not in found.parents or "site-packages" in found.parts, f"{found} is the clone: install the wheel")
+    module = Path(importlib.util.find_spec("dcgan_analysis").origin)
+    expect(CLONE not in module.parents or "site-packages" in module.parts, f"{module} is the clone: install the wheel")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["DCGAN_ANALYSIS_CACHE"] = str(folder / "cache")

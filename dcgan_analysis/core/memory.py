@@ -90,8 +90,8 @@ def _resident(kind: str) -> int:
         status = Path("/proc/self/status").read_text(encoding="ascii")
     except OSError:
         return 0
-    found = re.search(rf"^{kind}:\s+(\d+) kB", status, re.MULTILINE)
-    return 1024 * int(found[1]) if found else 0
+    match = re.search(rf"^{kind}:\s+(\d+) kB", status, re.MULTILINE)
+    return 1024 * int(match[1]) if match else 0
 
 
 def _in_gb(size: float) -> str:
