@@ -175,18 +175,37 @@ def disk_error(path: Path, needed: int, error: OSError | str) -> StoreError:
 
 
 class _Stream(io.FileIO):
-    """A file that HDF5 writes: HDF5 ends the process where a disk refuses it, so the refusal is kept for afterwards."""
+    """A file that HDF5 writes: HDF5 ends the process where a disk refuses it, so the refusal is kept for afterwards.
+
+    What was refused is kept too, as HDF5 reads its own structures again.
+    """
 
     refusal: OSError | None = None
 
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w+")
+        self._refused: list[tuple[int, bytes]] = []
+
     def write(self, data: Any, /) -> int:
-        view = memoryview(data)
+        at, view = self.tell(), memoryview(data)
         try:
             while len(view):
                 view = view[super().write(view) :]
         except OSError as error:
             self.refusal = self.refusal or error
+            self._refused.append((at, bytes(data)))
+            self.seek(at + len(data))
         return len(data)
+
+    def readinto(self, buffer: Any, /) -> int:
+        at, view = self.tell(), memoryview(buffer)
+        there = super().readinto(buffer) or 0
+        view[there:] = bytes(len(view) - there)
+        for start, data in self._refused:
+            first, last = max(at, start), min(at + len(view), start + len(data))
+            if first < last:
+                view[first - at : last - at] = data[first - start : last - start]
+        return len(view)
 
     def truncate(self, size: int | None = None, /) -> int:
         try:
@@ -199,7 +218,7 @@ class _Stream(io.FileIO):
 @contextmanager
 def _written(path: Path) -> Iterator[_Stream]:
     """Yield a file for HDF5; raise what the disk refused when HDF5 has closed it."""
-    with _Stream(path, "w+") as stream:
+    with _Stream(path) as stream:
         try:
             yield stream
         finally:
