@@ -312,7 +312,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("number", [30, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [30, pytest.param(200, marks=pytest.mark.slow)])
 def test_a_document_is_read_or_refused_with_one_line(kind, number, tmp_path, tiny_checkpoint, make_result):
     made = kind(tmp_path, tiny_checkpoint, make_result)
     made.write(json.dumps(made.document).encode())
@@ -555,7 +555,7 @@ FILES = [
 
 
 @pytest.mark.parametrize("kind", FILES)
-@pytest.mark.parametrize("number", [8, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [8, pytest.param(12, marks=pytest.mark.slow)])
 def test_a_file_with_changed_bytes_is_read_or_refused_with_one_line(kind, number, tmp_path, tiny_checkpoint, host):
     made = kind(tmp_path, tiny_checkpoint, host)
     made.use()
