@@ -43,7 +43,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ARCHITECTURES = {entry.name: entry for entry in builtin_architectures()}
-NOTHING = lambda *_, **__: None  # noqa: E731
+
+
+def nothing(*_: object, **__: object) -> None:
+    """Stand in for a check."""
 
 
 @contextmanager
@@ -109,15 +112,13 @@ def stages(folder: Path, mb: int, repeats: int) -> None:
 
     half = mapped()
     single = {name: tensor.float() for name, tensor in half.items()}
-    sum_of = lambda: [checksums._of_tensor(tensor) for tensor in half.values()]  # noqa: E731
-    finite = lambda: [bool(tensor.isfinite().all()) for tensor in single.values()]  # noqa: E731
     ways = {
         "read in blocks": partial(read_blocks, False),
         "read in blocks, CRC of each": partial(read_blocks, True),
         "map": mapped,
-        "CRC of mapped tensors": sum_of,
+        "CRC of mapped tensors": lambda: [checksums._of_tensor(tensor) for tensor in half.values()],
         "half precision to float32": lambda: [tensor.float() for tensor in half.values()],
-        "search for what is not finite": finite,
+        "search for what is not finite": lambda: [bool(tensor.isfinite().all()) for tensor in single.values()],
         "all of these in one pass": lambda: tensor_files.read_weights(path),
         "the same, unchecked": lambda: tensor_files.read_weights(path, check=False),
         "load, first in a process": lambda: (checksums._whole.clear(), read_checkpoint(path, ARCHITECTURES)),
@@ -141,7 +142,7 @@ def state(folder: Path, mb: int, repeats: int) -> None:
             parameter.grad = torch.ones_like(parameter)
         optimizer.step()
     save_state(path, pair, config, {"step": 1, "history": []})
-    off = [(tensor_files, "damaged_tensor", NOTHING)]
+    off = [(tensor_files, "damaged_tensor", nothing)]
     compare("state of a training", path, lambda: load_state(path, pair, config), off, repeats)
 
 
@@ -149,7 +150,7 @@ def outcome(folder: Path, mb: int, repeats: int) -> None:
     """An outcome of the cache."""
     arrays = {"a": np.zeros(mb * 125_000), "b": np.arange(3)}
     path = outcomes.keep_outcome("trials", {"a": 1}, arrays, folder)
-    off = [(tensor_files, "damaged_tensor", NOTHING)]
+    off = [(tensor_files, "damaged_tensor", nothing)]
     compare("outcome", path, lambda: outcomes.find_outcome("trials", {"a": 1}, folder), off, repeats)
 
 
@@ -166,9 +167,13 @@ def store(folder: Path, mb: int, repeats: int) -> None:
     with FeatureStoreWriter.open(path, key, n, taps=shape, dtype=torch.bfloat16, ids=ids) as writer:
         for rows in writer.missing:
             writer.write(rows.start, torch.rand(len(rows), columns))
-    off = [(FeatureStore, "_check", NOTHING)]
+    off = [(FeatureStore, "_check", nothing)]
     compare("feature store, as float32", path, lambda: FeatureStore(path).numpy(), off, repeats)
-    copied = lambda: [rows.clone() for rows in FeatureStore(path).read(0, n).split(512)]  # noqa: E731
+
+    def copied() -> None:
+        for rows in FeatureStore(path).read(0, n).split(512):
+            rows.clone()
+
     compare("feature store, copied", path, copied, off, repeats)
 
 
@@ -185,7 +190,7 @@ def images(folder: Path, mb: int, repeats: int) -> None:
     record = SplitRecord(n=n, sha256=content, images_sha256=content, chunk_rows=rows, chunks=chunks)
     (path / "metadata.json").write_text(Metadata(image_shape=shape, splits={"train": record}).model_dump_json())
     order = np.random.default_rng(0).permutation(n)
-    off = [(checked.CheckedImages, "_check", NOTHING)]
+    off = [(checked.CheckedImages, "_check", nothing)]
 
     def in_order() -> None:
         values = load_prepared(path).split("train").images

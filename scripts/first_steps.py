@@ -76,6 +76,8 @@ def steps(folder: Path) -> None:
         analyze(*words, "--out", name, folder=folder)
         check_run(folder, name, metric)
     analyze("table", "1", "--dataset", "digits", "--gather-only", "--out", "tables", folder=folder)
+    analyze("figure", "10", "--out", "figures", folder=folder)
+    expect((folder / "figures" / "figure-10.png").is_file(), "figure 10 was not made")
     analyze("sample", "--checkpoint", "digits-conditional", "--n", "6", "--out", "sheet.png", folder=folder)
     analyze("new-plugin", "my-probe", "--out", "my-probe", folder=folder)
     call(sys.executable, "-m", "pip", "install", "-q", "./my-probe", folder=folder)

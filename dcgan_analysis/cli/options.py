@@ -78,6 +78,26 @@ def settings_options(function: F) -> F:
     )(function)
 
 
+def gathering_options(function: F) -> F:
+    """Add ``--out``, ``--gather-only`` and the options of a run: for commands that gather finished runs."""
+    folder = click.Path(path_type=Path, file_okay=False)
+    for decorate in (
+        verbosity_options,
+        json_option,
+        device_option,
+        limit_option,
+        seed_option,
+        settings_options,
+        data_root_option,
+        dataset_option,
+        checkpoint_option,
+        click.option("--gather-only", is_flag=True, help="Use finished runs in DIR alone; run nothing."),
+        click.option("--out", required=True, type=folder, metavar="DIR", help="Folder of what is made, and its runs."),
+    ):
+        function = decorate(function)
+    return function
+
+
 def run_options(command: click.Command) -> None:
     """Add all options of a run to a command."""
     for decorate in (

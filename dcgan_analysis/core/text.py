@@ -55,6 +55,17 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
+def counted(value: float, what: str) -> str:
+    """Show a number of things, in the singular or the plural.
+
+    Example:
+        >>> counted(1, "epoch"), counted(0.5, "epoch"), counted(2000, "box")
+        ('1 epoch', '0.5 epochs', '2,000 boxes')
+    """
+    plural = f"{what}es" if what.endswith("x") else f"{what}s"
+    return f"{number(value)} {what if value == 1 else plural}"
+
+
 def duration(seconds: float) -> str:
     """Show a time span with two units at most.
 

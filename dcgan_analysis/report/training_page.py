@@ -15,7 +15,7 @@ from dcgan_analysis.checkpoints.metadata import read_metadata
 from dcgan_analysis.core.documents import parse_json, read_document
 from dcgan_analysis.core.files import exists, write_text
 from dcgan_analysis.core.statistics import wilson_interval
-from dcgan_analysis.core.text import count, duration, number, percent
+from dcgan_analysis.core.text import count, counted, duration, number, percent
 from dcgan_analysis.data.files.pictures import open_picture
 from dcgan_analysis.report import format as text
 from dcgan_analysis.report.html import make_environment
@@ -211,7 +211,7 @@ def _samples(folder: Path, history: Sequence[dict[str, Any]]) -> list[_Picture]:
         latest = _encoded(image.convert("RGB"))
         width = image.width
     epoch = rows[-1]["epoch"]
-    title = f"Samples after {number(epoch)} epoch{'' if epoch == 1 else 's'}"
+    title = f"Samples after {counted(epoch, 'epoch')}"
     pictures = [_Picture(title, "Of latent vectors that are the same every time, not selected.", latest, width)]
     if len(rows) > 1:
         rows_shown = _spaced(rows, _ROWS_OVER_TIME)

@@ -17,6 +17,7 @@ from dcgan_analysis.core.array_files import read_npz
 from dcgan_analysis.core.checksums import CHECKSUMS, damaged_text
 from dcgan_analysis.core.hashing import hash_file
 from dcgan_analysis.core.tensor_files import undamaged_tensors
+from dcgan_analysis.core.text import counted
 from dcgan_analysis.data.files.prepared import is_prepared, load_prepared, read_metadata
 from dcgan_analysis.errors import AnalysisError
 from dcgan_analysis.features.store import FeatureStore
@@ -63,7 +64,7 @@ def verify(name: str, host: PluginHost | None = None) -> Verified:
         checkpoint = load_checkpoint(path, host=host)
         what = f"checkpoint, {checkpoint.architecture.name}, sha256 {checkpoint.sha256()}"
         sealed = CHECKSUMS in _texts(path) or listed_checksum(path) is not None
-        return Verified(what, "" if sealed else _number(sum(map(len, checkpoint.weights.values())), "tensor"))
+        return Verified(what, "" if sealed else counted(sum(map(len, checkpoint.weights.values())), "tensor"))
     if kind == "store":
         store = FeatureStore(path)
         store.verify()
@@ -80,12 +81,12 @@ def _run(path: Path) -> Verified:
         if not (path / name).is_file():
             msg = f"Run '{path}': file '{name}' is missing. Run again: {result.command}"
             raise AnalysisError(msg)
-    what = f"run of {result.analysis}, {_number(len(listed), 'file')}, headline {result.headline}"
+    what = f"run of {result.analysis}, {counted(len(listed), 'file')}, headline {result.headline}"
     if result.checksum:
         return Verified(what)
     for name in listed:
         hash_file(path / name)
-    return Verified(what, _number(1 + len(listed), "file"))
+    return Verified(what, counted(1 + len(listed), "file"))
 
 
 def _prepared(path: Path) -> Verified:
@@ -97,7 +98,7 @@ def _prepared(path: Path) -> Verified:
         total += len(split)
     what = f"prepared images, {total:,} of {'x'.join(map(str, metadata.image_shape))}"
     unchecked = [name for name, record in metadata.splits.items() if not record.crc32]
-    return Verified(what, _number(total, "image") if unchecked or not metadata.checksum else "")
+    return Verified(what, counted(total, "image") if unchecked or not metadata.checksum else "")
 
 
 def _tensors(path: Path) -> Verified:
@@ -111,8 +112,8 @@ def _tensors(path: Path) -> Verified:
         msg = f"File '{path}' is damaged: its header is not as it was written."
         raise AnalysisError(msg)
     kind = next(text for key, text in _OTHERS.items() if key in texts)
-    count = _number(len(tensors), "tensor")
-    return Verified(f"{kind}, {count}", "" if CHECKSUMS in texts else count)
+    tensors_read = counted(len(tensors), "tensor")
+    return Verified(f"{kind}, {tensors_read}", "" if CHECKSUMS in texts else tensors_read)
 
 
 def _arrays(path: Path) -> Verified:
@@ -126,9 +127,9 @@ def _arrays(path: Path) -> Verified:
 def _annotation(path: Path) -> Verified:
     document = read_json(path)
     if isinstance(document, dict) and "concepts" in document:
-        return Verified("exemplars", _number(len(read_exemplars(path).concepts), "concept"))
+        return Verified("exemplars", counted(len(read_exemplars(path).concepts), "concept"))
     boxes = read_boxes(path)
-    return Verified(f"boxes of '{boxes.object}'", _number(len(boxes.boxes), "box"))
+    return Verified(f"boxes of '{boxes.object}'", counted(len(boxes.boxes), "box"))
 
 
 # Texts in the headers of files of tensors that are no checkpoints.
@@ -143,8 +144,3 @@ def _texts(path: Path) -> dict[str, str]:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError):
         return {}  # whoever reads it says what is wrong
-
-
-def _number(count: int, what: str) -> str:
-    plural = f"{what}es" if what.endswith("x") else f"{what}s"
-    return f"{count:,} {what if count == 1 else plural}"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,26 +10,13 @@ from dcgan_analysis.cli import options
 from dcgan_analysis.cli.console import echo, print_json
 from dcgan_analysis.cli.progress import shown_progress
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 @click.command()
 @click.argument("number", type=click.IntRange(1, 11))
-@click.option(
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Folder of the figures and their runs.",
-)
-@click.option("--gather-only", is_flag=True, help="Use finished runs in DIR alone; run nothing.")
-@options.checkpoint_option
-@options.dataset_option
-@options.data_root_option
-@options.settings_options
-@options.seed_option
-@options.limit_option
-@options.device_option
-@options.json_option
-@options.verbosity_options
+@options.gathering_options
 def command(
     number: int,
     out: Path,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,22 +11,13 @@ from dcgan_analysis.cli.console import console, print_json, say
 from dcgan_analysis.cli.progress import shown_progress
 from dcgan_analysis.errors import ConfigError
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 @click.command()
 @click.argument("number", type=click.Choice(["1", "2", "3"]))
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Folder of the runs."
-)
-@click.option("--gather-only", is_flag=True, help="Use finished runs in DIR alone; run nothing.")
-@options.checkpoint_option
-@options.dataset_option
-@options.data_root_option
-@options.settings_options
-@options.seed_option
-@options.limit_option
-@options.device_option
-@options.json_option
-@options.verbosity_options
+@options.gathering_options
 def command(
     number: str,
     out: Path,

@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from dcgan_analysis.api import Metric, Table
 from dcgan_analysis.api.metrics import auc_metric
-from dcgan_analysis.core.text import number
+from dcgan_analysis.core.text import counted, number
 from dcgan_analysis.training import failures as rules
 from dcgan_analysis.training.monitors import FilterHealth
 
@@ -112,7 +112,7 @@ class Verdict:
             name="failures",
             title="What failed, and since when",
             columns=["failure", "layer", "seen from epoch", "until epoch", "evidence"],
-            rows=rows or [["none", None, None, None, _readings(self.readings)]],
+            rows=rows or [["none", None, None, None, counted(len(self.readings), "reading")]],
             note=f"The first {rules.EARLY} steps are not judged. Numbers are those of the last reading that failed.",
         )
 
@@ -148,12 +148,8 @@ class Verdict:
             title="What was judged",
             columns=["measure", "last reading", "worst reading", "limit"],
             rows=rows,
-            note=f"Worst of {_readings(judged)} after the first {rules.EARLY} steps.",
+            note=f"Worst of {counted(len(judged), 'reading')} after the first {rules.EARLY} steps.",
         )
-
-
-def _readings(rows: Sequence[Row]) -> str:
-    return f"{len(rows)} reading{'' if len(rows) == 1 else 's'}"
 
 
 def _value(row: Row, name: str) -> float | None:
