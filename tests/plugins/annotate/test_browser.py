@@ -82,9 +82,10 @@ def test_what_a_person_does_in_the_page_is_saved_and_asks_nobody_else(page, brow
     def open_tab(name):
         next(tab for tab in browser.find_elements(By.CSS_SELECTOR, ".q-tab") if name in tab.text).click()
 
-    # What a test before this one asked its own server stands in the same log.
+    # What a test before this one asked its own server stands in the same logs.
     browser.get("about:blank")
-    browser.get_log("performance")
+    for log in ("performance", "browser"):
+        browser.get_log(log)
     browser.get(address)
     find("[data-test=canvas] img[src^=data]")
     find("input[data-test=name]").send_keys("window", Keys.ENTER)
